@@ -1,0 +1,250 @@
+"""Every limit and setting, with its reason; frozen, and checked together by `validate`.
+
+The groups are handed to what they configure. Nothing here reads the environment: the command line
+does that (`osqueue.cli.options`).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from osqueue.errors import ConfigError
+
+__all__ = [
+    "BrokerSettings",
+    "ClientSettings",
+    "CommitSettings",
+    "LeadershipSettings",
+    "QueueLimits",
+    "ServerSettings",
+    "WorkerSettings",
+]
+
+KIB = 1024
+MIB = 1024 * KIB
+
+DEFAULT_MAX_ATTEMPTS = 3
+"""Attempts of a job that asked for none; the older implementations' default."""
+
+JOB_ID_CHARS_MAX = 128
+"""Longest job id: a UUID four times over, and still a fair path segment."""
+
+NAME_CHARS_MAX = 256
+"""Longest job type, worker id and claim id."""
+
+BATCH_JOBS_MAX = 1_000
+"""Most jobs of one request: a batch is applied in one go, and 1,000 take about 5 ms."""
+
+CLAIM_TYPES_MAX = 1_000
+"""Most types of one claim: each is looked at for each job handed out."""
+
+WAIT_MS_MAX = 60_000
+"""Longest wait of a claim: below the idle time-outs of common proxies."""
+
+PRIORITY_MAX = 2**53 - 1
+"""Largest priority, either way: the integers that every JSON reader keeps exactly."""
+
+TIME_MS_MAX = 253_402_300_799_999
+"""The last millisecond of the year 9999: what `datetime` can still show."""
+
+PAYLOAD_DEPTH_MAX = 200
+"""Deepest nesting of a payload. Plain `json` stops near 1,000, V8 and Go later; the state
+object, a page and a traceback around it need room, too."""
+
+PAYLOAD_DIGITS_MAX = 4_300
+"""Longest run of digits in a payload: Python's own limit for reading an integer."""
+
+ERROR_TEXT_CHARS_MAX = 8 * KIB
+"""What is kept of a failure's message and of its traceback: it is carried in every commit."""
+
+LINEAGE_WRITERS_MAX = 64
+"""Writers whose last commit the state remembers."""
+
+SEGMENT_SLOTS = 1_024
+"""Jobs joined into one cached piece of the encoded state: 100,000 jobs are 100 pieces, and a
+change re-joins one."""
+
+LIST_PAGE_MAX = 1_000
+"""Most jobs of one page of a listing."""
+
+LIST_SCAN_MAX = 10_000
+"""Most jobs looked at for one page: a filter that matches little gives short pages instead of
+holding up the broker."""
+
+
+class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What bounds one queue's state."""
+
+    lease_timeout_ms: int = 30_000
+    """A lease without a heartbeat for this long expires. The older implementations' value."""
+
+    orphan_after_ms: int = 10_000
+    """A lease that its worker's full list leaves out is released when it is older than this: two
+    of the worker's heartbeat intervals, so a claim's answer still on its way is not taken away."""
+
+    state_bytes_max: int = 64 * MIB
+    """Beyond this, submits are refused; claims and completes go on. Each commit writes it all."""
+
+    finished_max: int = 1_000
+    """Ended jobs kept with their details while nothing archives them."""
+
+    dedupe_window_ms: int = 60_000
+    """How long the end of a job or lease is remembered. Clients repeat a request for at most half
+    of it."""
+
+    dedupe_max: int = 20_000
+    """Most ends remembered: about 2.5 MiB of state; the oldest go first."""
+
+
+class CommitSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the committer paces and bounds itself."""
+
+    interval_ms: int = 0
+    """Least time between the starts of two commits."""
+
+    encode_share: int = 5
+    """Under load, commits start no sooner than this many times the last encoding's time after one
+    another: at most a fifth of the processor goes into encoding, however large the state."""
+
+    pending_ops_max: int = 20_000
+    """Most requests waiting for a commit."""
+
+    pending_bytes_max: int = 64 * MIB
+    """Most payload bytes waiting for a commit."""
+
+    waiting_claims_max: int = 20_000
+    """Most claims waiting for a job; each costs a socket and about 2 KiB, no processor time."""
+
+    answer_ms_max: int = 30_000
+    """A caller whose commit is not durable by then is told that its fate is unknown."""
+
+    fresh_ms: int = 1_000
+    """Answers that need no write are given when leadership was confirmed this recently."""
+
+    backoff_first_ms: int = 20
+    """First pause before an unresolved write is put again; doubled each time, with jitter."""
+
+    backoff_max_ms: int = 2_000
+    """Longest such pause: a store that comes back is noticed within about this."""
+
+    pause_ms_max: int = 1_000
+    """A tick later than this means that the process stood still: leases get the time back."""
+
+    expiry_grace_ms: int = 50
+    """A due lease expires this much after it was first seen due: requests that had arrived by
+    then are applied first."""
+
+
+class LeadershipSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a broker takes and keeps its place."""
+
+    heartbeat_interval_ms: int = 3_000
+    """A leader writes at least this often."""
+
+    heartbeat_timeout_ms: int = 10_000
+    """A version that stands still for this long belongs to a leader that is gone. Also how long
+    answers wait for leadership to be confirmed."""
+
+    def validate(self) -> None:
+        if self.heartbeat_interval_ms < 1:
+            raise ConfigError("the broker's heartbeat interval must be at least 1 ms")
+        if self.heartbeat_interval_ms * 3 > self.heartbeat_timeout_ms:
+            raise ConfigError(
+                f"the broker's heartbeat interval ({self.heartbeat_interval_ms} ms) must be at "
+                f"most a third of its heartbeat timeout ({self.heartbeat_timeout_ms} ms): a leader "
+                "that misses one heartbeat would lose its place; raise BROKER_HEARTBEAT_TIMEOUT_MS "
+                "or lower BROKER_HEARTBEAT_INTERVAL_MS"
+            )
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The HTTP port."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - documented; other hosts are refused unless allowed
+    port: int = 8080
+    body_bytes_max: int = MIB
+    """Largest request body."""
+
+    keep_alive_s: int = 72
+    """An idle connection is closed after this: longer than common load balancers keep theirs."""
+
+    connections_max: int = 20_000
+    """Most open connections."""
+
+    allow_remote: bool = False
+    """Whether other hosts are served although no token protects the queue."""
+
+    cors_origins: tuple[str, ...] = ()
+    """Origins of browsers' pages that may call, beside the broker's own."""
+
+
+class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings of one broker."""
+
+    server: ServerSettings = ServerSettings()
+    limits: QueueLimits = QueueLimits()
+    commit: CommitSettings = CommitSettings()
+    leadership: LeadershipSettings = LeadershipSettings()
+    drain_ms: int = 10_000
+    """How long a clean stop waits for the commits under way."""
+
+    def validate(self) -> None:
+        """Raise `ConfigError` when the settings make no sense alone or together."""
+        self.leadership.validate()
+        if self.limits.lease_timeout_ms < 1_000:
+            raise ConfigError("JOB_HEARTBEAT_TIMEOUT_MS must be at least 1000")
+        if self.commit.interval_ms < 0:
+            raise ConfigError("GROUP_COMMIT_INTERVAL_MS must not be negative")
+        if not 0 <= self.server.port <= 65_535:
+            raise ConfigError(f"the port must be 0 to 65535, not {self.server.port}")
+
+
+class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a client waits and tries again."""
+
+    timeout_ms: int = 10_000
+    """Longest wait for one answer, beyond what a claim itself waits."""
+
+    retry_for_ms: int = 30_000
+    """How long one request is tried again: half of the broker's memory of ended jobs."""
+
+    backoff_first_ms: int = 50
+    backoff_max_ms: int = 2_000
+    connections_max: int = 100
+    """Connections kept open to one broker."""
+
+    def validate(self) -> None:
+        """Raise `ConfigError` when the settings make no sense alone or together."""
+        if self.timeout_ms < 1 or self.retry_for_ms < 0:
+            raise ConfigError("timeout_ms must be at least 1, retry_for_ms at least 0")
+        if self.retry_for_ms > QueueLimits().dedupe_window_ms // 2:
+            raise ConfigError(
+                f"retry_for_ms ({self.retry_for_ms}) must be at most "
+                f"{QueueLimits().dedupe_window_ms // 2}: a broker forgets ended jobs after that, "
+                "and a later retry could take effect twice"
+            )
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker paces itself."""
+
+    wait_ms: int = 20_000
+    """How long one claim waits at the broker."""
+
+    heartbeat_interval_ms: int = 5_000
+    """One request this often for all jobs that run; a sixth of the lease time-out."""
+
+    grace_ms: int = 10_000
+    """How long `stop` lets handlers finish before it releases their jobs."""
+
+    def validate(self) -> None:
+        """Raise `ConfigError` when the settings make no sense alone or together."""
+        if not 0 <= self.wait_ms <= WAIT_MS_MAX:
+            raise ConfigError(f"wait_ms must be 0 to {WAIT_MS_MAX}, not {self.wait_ms}")
+        if self.heartbeat_interval_ms * 3 > QueueLimits().lease_timeout_ms:
+            raise ConfigError(
+                f"heartbeat_interval_ms ({self.heartbeat_interval_ms}) must be at most a third of "
+                "the broker's job heartbeat timeout (30000 ms by default)"
+            )
+        if self.grace_ms < 0:
+            raise ConfigError("grace_ms must not be negative")

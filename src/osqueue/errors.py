@@ -1,0 +1,309 @@
+"""Every error that osqueue raises, as one tree.
+
+::
+
+    OsqueueError
+    ├── fix the request
+    │   ├── BrokerProtocolError      malformed or invalid request
+    │   ├── PayloadValidationError   the payload is not what a queue can hold
+    │   ├── JobIdConflictError       this job id names another job
+    │   ├── JobNotFoundError         no such job
+    │   └── AuthError                not allowed
+    ├── stop working on the job
+    │   └── LeaseLostError           the lease is no longer this worker's
+    ├── find the leader
+    │   ├── BrokerLeadershipError    this broker does not lead (carries the leader's address)
+    │   └── DiscoveryError           no leader found in time
+    ├── send the same request again
+    │   ├── OverloadedError          a bound was reached; nothing was applied
+    │   ├── CommitUnknownError       may or may not have been applied; the same ids make it safe
+    │   ├── EngineStateError         the broker is starting or stopping
+    │   └── TransportConnectionError no connection, or it broke
+    ├── re-read, then decide
+    │   └── CASConflictError         the precondition of a conditional write failed
+    ├── the store
+    │   ├── StorageBackendError      any other failure of the store
+    │   │   ├── StoreBusyError         asked to slow down; not applied
+    │   │   ├── StoreUnknownError      may or may not have been applied
+    │   │   ├── StoreUnavailableError  not reached, or failed before applying
+    │   │   ├── StoreNotFoundError     no such object
+    │   │   └── StoreDeniedError       not permitted
+    │   ├── CorruptStateError        the state object cannot be read; nothing was touched
+    │   └── UnsupportedStoreError    the store cannot carry a queue
+    └── fix the program
+        ├── ConfigError              settings that make no sense
+        ├── TransportConfigError     no such transport, or wrong options for it
+        ├── TransportRequestError    the broker answered with an error of no known kind
+        └── WorkerExecutionError     a handler failed
+
+A class says what its caller has to do. ``_tag`` is its name on the wire and never changes;
+``retryable`` tells whether sending the same request again, with the same ids, can succeed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, TypeGuard
+
+__all__ = [
+    "Applied",
+    "AuthError",
+    "BrokerLeadershipError",
+    "BrokerProtocolError",
+    "CASConflictError",
+    "CommitUnknownError",
+    "ConfigError",
+    "CorruptStateError",
+    "DiscoveryError",
+    "EngineStateError",
+    "JobIdConflictError",
+    "JobNotFoundError",
+    "LeaseLostError",
+    "OsqueueError",
+    "OverloadedError",
+    "PayloadValidationError",
+    "StorageBackendError",
+    "StoreBusyError",
+    "StoreDeniedError",
+    "StoreNotFoundError",
+    "StoreUnavailableError",
+    "StoreUnknownError",
+    "TransportConfigError",
+    "TransportConnectionError",
+    "TransportRequestError",
+    "UnsupportedStoreError",
+    "WorkerExecutionError",
+    "error_class",
+    "is_osqueue_error",
+]
+
+Applied = Literal["no", "unknown"]
+"""What is known of a refused request: never put into a commit, or in a commit of unknown fate."""
+
+
+class OsqueueError(Exception):
+    """The root of the tree. Catch it to catch everything that osqueue raises.
+
+    ``message`` is one sentence for a person. ``status`` and ``method`` tell where a remote error
+    came from (HTTP status, operation); both are ``None`` for an error of this process.
+    """
+
+    _tag: ClassVar[str] = "OsqueueError"
+    retryable: ClassVar[bool] = False
+    applied: Applied | None = None
+    leader: str | None = None
+
+    def __init__(
+        self, message: str, *, status: int | None = None, method: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.method = method
+
+    @property
+    def remote(self) -> bool:
+        """Whether a broker answered with this error, rather than this process raising it."""
+        return self.status is not None
+
+
+class BrokerProtocolError(OsqueueError):
+    """The request is malformed or invalid. The message names the field."""
+
+    _tag: ClassVar[Literal["BrokerProtocolError"]] = "BrokerProtocolError"
+
+
+class PayloadValidationError(OsqueueError):
+    """The payload cannot be kept: not JSON, too deep, too large, or refused by its schema."""
+
+    _tag: ClassVar[Literal["PayloadValidationError"]] = "PayloadValidationError"
+
+
+class JobIdConflictError(OsqueueError):
+    """The job id is taken by a job of another type or payload."""
+
+    _tag: ClassVar[Literal["JobIdConflictError"]] = "JobIdConflictError"
+
+
+class JobNotFoundError(OsqueueError):
+    """No job of this id, or it has ended."""
+
+    _tag: ClassVar[Literal["JobNotFoundError"]] = "JobNotFoundError"
+
+
+class AuthError(OsqueueError):
+    """The caller is not allowed to do this."""
+
+    _tag: ClassVar[Literal["AuthError"]] = "AuthError"
+
+
+class LeaseLostError(OsqueueError):
+    """The lease is stale or another worker's: stop working on the job."""
+
+    _tag: ClassVar[Literal["LeaseLostError"]] = "LeaseLostError"
+
+
+class BrokerLeadershipError(OsqueueError):
+    """The broker asked does not lead. ``leader`` is the leader's ``host:port``, if known."""
+
+    _tag: ClassVar[Literal["BrokerLeadershipError"]] = "BrokerLeadershipError"
+    retryable: ClassVar[bool] = True
+    applied: Applied | None = "no"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        leader: str | None = None,
+        status: int | None = None,
+        method: str | None = None,
+    ) -> None:
+        super().__init__(message, status=status, method=method)
+        self.leader = leader
+
+
+class DiscoveryError(OsqueueError):
+    """No leader was found in time."""
+
+    _tag: ClassVar[Literal["DiscoveryError"]] = "DiscoveryError"
+    retryable: ClassVar[bool] = True
+
+
+class OverloadedError(OsqueueError):
+    """A bound of the broker was reached. Nothing was applied; try again later."""
+
+    _tag: ClassVar[Literal["OverloadedError"]] = "OverloadedError"
+    retryable: ClassVar[bool] = True
+    applied: Applied | None = "no"
+
+
+class CommitUnknownError(OsqueueError):
+    """The change may or may not be durable. Send it again with the same ids."""
+
+    _tag: ClassVar[Literal["CommitUnknownError"]] = "CommitUnknownError"
+    retryable: ClassVar[bool] = True
+    applied: Applied | None = "unknown"
+
+
+class EngineStateError(OsqueueError):
+    """The broker is starting or stopping, or failed inside; nothing of this request was applied."""
+
+    _tag: ClassVar[Literal["EngineStateError"]] = "EngineStateError"
+    retryable: ClassVar[bool] = True
+    applied: Applied | None = "no"
+
+
+class TransportConnectionError(OsqueueError):
+    """The broker was not reached, or the connection broke before its answer."""
+
+    _tag: ClassVar[Literal["TransportConnectionError"]] = "TransportConnectionError"
+    retryable: ClassVar[bool] = True
+
+
+class CASConflictError(OsqueueError):
+    """The precondition of a conditional write failed: the object is another version, or exists."""
+
+    _tag: ClassVar[Literal["CASConflictError"]] = "CASConflictError"
+
+
+class StorageBackendError(OsqueueError):
+    """The store failed. Its subclasses say what is known of the write."""
+
+    _tag: ClassVar[Literal["StorageBackendError"]] = "StorageBackendError"
+    retryable: ClassVar[bool] = True
+
+
+class StoreBusyError(StorageBackendError):
+    """The store asked to slow down; nothing was applied."""
+
+
+class StoreUnknownError(StorageBackendError):
+    """The write may or may not have been applied, and may still be applied later."""
+
+
+class StoreUnavailableError(StorageBackendError):
+    """The store was not reached or failed before it applied anything."""
+
+
+class StoreNotFoundError(StorageBackendError):
+    """No such object."""
+
+
+class StoreDeniedError(StorageBackendError):
+    """The store does not permit this: credentials, permissions or a read-only place."""
+
+
+class CorruptStateError(OsqueueError):
+    """The state object is empty, truncated, malformed or of a newer format; nothing was touched."""
+
+    _tag: ClassVar[Literal["CorruptStateError"]] = "CorruptStateError"
+
+
+class UnsupportedStoreError(OsqueueError):
+    """The store cannot carry a queue, or no such kind of store is known."""
+
+    _tag: ClassVar[Literal["UnsupportedStoreError"]] = "UnsupportedStoreError"
+
+
+class ConfigError(OsqueueError):
+    """Settings that are invalid, alone or together."""
+
+    _tag: ClassVar[Literal["ConfigError"]] = "ConfigError"
+
+
+class TransportConfigError(OsqueueError):
+    """No such transport, or wrong options for it."""
+
+    _tag: ClassVar[Literal["TransportConfigError"]] = "TransportConfigError"
+
+
+class TransportRequestError(OsqueueError):
+    """The broker answered with an error of no kind known here. ``remote_tag`` is its tag."""
+
+    _tag: ClassVar[Literal["TransportRequestError"]] = "TransportRequestError"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        remote_tag: str | None = None,
+        status: int | None = None,
+        method: str | None = None,
+    ) -> None:
+        super().__init__(message, status=status, method=method)
+        self.remote_tag = remote_tag
+
+
+class WorkerExecutionError(OsqueueError):
+    """A handler failed."""
+
+    _tag: ClassVar[Literal["WorkerExecutionError"]] = "WorkerExecutionError"
+
+
+_BY_TAG: dict[str, type[OsqueueError]] = {
+    cls._tag: cls for cls in OsqueueError.__subclasses__() if "_tag" in vars(cls)
+}
+
+
+def error_class(tag: str) -> type[OsqueueError] | None:
+    """The class of a wire tag, or ``None`` for a tag that is not ours."""
+    return _BY_TAG.get(tag)
+
+
+def is_osqueue_error(error: object) -> TypeGuard[OsqueueError]:
+    """Whether ``error`` is one of ours; narrows its type."""
+    return isinstance(error, OsqueueError)
+
+
+def error_tag(error: OsqueueError) -> str:
+    """The tag of an error on the wire."""
+    return type(error)._tag  # noqa: SLF001 - `_tag` is the contract's name of a public constant
+
+
+def error_extras(error: OsqueueError) -> dict[str, Any]:
+    """What an error says beyond tag and message: ``applied`` and ``leader``, when known."""
+    extras: dict[str, Any] = {}
+    if error.applied is not None:
+        extras["applied"] = error.applied
+    if error.leader is not None:
+        extras["leader"] = error.leader
+    return extras

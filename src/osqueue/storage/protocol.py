@@ -1,0 +1,76 @@
+"""What a queue asks of an object store: five operations and six exact errors.
+
+A store is a flat map from keys to byte strings. Every stored object has a *version*, an opaque
+string that changes with each write; `put` and `create` are compare-and-swap on it.
+
+The errors are the contract's other half. An operation raises exactly one of
+
+- `CASConflictError`: the precondition failed; nothing was applied by this call,
+- `StoreBusyError`: asked to slow down; nothing was applied,
+- `StoreUnknownError`: the write may or may not have been applied, or may be applied later,
+- `StoreUnavailableError`: the store was not reached or failed before applying anything,
+- `StoreNotFoundError`: there is no such object,
+- `StoreDeniedError`: not permitted.
+
+A store never retries a conditional write by itself: a retry turns a write that landed into a
+false conflict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import NewType, Protocol
+
+import msgspec
+
+__all__ = ["Store", "Stored", "Version"]
+
+Version = NewType("Version", str)
+"""Names one state of one object. Compare for equality only."""
+
+
+class Stored(msgspec.Struct, frozen=True, gc=False):
+    """An object's bytes and the version that they are."""
+
+    data: bytes
+    version: Version
+
+
+class Store(Protocol):
+    """One bucket, container, directory or dictionary, seen through a key prefix."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, for people: never holds credentials."""
+        ...
+
+    async def get(self, key: str, *, unless: Version | None = None) -> Stored | None:
+        """Read an object; ``None`` if its version is still ``unless``.
+
+        Raises `StoreNotFoundError` when there is none.
+        """
+        ...
+
+    async def create(self, key: str, data: bytes) -> Version:
+        """Write a new object. Raises `CASConflictError` when the key is taken."""
+        ...
+
+    async def put(self, key: str, data: bytes, *, if_version: Version) -> Version:
+        """Replace an object that is still at ``if_version``.
+
+        Raises `CASConflictError` when it is at another version, and either that or
+        `StoreNotFoundError` when there is none (it never creates one).
+        """
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove an object. One that is not there is no error."""
+        ...
+
+    def list(self, prefix: str = "") -> AsyncIterator[str]:
+        """The keys that begin with ``prefix``, in ascending order."""
+        ...
+
+    async def close(self) -> None:
+        """Give back threads and connections. A second close does nothing."""
+        ...

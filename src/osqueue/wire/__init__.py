@@ -1,0 +1,1 @@
+"""The contract between clients and brokers: messages, and errors by status."""

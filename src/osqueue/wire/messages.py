@@ -1,0 +1,234 @@
+"""Requests and answers as they travel in JSON (camelCase), for both sides of the wire.
+
+Payloads are `msgspec.Raw`: their bytes are handed through, never built. Limits that can be said
+per field are said here, so that a request that decodes is already within them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from osqueue.config import (
+    BATCH_JOBS_MAX,
+    CLAIM_TYPES_MAX,
+    ERROR_TEXT_CHARS_MAX,
+    JOB_ID_CHARS_MAX,
+    NAME_CHARS_MAX,
+    PRIORITY_MAX,
+    TIME_MS_MAX,
+    WAIT_MS_MAX,
+)
+
+__all__ = [
+    "BatchAnswer",
+    "ClaimAnswer",
+    "ClaimRequest",
+    "ClaimedJob",
+    "CompleteBatchRequest",
+    "ErrorBody",
+    "FailRequest",
+    "HeartbeatBatchRequest",
+    "JobAnswer",
+    "JobError",
+    "JobInfo",
+    "JobRef",
+    "JobsPage",
+    "LeaseRequest",
+    "ReleaseRequest",
+    "Stats",
+    "SubmitAnswer",
+    "SubmitBatchAnswer",
+    "SubmitBatchRequest",
+    "SubmitRequest",
+]
+
+JobId = Annotated[
+    str, Meta(min_length=1, max_length=JOB_ID_CHARS_MAX, pattern=r"^[A-Za-z0-9._~-]+\Z")
+]
+Name = Annotated[str, Meta(max_length=NAME_CHARS_MAX)]
+WorkerId = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
+Lease = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
+Priority = Annotated[int, Meta(ge=-PRIORITY_MAX, le=PRIORITY_MAX)]
+TimeMs = Annotated[int, Meta(ge=0, le=TIME_MS_MAX)]
+Attempts = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
+class _Message(msgspec.Struct, rename="camel", gc=False):
+    """Unknown fields are ignored, as everywhere on this wire."""
+
+
+class SubmitRequest(_Message, kw_only=True, omit_defaults=True):
+    """`POST /v1/jobs`. ``jobId`` makes it idempotent; ``runAt`` is ms since the epoch."""
+
+    payload: Raw | UnsetType = UNSET
+    type: Name | None = None
+    max_attempts: Attempts | None = None
+    job_id: JobId | None = None
+    priority: Priority = 0
+    run_at: TimeMs | None = None
+
+
+class SubmitAnswer(_Message):
+    job_id: str
+
+
+class SubmitBatchRequest(_Message):
+    """`POST /v1/jobs/batch`: all of them or none."""
+
+    jobs: Annotated[list[SubmitRequest], Meta(max_length=BATCH_JOBS_MAX)]
+
+
+class SubmitBatchAnswer(_Message):
+    """The ids, in the order of the request."""
+
+    job_ids: list[str]
+
+
+class ClaimRequest(_Message, kw_only=True, omit_defaults=True):
+    """`POST /v1/jobs/claim`. With ``max`` the answer is `ClaimAnswer`, without it one job."""
+
+    worker_id: WorkerId
+    types: Annotated[list[Name], Meta(max_length=CLAIM_TYPES_MAX)] | None = None
+    max: Annotated[int, Meta(ge=1, le=BATCH_JOBS_MAX)] | None = None
+    wait_ms: Annotated[int, Meta(ge=0, le=WAIT_MS_MAX)] = 0
+    claim_id: Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)] | None = None
+
+
+class ClaimedJob(_Message, kw_only=True):
+    """A job handed to a worker. ``payload`` and ``type`` are left out when the job has none."""
+
+    job_id: str
+    payload: Raw | UnsetType = UNSET
+    type: str | UnsetType = UNSET
+    lease: str
+    attempt: int
+    max_attempts: int
+    created_at: int
+    priority: int
+
+
+class ClaimAnswer(_Message):
+    jobs: list[ClaimedJob]
+
+
+class LeaseRequest(_Message, kw_only=True, omit_defaults=True):
+    """`POST /v1/jobs/{id}/heartbeat` and `…/complete`."""
+
+    worker_id: WorkerId
+    lease: Lease | None = None
+
+
+class ReleaseRequest(LeaseRequest, kw_only=True, omit_defaults=True):
+    """`POST /v1/jobs/{id}/release`."""
+
+
+class JobError(_Message, kw_only=True, omit_defaults=True):
+    """Why an attempt failed. Longer texts are cut."""
+
+    type: Annotated[str, Meta(max_length=NAME_CHARS_MAX)]
+    message: str
+    traceback: str | None = None
+
+    def bounded(self) -> JobError:
+        """The same with its texts cut to what is kept."""
+        limit = ERROR_TEXT_CHARS_MAX
+        trace = self.traceback if self.traceback is None else self.traceback[-limit:]
+        return JobError(type=self.type, message=self.message[:limit], traceback=trace)
+
+
+class FailRequest(LeaseRequest, kw_only=True, omit_defaults=True):
+    """`POST /v1/jobs/{id}/fail`. ``retry`` false makes it a dead letter at once."""
+
+    error: JobError
+    retry: bool = True
+    delay_ms: Annotated[int, Meta(ge=0, le=TIME_MS_MAX)] = 0
+
+
+class JobRef(_Message, kw_only=True, omit_defaults=True):
+    """One job of a batch, and the lease that the worker holds on it."""
+
+    job_id: JobId
+    lease: Lease | None = None
+
+
+class HeartbeatBatchRequest(_Message, kw_only=True, omit_defaults=True):
+    """`POST /v1/jobs/heartbeat`. ``all``: the list names every lease that the worker holds."""
+
+    worker_id: WorkerId
+    jobs: Annotated[list[JobRef], Meta(max_length=BATCH_JOBS_MAX)]
+    all: bool = False
+
+
+class CompleteBatchRequest(_Message, kw_only=True, omit_defaults=True):
+    """`POST /v1/jobs/complete`."""
+
+    worker_id: WorkerId
+    jobs: Annotated[list[JobRef], Meta(max_length=BATCH_JOBS_MAX)]
+
+
+class ErrorBody(_Message, kw_only=True, omit_defaults=True):
+    """The body of every error."""
+
+    tag: str = msgspec.field(name="_tag")
+    message: str
+    applied: str | None = None
+    leader: str | None = None
+
+
+class JobAnswer(_Message, kw_only=True, omit_defaults=True):
+    """What became of one job of a batch: done, or its error."""
+
+    job_id: str
+    error: ErrorBody | None = None
+
+
+class BatchAnswer(_Message):
+    """One answer per job, in the order of the request."""
+
+    results: list[JobAnswer]
+
+
+class JobInfo(_Message, kw_only=True, omit_defaults=True):
+    """A job as observers see it.
+
+    ``status`` is ``unclaimed``, ``in_progress`` or ``dead``, and for a job that ended
+    ``completed``, ``cancelled``, ``expired`` or ``discarded``. ``max_attempts`` is 0 when the job
+    asked for none, ``heartbeat`` 0 when it has none. Times are ms since the epoch.
+    """
+
+    id: str
+    status: str
+    payload: Raw | UnsetType = UNSET
+    type: str | UnsetType = UNSET
+    worker_id: str | UnsetType = UNSET
+    created_at: int | UnsetType = UNSET
+    attempts: int | UnsetType = UNSET
+    max_attempts: int | UnsetType = UNSET
+    heartbeat: int | UnsetType = UNSET
+    priority: int = 0
+    run_at: int | None = None
+    last_error: JobError | None = None
+    ended_at: int | None = None
+
+
+class Stats(_Message, kw_only=True):
+    """`GET /v1/stats`. ``total`` = ``unclaimed`` + ``in_progress``; delayed jobs are unclaimed."""
+
+    total: int
+    unclaimed: int
+    in_progress: int
+    completed_total: int
+    broker_address: str
+    delayed: int = 0
+    dead: int = 0
+    dead_total: int = 0
+
+
+class JobsPage(Stats, kw_only=True, omit_defaults=True):
+    """`GET /v1/jobs`: the counts, and one page of jobs in their order of arrival."""
+
+    jobs: list[JobInfo]
+    next_cursor: str | None = None

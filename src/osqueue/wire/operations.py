@@ -1,0 +1,146 @@
+"""The operations of a queue, once: name, REST route, request and answer.
+
+The server's routes, its OpenAPI document and the client's transports are all made from this
+table.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from osqueue.config import LIST_PAGE_MAX, NAME_CHARS_MAX
+from osqueue.wire.messages import (
+    BatchAnswer,
+    ClaimAnswer,
+    ClaimRequest,
+    CompleteBatchRequest,
+    FailRequest,
+    HeartbeatBatchRequest,
+    JobInfo,
+    JobsPage,
+    LeaseRequest,
+    ReleaseRequest,
+    Stats,
+    SubmitAnswer,
+    SubmitBatchAnswer,
+    SubmitBatchRequest,
+    SubmitRequest,
+)
+
+__all__ = ["ListQuery", "Operation"]
+
+
+class ListQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
+    """What `GET /v1/jobs` takes in its query string. ``cursor`` comes from the page before."""
+
+    limit: Annotated[int, Meta(ge=1, le=LIST_PAGE_MAX)] = LIST_PAGE_MAX
+    cursor: Annotated[str, Meta(max_length=NAME_CHARS_MAX)] | None = None
+    status: Annotated[str, Meta(pattern=r"^(unclaimed|in_progress|dead)\Z")] | None = None
+    type: Annotated[str, Meta(max_length=NAME_CHARS_MAX)] | None = None
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """One operation. ``answer`` is ``None`` where a success is 204 without a body."""
+
+    name: str
+    verb: str
+    path: str
+    request: Any
+    answer: Any
+    summary: str
+
+    @property
+    def on_one_job(self) -> bool:
+        """Whether the path names a job."""
+        return "{jobId}" in self.path
+
+
+SUBMIT: Final = Operation(
+    "submitJob", "POST", "/v1/jobs", SubmitRequest, SubmitAnswer, "Submit one job."
+)
+SUBMIT_BATCH: Final = Operation(
+    "submitJobs",
+    "POST",
+    "/v1/jobs/batch",
+    SubmitBatchRequest,
+    SubmitBatchAnswer,
+    "Submit up to 1,000 jobs, all or none.",
+)
+CLAIM: Final = Operation(
+    "claimJobs",
+    "POST",
+    "/v1/jobs/claim",
+    ClaimRequest,
+    ClaimAnswer,
+    "Claim jobs, waiting for one if asked to.",
+)
+HEARTBEAT: Final = Operation(
+    "heartbeat",
+    "POST",
+    "/v1/jobs/{jobId}/heartbeat",
+    LeaseRequest,
+    None,
+    "Renew the lease of one job.",
+)
+HEARTBEAT_BATCH: Final = Operation(
+    "heartbeatJobs",
+    "POST",
+    "/v1/jobs/heartbeat",
+    HeartbeatBatchRequest,
+    BatchAnswer,
+    "Renew the leases of many jobs.",
+)
+COMPLETE: Final = Operation(
+    "completeJob", "POST", "/v1/jobs/{jobId}/complete", LeaseRequest, None, "Complete one job."
+)
+COMPLETE_BATCH: Final = Operation(
+    "completeJobs",
+    "POST",
+    "/v1/jobs/complete",
+    CompleteBatchRequest,
+    BatchAnswer,
+    "Complete many jobs.",
+)
+FAIL: Final = Operation(
+    "failJob", "POST", "/v1/jobs/{jobId}/fail", FailRequest, None, "Report a failed attempt."
+)
+RELEASE: Final = Operation(
+    "releaseJob",
+    "POST",
+    "/v1/jobs/{jobId}/release",
+    ReleaseRequest,
+    None,
+    "Give a job back unfinished; the attempt does not count.",
+)
+RETRY: Final = Operation(
+    "retryJob", "POST", "/v1/jobs/{jobId}/retry", None, None, "Queue a dead letter again."
+)
+CANCEL: Final = Operation(
+    "cancelJob", "DELETE", "/v1/jobs/{jobId}", None, None, "Cancel a job, or discard a dead letter."
+)
+GET_JOB: Final = Operation("getJob", "GET", "/v1/jobs/{jobId}", None, JobInfo, "One job.")
+LIST_JOBS: Final = Operation(
+    "listJobs", "GET", "/v1/jobs", ListQuery, JobsPage, "A page of jobs, with the counts."
+)
+GET_STATS: Final = Operation("getStats", "GET", "/v1/stats", None, Stats, "The counts.")
+
+OPERATIONS: Final = (
+    SUBMIT,
+    SUBMIT_BATCH,
+    CLAIM,
+    HEARTBEAT,
+    HEARTBEAT_BATCH,
+    COMPLETE,
+    COMPLETE_BATCH,
+    FAIL,
+    RELEASE,
+    RETRY,
+    CANCEL,
+    GET_JOB,
+    LIST_JOBS,
+    GET_STATS,
+)
+"""Every operation, most used first. An exact path wins over one with ``{jobId}``."""
