@@ -60,9 +60,10 @@ ERROR_TEXT_CHARS_MAX = 8 * KIB
 LINEAGE_WRITERS_MAX = 64
 """Writers whose last commit the state remembers."""
 
-SEGMENT_SLOTS = 1_024
-"""Jobs joined into one cached piece of the encoded state: 100,000 jobs are 100 pieces, and a
-change re-joins one."""
+SEGMENT_SLOTS = 32
+"""Jobs joined into one cached piece of the encoded state. A change re-joins its piece, and touching
+jobs that lie apart in memory is what costs: with 1 % of 100,000 jobs changed all over, 32 take
+11 ms and 1,024 take 22 ms; with few changes it makes no difference."""
 
 LIST_PAGE_MAX = 1_000
 """Most jobs of one page of a listing."""
@@ -213,6 +214,12 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     connections_max: int = 100
     """Connections kept open to one broker."""
 
+    batch_bytes_max: int = 512 * KIB
+    """Payload bytes of one request of a batch: half of a broker's default limit on bodies."""
+
+    answer_bytes_max: int = 256 * MIB
+    """Largest answer read: a page or claim of the largest state, and room to spare."""
+
     def validate(self) -> None:
         """Raise `ConfigError` when the settings make no sense alone or together."""
         if self.timeout_ms < 1 or self.retry_for_ms < 0:
@@ -236,6 +243,18 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     grace_ms: int = 10_000
     """How long `stop` lets handlers finish before it releases their jobs."""
+
+    settle_ms: int = 2_000
+    """How long `stop` then waits for cancelled handlers to end, and as long again for the last
+    reports to reach the broker."""
+
+    poll_ms: int = 1_000
+    """Least time from one claim to the next when it found nothing: a broker that doesn't wait is
+    not asked in a tight loop."""
+
+    finishing_max: int = 1_000
+    """Most finished jobs whose report the broker has not yet taken; beyond it nothing is claimed,
+    so a broker that takes no reports is given no further work to lose."""
 
     def validate(self) -> None:
         """Raise `ConfigError` when the settings make no sense alone or together."""

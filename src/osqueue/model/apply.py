@@ -1,0 +1,264 @@
+"""`apply`: what each operation does to a queue.
+
+An operation that is not legal gets a typed refusal and leaves the state as it was. Handlers first
+look, then change; so an operation is all or nothing.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import msgspec
+from msgspec import Raw
+
+from osqueue.model import queries
+from osqueue.model.job import Job, JobStatus, Moment, payload_of
+from osqueue.model.ops import (
+    Cancel,
+    Claim,
+    Complete,
+    Expire,
+    Fail,
+    GetJob,
+    GetState,
+    GetStats,
+    Heartbeat,
+    Lead,
+    LeaseRef,
+    ListJobs,
+    Op,
+    Release,
+    Resign,
+    Retry,
+    Submit,
+)
+from osqueue.model.outcomes import (
+    Claimed,
+    Done,
+    Grant,
+    IdConflict,
+    LeaseLost,
+    NotFound,
+    Outcome,
+    RefOutcome,
+    Results,
+    StateFull,
+    Submitted,
+)
+from osqueue.model.state import QueueState, new_job_weight, same_job
+
+__all__ = ["EXPIRE_BATCH_MAX", "apply"]
+
+EXPIRE_BATCH_MAX = 2_000
+"""Leases taken back in one go, about 10 ms of work; the rest is due at once again."""
+
+FAILED, RELEASED = "failed", "released"
+
+_DONE = Done()
+_NOTHING = Claimed(())
+
+
+def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR0911, PLR0912 - one flat dispatch over the union of operations
+    """Do what ``op`` asks, or refuse it."""
+    match op:
+        case Submit():
+            return _submit(state, op, now)
+        case Claim():
+            return _claim(state, op, now)
+        case Complete():
+            return Results(tuple([_complete(state, op.worker_id, ref, now) for ref in op.refs]))
+        case Heartbeat():
+            return _heartbeat(state, op, now)
+        case Fail():
+            return _fail(state, op, now)
+        case Release():
+            return Results(tuple([_release(state, op.worker_id, ref, now) for ref in op.refs]))
+        case Cancel():
+            return _cancel(state, op, now)
+        case Retry():
+            return _retry(state, op)
+        case Expire():
+            return _expire(state, now)
+        case Lead():
+            return _lead(state, op)
+        case Resign():
+            return _resign(state)
+        case GetJob():
+            return queries.job(state, op.id)
+        case GetStats() | GetState():
+            return state.totals()
+        case ListJobs():
+            return queries.page(state, op)
+        case _:  # pragma: no cover
+            assert_never(op)
+
+
+def _submit(state: QueueState, op: Submit, now: Moment) -> Outcome:
+    fresh = []
+    weight = 0
+    for new in op.jobs:
+        job = state.jobs.get(new.id)
+        if job is None and (job := state.ends.finished_job(new.id)) is not None:
+            if job.type != new.type:
+                return IdConflict(new.id)
+        elif job is not None:
+            if not same_job(job, new):
+                return IdConflict(new.id)
+        elif new.id not in state.ends:
+            fresh.append(new)
+            weight += new_job_weight(new)
+    if fresh and state.size + weight > state.limits.state_bytes_max:
+        return StateFull(state.limits.state_bytes_max)
+    for new in fresh:
+        state.submit(new, now)
+    return Submitted(len(fresh))
+
+
+def _claim(state: QueueState, op: Claim, now: Moment) -> Outcome:
+    if op.claim_id is not None:
+        held = [job for job in state.leases.of_claim(op.claim_id) if job.worker_id == op.worker_id]
+        if held:
+            return Claimed(tuple([_grant(job) for job in held]))
+    state.promote_due(now.wall)
+    if state.paused:
+        return _NOTHING
+    grants: list[Grant] = []
+    while len(grants) < op.max and (job := state.ready.pop(op.types)) is not None:
+        state.claim(job, op, f"{op.lease_seed}-{len(grants)}", now)
+        grants.append(_grant(job))
+    return Claimed(tuple(grants)) if grants else _NOTHING
+
+
+def _grant(job: Job) -> Grant:
+    return Grant(
+        job.id,
+        job.type,
+        payload_of(job),
+        job.lease or "",
+        job.attempts,
+        job.attempts_allowed,
+        job.created_at,
+        job.priority,
+    )
+
+
+def _complete(state: QueueState, worker_id: str, ref: LeaseRef, now: Moment) -> RefOutcome:
+    job = state.jobs.get(ref.id)
+    if job is None or not _holds(job, worker_id, ref.lease):
+        return _refusal(state, ref, job)
+    state.complete(job, now)
+    return _DONE
+
+
+def _heartbeat(state: QueueState, op: Heartbeat, now: Moment) -> Outcome:
+    results: list[RefOutcome] = []
+    for ref in op.refs:
+        job = state.jobs.get(ref.id)
+        if job is not None and _holds(job, op.worker_id, ref.lease):
+            state.renew(job, now)
+            results.append(_DONE)
+        else:
+            results.append(LeaseLost(ref.id) if job is not None else _not_found(state, ref.id))
+    if op.complete_list:
+        _release_orphans(state, op, now)
+    return Results(tuple(results))
+
+
+def _release_orphans(state: QueueState, op: Heartbeat, now: Moment) -> None:
+    """Take back what the worker does not know of: the claim's answer never reached it."""
+    listed = {ref.id for ref in op.refs}
+    granted_before = now.serving - state.limits.orphan_after_ms
+    for job in list(state.leases.of_worker(op.worker_id)):
+        if job.id not in listed and job.granted_at < granted_before:
+            state.release(job)
+
+
+def _fail(state: QueueState, op: Fail, now: Moment) -> Outcome:
+    job = state.jobs.get(op.ref.id)
+    if job is None or not _holds(job, op.worker_id, op.ref.lease):
+        return _refusal(state, op.ref, job)
+    lease = job.lease
+    run_at = now.wall + op.delay_ms if op.delay_ms > 0 else None
+    _end_attempt(state, job, error=op.error, retry=op.retry, run_at=run_at)
+    state.remember_lease(job.id, lease, how=FAILED, at=now.wall)
+    return _DONE
+
+
+def _end_attempt(
+    state: QueueState, job: Job, *, error: Raw, retry: bool, run_at: int | None = None
+) -> None:
+    if retry and job.attempts < job.attempts_allowed:
+        state.requeue(job, error=error, run_at=run_at)
+    else:
+        state.bury(job, error)
+
+
+def _release(state: QueueState, worker_id: str, ref: LeaseRef, now: Moment) -> RefOutcome:
+    job = state.jobs.get(ref.id)
+    if job is None or not _holds(job, worker_id, ref.lease):
+        return _refusal(state, ref, job)
+    lease = job.lease
+    state.release(job)
+    state.remember_lease(job.id, lease, how=RELEASED, at=now.wall)
+    return _DONE
+
+
+def _cancel(state: QueueState, op: Cancel, now: Moment) -> Outcome:
+    job = state.jobs.get(op.id)
+    if job is None:
+        how = state.ends.how_job_ended(op.id)
+        repeated = how in {JobStatus.CANCELLED, JobStatus.DISCARDED}
+        return _DONE if repeated else NotFound(op.id, how)
+    state.cancel(job, now)
+    return _DONE
+
+
+def _retry(state: QueueState, op: Retry) -> Outcome:
+    job = state.jobs.get(op.id)
+    if job is None:
+        return _not_found(state, op.id)
+    if job.status is JobStatus.DEAD:
+        state.revive(job)
+    return _DONE
+
+
+def _expire(state: QueueState, now: Moment) -> Outcome:
+    ended = 0
+    while ended < EXPIRE_BATCH_MAX and (job := state.leases.due(now.serving)) is not None:
+        message = f"no heartbeat from worker {job.worker_id!r} before the lease ran out"
+        error = Raw(msgspec.json.encode({"type": "LeaseExpired", "message": message}))
+        _end_attempt(state, job, error=error, retry=True)
+        ended += 1
+    state.ends.trim(now.wall)
+    return _DONE
+
+
+def _lead(state: QueueState, op: Lead) -> Outcome:
+    state.header.succeed(op.epoch, broker=op.broker, broker_id=op.broker_id)
+    state.header.heartbeat_every = op.heartbeat_every
+    state.revision += 1
+    return _DONE
+
+
+def _resign(state: QueueState) -> Outcome:
+    state.header.broker = state.header.broker_id = None
+    state.revision += 1
+    return _DONE
+
+
+def _holds(job: Job, worker_id: str, lease: str | None) -> bool:
+    """Whether a caller holds a job: by its lease, or for older callers by the worker's id."""
+    if job.status is not JobStatus.IN_PROGRESS:
+        return False
+    return job.worker_id == worker_id if lease is None else job.lease == lease
+
+
+def _refusal(state: QueueState, ref: LeaseRef, job: Job | None) -> RefOutcome:
+    """The answer to a caller who does not hold the job, or ended it before."""
+    if ref.lease is not None and state.ends.how_lease_ended(ref.id, ref.lease) is not None:
+        return _DONE
+    return _not_found(state, ref.id) if job is None else LeaseLost(ref.id)
+
+
+def _not_found(state: QueueState, job_id: str) -> NotFound:
+    return NotFound(job_id, state.ends.how_job_ended(job_id))

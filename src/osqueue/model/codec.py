@@ -1,0 +1,234 @@
+"""The JSON of one job, one ended job and one remembered end, both ways.
+
+The key order of a job is that of older implementations, then our own fields, then fields that we
+do not know, which survive. A field at its default is left out. What older implementations let in
+(a number as type, a fraction or a word as ``maxAttempts``) is read as what they made of it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from osqueue.errors import CorruptStateError
+from osqueue.model.ends import End
+from osqueue.model.job import END_STATUSES, Job, JobStatus, payload_of
+
+__all__ = [
+    "decode_finished",
+    "decode_job",
+    "decode_recent",
+    "encode_finished",
+    "encode_job",
+    "encode_recent",
+]
+
+_LIVE = {status.value: status for status in JobStatus if status not in END_STATUSES}
+_ENDED = {status.value: status for status in END_STATUSES}
+
+
+class _JobWire(
+    msgspec.Struct,
+    kw_only=True,
+    rename="camel",
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    gc=False,
+):
+    id: str
+    status: str
+    payload: Raw | UnsetType = UNSET
+    type: str = ""
+    created_at: int
+    attempts: int
+    max_attempts: int | None = None
+    worker_id: str | None = None
+    heartbeat: int | None = None
+    lease: str | None = None
+    claim_id: str | None = None
+    priority: int = 0
+    run_at: int | None = None
+    last_error: Raw | UnsetType = UNSET
+
+
+class _FinishedWire(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    id: str
+    status: str
+    type: str = ""
+    created_at: int
+    ended_at: int
+    attempts: int
+    max_attempts: int | None = None
+    worker_id: str | None = None
+    lease: str | None = None
+    priority: int = 0
+    last_error: Raw | UnsetType = UNSET
+
+
+class _RecentWire(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
+    id: str
+    how: str
+    at: int
+    lease: str | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+_job_decoder = msgspec.json.Decoder(_JobWire)
+_fields_decoder = msgspec.json.Decoder(dict[str, Raw])
+_finished_decoder = msgspec.json.Decoder(_FinishedWire)
+_recent_decoder = msgspec.json.Decoder(_RecentWire)
+_JOB_KEYS = frozenset(_JobWire.__struct_encode_fields__)
+
+
+def encode_job(job: Job) -> bytes:
+    """Refresh a job's JSON."""
+    wire = _JobWire(
+        id=job.id,
+        status=job.status.value,
+        payload=payload_of(job),
+        type=job.type,
+        created_at=job.created_at,
+        attempts=job.attempts,
+        max_attempts=job.max_attempts,
+        worker_id=job.worker_id,
+        heartbeat=job.heartbeat,
+        lease=job.lease,
+        claim_id=job.claim_id,
+        priority=job.priority,
+        run_at=job.run_at,
+        last_error=job.last_error,
+    )
+    encoded = _encode(wire)
+    job.encoded = encoded[:-1] + job.extra + b"}" if job.extra else encoded
+    job.payload = None
+    job.stale = False
+    return job.encoded
+
+
+def decode_job(data: bytes) -> Job:
+    """Read a job; raises `CorruptStateError` when it is none."""
+    extra = b""
+    try:
+        wire = _job_decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        wire, extra = _decode_foreign(data)
+    status = _LIVE.get(wire.status)
+    if status is None:
+        raise CorruptStateError(f"job {wire.id!r} has the unknown status {wire.status!r}")
+    return Job(
+        id=wire.id,
+        type=wire.type,
+        created_at=wire.created_at,
+        payload=None,
+        status=status,
+        priority=wire.priority,
+        run_at=wire.run_at if status is JobStatus.UNCLAIMED else None,
+        attempts=wire.attempts,
+        max_attempts=wire.max_attempts,
+        worker_id=wire.worker_id,
+        heartbeat=wire.heartbeat,
+        lease=wire.lease,
+        claim_id=wire.claim_id,
+        last_error=UNSET if wire.last_error is UNSET else Raw(bytes(wire.last_error)),
+        extra=extra,
+        encoded=data,
+        stale=False,
+    )
+
+
+def encode_finished(job: Job) -> bytes:
+    """Refresh the JSON of an ended job: no payload."""
+    assert job.ended_at is not None, "only ended jobs are finished"
+    job.encoded = _encode(
+        _FinishedWire(
+            id=job.id,
+            status=job.status.value,
+            type=job.type,
+            created_at=job.created_at,
+            ended_at=job.ended_at,
+            attempts=job.attempts,
+            max_attempts=job.max_attempts,
+            worker_id=job.worker_id,
+            lease=job.lease,
+            priority=job.priority,
+            last_error=job.last_error,
+        )
+    )
+    job.stale = False
+    return job.encoded
+
+
+def decode_finished(data: bytes) -> Job:
+    """Read an ended job; raises `CorruptStateError` when it is none."""
+    try:
+        wire = _finished_decoder.decode(data)
+        status = _ENDED[wire.status]
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+        raise CorruptStateError(f"an entry of `finished` is malformed: {error}") from error
+    return Job(
+        id=wire.id,
+        type=wire.type,
+        created_at=wire.created_at,
+        payload=UNSET,
+        status=status,
+        priority=wire.priority,
+        attempts=wire.attempts,
+        max_attempts=wire.max_attempts,
+        worker_id=wire.worker_id,
+        lease=wire.lease,
+        last_error=UNSET if wire.last_error is UNSET else Raw(bytes(wire.last_error)),
+        ended_at=wire.ended_at,
+        encoded=data,
+        stale=False,
+    )
+
+
+def encode_recent(end: End) -> bytes:
+    """Refresh the JSON of a remembered end."""
+    end.encoded = _encode(_RecentWire(end.id, end.how, end.at, end.lease))
+    end.stale = False
+    return end.encoded
+
+
+def decode_recent(data: bytes) -> End:
+    """Read a remembered end; raises `CorruptStateError` when it is none."""
+    try:
+        wire = _recent_decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptStateError(f"an entry of `recent` is malformed: {error}") from error
+    return End(wire.id, wire.how, wire.at, wire.lease, encoded=data, stale=False)
+
+
+def _decode_foreign(data: bytes) -> tuple[_JobWire, bytes]:
+    """Read a job that holds fields or values that we do not write."""
+    try:
+        fields = _fields_decoder.decode(data)
+        known = {name: raw for name, raw in fields.items() if name in _JOB_KEYS}
+        _coerce(known)
+        wire = _job_decoder.decode(_encode(known))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptStateError(f"a job is malformed: {error}: {data[:120]!r}") from error
+    unknown = {name: raw for name, raw in fields.items() if name not in _JOB_KEYS}
+    return wire, b"," + _encode(unknown)[1:-1] if unknown else b""
+
+
+def _coerce(fields: dict[str, Raw]) -> None:
+    """Read ``type`` and ``maxAttempts`` as the older implementations acted on them."""
+    if "type" in fields:
+        type_ = msgspec.json.decode(fields["type"])
+        fields["type"] = Raw(_encode("" if type_ is None else _as_text(type_)))
+    if "maxAttempts" in fields:
+        fields["maxAttempts"] = Raw(_encode(_as_attempts(fields["maxAttempts"])))
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else _encode(value).decode()
+
+
+def _as_attempts(raw: Raw) -> int | None:
+    value = msgspec.json.decode(raw)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return max(0, min(math.ceil(value), 2**31 - 1))

@@ -1,0 +1,257 @@
+"""Finding the next job, the next due delay and the next expiring lease in O(log n).
+
+All three are heaps with lazy deletion: what leaves out of turn stays behind as a stale entry,
+passed over when it comes up, and a heap that is mostly stale is rebuilt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heapify, heappop, heappush
+from typing import TypeVar
+
+from osqueue.model.job import Job, JobStatus
+
+__all__ = ["DelayedIndex", "LeaseIndex", "ReadyIndex"]
+
+_STALE_MAX = 64
+"""Stale entries that are not worth a rebuild."""
+
+_SEQ_BITS = 48
+"""Room for the numbers of 280 million million jobs within one priority."""
+_SEQ_MASK = (1 << _SEQ_BITS) - 1
+
+EntryT = TypeVar("EntryT", int, tuple[int, int, Job], tuple[int, int, str | None])
+KeyT = TypeVar("KeyT", bound=str | None)
+
+
+def _compact(heap: list[EntryT], live: int, valid: Callable[[EntryT], object]) -> None:
+    if len(heap) > 2 * live + _STALE_MAX:
+        heap[:] = [entry for entry in heap if valid(entry)]
+        heapify(heap)
+
+
+class _TypeQueue:
+    """The ready jobs of one type, each as one number that sorts by priority, then arrival."""
+
+    __slots__ = ("heap", "live")
+
+    def __init__(self) -> None:
+        self.heap: list[int] = []
+        self.live = 0
+
+
+class ReadyIndex:
+    """Jobs that can be claimed, by type, then by (priority, order of arrival).
+
+    A claim of any type looks at a heap of the types' heads, brought up to date only for the
+    types that changed since the last such claim.
+    """
+
+    __slots__ = ("_changed", "_find", "_heads", "_queues", "live", "woken")
+
+    def __init__(self, find: Callable[[int], Job | None]) -> None:
+        self._find = find
+        self._queues: dict[str, _TypeQueue] = {}
+        self._heads: list[tuple[int, str]] = []
+        self._changed: set[str] = set()
+        self.live = 0
+        self.woken: set[str] = set()
+        """Types that got a job since somebody last cleared this."""
+
+    def count(self, type_: str) -> int:
+        """How many jobs of a type can be claimed."""
+        queue = self._queues.get(type_)
+        return 0 if queue is None else queue.live
+
+    def has(self, types: Sequence[str] | None) -> bool:
+        """Whether a claim of these types (``None``: any) would get a job."""
+        if types is None:
+            return self.live > 0
+        return any(type_ in self._queues for type_ in types)
+
+    def push(self, job: Job) -> None:
+        queue = self._queues.get(job.type)
+        if queue is None:
+            queue = self._queues[job.type] = _TypeQueue()
+        heappush(queue.heap, _key(job))
+        queue.live += 1
+        self.live += 1
+        self._changed.add(job.type)
+        self.woken.add(job.type)
+
+    def pop(self, types: Sequence[str] | None) -> Job | None:
+        """Take the first job of these types, or of any."""
+        type_ = self._first_of_any() if types is None else self._first_of(types)
+        if type_ is None:
+            return None
+        queue = self._queues[type_]
+        while True:
+            job = self._waiting(heappop(queue.heap))
+            if job is not None:
+                self._less(type_, queue)
+                return job
+
+    def discard(self, job: Job) -> None:
+        """Forget a job that has just stopped being ``unclaimed``."""
+        queue = self._queues[job.type]
+        self._less(job.type, queue)
+        _compact(queue.heap, queue.live, self._waiting)
+
+    def _less(self, type_: str, queue: _TypeQueue) -> None:
+        queue.live -= 1
+        self.live -= 1
+        self._changed.add(type_)
+        if queue.live == 0:
+            del self._queues[type_]
+
+    def _first_of(self, types: Sequence[str]) -> str | None:
+        if len(types) == 1:
+            return types[0] if types[0] in self._queues else None
+        heads = [head for type_ in types if (head := self._head(type_)) is not None]
+        return min(heads)[1] if heads else None
+
+    def _first_of_any(self) -> str | None:
+        for type_ in self._changed:
+            if (head := self._head(type_)) is not None:
+                heappush(self._heads, head)
+        self._changed.clear()
+        while self._heads and self._heads[0] != self._head(self._heads[0][1]):
+            heappop(self._heads)
+        if len(self._heads) > 2 * len(self._queues) + _STALE_MAX:
+            self._heads = [head for type_ in self._queues if (head := self._head(type_))]
+            heapify(self._heads)
+        return self._heads[0][1] if self._heads else None
+
+    def _head(self, type_: str) -> tuple[int, str] | None:
+        queue = self._queues.get(type_)
+        if queue is None:
+            return None
+        while self._waiting(queue.heap[0]) is None:
+            heappop(queue.heap)
+        return queue.heap[0], type_
+
+    def _waiting(self, key: int) -> Job | None:
+        job = self._find(key & _SEQ_MASK)
+        return job if job is not None and job.status is JobStatus.UNCLAIMED else None
+
+
+def _key(job: Job) -> int:
+    """One number per job. Without a priority it is ``seq`` itself: no further memory."""
+    return job.seq if job.priority == 0 else (job.priority << _SEQ_BITS) + job.seq
+
+
+class DelayedIndex:
+    """Jobs that wait for their ``run_at``."""
+
+    __slots__ = ("_heap", "live")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Job]] = []
+        self.live = 0
+
+    def push(self, job: Job) -> None:
+        assert job.run_at is not None, "a job without run_at has nothing to wait for"
+        heappush(self._heap, (job.run_at, job.seq, job))
+        self.live += 1
+
+    def discard(self, _job: Job) -> None:
+        """Forget a job that has just stopped being ``unclaimed``."""
+        self.live -= 1
+        _compact(self._heap, self.live, lambda entry: entry[2].status is JobStatus.UNCLAIMED)
+
+    def next_run_at(self) -> int | None:
+        """When the next delay ends, in ms since the epoch."""
+        heap = self._heap
+        while heap and heap[0][2].status is not JobStatus.UNCLAIMED:
+            heappop(heap)
+        return heap[0][0] if heap else None
+
+    def pop_due(self, wall_ms: int) -> Job | None:
+        """Take a job whose delay has ended."""
+        run_at = self.next_run_at()
+        if run_at is None or run_at > wall_ms:
+            return None
+        self.live -= 1
+        return heappop(self._heap)[2]
+
+
+class LeaseIndex:
+    """Running jobs by deadline, by worker and by claim.
+
+    A heartbeat only moves the job's own deadline; the heap learns of it when the old one comes
+    up. Entries name the job by number and lease, so an ended lease keeps no job alive.
+    """
+
+    __slots__ = ("_by_claim", "_by_worker", "_find", "_heap", "live")
+
+    def __init__(self, find: Callable[[int], Job | None]) -> None:
+        self._find = find
+        self._heap: list[tuple[int, int, str | None]] = []
+        self._by_worker: dict[str | None, dict[str, Job]] = {}
+        self._by_claim: dict[str, dict[str, Job]] = {}
+        self.live = 0
+
+    def add(self, job: Job) -> None:
+        heappush(self._heap, (job.deadline, job.seq, job.lease))
+        held = self._by_worker.get(job.worker_id)
+        if held is None:
+            held = self._by_worker[job.worker_id] = {}
+        held[job.id] = job
+        if job.claim_id is not None:
+            self._by_claim.setdefault(job.claim_id, {})[job.id] = job
+        self.live += 1
+
+    def remove(self, job: Job) -> None:
+        """Forget a lease; the job's lease fields must still stand."""
+        _take(self._by_worker, job.worker_id, job.id)
+        if job.claim_id is not None:
+            _take(self._by_claim, job.claim_id, job.id)
+        self.live -= 1
+        _compact(self._heap, self.live, self._holds)
+
+    def of_worker(self, worker_id: str) -> Iterable[Job]:
+        """The jobs that a worker holds, oldest lease first."""
+        return self._by_worker.get(worker_id, {}).values()
+
+    def of_claim(self, claim_id: str) -> Iterable[Job]:
+        """The jobs that a claim got and that are still held by it."""
+        return self._by_claim.get(claim_id, {}).values()
+
+    def next_deadline(self) -> int | None:
+        """When the first lease expires, in serving time."""
+        heap = self._heap
+        while heap:
+            deadline, seq, lease = heap[0]
+            job = self._held(seq, lease)
+            if job is None:
+                heappop(heap)
+            elif job.deadline > deadline:
+                heappop(heap)
+                heappush(heap, (job.deadline, seq, lease))
+            else:
+                return deadline
+        return None
+
+    def due(self, serving_ms: int) -> Job | None:
+        """A job whose lease has expired; the caller ends the lease before it asks again."""
+        deadline = self.next_deadline()
+        if deadline is None or deadline > serving_ms:
+            return None
+        return self._find(self._heap[0][1])
+
+    def _held(self, seq: int, lease: str | None) -> Job | None:
+        job = self._find(seq)
+        if job is None or job.status is not JobStatus.IN_PROGRESS or job.lease != lease:
+            return None
+        return job
+
+    def _holds(self, entry: tuple[int, int, str | None]) -> bool:
+        return self._held(entry[1], entry[2]) is not None
+
+
+def _take(groups: dict[KeyT, dict[str, Job]], key: KeyT, job_id: str) -> None:
+    group = groups[key]
+    del group[job_id]
+    if not group:
+        del groups[key]

@@ -1,0 +1,65 @@
+"""What must hold of a state at any time. For tests and simulation: it looks at everything."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from osqueue.model.job import END_STATUSES, Job, JobStatus, payload_of
+from osqueue.model.state import QueueState, weight_of
+
+__all__ = ["check"]
+
+
+def check(state: QueueState) -> None:
+    """Raise `AssertionError` naming the first law that does not hold."""
+    jobs = list(state.order)
+    _same("jobs by id and in order", sorted(state.jobs), sorted(job.id for job in jobs))
+    seqs = [job.seq for job in jobs]
+    _same("order of arrival", seqs, sorted(set(seqs)))
+    counted = Counter(job.status for job in jobs)
+    _same("counts", {k: v for k, v in state.counts.items() if v}, dict(counted))
+    _same("size", state.size, sum(weight_of(job) for job in jobs))
+    _check_places(state, jobs)
+    for job in jobs:
+        _check_job(job)
+    for job in state.ends.finished:
+        _law(job.status in END_STATUSES and job.ended_at is not None, f"finished: {job.id}")
+        _law(job.id not in state.jobs, f"{job.id} is finished and lives on")
+        _law(state.ends.finished_job(job.id) is job, f"finished by id: {job.id}")
+
+
+def _check_places(state: QueueState, jobs: list[Job]) -> None:
+    delayed = sum(job.run_at is not None for job in jobs)
+    unclaimed = state.counts[JobStatus.UNCLAIMED]
+    _same("delayed", state.delayed.live, delayed)
+    _same("ready", state.ready.live, unclaimed - delayed)
+    ready = Counter(
+        job.type for job in jobs if job.status is JobStatus.UNCLAIMED and job.run_at is None
+    )
+    for type_, number in ready.items():
+        _same(f"ready of type {type_!r}", state.ready.count(type_), number)
+    running = [job for job in jobs if job.status is JobStatus.IN_PROGRESS]
+    _same("leases", state.leases.live, len(running))
+    deadlines = [job.deadline for job in running]
+    _same("next deadline", state.leases.next_deadline(), min(deadlines, default=None))
+    leases = [job.lease for job in running if job.lease is not None]
+    _same("leases are unique", len(leases), len(set(leases)))
+
+
+def _check_job(job: Job) -> None:
+    running = job.status is JobStatus.IN_PROGRESS
+    _law(job.status not in END_STATUSES, f"{job.id} has ended and is still queued")
+    _law(running or job.lease is job.worker_id is None, f"{job.id} is held and does not run")
+    _law(job.run_at is None or job.status is JobStatus.UNCLAIMED, f"{job.id} runs and is delayed")
+    _law(job.attempts >= 0, f"{job.id} has {job.attempts} attempts")
+    _law(not job.stale or job.encoded != b"" or job.payload is not None, f"{job.id} lost its data")
+    payload_of(job)
+
+
+def _same(what: str, got: object, wanted: object) -> None:
+    _law(got == wanted, f"{what}: {got!r} is not {wanted!r}")
+
+
+def _law(holds: object, what: str) -> None:
+    if not holds:
+        raise AssertionError(what)

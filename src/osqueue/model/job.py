@@ -1,0 +1,97 @@
+"""One job, and the states it can be in."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from osqueue.config import DEFAULT_MAX_ATTEMPTS
+
+__all__ = ["END_STATUSES", "Job", "JobStatus", "Moment", "payload_of"]
+
+
+class Moment(NamedTuple):
+    """When something happens, in milliseconds."""
+
+    wall: int
+    """Since the Unix epoch, by the leader's clock: what is written down."""
+
+    serving: int
+    """On a clock that runs only while the broker serves: what leases are measured by."""
+
+
+class JobStatus(StrEnum):
+    """Where a job is in its life."""
+
+    UNCLAIMED = "unclaimed"
+    IN_PROGRESS = "in_progress"
+    DEAD = "dead"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    DISCARDED = "discarded"
+
+
+END_STATUSES = frozenset(
+    {JobStatus.COMPLETED, JobStatus.CANCELLED, JobStatus.EXPIRED, JobStatus.DISCARDED}
+)
+"""A job in one of these is over and never changes again."""
+
+
+class Job(msgspec.Struct, gc=False, eq=False):
+    """A job and what the indexes know of it. Mutable: only `QueueState` changes one.
+
+    The payload stands in ``encoded`` from the first encoding on and is not kept twice.
+    """
+
+    id: str
+    type: str
+    """``""``: untyped."""
+    created_at: int
+    payload: Raw | UnsetType | None
+    """Its JSON; unset when the job has none; ``None`` when it stands in ``encoded``."""
+    status: JobStatus = JobStatus.UNCLAIMED
+    priority: int = 0
+    run_at: int | None = None
+    attempts: int = 0
+    max_attempts: int | None = None
+    worker_id: str | None = None
+    heartbeat: int | None = None
+    lease: str | None = None
+    claim_id: str | None = None
+    last_error: Raw | UnsetType = UNSET
+    ended_at: int | None = None
+    extra: bytes = b""
+    """Fields of other implementations, as the JSON text ``,"name":value…``."""
+
+    seq: int = -1
+    """Place in the order of arrival."""
+    deadline: int = 0
+    """When the lease expires, in serving time."""
+    granted_at: int = 0
+    """When the lease was granted, in serving time."""
+    encoded: bytes = b""
+    stale: bool = True
+    """Whether ``encoded`` is older than the fields."""
+
+    @property
+    def attempts_allowed(self) -> int:
+        """How many attempts it has in all: 0 and 1 both mean one, nothing given means three."""
+        return DEFAULT_MAX_ATTEMPTS if self.max_attempts is None else max(1, self.max_attempts)
+
+
+class _Payload(msgspec.Struct, gc=False):
+    payload: Raw | UnsetType = UNSET
+
+
+_payload_decoder = msgspec.json.Decoder(_Payload)
+
+
+def payload_of(job: Job) -> Raw | UnsetType:
+    """The payload's JSON text, byte for byte as it was submitted; unset when there is none."""
+    if job.payload is not None:
+        return job.payload
+    return _payload_decoder.decode(job.encoded).payload

@@ -1,0 +1,167 @@
+"""What can be asked of a queue, as plain data.
+
+Ids, tokens and times come in with the operation: applying the same one again on the same base
+changes the same things.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+__all__ = [
+    "Cancel",
+    "Change",
+    "Claim",
+    "Complete",
+    "Expire",
+    "Fail",
+    "GetJob",
+    "GetState",
+    "GetStats",
+    "Heartbeat",
+    "Lead",
+    "LeaseRef",
+    "ListJobs",
+    "NewJob",
+    "Op",
+    "Query",
+    "Release",
+    "Resign",
+    "Retry",
+    "Submit",
+]
+
+
+class NewJob(msgspec.Struct, frozen=True, gc=False):
+    """A job to be. ``payload`` is checked JSON text."""
+
+    id: str
+    type: str = ""
+    payload: Raw | UnsetType = UNSET
+    max_attempts: int | None = None
+    priority: int = 0
+    run_at: int | None = None
+
+    @property
+    def payload_bytes(self) -> int:
+        return 0 if self.payload is UNSET else len(memoryview(self.payload))
+
+
+class LeaseRef(msgspec.Struct, frozen=True, gc=False):
+    """A job, and the lease that the caller holds on it; older callers know no lease."""
+
+    id: str
+    lease: str | None = None
+
+
+class Submit(msgspec.Struct, frozen=True, gc=False):
+    """Add jobs: all or none. Ids already known add nothing."""
+
+    jobs: tuple[NewJob, ...]
+
+
+class Claim(msgspec.Struct, frozen=True, gc=False):
+    """Hand out up to ``max`` jobs. Leases are ``<lease_seed>-<n>``; the seed is never used again.
+
+    A ``claim_id`` seen before gets the leases that it still holds.
+    """
+
+    worker_id: str
+    lease_seed: str
+    types: tuple[str, ...] | None = None
+    max: int = 1
+    claim_id: str | None = None
+
+
+class Heartbeat(msgspec.Struct, frozen=True, gc=False):
+    """Renew leases. ``complete_list``: the worker holds no others."""
+
+    worker_id: str
+    refs: tuple[LeaseRef, ...]
+    complete_list: bool = False
+
+
+class Complete(msgspec.Struct, frozen=True, gc=False):
+    """End jobs as done, each for itself."""
+
+    worker_id: str
+    refs: tuple[LeaseRef, ...]
+
+
+class Fail(msgspec.Struct, frozen=True, gc=False):
+    """End an attempt as failed. ``error`` is bounded JSON text."""
+
+    worker_id: str
+    ref: LeaseRef
+    error: Raw
+    retry: bool = True
+    delay_ms: int = 0
+
+
+class Release(msgspec.Struct, frozen=True, gc=False):
+    """Give leases back; the attempts do not count."""
+
+    worker_id: str
+    refs: tuple[LeaseRef, ...]
+
+
+class Cancel(msgspec.Struct, frozen=True, gc=False):
+    """End a job, whoever holds it; a dead letter is discarded."""
+
+    id: str
+
+
+class Retry(msgspec.Struct, frozen=True, gc=False):
+    """Queue a dead letter again with all its attempts."""
+
+    id: str
+
+
+class Expire(msgspec.Struct, frozen=True, gc=False):
+    """Take back leases whose deadline has passed, and forget old ends."""
+
+
+class Lead(msgspec.Struct, frozen=True, gc=False):
+    """Become the leader under a new epoch."""
+
+    epoch: int
+    broker: str
+    broker_id: str
+    heartbeat_every: int
+
+
+class Resign(msgspec.Struct, frozen=True, gc=False):
+    """Give leadership back."""
+
+
+class GetJob(msgspec.Struct, frozen=True, gc=False):
+    """Look at one job."""
+
+    id: str
+
+
+class GetStats(msgspec.Struct, frozen=True, gc=False):
+    """Look at the counts."""
+
+
+class GetState(msgspec.Struct, frozen=True, gc=False):
+    """Look at the whole state object."""
+
+
+class ListJobs(msgspec.Struct, frozen=True, gc=False):
+    """Look at a page of jobs in the order of arrival."""
+
+    limit: int
+    cursor: str | None = None
+    status: str | None = None
+    type: str | None = None
+
+
+Change: TypeAlias = (
+    Submit | Claim | Complete | Heartbeat | Fail | Release | Cancel | Retry | Expire | Lead | Resign
+)
+Query: TypeAlias = GetJob | GetStats | GetState | ListJobs
+Op: TypeAlias = Change | Query

@@ -1,0 +1,147 @@
+"""The typed answers of operations. An outcome is final data: later changes do not touch it."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+__all__ = [
+    "BadCursor",
+    "Claimed",
+    "Counts",
+    "Done",
+    "Grant",
+    "IdConflict",
+    "JobView",
+    "LeaseLost",
+    "NotFound",
+    "Outcome",
+    "Page",
+    "RefOutcome",
+    "Results",
+    "StateFull",
+    "Submitted",
+]
+
+
+class Submitted(msgspec.Struct, frozen=True, gc=False):
+    """All jobs are known; ``added`` of them are new."""
+
+    added: int
+
+
+class IdConflict(msgspec.Struct, frozen=True, gc=False):
+    """Refused: this id names a job of another type or payload."""
+
+    id: str
+
+
+class StateFull(msgspec.Struct, frozen=True, gc=False):
+    """Refused: the state would pass its bound."""
+
+    bytes_max: int
+
+
+class Grant(msgspec.Struct, frozen=True, gc=False):
+    """A job handed out."""
+
+    id: str
+    type: str
+    payload: Raw | UnsetType
+    lease: str
+    attempt: int
+    max_attempts: int
+    created_at: int
+    priority: int
+
+
+class Claimed(msgspec.Struct, frozen=True, gc=False):
+    """The jobs of a claim; empty when there is nothing to do."""
+
+    grants: tuple[Grant, ...]
+
+
+class Done(msgspec.Struct, frozen=True, gc=False):
+    """It is so, now or already."""
+
+
+class NotFound(msgspec.Struct, frozen=True, gc=False):
+    """Refused: no such job, or (``ended``) one that is over."""
+
+    id: str
+    ended: str | None = None
+
+
+class LeaseLost(msgspec.Struct, frozen=True, gc=False):
+    """Refused: the caller does not hold the job."""
+
+    id: str
+
+
+RefOutcome: TypeAlias = Done | NotFound | LeaseLost
+
+
+class Results(msgspec.Struct, frozen=True, gc=False):
+    """One answer per job of a batch."""
+
+    each: tuple[RefOutcome, ...]
+
+
+class Counts(msgspec.Struct, frozen=True, gc=False):
+    """How many jobs there are, by state; ``delayed`` are among ``unclaimed``."""
+
+    unclaimed: int
+    in_progress: int
+    dead: int
+    delayed: int
+    completed_total: int
+    dead_total: int
+    broker: str | None
+
+
+class JobView(msgspec.Struct, frozen=True, gc=False):
+    """A job as it stood. What is not known any more of an ended job is ``None``."""
+
+    id: str
+    status: str
+    type: str | None = None
+    payload: Raw | UnsetType = UNSET
+    created_at: int | None = None
+    attempts: int | None = None
+    max_attempts: int | None = None
+    priority: int = 0
+    run_at: int | None = None
+    worker_id: str | None = None
+    heartbeat: int | None = None
+    last_error: Raw | UnsetType = UNSET
+    ended_at: int | None = None
+
+
+class Page(msgspec.Struct, frozen=True, gc=False):
+    """A page of jobs; ``next_cursor`` is ``None`` on the last."""
+
+    counts: Counts
+    jobs: tuple[JobView, ...]
+    next_cursor: str | None
+
+
+class BadCursor(msgspec.Struct, frozen=True, gc=False):
+    """Refused: the cursor is of another listing."""
+
+
+Outcome: TypeAlias = (
+    Submitted
+    | IdConflict
+    | StateFull
+    | Claimed
+    | Done
+    | NotFound
+    | LeaseLost
+    | Results
+    | Counts
+    | JobView
+    | Page
+    | BadCursor
+)

@@ -1,0 +1,259 @@
+"""The state of one queue, and the only code that changes it.
+
+Laws: every job stands in exactly one place (ready, delayed, leased, dead or ended); counts are
+kept, never counted; a status changes only along `TRANSITIONS`; ``revision`` grows with every
+change that must be durable before it is answered.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from osqueue.config import LINEAGE_WRITERS_MAX, QueueLimits
+from osqueue.model import codec
+from osqueue.model.ends import End, EndMemory
+from osqueue.model.index import DelayedIndex, LeaseIndex, ReadyIndex
+from osqueue.model.job import Job, JobStatus, Moment, payload_of
+from osqueue.model.ops import Claim, NewJob
+from osqueue.model.outcomes import Counts
+from osqueue.model.segments import SegmentedArray
+from osqueue.model.transitions import TRANSITIONS, Move
+
+__all__ = ["Header", "QueueState", "new_job_weight", "same_job", "weight_of"]
+
+JOB_OVERHEAD_BYTES = 256
+"""What a job's fields beside payload, type and id count towards the state's bound."""
+
+
+class Header(msgspec.Struct):
+    """Who wrote this version, and what came before it."""
+
+    epoch: int | None = None
+    commit: str | None = None
+    lineage: dict[str, str] = msgspec.field(default_factory=dict)
+    broker: str | None = None
+    broker_id: str | None = None
+    broker_heartbeat: int = 0
+    heartbeat_every: int | None = None
+
+    def succeed(self, epoch: int, *, broker: str | None, broker_id: str | None) -> None:
+        """Continue another writer's version under a new epoch, remembering where it ended."""
+        lineage = dict(self.lineage)
+        if self.epoch is not None and self.commit is not None:
+            lineage.pop(str(self.epoch), None)
+            lineage[str(self.epoch)] = self.commit
+        self.lineage = dict(list(lineage.items())[-LINEAGE_WRITERS_MAX:])
+        self.epoch, self.broker, self.broker_id = epoch, broker, broker_id
+
+
+class QueueState:
+    """Jobs, indexes and counters of a queue.
+
+    ``generation`` marks the numbering of jobs: a cursor of another generation means nothing.
+    """
+
+    __slots__ = (
+        "completed_total",
+        "counts",
+        "dead_total",
+        "delayed",
+        "ends",
+        "extra",
+        "generation",
+        "header",
+        "jobs",
+        "leases",
+        "limits",
+        "order",
+        "paused",
+        "ready",
+        "revision",
+        "size",
+    )
+
+    def __init__(self, limits: QueueLimits, *, generation: str = "") -> None:
+        self.limits = limits
+        self.generation = generation
+        self.header = Header()
+        self.completed_total = 0
+        self.dead_total = 0
+        self.paused = False
+        self.extra: dict[str, Raw] = {}
+        self.jobs: dict[str, Job] = {}
+        self.order: SegmentedArray[Job] = SegmentedArray(codec.encode_job)
+        self.ready = ReadyIndex(self.order.get)
+        self.delayed = DelayedIndex()
+        self.leases = LeaseIndex(self.order.get)
+        self.ends = EndMemory(
+            limits, encode_finished=codec.encode_finished, encode_recent=codec.encode_recent
+        )
+        self.counts = dict.fromkeys((JobStatus.UNCLAIMED, JobStatus.IN_PROGRESS, JobStatus.DEAD), 0)
+        self.revision = 0
+        self.size = 0
+
+    def totals(self) -> Counts:
+        """The counts as they stand."""
+        return Counts(
+            unclaimed=self.counts[JobStatus.UNCLAIMED],
+            in_progress=self.counts[JobStatus.IN_PROGRESS],
+            dead=self.counts[JobStatus.DEAD],
+            delayed=self.delayed.live,
+            completed_total=self.completed_total,
+            dead_total=self.dead_total,
+            broker=self.header.broker,
+        )
+
+    def submit(self, new: NewJob, now: Moment) -> None:
+        """Add a job whose id is not taken."""
+        run_at = new.run_at if new.run_at is not None and new.run_at > now.wall else None
+        job = Job(
+            new.id,
+            new.type,
+            now.wall,
+            new.payload,
+            JobStatus.UNCLAIMED,
+            new.priority,
+            run_at,
+            0,
+            new.max_attempts,
+        )
+        self.admit(job)
+        self.revision += 1
+
+    def admit(self, job: Job) -> None:
+        """Take in a job as it is: a new one, or one read back."""
+        self.order.append(job)
+        self.jobs[job.id] = job
+        self.counts[job.status] += 1
+        self.size += weight_of(job)
+        self._place(job)
+
+    def claim(self, job: Job, request: Claim, lease: str, now: Moment) -> None:
+        """Grant a lease on a job just taken from ``ready``."""
+        self._move(job, Move.CLAIM)
+        job.worker_id = request.worker_id
+        job.lease = lease
+        job.claim_id = request.claim_id
+        job.attempts += 1
+        job.heartbeat = now.wall
+        job.granted_at = now.serving
+        job.deadline = now.serving + self.limits.lease_timeout_ms
+        self.leases.add(job)
+
+    def renew(self, job: Job, now: Moment) -> None:
+        """Move a lease's deadline. Rides along with the next commit, and asks for none."""
+        assert (job.status, Move.RENEW) in TRANSITIONS, f"{job.id} is not running"
+        job.heartbeat = now.wall
+        job.deadline = now.serving + self.limits.lease_timeout_ms
+        self.order.touch(job)
+
+    def complete(self, job: Job, now: Moment) -> None:
+        self.leases.remove(job)
+        self._end(job, Move.COMPLETE, now)
+        self.completed_total += 1
+
+    def requeue(self, job: Job, *, error: Raw, run_at: int | None) -> None:
+        """End a lease as failed, with attempts left."""
+        self._end_lease(job, Move.REQUEUE)
+        self._note_error(job, error)
+        job.run_at = run_at
+        self._place(job)
+
+    def bury(self, job: Job, error: Raw) -> None:
+        """End a lease as failed for good."""
+        self._end_lease(job, Move.BURY)
+        self._note_error(job, error)
+        self.dead_total += 1
+
+    def release(self, job: Job) -> None:
+        """End a lease as if it had not been granted."""
+        self._end_lease(job, Move.RELEASE)
+        job.attempts -= 1
+        self._place(job)
+
+    def revive(self, job: Job) -> None:
+        """Queue a dead letter again."""
+        self._move(job, Move.REVIVE)
+        job.attempts = 0
+        job.run_at = None
+        self._place(job)
+
+    def cancel(self, job: Job, now: Moment) -> None:
+        """End a job in whatever state it is."""
+        status = job.status
+        if status is JobStatus.IN_PROGRESS:
+            self.leases.remove(job)
+        self._end(job, Move.DISCARD if status is JobStatus.DEAD else Move.CANCEL, now)
+        if status is JobStatus.UNCLAIMED:
+            (self.ready if job.run_at is None else self.delayed).discard(job)
+
+    def remember_lease(self, job_id: str, lease: str | None, *, how: str, at: int) -> None:
+        """Keep how a lease ended whose job lives on."""
+        if lease is not None:
+            self.ends.add_end(End(job_id, how, at, lease))
+
+    def promote_due(self, wall_ms: int) -> None:
+        """Make jobs ready whose delay has ended. Changes nothing that is written down."""
+        while (job := self.delayed.pop_due(wall_ms)) is not None:
+            job.run_at = None
+            self.order.touch(job)
+            self.ready.push(job)
+
+    def _place(self, job: Job) -> None:
+        if job.status is JobStatus.UNCLAIMED:
+            (self.ready if job.run_at is None else self.delayed).push(job)
+        elif job.status is JobStatus.IN_PROGRESS:
+            self.leases.add(job)
+
+    def _move(self, job: Job, move: Move) -> None:
+        target = TRANSITIONS[job.status, move]
+        self.counts[job.status] -= 1
+        job.status = target
+        if target in self.counts:
+            self.counts[target] += 1
+        self.order.touch(job)
+        self.revision += 1
+
+    def _end_lease(self, job: Job, move: Move) -> None:
+        self.leases.remove(job)
+        self._move(job, move)
+        job.worker_id = job.heartbeat = job.lease = job.claim_id = None
+
+    def _end(self, job: Job, move: Move, now: Moment) -> None:
+        self._move(job, move)
+        self.order.remove(job)
+        del self.jobs[job.id]
+        self.size -= weight_of(job)
+        job.ended_at = now.wall
+        job.payload, job.encoded = UNSET, b""
+        self.ends.add_job(job)
+
+    def _note_error(self, job: Job, error: Raw) -> None:
+        self.size += _length(error) - _length(job.last_error)
+        job.last_error = error
+
+
+def weight_of(job: Job) -> int:
+    """Bytes that a job counts towards the state's bound; not kept, to save 40 bytes a job."""
+    payload = _length(payload_of(job))
+    return JOB_OVERHEAD_BYTES + len(job.id) + len(job.type) + payload + _length(job.last_error)
+
+
+def _length(json: Raw | UnsetType) -> int:
+    return 0 if json is UNSET else len(memoryview(json))
+
+
+def new_job_weight(new: NewJob) -> int:
+    """Bytes that a job to be will count towards the state's bound."""
+    return JOB_OVERHEAD_BYTES + len(new.id) + len(new.type) + new.payload_bytes
+
+
+def same_job(job: Job, new: NewJob) -> bool:
+    """Whether a submitted job is the one that its id already names."""
+    payload = payload_of(job)
+    if job.type != new.type or (payload is UNSET) is not (new.payload is UNSET):
+        return False
+    return (
+        payload is UNSET or new.payload is UNSET or memoryview(payload) == memoryview(new.payload)
+    )
