@@ -1,0 +1,277 @@
+"""A store that fails as its script says: the faults of a network, one call at a time.
+
+A script is a list of `Step`, plain data, read from top to bottom. Its first step waits for a call
+of its kind; calls of other kinds pass meanwhile, and so does everything once the script has ended::
+
+    store = ScriptedStore(MemoryBackend(), [
+        Step("put", Fault.LOST_REPLY),            # applied, but the caller is told "unknown"
+        Step("get", Fault.UNAVAILABLE),           # then a read that does not get through
+        Step("put", Fault.LATE_WRITE, after=2),   # applied after two more calls have ended
+        Step("put", hold="request"),              # waits until the test calls `release`
+    ])
+
+Everything that happened stands in `log`, in the order in which it ended. The wrapped store is the
+truth: look there for what was really written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import suppress
+from enum import StrEnum
+from functools import partial
+from types import MappingProxyType
+from typing import Literal, TypeVar
+
+import msgspec
+
+from osqueue.errors import (
+    CASConflictError,
+    OsqueueError,
+    StoreBusyError,
+    StoreDeniedError,
+    StoreNotFoundError,
+    StoreUnavailableError,
+    StoreUnknownError,
+)
+from osqueue.storage.protocol import Store, Stored, Version
+
+__all__ = ["Call", "Fault", "Happened", "ScriptedStore", "Step"]
+
+T = TypeVar("T")
+
+Call = Literal["get", "create", "put", "delete"]
+"""The calls that a script can speak of."""
+
+
+class Fault(StrEnum):
+    """What becomes of a call."""
+
+    NONE = "none"
+    """It passes; the step only counts it."""
+    LOST_REQUEST = "lost-request"
+    """Never applied, answered as unknown (a read: as unavailable)."""
+    LOST_REPLY = "lost-reply"
+    """Applied, answered as unknown (a read: as unavailable)."""
+    LATE_WRITE = "late-write"
+    """Answered as unknown; applied after ``after`` more calls, or when the test says `land`."""
+    FALSE_CONFLICT = "false-conflict"
+    """Applied, answered as a conflict: something on the way sent it twice."""
+    CONFLICT = "conflict"
+    BUSY = "busy"
+    UNAVAILABLE = "unavailable"
+    DENIED = "denied"
+    NOT_FOUND = "not-found"
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One entry of a script: what becomes of the next call of this kind."""
+
+    on: Call
+    fault: Fault = Fault.NONE
+    hold: Literal["", "request", "reply"] = ""
+    """Wait for `ScriptedStore.release`, before it is carried out or before it is answered."""
+    after: int | None = None
+    """Of a late write: how many later calls end before it lands; ``None``: when told to."""
+
+    def __post_init__(self) -> None:
+        if self.on not in _MEANT_FOR.get(self.fault, _ANY):
+            raise ValueError(f"{self.fault} says nothing about a {self.on}")
+        if self.after is not None and (self.fault is not Fault.LATE_WRITE or self.after < 1):
+            raise ValueError("after is for a late write, and at least 1")
+
+
+class Happened(msgspec.Struct, frozen=True):
+    """One call that ended, or one late write that landed."""
+
+    call: Call
+    key: str
+    outcome: str
+    """``ok``, or the name of the error's class."""
+    fault: Fault = Fault.NONE
+    late: bool = False
+    """Whether this is a late write's landing; the call itself has an entry of its own."""
+
+
+class ScriptedStore:
+    """Wraps a store. ``script`` tells the faults; calls that it leaves out pass unchanged."""
+
+    def __init__(self, inner: Store, script: Iterable[Step] = ()) -> None:
+        self.inner = inner
+        self.log: list[Happened] = []
+        self._steps = deque(script)
+        self._late: list[_Late] = []
+        self._gates: deque[asyncio.Event] = deque()
+        self._holding = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        return self.inner.url
+
+    @property
+    def unused(self) -> tuple[Step, ...]:
+        """The steps that still wait for their call."""
+        return tuple(self._steps)
+
+    def then(self, *steps: Step) -> None:
+        """Add to the end of the script."""
+        self._steps.extend(steps)
+
+    async def held(self) -> None:
+        """Return when a call is being held."""
+        await self._holding.wait()
+
+    def release(self) -> None:
+        """Let the call go on that has been held the longest."""
+        self._gates[0].set()
+        self._forget(self._gates[0])
+
+    async def land(self) -> int:
+        """Let every waiting late write reach the store; how many of them took effect."""
+        late, self._late = self._late, []
+        return sum([await self._land(write) for write in late])
+
+    async def get(self, key: str, *, unless: Version | None = None) -> Stored | None:
+        return await self._call("get", key, partial(self.inner.get, key, unless=unless))
+
+    async def create(self, key: str, data: bytes) -> Version:
+        return await self._call("create", key, partial(self.inner.create, key, data))
+
+    async def put(self, key: str, data: bytes, *, if_version: Version) -> Version:
+        work = partial(self.inner.put, key, data, if_version=if_version)
+        return await self._call("put", key, work)
+
+    async def delete(self, key: str) -> None:
+        await self._call("delete", key, partial(self.inner.delete, key))
+
+    def list(self, prefix: str = "") -> AsyncIterator[str]:
+        return self.inner.list(prefix)
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    async def _call(self, call: Call, key: str, work: Callable[[], Awaitable[T]]) -> T:
+        step = self._next(call)
+        due = list(self._late)
+        happened = Happened(call, key, "cancelled", step.fault)
+        try:
+            answer = await self._carried_out(step, key, work)
+            happened = msgspec.structs.replace(happened, outcome="ok")
+        except OsqueueError as error:
+            happened = msgspec.structs.replace(happened, outcome=type(error).__name__)
+            raise
+        finally:
+            self.log.append(happened)
+            await self._count_down(due)
+        return answer
+
+    def _next(self, call: Call) -> Step:
+        if self._steps and self._steps[0].on == call:
+            return self._steps.popleft()
+        return Step(call)
+
+    async def _carried_out(self, step: Step, key: str, work: Callable[[], Awaitable[T]]) -> T:
+        if step.hold == "request":
+            await self._hold()
+        answer = await self._outcome(step, key, work)
+        if step.hold == "reply":
+            await self._hold()
+        if isinstance(answer, OsqueueError):
+            raise answer
+        return answer
+
+    async def _outcome(
+        self, step: Step, key: str, work: Callable[[], Awaitable[T]]
+    ) -> T | OsqueueError:
+        if step.fault is Fault.NONE:
+            return await _tried(work)
+        if step.fault in {Fault.LOST_REPLY, Fault.FALSE_CONFLICT}:
+            await _tried(work)
+        if step.fault is Fault.LATE_WRITE:
+            self._late.append(_Late(step, key, work))
+        return _scripted_error(step, key)
+
+    async def _hold(self) -> None:
+        gate = asyncio.Event()
+        self._gates.append(gate)
+        self._holding.set()
+        try:
+            await gate.wait()
+        finally:
+            self._forget(gate)
+
+    def _forget(self, gate: asyncio.Event) -> None:
+        with suppress(ValueError):
+            self._gates.remove(gate)
+        if not self._gates:
+            self._holding.clear()
+
+    async def _count_down(self, due: Iterable[_Late]) -> None:
+        for write in due:
+            write.calls_ended += 1
+            if write.calls_ended == write.step.after and write in self._late:
+                self._late.remove(write)
+                await self._land(write)
+
+    async def _land(self, write: _Late) -> bool:
+        answer = await _tried(write.work)
+        landed = not isinstance(answer, OsqueueError)
+        outcome = "ok" if landed else type(answer).__name__
+        self.log.append(
+            Happened(write.step.on, write.key, outcome, fault=write.step.fault, late=True)
+        )
+        return landed
+
+
+class _Late:
+    """A write on its way."""
+
+    def __init__(self, step: Step, key: str, work: Callable[[], Awaitable[object]]) -> None:
+        self.step = step
+        self.key = key
+        self.work = work
+        self.calls_ended = 0
+
+
+async def _tried(work: Callable[[], Awaitable[T]]) -> T | OsqueueError:
+    try:
+        return await work()
+    except OsqueueError as error:
+        return error
+
+
+def _scripted_error(step: Step, key: str) -> OsqueueError:
+    kind = _ERRORS[step.fault]
+    if step.on == "get" and kind is StoreUnknownError:
+        kind = StoreUnavailableError
+    return kind(f"the script answers the {step.on} of {key!r} so: {step.fault}")
+
+
+_ANY = frozenset({"get", "create", "put", "delete"})
+_WRITES = frozenset({"create", "put", "delete"})
+_CONDITIONAL = frozenset({"create", "put"})
+
+_MEANT_FOR = MappingProxyType(
+    {
+        Fault.LATE_WRITE: _WRITES,
+        Fault.FALSE_CONFLICT: _CONDITIONAL,
+        Fault.CONFLICT: _CONDITIONAL,
+        Fault.NOT_FOUND: frozenset({"get", "put"}),
+    }
+)
+
+_ERRORS = MappingProxyType[Fault, type[OsqueueError]](
+    {
+        Fault.LOST_REQUEST: StoreUnknownError,
+        Fault.LOST_REPLY: StoreUnknownError,
+        Fault.LATE_WRITE: StoreUnknownError,
+        Fault.FALSE_CONFLICT: CASConflictError,
+        Fault.CONFLICT: CASConflictError,
+        Fault.BUSY: StoreBusyError,
+        Fault.UNAVAILABLE: StoreUnavailableError,
+        Fault.DENIED: StoreDeniedError,
+        Fault.NOT_FOUND: StoreNotFoundError,
+    }
+)
