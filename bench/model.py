@@ -84,6 +84,7 @@ def bench_encode() -> None:
     state = fresh_state(BACKLOG)
     changed = list(state.order)[::100]
     times = []
+    data = b""
     for _ in range(7):
         for touched in changed:
             state.order.touch(touched)

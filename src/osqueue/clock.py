@@ -25,6 +25,10 @@ class Clock(Protocol):
         """Milliseconds since some fixed moment; never goes back."""
         ...
 
+    def cpu_us(self) -> int:
+        """Microseconds of processor time that this thread has used."""
+        ...
+
 
 class Entropy(Protocol):
     """Fresh ids and jitter."""
@@ -51,22 +55,18 @@ class SystemClock:
     def mono_ms(self) -> int:
         return time.monotonic_ns() // 1_000_000
 
+    def cpu_us(self) -> int:
+        return time.thread_time_ns() // 1_000
+
 
 class SystemEntropy:
     """The randomness of the operating system."""
 
     def job_id(self) -> str:
-        milliseconds = (time.time_ns() // 1_000_000) & 0xFFFF_FFFF_FFFF
-        noise = int.from_bytes(os.urandom(10))
-        value = (
-            (milliseconds << 80)
-            | (7 << 76)
-            | ((noise >> 68 & 0xFFF) << 64)
-            | (2 << 62)
-            | (noise & 0x3FFF_FFFF_FFFF_FFFF)
-        )
-        digits = f"{value:032x}"
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        stamp = f"{time.time_ns() // 1_000_000:012x}"
+        noise = os.urandom(10).hex()
+        variant = "89ab"[int(noise[3], 16) & 3]
+        return f"{stamp[:8]}-{stamp[8:]}-7{noise[:3]}-{variant}{noise[4:7]}-{noise[7:19]}"
 
     def token(self) -> str:
         return os.urandom(12).hex()

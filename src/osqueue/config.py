@@ -73,6 +73,10 @@ LIST_SCAN_MAX = 10_000
 holding up the broker."""
 
 
+STORE_ANSWER_S_MAX = 20
+"""Longest wait for one answer of the store; a write that takes longer is of unknown fate."""
+
+
 class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What bounds one queue's state."""
 
@@ -106,6 +110,10 @@ class CommitSettings(msgspec.Struct, frozen=True, kw_only=True):
     encode_share: int = 5
     """Under load, commits start no sooner than this many times the last encoding's time after one
     another: at most a fifth of the processor goes into encoding, however large the state."""
+
+    lull_ms: int = 2
+    """Requests that stay away for this long all wait for the commit: it begins without regard to
+    the share, but leaves as much time again as the encoding took."""
 
     pending_ops_max: int = 20_000
     """Most requests waiting for a commit."""
@@ -215,7 +223,7 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Connections kept open to one broker."""
 
     batch_bytes_max: int = 512 * KIB
-    """Payload bytes of one request of a batch: half of a broker's default limit on bodies."""
+    """About the bytes of one request of many jobs: half of a broker's default limit on bodies."""
 
     answer_bytes_max: int = 256 * MIB
     """Largest answer read: a page or claim of the largest state, and room to spare."""
@@ -265,5 +273,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"heartbeat_interval_ms ({self.heartbeat_interval_ms}) must be at most a third of "
                 "the broker's job heartbeat timeout (30000 ms by default)"
             )
-        if self.grace_ms < 0:
-            raise ConfigError("grace_ms must not be negative")
+        if self.heartbeat_interval_ms < 1 or self.poll_ms < 1 or self.finishing_max < 1:
+            raise ConfigError(
+                "heartbeat_interval_ms, poll_ms and finishing_max must each be at least 1"
+            )
+        if self.grace_ms < 0 or self.settle_ms < 0:
+            raise ConfigError("grace_ms and settle_ms must not be negative")

@@ -229,7 +229,9 @@ class StoreNotFoundError(StorageBackendError):
 
 
 class StoreDeniedError(StorageBackendError):
-    """The store does not permit this: credentials, permissions or a read-only place."""
+    """The store does not permit it: credentials, permissions, a read-only place, a bad key."""
+
+    retryable: ClassVar[bool] = False
 
 
 class CorruptStateError(OsqueueError):

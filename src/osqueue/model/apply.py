@@ -19,6 +19,7 @@ from osqueue.model.ops import (
     Complete,
     Expire,
     Fail,
+    Forget,
     GetJob,
     GetState,
     GetStats,
@@ -26,6 +27,7 @@ from osqueue.model.ops import (
     Lead,
     LeaseRef,
     ListJobs,
+    NewJob,
     Op,
     Release,
     Resign,
@@ -79,6 +81,9 @@ def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR
             return _retry(state, op)
         case Expire():
             return _expire(state, now)
+        case Forget():
+            state.ends.trim(now.wall)
+            return _DONE
         case Lead():
             return _lead(state, op)
         case Resign():
@@ -86,16 +91,17 @@ def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR
         case GetJob():
             return queries.job(state, op.id)
         case GetStats() | GetState():
+            state.promote_due(now.wall)
             return state.totals()
         case ListJobs():
+            state.promote_due(now.wall)
             return queries.page(state, op)
         case _:  # pragma: no cover
             assert_never(op)
 
 
 def _submit(state: QueueState, op: Submit, now: Moment) -> Outcome:
-    fresh = []
-    weight = 0
+    fresh: dict[str, NewJob] = {}
     for new in op.jobs:
         job = state.jobs.get(new.id)
         if job is None and (job := state.ends.finished_job(new.id)) is not None:
@@ -105,12 +111,14 @@ def _submit(state: QueueState, op: Submit, now: Moment) -> Outcome:
             if not same_job(job, new):
                 return IdConflict(new.id)
         elif new.id not in state.ends:
-            fresh.append(new)
-            weight += new_job_weight(new)
-    if fresh and state.size + weight > state.limits.state_bytes_max:
+            first = fresh.setdefault(new.id, new)
+            if first is not new and (first.type, first.payload) != (new.type, new.payload):
+                return IdConflict(new.id)
+    weights = [new_job_weight(new) for new in fresh.values()]
+    if fresh and state.size + sum(weights) > state.limits.state_bytes_max:
         return StateFull(state.limits.state_bytes_max)
-    for new in fresh:
-        state.submit(new, now)
+    for new, weight in zip(fresh.values(), weights, strict=True):
+        state.submit(new, weight, now)
     return Submitted(len(fresh))
 
 
@@ -145,38 +153,39 @@ def _grant(job: Job) -> Grant:
 def _complete(state: QueueState, worker_id: str, ref: LeaseRef, now: Moment) -> RefOutcome:
     job = state.jobs.get(ref.id)
     if job is None or not _holds(job, worker_id, ref.lease):
-        return _refusal(state, ref, job)
+        return _repeated(state, ref, JobStatus.COMPLETED)
     state.complete(job, now)
     return _DONE
 
 
 def _heartbeat(state: QueueState, op: Heartbeat, now: Moment) -> Outcome:
     results: list[RefOutcome] = []
+    renewed: set[str] = set()
     for ref in op.refs:
         job = state.jobs.get(ref.id)
         if job is not None and _holds(job, op.worker_id, ref.lease):
             state.renew(job, now)
+            renewed.add(job.id)
             results.append(_DONE)
         else:
-            results.append(LeaseLost(ref.id) if job is not None else _not_found(state, ref.id))
+            results.append(_lost(state, ref))
     if op.complete_list:
-        _release_orphans(state, op, now)
+        _release_orphans(state, op.worker_id, now, known=renewed)
     return Results(tuple(results))
 
 
-def _release_orphans(state: QueueState, op: Heartbeat, now: Moment) -> None:
+def _release_orphans(state: QueueState, worker_id: str, now: Moment, *, known: set[str]) -> None:
     """Take back what the worker does not know of: the claim's answer never reached it."""
-    listed = {ref.id for ref in op.refs}
     granted_before = now.serving - state.limits.orphan_after_ms
-    for job in list(state.leases.of_worker(op.worker_id)):
-        if job.id not in listed and job.granted_at < granted_before:
+    for job in list(state.leases.of_worker(worker_id)):
+        if job.id not in known and job.granted_at < granted_before:
             state.release(job)
 
 
 def _fail(state: QueueState, op: Fail, now: Moment) -> Outcome:
     job = state.jobs.get(op.ref.id)
     if job is None or not _holds(job, op.worker_id, op.ref.lease):
-        return _refusal(state, op.ref, job)
+        return _repeated(state, op.ref, FAILED)
     lease = job.lease
     run_at = now.wall + op.delay_ms if op.delay_ms > 0 else None
     _end_attempt(state, job, error=op.error, retry=op.retry, run_at=run_at)
@@ -196,7 +205,7 @@ def _end_attempt(
 def _release(state: QueueState, worker_id: str, ref: LeaseRef, now: Moment) -> RefOutcome:
     job = state.jobs.get(ref.id)
     if job is None or not _holds(job, worker_id, ref.lease):
-        return _refusal(state, ref, job)
+        return _repeated(state, ref, RELEASED)
     lease = job.lease
     state.release(job)
     state.remember_lease(job.id, lease, how=RELEASED, at=now.wall)
@@ -229,7 +238,6 @@ def _expire(state: QueueState, now: Moment) -> Outcome:
         error = Raw(msgspec.json.encode({"type": "LeaseExpired", "message": message}))
         _end_attempt(state, job, error=error, retry=True)
         ended += 1
-    state.ends.trim(now.wall)
     return _DONE
 
 
@@ -253,11 +261,18 @@ def _holds(job: Job, worker_id: str, lease: str | None) -> bool:
     return job.worker_id == worker_id if lease is None else job.lease == lease
 
 
-def _refusal(state: QueueState, ref: LeaseRef, job: Job | None) -> RefOutcome:
-    """The answer to a caller who does not hold the job, or ended it before."""
-    if ref.lease is not None and state.ends.how_lease_ended(ref.id, ref.lease) is not None:
+def _repeated(state: QueueState, ref: LeaseRef, how: str) -> RefOutcome:
+    """The answer to a caller who does not hold the job: the first one, if it ended the lease so."""
+    if ref.lease is not None and state.ends.how_lease_ended(ref.id, ref.lease) == how:
         return _DONE
-    return _not_found(state, ref.id) if job is None else LeaseLost(ref.id)
+    return _lost(state, ref)
+
+
+def _lost(state: QueueState, ref: LeaseRef) -> RefOutcome:
+    """The refusal of a caller who does not hold the job: a stale lease is lost, however it was."""
+    if ref.id in state.jobs or (ref.lease is not None and ref.id in state.ends):
+        return LeaseLost(ref.id)
+    return _not_found(state, ref.id)
 
 
 def _not_found(state: QueueState, job_id: str) -> NotFound:

@@ -2,15 +2,17 @@
 
 The key order of a job is that of older implementations, then our own fields, then fields that we
 do not know, which survive. A field at its default is left out. What older implementations let in
-(a number as type, a fraction or a word as ``maxAttempts``) is read as what they made of it.
+(a number as type or worker, a fraction or a word as ``maxAttempts``) is read as what they made of
+it.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from osqueue.errors import CorruptStateError
 from osqueue.model.ends import End
@@ -28,6 +30,9 @@ __all__ = [
 _LIVE = {status.value: status for status in JobStatus if status not in END_STATUSES}
 _ENDED = {status.value: status for status in END_STATUSES}
 
+_ATTEMPTS_MAX = 2**31 - 1
+"""The most that every transport can show."""
+
 
 class _JobWire(
     msgspec.Struct,
@@ -42,8 +47,8 @@ class _JobWire(
     payload: Raw | UnsetType = UNSET
     type: str = ""
     created_at: int
-    attempts: int
-    max_attempts: int | None = None
+    attempts: Annotated[int, Meta(ge=0)]
+    max_attempts: Annotated[int, Meta(ge=0, le=_ATTEMPTS_MAX)] | None = None
     worker_id: str | None = None
     heartbeat: int | None = None
     lease: str | None = None
@@ -117,6 +122,7 @@ def decode_job(data: bytes) -> Job:
     status = _LIVE.get(wire.status)
     if status is None:
         raise CorruptStateError(f"job {wire.id!r} has the unknown status {wire.status!r}")
+    running = status is JobStatus.IN_PROGRESS
     return Job(
         id=wire.id,
         type=wire.type,
@@ -127,10 +133,10 @@ def decode_job(data: bytes) -> Job:
         run_at=wire.run_at if status is JobStatus.UNCLAIMED else None,
         attempts=wire.attempts,
         max_attempts=wire.max_attempts,
-        worker_id=wire.worker_id,
-        heartbeat=wire.heartbeat,
-        lease=wire.lease,
-        claim_id=wire.claim_id,
+        worker_id=wire.worker_id if running else None,
+        heartbeat=wire.heartbeat if running else None,
+        lease=wire.lease if running else None,
+        claim_id=wire.claim_id if running else None,
         last_error=UNSET if wire.last_error is UNSET else Raw(bytes(wire.last_error)),
         extra=extra,
         encoded=data,
@@ -215,10 +221,13 @@ def _decode_foreign(data: bytes) -> tuple[_JobWire, bytes]:
 
 
 def _coerce(fields: dict[str, Raw]) -> None:
-    """Read ``type`` and ``maxAttempts`` as the older implementations acted on them."""
+    """Read ``type``, ``workerId`` and ``maxAttempts`` as older implementations acted on them."""
     if "type" in fields:
         type_ = msgspec.json.decode(fields["type"])
         fields["type"] = Raw(_encode("" if type_ is None else _as_text(type_)))
+    if "workerId" in fields:
+        worker = msgspec.json.decode(fields["workerId"])
+        fields["workerId"] = Raw(_encode(None if worker is None else _as_text(worker)))
     if "maxAttempts" in fields:
         fields["maxAttempts"] = Raw(_encode(_as_attempts(fields["maxAttempts"])))
 
@@ -231,4 +240,4 @@ def _as_attempts(raw: Raw) -> int | None:
     value = msgspec.json.decode(raw)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return max(0, min(math.ceil(value), 2**31 - 1))
+    return max(0, min(math.ceil(value), _ATTEMPTS_MAX))

@@ -21,7 +21,7 @@ _SEQ_BITS = 48
 """Room for the numbers of 280 million million jobs within one priority."""
 _SEQ_MASK = (1 << _SEQ_BITS) - 1
 
-EntryT = TypeVar("EntryT", int, tuple[int, int, Job], tuple[int, int, str | None])
+EntryT = TypeVar("EntryT", int, tuple[int, int, Job], tuple[int, int, str])
 KeyT = TypeVar("KeyT", bound=str | None)
 
 
@@ -180,20 +180,21 @@ class LeaseIndex:
     """Running jobs by deadline, by worker and by claim.
 
     A heartbeat only moves the job's own deadline; the heap learns of it when the old one comes
-    up. Entries name the job by number and lease, so an ended lease keeps no job alive.
+    up. Entries name the job by number and lease, so an ended lease keeps no job alive; running jobs
+    of older implementations have no lease and stand under ``""``, which compares with tokens.
     """
 
     __slots__ = ("_by_claim", "_by_worker", "_find", "_heap", "live")
 
     def __init__(self, find: Callable[[int], Job | None]) -> None:
         self._find = find
-        self._heap: list[tuple[int, int, str | None]] = []
+        self._heap: list[tuple[int, int, str]] = []
         self._by_worker: dict[str | None, dict[str, Job]] = {}
         self._by_claim: dict[str, dict[str, Job]] = {}
         self.live = 0
 
     def add(self, job: Job) -> None:
-        heappush(self._heap, (job.deadline, job.seq, job.lease))
+        heappush(self._heap, (job.deadline, job.seq, job.lease or ""))
         held = self._by_worker.get(job.worker_id)
         if held is None:
             held = self._by_worker[job.worker_id] = {}
@@ -240,13 +241,13 @@ class LeaseIndex:
             return None
         return self._find(self._heap[0][1])
 
-    def _held(self, seq: int, lease: str | None) -> Job | None:
+    def _held(self, seq: int, lease: str) -> Job | None:
         job = self._find(seq)
-        if job is None or job.status is not JobStatus.IN_PROGRESS or job.lease != lease:
+        if job is None or job.status is not JobStatus.IN_PROGRESS or (job.lease or "") != lease:
             return None
         return job
 
-    def _holds(self, entry: tuple[int, int, str | None]) -> bool:
+    def _holds(self, entry: tuple[int, int, str]) -> bool:
         return self._held(entry[1], entry[2]) is not None
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "Complete",
     "Expire",
     "Fail",
+    "Forget",
     "GetJob",
     "GetState",
     "GetStats",
@@ -121,7 +122,11 @@ class Retry(msgspec.Struct, frozen=True, gc=False):
 
 
 class Expire(msgspec.Struct, frozen=True, gc=False):
-    """Take back leases whose deadline has passed, and forget old ends."""
+    """Take back leases whose deadline has passed."""
+
+
+class Forget(msgspec.Struct, frozen=True, gc=False):
+    """Drop remembered ends that are older than the window."""
 
 
 class Lead(msgspec.Struct, frozen=True, gc=False):
@@ -161,7 +166,18 @@ class ListJobs(msgspec.Struct, frozen=True, gc=False):
 
 
 Change: TypeAlias = (
-    Submit | Claim | Complete | Heartbeat | Fail | Release | Cancel | Retry | Expire | Lead | Resign
+    Submit
+    | Claim
+    | Complete
+    | Heartbeat
+    | Fail
+    | Release
+    | Cancel
+    | Retry
+    | Expire
+    | Forget
+    | Lead
+    | Resign
 )
 Query: TypeAlias = GetJob | GetStats | GetState | ListJobs
 Op: TypeAlias = Change | Query

@@ -13,7 +13,7 @@ from osqueue.config import QueueLimits
 from osqueue.errors import CorruptStateError
 from osqueue.model.codec import decode_finished, decode_job, decode_recent
 from osqueue.model.job import JobStatus, Moment
-from osqueue.model.state import Header, QueueState
+from osqueue.model.state import Header, QueueState, weight_of
 
 __all__ = ["FORMAT", "Origin", "decode_state", "encode_state", "read_origin"]
 
@@ -52,7 +52,7 @@ class _StateWire(Origin, kw_only=True):
     completed_total: int = 0
     dead_total: int = 0
     paused: bool = False
-    jobs: list[Raw] = []
+    jobs: list[Raw]
     finished: list[Raw] = []
     recent: list[Raw] = []
 
@@ -127,12 +127,22 @@ def decode_state(
     state.dead_total = wire.dead_total
     state.paused = wire.paused
     state.extra = extra
-    _read_jobs(state, wire.jobs, now)
+    try:
+        _read_jobs(state, wire.jobs, now)
+        _read_ends(state, wire)
+    except RecursionError as error:
+        raise CorruptStateError("it is nested too deep to be read") from error
+    return state
+
+
+def _read_ends(state: QueueState, wire: _StateWire) -> None:
     for raw in wire.finished:
-        state.ends.add_job(decode_finished(bytes(raw)))
+        job = decode_finished(bytes(raw))
+        if job.id in state.jobs or job.id in state.ends:
+            raise CorruptStateError(f"job {job.id!r} stands in it twice")
+        state.ends.add_job(job)
     for raw in wire.recent:
         state.ends.add_end(decode_recent(bytes(raw)))
-    return state
 
 
 def _read_jobs(state: QueueState, jobs: list[Raw], now: Moment) -> None:
@@ -143,11 +153,13 @@ def _read_jobs(state: QueueState, jobs: list[Raw], now: Moment) -> None:
             raise CorruptStateError(f"job {job.id!r} stands in it twice")
         if job.status is JobStatus.IN_PROGRESS:
             job.granted_at, job.deadline = now.serving, deadline
-        state.admit(job)
+        state.admit(job, weight_of(job))
 
 
 def _decode(data: bytes) -> tuple[_StateWire, dict[str, Raw]]:
     try:
+        if not data.isascii():
+            data.decode()  # msgspec looks only at the strings that it builds
         wire = _state_decoder.decode(data)
         fields = _fields_decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -104,8 +104,8 @@ class QueueState:
             broker=self.header.broker,
         )
 
-    def submit(self, new: NewJob, now: Moment) -> None:
-        """Add a job whose id is not taken."""
+    def submit(self, new: NewJob, weight: int, now: Moment) -> None:
+        """Add a job whose id is not taken. ``weight`` is that of `new_job_weight`."""
         run_at = new.run_at if new.run_at is not None and new.run_at > now.wall else None
         job = Job(
             new.id,
@@ -118,15 +118,15 @@ class QueueState:
             0,
             new.max_attempts,
         )
-        self.admit(job)
+        self.admit(job, weight)
         self.revision += 1
 
-    def admit(self, job: Job) -> None:
+    def admit(self, job: Job, weight: int) -> None:
         """Take in a job as it is: a new one, or one read back."""
         self.order.append(job)
         self.jobs[job.id] = job
         self.counts[job.status] += 1
-        self.size += weight_of(job)
+        self.size += weight
         self._place(job)
 
     def claim(self, job: Job, request: Claim, lease: str, now: Moment) -> None:
@@ -169,7 +169,7 @@ class QueueState:
     def release(self, job: Job) -> None:
         """End a lease as if it had not been granted."""
         self._end_lease(job, Move.RELEASE)
-        job.attempts -= 1
+        job.attempts = max(0, job.attempts - 1)
         self._place(job)
 
     def revive(self, job: Job) -> None:
@@ -181,12 +181,12 @@ class QueueState:
 
     def cancel(self, job: Job, now: Moment) -> None:
         """End a job in whatever state it is."""
-        status = job.status
+        status, run_at = job.status, job.run_at
         if status is JobStatus.IN_PROGRESS:
             self.leases.remove(job)
         self._end(job, Move.DISCARD if status is JobStatus.DEAD else Move.CANCEL, now)
         if status is JobStatus.UNCLAIMED:
-            (self.ready if job.run_at is None else self.delayed).discard(job)
+            (self.ready if run_at is None else self.delayed).discard(job)
 
     def remember_lease(self, job_id: str, lease: str | None, *, how: str, at: int) -> None:
         """Keep how a lease ended whose job lives on."""
@@ -226,6 +226,7 @@ class QueueState:
         del self.jobs[job.id]
         self.size -= weight_of(job)
         job.ended_at = now.wall
+        job.run_at = None
         job.payload, job.encoded = UNSET, b""
         self.ends.add_job(job)
 

@@ -1,0 +1,167 @@
+"""The broker as a whole: the one place where its parts are put together."""
+
+from __future__ import annotations
+
+import socket
+from types import TracebackType
+from typing import Self
+
+from msgspec.structs import replace
+
+from osqueue.broker.probe import probe_leader
+from osqueue.broker.service import QueueService
+from osqueue.broker.waiting import WaitingClaims
+from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy
+from osqueue.config import BrokerSettings
+from osqueue.engine.engine import Engine, EngineStatus
+from osqueue.engine.requests import End
+from osqueue.errors import ConfigError
+from osqueue.server.asgi import make_app
+from osqueue.server.http_server import HttpServer, bind
+from osqueue.storage.protocol import Store
+from osqueue.storage.urls import open_store
+
+__all__ = ["BrokerServer"]
+
+STATE_KEY = "queue.json"
+"""The default queue's object."""
+
+_WILDCARDS = {"0.0.0.0", "::", ""}  # noqa: S104 - recognised, not bound
+
+
+class BrokerServer:
+    """A broker on one HTTP port.
+
+    ::
+
+        async with BrokerServer(storage="file:///var/lib/queue", port=8080) as broker:
+            print(broker.address)
+
+    ``storage`` is a URL or a `Store`; a store that was handed in is not closed. ``host``, ``port``
+    (0: any free one) and ``advertise`` (the ``host:port`` that others dial) stand for the same
+    fields of ``settings``.
+    """
+
+    def __init__(
+        self,
+        storage: str | Store,
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        advertise: str | None = None,
+        settings: BrokerSettings | None = None,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+    ) -> None:
+        self._settings = _merged(settings or BrokerSettings(), host, port)
+        self._settings.validate()
+        self._storage = storage
+        self._advertise = advertise
+        self._clock = clock or SystemClock()
+        self._entropy = entropy or SystemEntropy()
+        self._store: Store | None = None
+        self._engine: Engine | None = None
+        self._http: HttpServer | None = None
+        self._address = ""
+
+    @property
+    def address(self) -> str:
+        """``host:port`` under which this broker can be dialled, once it has been started."""
+        return self._address
+
+    @property
+    def url(self) -> str:
+        """The address as a URL."""
+        return f"http://{self._address}"
+
+    @property
+    def end(self) -> End | None:
+        """Why this broker does not lead any more."""
+        return None if self._engine is None else self._engine.end
+
+    def status(self) -> EngineStatus:
+        """How the broker is doing. Raises `ConfigError` before the start."""
+        if self._engine is None:
+            raise ConfigError("the broker has not been started")
+        return self._engine.status()
+
+    async def start(self) -> None:
+        """Take the queue and serve it. A second start does nothing.
+
+        Raises `ConfigError` when the port is taken, `BrokerLeadershipError` when another broker
+        is active, `CorruptStateError`, `UnsupportedStoreError`, and the store's errors.
+        """
+        if self._engine is not None:
+            return
+        sock = bind(self._settings.server)
+        try:
+            await self._start_on(sock)
+        except BaseException:
+            sock.close()
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Commit what is pending, give leadership back, close. Harmless at any time."""
+        if self._engine is not None:
+            await self._engine.stop()
+        if self._http is not None:
+            await self._http.stop()
+        if self._store is not None and self._store is not self._storage:
+            await self._store.close()
+        self._engine = self._http = self._store = None
+
+    async def wait_ended(self) -> End:
+        """Wait until this broker does not lead any more, for whatever reason."""
+        if self._engine is None:
+            raise ConfigError("the broker has not been started")
+        await self._engine.ended.wait()
+        end = self._engine.end
+        assert end is not None, "it has ended"
+        return end
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def _start_on(self, sock: socket.socket) -> None:
+        port: int = sock.getsockname()[1]
+        self._address = self._advertise or f"{_own_host(self._settings.server.host)}:{port}"
+        store = open_store(self._storage) if isinstance(self._storage, str) else self._storage
+        self._store = store
+        self._engine = Engine(
+            store,
+            STATE_KEY,
+            address=self._address,
+            settings=self._settings,
+            clock=self._clock,
+            entropy=self._entropy,
+            waiting=WaitingClaims,
+            probe=probe_leader,
+        )
+        service = QueueService(self._engine, address=self._address, entropy=self._entropy)
+        local = {f"{name}:{port}" for name in ("localhost", "127.0.0.1", "[::1]")}
+        app = make_app(service, self._settings.server, frozenset({self._address, *local}))
+        self._http = HttpServer(app, self._settings.server, sock)
+        await self._http.start()
+        await self._engine.start()
+
+
+def _merged(settings: BrokerSettings, host: str | None, port: int | None) -> BrokerSettings:
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    return replace(settings, server=replace(settings.server, **given))
+
+
+def _own_host(host: str) -> str:
+    """A name that others can dial, for a broker that listens on every address."""
+    if host in _WILDCARDS:
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,123 @@
+"""From the model's outcomes to the messages of the wire."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET
+
+from osqueue.errors import (
+    BrokerProtocolError,
+    JobIdConflictError,
+    JobNotFoundError,
+    LeaseLostError,
+    OsqueueError,
+    OverloadedError,
+)
+from osqueue.model.outcomes import (
+    BadCursor,
+    Counts,
+    Done,
+    Grant,
+    IdConflict,
+    JobView,
+    LeaseLost,
+    NotFound,
+    Outcome,
+    Page,
+    StateFull,
+)
+from osqueue.wire.errors import error_body
+from osqueue.wire.messages import ClaimedJob, JobAnswer, JobError, JobInfo, JobsPage, Stats
+
+__all__ = ["claimed", "job_answer", "job_info", "page", "refusal", "stats"]
+
+
+def claimed(grant: Grant) -> ClaimedJob:
+    """A job handed out."""
+    return ClaimedJob(
+        job_id=grant.id,
+        payload=grant.payload,
+        type=grant.type or UNSET,
+        lease=grant.lease,
+        attempt=grant.attempt,
+        max_attempts=grant.max_attempts,
+        created_at=grant.created_at,
+        priority=grant.priority,
+    )
+
+
+def job_info(view: JobView) -> JobInfo:
+    """A job for observers; what is not known of it is left out."""
+    return JobInfo(
+        id=view.id,
+        status=view.status,
+        payload=view.payload,
+        type=view.type or UNSET,
+        worker_id=UNSET if view.worker_id is None else view.worker_id,
+        created_at=UNSET if view.created_at is None else view.created_at,
+        attempts=UNSET if view.attempts is None else view.attempts,
+        max_attempts=UNSET if view.created_at is None else view.max_attempts or 0,
+        heartbeat=UNSET if view.created_at is None else view.heartbeat or 0,
+        priority=view.priority,
+        run_at=view.run_at,
+        last_error=None if view.last_error is UNSET else _job_error(view.last_error),
+        ended_at=view.ended_at,
+    )
+
+
+def stats(counts: Counts, address: str) -> Stats:
+    """The counts."""
+    return Stats(
+        total=counts.unclaimed + counts.in_progress,
+        unclaimed=counts.unclaimed,
+        in_progress=counts.in_progress,
+        completed_total=counts.completed_total,
+        broker_address=counts.broker or address,
+        delayed=counts.delayed,
+        dead=counts.dead,
+        dead_total=counts.dead_total,
+    )
+
+
+def page(found: Page, address: str) -> JobsPage:
+    """The counts and a page of jobs."""
+    totals = stats(found.counts, address)
+    return JobsPage(
+        **msgspec.structs.asdict(totals),
+        jobs=[job_info(view) for view in found.jobs],
+        next_cursor=found.next_cursor,
+    )
+
+
+def job_answer(job_id: str, outcome: Outcome) -> JobAnswer:
+    """What became of one job of a batch."""
+    if isinstance(outcome, Done):
+        return JobAnswer(job_id=job_id)
+    return JobAnswer(job_id=job_id, error=error_body(refusal(outcome)))
+
+
+def refusal(outcome: Outcome | None) -> OsqueueError:
+    """The typed error of a refusal."""
+    match outcome:
+        case NotFound(job_id, ended):
+            over = f"job {job_id} is over: {ended}"
+            return JobNotFoundError(over if ended else f"there is no job {job_id}")
+        case LeaseLost(job_id):
+            return LeaseLostError(f"job {job_id} is not held under this lease or by this worker")
+        case IdConflict(job_id):
+            return JobIdConflictError(f"job {job_id} exists with another type or payload")
+        case StateFull(bytes_max):
+            full = f"the queue has reached its bound of {bytes_max} bytes"
+            return OverloadedError(f"{full}; try again when jobs have been completed")
+        case BadCursor():
+            stale = "`cursor` belongs to an earlier listing"
+            return BrokerProtocolError(f"{stale}; begin again without a cursor")
+        case _:
+            raise AssertionError(f"no refusal: {outcome!r}")
+
+
+def _job_error(raw: msgspec.Raw) -> JobError:
+    try:
+        return msgspec.json.decode(raw, type=JobError)
+    except msgspec.DecodeError:
+        return JobError(type="Unknown", message=bytes(raw).decode(errors="replace"))

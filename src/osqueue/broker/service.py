@@ -1,0 +1,261 @@
+"""What a request means: one method per operation, shared by every transport.
+
+Requests come in decoded and within the limits of their fields; answers go out as messages, or as
+one of the typed errors. The queue's name is part of every request; only ``default`` exists yet.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from osqueue.broker import answers
+from osqueue.clock import Entropy
+from osqueue.engine.engine import Caller, Engine, EngineStatus
+from osqueue.engine.requests import Held
+from osqueue.errors import BrokerProtocolError
+from osqueue.model.ops import (
+    Cancel,
+    Claim,
+    Complete,
+    Fail,
+    GetJob,
+    GetState,
+    GetStats,
+    Heartbeat,
+    LeaseRef,
+    ListJobs,
+    NewJob,
+    Op,
+    Release,
+    Retry,
+    Submit,
+)
+from osqueue.model.outcomes import (
+    Claimed,
+    Counts,
+    Done,
+    JobView,
+    Page,
+    Results,
+    Submitted,
+)
+from osqueue.model.payload import payload_fault
+from osqueue.wire.messages import (
+    BatchAnswer,
+    ClaimAnswer,
+    ClaimRequest,
+    CompleteBatchRequest,
+    FailRequest,
+    HeartbeatBatchRequest,
+    JobInfo,
+    JobRef,
+    JobsPage,
+    LeaseRequest,
+    Stats,
+    SubmitAnswer,
+    SubmitBatchAnswer,
+    SubmitBatchRequest,
+    SubmitRequest,
+)
+from osqueue.wire.operations import ListQuery
+
+__all__ = ["DEFAULT_QUEUE", "QueueService", "Reply"]
+
+DEFAULT_QUEUE = "default"
+
+AnswerT = TypeVar("AnswerT")
+
+
+class Reply(NamedTuple, Generic[AnswerT]):
+    """An answer, and the commit (epoch, number) that it rests on."""
+
+    value: AnswerT
+    position: tuple[int, int] | None
+
+
+class QueueService:
+    """The operations on the queues of one broker."""
+
+    def __init__(self, engine: Engine, *, address: str, entropy: Entropy) -> None:
+        self._engine = engine
+        self._address = address
+        self._entropy = entropy
+
+    async def submit(
+        self, queue: str, request: SubmitRequest, *, size: int = 0
+    ) -> Reply[SubmitAnswer]:
+        """Add one job. ``size``: bytes of the request."""
+        job = self._new_job(request, "payload")
+        held = await self._submitted(queue, (job,), size)
+        return Reply(SubmitAnswer(job.id), held.position)
+
+    async def submit_batch(
+        self, queue: str, request: SubmitBatchRequest, *, size: int = 0
+    ) -> Reply[SubmitBatchAnswer]:
+        """Add jobs, all or none."""
+        jobs = tuple(
+            [self._new_job(job, f"jobs[{at}].payload") for at, job in enumerate(request.jobs)]
+        )
+        ids = [job.id for job in jobs]
+        _refuse_doubles(ids, "jobs")
+        held = await self._submitted(queue, jobs, size)
+        return Reply(SubmitBatchAnswer(ids), held.position)
+
+    async def claim(self, queue: str, request: ClaimRequest, caller: Caller) -> Reply[ClaimAnswer]:
+        """Hand out jobs; waits up to ``wait_ms`` for one."""
+        engine = self._engine_of(queue)
+        op = Claim(
+            request.worker_id,
+            self._entropy.token(),
+            tuple(request.types) if request.types else None,
+            request.max or 1,
+            request.claim_id,
+        )
+        held = await engine.claim(op, wait_ms=request.wait_ms, caller=caller)
+        outcome = held.outcome
+        assert isinstance(outcome, Claimed), f"a claim is answered by jobs, not {outcome!r}"
+        return Reply(
+            ClaimAnswer([answers.claimed(grant) for grant in outcome.grants]), held.position
+        )
+
+    async def heartbeat(self, queue: str, job_id: str, request: LeaseRequest) -> Reply[None]:
+        """Renew one lease."""
+        refs = (LeaseRef(job_id, request.lease),)
+        return await self._one(queue, Heartbeat(request.worker_id, refs))
+
+    async def heartbeat_batch(
+        self, queue: str, request: HeartbeatBatchRequest
+    ) -> Reply[BatchAnswer]:
+        """Renew many leases; ``all``: the worker holds no others."""
+        return await self._many(
+            queue, Heartbeat(request.worker_id, _refs(request.jobs), request.all), request.jobs
+        )
+
+    async def complete(self, queue: str, job_id: str, request: LeaseRequest) -> Reply[None]:
+        """End one job as done."""
+        refs = (LeaseRef(job_id, request.lease),)
+        return await self._one(queue, Complete(request.worker_id, refs))
+
+    async def complete_batch(self, queue: str, request: CompleteBatchRequest) -> Reply[BatchAnswer]:
+        """End many jobs as done, each for itself."""
+        return await self._many(
+            queue, Complete(request.worker_id, _refs(request.jobs)), request.jobs
+        )
+
+    async def fail(self, queue: str, job_id: str, request: FailRequest) -> Reply[None]:
+        """End an attempt as failed."""
+        op = Fail(
+            request.worker_id,
+            LeaseRef(job_id, request.lease),
+            Raw(msgspec.json.encode(request.error.bounded())),
+            request.retry,
+            request.delay_ms,
+        )
+        return await self._one(queue, op)
+
+    async def release(self, queue: str, job_id: str, request: LeaseRequest) -> Reply[None]:
+        """Give one lease back."""
+        refs = (LeaseRef(job_id, request.lease),)
+        return await self._one(queue, Release(request.worker_id, refs))
+
+    async def cancel(self, queue: str, job_id: str) -> Reply[None]:
+        """End a job, or discard a dead letter."""
+        return await self._one(queue, Cancel(job_id))
+
+    async def retry(self, queue: str, job_id: str) -> Reply[None]:
+        """Queue a dead letter again."""
+        return await self._one(queue, Retry(job_id))
+
+    async def get_job(self, queue: str, job_id: str, *, consistent: bool = False) -> Reply[JobInfo]:
+        """Look at one job, also one that ended a short while ago."""
+        held = await self._engine_of(queue).ask(GetJob(job_id), consistent=consistent)
+        if not isinstance(held.outcome, JobView):
+            raise answers.refusal(held.outcome)
+        return Reply(answers.job_info(held.outcome), held.position)
+
+    async def list_jobs(
+        self, queue: str, query: ListQuery, *, consistent: bool = False
+    ) -> Reply[JobsPage]:
+        """Look at a page of jobs."""
+        op = ListJobs(query.limit, query.cursor, query.status, query.type)
+        held = await self._engine_of(queue).ask(op, consistent=consistent)
+        if not isinstance(held.outcome, Page):
+            raise answers.refusal(held.outcome)
+        return Reply(answers.page(held.outcome, self._address), held.position)
+
+    async def stats(self, queue: str, *, consistent: bool = False) -> Reply[Stats]:
+        """Look at the counts."""
+        held = await self._engine_of(queue).ask(GetStats(), consistent=consistent)
+        assert isinstance(held.outcome, Counts), "looking at the counts cannot be refused"
+        return Reply(answers.stats(held.outcome, self._address), held.position)
+
+    async def raw_state(self, queue: str, *, consistent: bool = False) -> Reply[bytes]:
+        """The state object as stored."""
+        engine = self._engine_of(queue)
+        held = await engine.ask(GetState(), consistent=consistent)
+        return Reply(engine.durable, held.position)
+
+    @property
+    def broker_id(self) -> str:
+        """The id of this broker's process start."""
+        return self._engine.broker_id
+
+    def status(self) -> EngineStatus:
+        """Whether this broker leads and its store answers. Never waits."""
+        return self._engine.status()
+
+    def _engine_of(self, queue: str) -> Engine:
+        if queue != DEFAULT_QUEUE:
+            raise BrokerProtocolError(f"there is no queue {queue!r}: only 'default' exists")
+        return self._engine
+
+    def _new_job(self, request: SubmitRequest, field: str) -> NewJob:
+        fault = payload_fault(request.payload)
+        if fault is not None:
+            raise BrokerProtocolError(f"`{field}` cannot be kept: {fault}")
+        return NewJob(
+            request.job_id or self._entropy.job_id(),
+            request.type or "",
+            request.payload,
+            request.max_attempts,
+            request.priority,
+            request.run_at,
+        )
+
+    async def _submitted(self, queue: str, jobs: tuple[NewJob, ...], size: int) -> Held:
+        held = await self._engine_of(queue).ask(Submit(jobs), size=size)
+        if not isinstance(held.outcome, Submitted):
+            raise answers.refusal(held.outcome)
+        return held
+
+    async def _one(self, queue: str, op: Op) -> Reply[None]:
+        held = await self._engine_of(queue).ask(op)
+        outcome = held.outcome
+        if isinstance(outcome, Results):
+            outcome = outcome.each[0]
+        if not isinstance(outcome, Done):
+            raise answers.refusal(outcome)
+        return Reply(None, held.position)
+
+    async def _many(self, queue: str, op: Op, jobs: list[JobRef]) -> Reply[BatchAnswer]:
+        _refuse_doubles([job.job_id for job in jobs], "jobs")
+        held = await self._engine_of(queue).ask(op)
+        assert isinstance(held.outcome, Results), "batches are answered job by job"
+        each = zip(jobs, held.outcome.each, strict=True)
+        return Reply(
+            BatchAnswer([answers.job_answer(job.job_id, outcome) for job, outcome in each]),
+            held.position,
+        )
+
+
+def _refs(jobs: list[JobRef]) -> tuple[LeaseRef, ...]:
+    return tuple([LeaseRef(job.job_id, job.lease) for job in jobs])
+
+
+def _refuse_doubles(ids: list[str], field: str) -> None:
+    if len(set(ids)) < len(ids):
+        double = next(job_id for job_id in ids if ids.count(job_id) > 1)
+        raise BrokerProtocolError(f"`{field}` holds the job id {double!r} twice")

@@ -1,0 +1,609 @@
+"""Group commit as a pure machine: events in, actions out; no I/O, no clock, no randomness.
+
+An operation is applied when it arrives; its answer is held until the commit that contains it is
+durable. While a write is under way, later operations form the next commit. The laws:
+
+- A commit's bytes are fixed with its id until its fate is known; never is the next one built on
+  an unresolved one.
+- A write whose fate is unknown is put again, the same bytes with the same precondition. Reading
+  the old version back proves nothing: a late write can still land.
+- After a conflict, what stands in the object decides (`osqueue.engine.fate`).
+- An operation whose fate is unknown is never applied again by us; its caller is told.
+- What needs no write is answered when all that it saw is durable and leadership is confirmed.
+- Every request is answered exactly once.
+
+It is one machine in one file, longer than others because its phases are read together. The
+runner calls one method per event, then `take`, and performs what that gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from itertools import chain
+
+import msgspec
+
+from osqueue.config import CommitSettings, LeadershipSettings
+from osqueue.engine.fate import Base, Fate, Finding, Verdict, fate_by_lineage, judge
+from osqueue.engine.intake import Intake
+from osqueue.engine.refusals import (
+    not_leading_error,
+    stopping_error,
+    unconfirmed_error,
+    unknown_error,
+)
+from osqueue.engine.requests import (
+    Action,
+    Check,
+    Conflicted,
+    End,
+    EndReason,
+    Failed,
+    Found,
+    Gone,
+    Held,
+    Instant,
+    Notice,
+    ReadBack,
+    ReadResult,
+    Save,
+    Unapplied,
+    Unchanged,
+    Unclear,
+    Write,
+    WriteResult,
+    Written,
+)
+from osqueue.engine.serving import ServingClock
+from osqueue.errors import CorruptStateError, OsqueueError
+from osqueue.model.job import Moment
+from osqueue.model.ops import Claim, Expire, Forget, Lead, LeaseRef, Release, Resign
+from osqueue.model.outcomes import Claimed
+from osqueue.model.snapshot import Origin, encode_state
+
+__all__ = ["Committer", "Identity", "Phase"]
+
+PATROL_MS = 250
+"""How often it is looked for requests that have waited too long."""
+
+HANG_MS = 1_000
+"""A write without an answer for this long counts as unresolved time."""
+
+_NEVER = -(2**62)
+_FAR = 2**62
+
+
+class Phase(StrEnum):
+    """Where the write side stands."""
+
+    READY = "ready"
+    WRITING = "writing"
+    BACKING_OFF = "backing off"
+    READING_BACK = "reading back"
+    SAVING = "saving"
+    ENDED = "ended"
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who leads: epoch, address for others, the instance's own id, its heartbeat interval."""
+
+    epoch: int
+    broker: str
+    broker_id: str
+    heartbeat_every: int
+
+
+class _Commit(msgspec.Struct):
+    id: str
+    number: int
+    data: bytes
+    held: list[Held]
+    began: int
+    """When its last attempt began."""
+    resigns: bool
+    attempts: int = 0
+    """Attempts without a clear answer."""
+    tainted: bool = False
+    """Whether an attempt may have been applied although we were not told."""
+
+
+class Committer:
+    """The committer of one leader, from its takeover to its end."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        base: Base | None,
+        *,
+        identity: Identity,
+        jitter: Callable[[], float],
+        commit: CommitSettings,
+        leadership: LeadershipSettings,
+        now: Instant,
+    ) -> None:
+        self._intake = intake
+        self._base = base
+        self._identity = identity
+        self._jitter = jitter
+        self._settings = commit
+        self._leadership = leadership
+        self._serving = ServingClock(now.mono, commit.pause_ms_max)
+        self._phase = Phase.READY
+        self._commit: _Commit | None = None
+        self._number = self._durable_number = 0
+        self._began = self._arrived = self._confirmed_at = _NEVER
+        self._checking = False
+        self._encode_us = 0
+        self._retry_at = self._check_at = self._patrol_at = 0
+        self._expiry_seen_at: int | None = None
+        self._wake_at: int | None = None
+        self._unresolved_since: int | None = None
+        self._led = self._stopping = False
+        self._actions: list[Action] = []
+        self.ended: End | None = None
+        self._take_place(self._advance(now))
+
+    # What the runner looks at
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Epoch and number of the last durable commit."""
+        return self._identity.epoch, self._durable_number
+
+    @property
+    def phase(self) -> Phase:
+        return self._phase
+
+    @property
+    def durable(self) -> bytes:
+        """The state object as last known to be stored."""
+        return b"{}" if self._base is None else self._base.data
+
+    @property
+    def leads(self) -> bool:
+        """Whether the place has been taken by a durable commit, and not been lost."""
+        return self._led and self.ended is None
+
+    def confirmed_within(self, age_ms: int, mono_ms: int) -> bool:
+        """Whether leadership was confirmed at most this long ago."""
+        return self.leads and mono_ms - self._confirmed_at <= age_ms
+
+    def take(self) -> tuple[list[Action], list[Held]]:
+        """What there is to do, and who can be answered, since the last call."""
+        intake = self._intake
+        actions = [*intake.notices, *self._actions] if intake.notices else self._actions
+        answers = intake.answers
+        self._actions, intake.answers, intake.notices = [], [], []
+        return actions, answers
+
+    # Events
+
+    def arrive(self, held: Held, now: Instant) -> None:
+        """A request has come in."""
+        held.at = self._advance(now)
+        held.arrived = self._arrived = now.mono
+        refusal = self._refusal(held)
+        if refusal is not None:
+            self._intake.refuse(held, refusal)
+            return
+        self._intake.apply(held)
+        self._intake.serve_waiting(held.at, now.mono)
+        self._settle(now)
+
+    def wait_over(self, held: Held, now: Instant) -> None:
+        """A claim has waited as long as it asked for."""
+        self._advance(now)
+        if self._intake.waiting.remove(held):
+            held.outcome, held.arrived = Claimed(()), now.mono
+            self._intake.pending.append(held)
+            self._settle(now)
+
+    def withdraw(self, held: Held, now: Instant) -> None:
+        """The caller has gone away. What it was granted is given back at once."""
+        moment = self._advance(now)
+        if self._intake.waiting.remove(held) or self.ended is not None:
+            return
+        held.answered = True
+        op, outcome = held.op, held.outcome
+        if isinstance(op, Claim) and isinstance(outcome, Claimed) and outcome.grants:
+            refs = tuple([LeaseRef(grant.id, grant.lease) for grant in outcome.grants])
+            self._intake.own(Release(op.worker_id, refs), moment)
+            self._intake.serve_waiting(moment, now.mono)
+
+    def tick(self, now: Instant) -> None:
+        """Time has passed. Calling it early or late does no harm."""
+        moment = self._advance(now)
+        if self.ended is not None:
+            return
+        if now.mono >= self._retry_at:
+            self._try_again(now)
+        self._expire(moment, now)
+        if len(self._intake.waiting) > 0:
+            self._intake.state.promote_due(now.wall)
+            self._intake.serve_waiting(moment, now.mono)
+        self._patrol(now)
+        self._settle(now)
+
+    def wants_commit(self, now: Instant) -> bool:
+        """Whether a commit should begin now."""
+        if self._phase is not Phase.READY or now.mono < self._not_before():
+            return False
+        return self._intake.dirty or self._stopping or now.mono >= self._heartbeat_at()
+
+    def begin(self, now: Instant) -> None:
+        """Fix the next commit: its id, its bytes, and the requests in it."""
+        assert self._phase is Phase.READY, "one commit at a time"
+        moment = self._advance(now)
+        resigns = self._stopping and not self._intake.dirty
+        if resigns:
+            self._intake.refuse_all(self._intake.pending, stopping_error())
+            self._intake.own(Resign(), moment)
+        else:
+            self._intake.own(Forget(), moment)
+        self._number += 1
+        header = self._intake.state.header
+        header.commit = f"{self._identity.epoch}-{self._number}-{self._identity.broker_id}"
+        header.broker_heartbeat = now.wall
+        data = encode_state(self._intake.state)
+        held = self._intake.cut(data)
+        self._commit = _Commit(header.commit, self._number, data, held, now.mono, resigns)
+        self._began = now.mono
+        self._write(self._commit, now)
+
+    def encode_took(self, cpu_us: int) -> None:
+        """What the last `begin` cost; it paces the next."""
+        self._encode_us = cpu_us
+
+    def written(self, result: WriteResult, now: Instant) -> None:
+        """The store has answered a `Write`."""
+        self._advance(now)
+        commit = self._commit
+        assert commit is not None, "an answer without a write"
+        match result:
+            case Written(version):
+                self._landed(commit, Base(version, commit.data, commit.id), now)
+            case Conflicted() | Gone():
+                self._read_back(now)
+            case Unapplied(why) if not self._led and not commit.tainted:
+                self._end(EndReason.UNWRITABLE, why)
+            case Unapplied(why):
+                self._back_off(commit, why, now)
+            case Unclear(why):
+                commit.tainted = True
+                self._back_off(commit, why, now)
+        self._settle(now)
+
+    def read_back(self, result: ReadResult, now: Instant) -> None:
+        """The store has answered a `ReadBack`."""
+        self._advance(now)
+        commit = self._commit
+        assert commit is not None, "only a commit's conflict is read back"
+        match result:
+            case Found(stored):
+                finding = judge(stored, base=self._base, commit_id=commit.id, data=commit.data)
+                self._follow(finding, Base(stored.version, stored.data, None), now)
+            case Gone() if self._base is None:
+                self._back_off(commit, "it was created and removed by somebody else", now)
+            case Gone():
+                self._create_again(now)
+            case Unchanged():
+                self._back_off(commit, "a conflict was reported for an unchanged object", now)
+            case Failed(why):
+                self._pause(commit, why, now)
+        self._settle(now)
+
+    def checked(self, result: ReadResult, check: Check, now: Instant) -> None:
+        """The store has answered a `Check`.
+
+        A change that it found means something only while no write is under way: the write
+        itself will tell more.
+        """
+        self._advance(now)
+        self._checking = False
+        stands = self._base is not None and self._base.version == check.unless
+        idle = self._phase is Phase.READY and stands
+        match result:
+            case Unchanged():
+                self._confirmed_at = max(self._confirmed_at, check.began)
+            case Found(stored) if idle and stored.version != check.unless:
+                finding = judge(stored, base=self._base, commit_id=None, data=None)
+                self._follow(finding, Base(stored.version, stored.data, None), now)
+            case Gone() if idle:
+                self._create_again(now)
+            case _:
+                self._check_at = now.mono + self._settings.fresh_ms // 4
+        self._settle(now)
+
+    def saved(self, where: str | None, now: Instant) -> None:
+        """The store has answered a `Save`: the key, or ``None`` when it could not."""
+        self._advance(now)
+        kept = f"our last durable state is kept as {where}" if where else "it could not be kept"
+        self._end(
+            EndReason.OVERWRITTEN,
+            "an older implementation, which drops what it does not know, has overwritten the "
+            f"state object; {kept}; stop the older implementation first",
+        )
+
+    def stop(self, now: Instant) -> None:
+        """Stop cleanly: commit what is pending, give leadership back, then end."""
+        self._advance(now)
+        self._stopping = True
+        self._intake.refuse_all(self._intake.waiting.drain(), stopping_error())
+
+    def abandon(self, now: Instant) -> None:
+        """End now, whatever is unresolved."""
+        self._advance(now)
+        if self.ended is None:
+            self._end(EndReason.STOPPED, "stopped with a commit unresolved")
+
+    def next_wake(self, now: Instant) -> int:
+        """When `tick` is wanted at the latest, in monotonic ms."""
+        serving = self._advance(now).serving
+        self._wake_at = min(self._wakes(now, serving))
+        return self._wake_at
+
+    # Requests
+
+    def _take_place(self, moment: Moment) -> None:
+        self._intake.own(_lead(self._identity), moment)
+
+    def _refusal(self, held: Held) -> OsqueueError | None:
+        if self.ended is not None:
+            return self._ended_error()
+        if self._stopping:
+            return stopping_error()
+        return self._intake.overload(held, 0 if self._commit is None else len(self._commit.held))
+
+    def _expire(self, moment: Moment, now: Instant) -> None:
+        """Take back leases that are due, a short while after that was first seen.
+
+        Requests that had arrived by then are applied first.
+        """
+        deadline = self._intake.state.leases.next_deadline()
+        if deadline is None or deadline > moment.serving or self._unresolved_since is not None:
+            self._expiry_seen_at = None
+        elif self._expiry_seen_at is None:
+            self._expiry_seen_at = now.mono
+        elif now.mono >= self._expiry_seen_at + self._settings.expiry_grace_ms:
+            self._expiry_seen_at = None
+            self._intake.own(Expire(), moment)
+            self._intake.serve_waiting(moment, now.mono)
+
+    def _settle(self, now: Instant) -> None:
+        """Answer what saw only durable things, or ask the store whether we still lead."""
+        if self._phase is not Phase.READY:
+            return
+        pending = self._intake.pending
+        done = 0
+        for held in pending:
+            if held.writes or not (held.answered or self._fresh(held, now)):
+                break
+            self._intake.answer(held, self.position)
+            done += 1
+        del pending[:done]
+        if pending and not self._intake.dirty:
+            self._ask(now)
+
+    def _fresh(self, held: Held, now: Instant) -> bool:
+        since = now.mono - self._settings.fresh_ms
+        return self._confirmed_at >= (max(since, held.arrived) if held.consistent else since)
+
+    def _ask(self, now: Instant) -> None:
+        if self._base is not None and not self._checking and now.mono >= self._check_at:
+            self._checking = True
+            self._actions.append(Check(self._base.version, now.mono))
+
+    def _patrol(self, now: Instant) -> None:
+        """Tell the truth to those who have waited too long."""
+        if now.mono < self._patrol_at:
+            return
+        self._patrol_at = now.mono + PATROL_MS
+        for held in self._unanswered():
+            waited = now.mono - held.arrived
+            if held.writes and waited >= self._settings.answer_ms_max:
+                self._intake.refuse(held, unknown_error("the store has not confirmed it in time"))
+            elif not held.writes and waited >= self._leadership.heartbeat_timeout_ms:
+                self._intake.refuse(held, unconfirmed_error())
+
+    def _unanswered(self) -> Iterator[Held]:
+        committing = () if self._commit is None else self._commit.held
+        return (held for held in chain(committing, self._intake.pending) if not held.answered)
+
+    # Writing
+
+    def _write(self, commit: _Commit, now: Instant) -> None:
+        self._phase = Phase.WRITING
+        commit.began = now.mono
+        self._actions.append(Write(commit.data, None if self._base is None else self._base.version))
+
+    def _read_back(self, now: Instant) -> None:
+        self._phase = Phase.READING_BACK
+        self._retry_at = _FAR
+        if self._unresolved_since is None:
+            self._unresolved_since = now.mono
+        self._actions.append(ReadBack())
+
+    def _try_again(self, now: Instant) -> None:
+        if self._phase is Phase.BACKING_OFF and self._commit is not None:
+            self._write(self._commit, now)
+        elif self._phase is Phase.READING_BACK:
+            self._read_back(now)
+
+    def _back_off(self, commit: _Commit, why: str, now: Instant) -> None:
+        self._phase = Phase.BACKING_OFF
+        self._pause(commit, why, now)
+
+    def _pause(self, commit: _Commit, why: str, now: Instant) -> None:
+        settings = self._settings
+        doubled = settings.backoff_first_ms << min(commit.attempts, 16)
+        longest = min(settings.backoff_max_ms, doubled)
+        self._retry_at = now.mono + 1 + int(longest * (0.5 + self._jitter() / 2))
+        if commit.attempts == 0:
+            self._actions.append(Notice(f"a commit is unresolved, trying on: {why}"))
+        commit.attempts += 1
+        if self._unresolved_since is None:
+            self._unresolved_since = now.mono
+
+    def _landed(self, commit: _Commit, base: Base, now: Instant) -> None:
+        if commit.attempts > 0:
+            self._actions.append(Notice("the unresolved commit has landed"))
+        self._base, self._commit, self._phase = base, None, Phase.READY
+        self._led, self._durable_number, self._unresolved_since = True, commit.number, None
+        self._confirmed_at = max(self._confirmed_at, commit.began)
+        unconfirmed = []
+        for held in commit.held:
+            if held.writes or self._fresh(held, now):
+                self._intake.answer(held, self.position)
+            elif not held.answered:
+                unconfirmed.append(held)
+        self._intake.pending[:0] = unconfirmed
+        if commit.resigns:
+            self._end(EndReason.RELEASED, "leadership was given back")
+
+    # Conflicts
+
+    def _follow(self, finding: Finding, found: Base, now: Instant) -> None:
+        """Act on what stands in the object."""
+        commit = self._commit
+        origin = finding.origin
+        edited = Base(found.version, found.data, None if origin is None else origin.commit)
+        match finding.verdict:
+            case Verdict.STANDS:
+                assert commit is not None, "a check looks for other versions only"
+                self._back_off(commit, "a conflict was reported for an unchanged object", now)
+            case Verdict.LANDED | Verdict.LANDED_THEN_EDITED:
+                assert commit is not None, "only a commit can land"
+                self._landed(commit, Base(found.version, found.data, commit.id), now)
+                if finding.verdict is Verdict.LANDED_THEN_EDITED:
+                    self._adopt_edit(edited, self._intake.pending, now)
+            case Verdict.EDITED:
+                replay = [] if commit is None else commit.held
+                self._adopt_edit(edited, [*replay, *self._intake.pending], now)
+            case Verdict.OVERWRITTEN if self._led and self._base is not None:
+                self._phase = Phase.SAVING
+                self._actions.append(Save(f"before-{self._base.commit}", self._base.data))
+            case Verdict.CORRUPT:
+                self._end(EndReason.CORRUPT, f"the state object was damaged: {finding.why}")
+            case Verdict.FENCED | Verdict.OVERWRITTEN:
+                self._fenced(origin)
+
+    def _adopt_edit(self, edited: Base, replay: list[Held], now: Instant) -> None:
+        if self.ended is not None:
+            return
+        try:
+            self._intake.rebuild(edited.data, replay, self._advance(now))
+        except CorruptStateError as error:
+            self._end(EndReason.CORRUPT, f"the state object was edited by hand: {error.message}")
+            return
+        self._actions.append(Notice("the state object was edited by hand; going on from that"))
+        self._base, self._commit, self._phase = edited, None, Phase.READY
+        self._unresolved_since = None
+        self._intake.serve_waiting(self._advance(now), now.mono)
+        header, me = self._intake.state.header, self._identity
+        header.epoch, header.broker = me.epoch, me.broker
+        header.broker_id, header.heartbeat_every = me.broker_id, me.heartbeat_every
+
+    def _create_again(self, now: Instant) -> None:
+        """The object is gone: create it from the last durable state, under a new epoch."""
+        commit, base = self._commit, self._base
+        assert base is not None, "what never was cannot be gone"
+        message = "the state object is GONE from the store; creating it again from memory"
+        self._actions.append(Notice(message, error=True))
+        committing = [] if commit is None else commit.held
+        if commit is not None and commit.tainted:
+            lost = [held for held in committing if held.writes]
+            self._intake.refuse_all(lost, unknown_error("the state object has vanished"))
+            committing = [held for held in committing if not held.writes]
+        moment = self._advance(now)
+        epoch = max(now.wall // 1_000, self._identity.epoch + 1)
+        self._identity = msgspec.structs.replace(self._identity, epoch=epoch)
+        lead = Held(op=_lead(self._identity), at=moment, writes=True, answered=True)
+        self._intake.rebuild(base.data, [lead, *committing, *self._intake.pending], moment)
+        self._commit, self._base, self._phase = None, None, Phase.READY
+        self._unresolved_since = None
+        self._intake.serve_waiting(moment, now.mono)
+
+    # The end
+
+    def _fenced(self, origin: Origin | None) -> None:
+        commit = self._commit
+        if commit is not None:
+            self._tell_fate(commit, origin)
+        leader = None if origin is None else origin.broker
+        message = f"another broker has taken over: {leader or 'unknown'}"
+        self._end(EndReason.FENCED, message, leader)
+
+    def _tell_fate(self, commit: _Commit, origin: Origin | None) -> None:
+        """Answer what is known to have landed, or known not to; the rest stays unknown."""
+        fate = fate_by_lineage(origin, self._identity.epoch, commit.id)
+        writes = [held for held in commit.held if held.writes]
+        if fate is Fate.LANDED:
+            for held in writes:
+                self._intake.answer(held, (self._identity.epoch, commit.number))
+        elif fate is Fate.NOT_APPLIED:
+            leader = None if origin is None else origin.broker
+            error = not_leading_error("another broker has taken over", leader)
+            self._intake.refuse_all(writes, error)
+
+    def _end(self, reason: EndReason, message: str, leader: str | None = None) -> None:
+        """Answer everybody: unknown what is in an unresolved commit, not applied the rest."""
+        self.ended = End(reason, message, leader)
+        intake = self._intake
+        if self._commit is not None:
+            writes = [held for held in self._commit.held if held.writes]
+            intake.refuse_all(writes, unknown_error(message))
+        error = self._ended_error()
+        intake.refuse_all(self._unanswered(), error)
+        intake.refuse_all(intake.waiting.drain(), error)
+        intake.pending, self._commit, self._phase = [], None, Phase.ENDED
+        self._actions.append(self.ended)
+
+    def _ended_error(self) -> OsqueueError:
+        assert self.ended is not None, "it goes on"
+        if self.ended.reason in {EndReason.RELEASED, EndReason.STOPPED}:
+            return stopping_error()
+        return not_leading_error(self.ended.message, self.ended.leader)
+
+    # Time
+
+    def _advance(self, now: Instant) -> Moment:
+        unresolved = self._unresolved_since
+        if unresolved is None and self._commit is not None:
+            hung_at = self._commit.began + HANG_MS
+            unresolved = hung_at if now.mono > hung_at else None
+        due, self._wake_at = self._wake_at, None
+        serving = self._serving.read(now.mono, due=due, unresolved_since=unresolved)
+        return Moment(now.wall, serving)
+
+    def _not_before(self) -> int:
+        """When the next commit may begin: at a fair share of time for encoding, or in a lull."""
+        settings = self._settings
+        paced = self._began + settings.encode_share * self._encode_us // 1_000
+        lull = max(self._began + 2 * self._encode_us // 1_000, self._arrived + settings.lull_ms)
+        return max(self._began + settings.interval_ms, min(paced, lull))
+
+    def _heartbeat_at(self) -> int:
+        return self._began + self._leadership.heartbeat_interval_ms
+
+    def _wakes(self, now: Instant, serving: int) -> Iterator[int]:
+        intake = self._intake
+        yield now.mono + self._leadership.heartbeat_interval_ms
+        if self._phase is Phase.READY:
+            yield self._not_before() if intake.dirty or self._stopping else self._heartbeat_at()
+        elif self._phase in {Phase.BACKING_OFF, Phase.READING_BACK}:
+            yield self._retry_at
+        if intake.pending and not self._checking:
+            yield max(self._check_at, now.mono + 1)
+        if self._commit is not None or intake.pending:
+            yield self._patrol_at
+        if self._expiry_seen_at is not None:
+            yield self._expiry_seen_at + self._settings.expiry_grace_ms
+        elif (deadline := intake.state.leases.next_deadline()) is not None:
+            yield now.mono + max(1, deadline - serving)
+        if len(intake.waiting) > 0 and (run_at := intake.state.delayed.next_run_at()) is not None:
+            yield now.mono + max(1, run_at - now.wall)
+
+
+def _lead(identity: Identity) -> Lead:
+    return Lead(identity.epoch, identity.broker, identity.broker_id, identity.heartbeat_every)

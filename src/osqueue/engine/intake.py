@@ -1,0 +1,170 @@
+"""The live state, the requests applied to it, and the answers held until they are true for good.
+
+Laws: ``state`` is always what ``fixed`` decodes to with ``pending`` applied in order; a request is
+answered exactly once; a faulty operation is refused alone, and leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from osqueue.config import CommitSettings, QueueLimits
+from osqueue.engine.requests import Held, Notice
+from osqueue.errors import OsqueueError, OverloadedError
+from osqueue.model.apply import apply
+from osqueue.model.index import ReadyIndex
+from osqueue.model.job import Moment
+from osqueue.model.ops import Claim, Op
+from osqueue.model.outcomes import Claimed
+from osqueue.model.snapshot import decode_state
+from osqueue.model.state import QueueState
+
+__all__ = ["Intake", "Waiting"]
+
+
+class Waiting(Protocol):
+    """Claims that wait for a job."""
+
+    def __len__(self) -> int: ...
+
+    def add(self, held: Held) -> None:
+        """Let a claim wait, behind those already waiting."""
+        ...
+
+    def remove(self, held: Held) -> bool:
+        """Whether it was waiting; it does not any more."""
+        ...
+
+    def next(self, ready: ReadyIndex) -> Held | None:
+        """Take the claim that waits longest among those that would get one of ``woken``."""
+        ...
+
+    def drain(self) -> list[Held]:
+        """Take all."""
+        ...
+
+
+class Intake:
+    """Applies requests, and keeps them until the committer knows what became of them."""
+
+    def __init__(
+        self, state: QueueState, fixed: bytes | None, *, waiting: Waiting, settings: CommitSettings
+    ) -> None:
+        self.state = state
+        self.fixed = fixed
+        """The bytes on which ``pending`` builds; ``None`` for an empty state."""
+        self.pending: list[Held] = []
+        self.dirty = False
+        """Whether anything pending needs a commit."""
+        self.waiting = waiting
+        self.answers: list[Held] = []
+        self.notices: list[Notice] = []
+        self._settings = settings
+        self._bytes = 0
+        self._generation = state.generation
+        self._reloads = 0
+
+    def overload(self, held: Held, committing: int) -> OverloadedError | None:
+        """Why a request cannot be taken now, if so."""
+        if len(self.pending) + committing >= self._settings.pending_ops_max:
+            return OverloadedError("too many requests are waiting for a commit; try again later")
+        if self._bytes + held.size > self._settings.pending_bytes_max:
+            return OverloadedError("too many bytes are waiting for a commit; try again later")
+        return None
+
+    def apply(self, held: Held) -> None:
+        """Apply a request at its moment; a claim that finds nothing may go on waiting."""
+        before = self.state.revision
+        try:
+            outcome = apply(self.state, held.op, held.at)
+        except Exception as error:  # noqa: BLE001 - one faulty operation must harm no other
+            self._drop_faulty(held, error)
+            return
+        held.outcome = outcome
+        held.writes = self.state.revision != before
+        if held.waits and isinstance(outcome, Claimed) and not outcome.grants:
+            self._wait(held)
+            return
+        self.dirty = self.dirty or held.writes
+        self._bytes += held.size
+        self.pending.append(held)
+
+    def own(self, op: Op, moment: Moment) -> None:
+        """Apply an operation of the engine's own, which nobody waits for."""
+        self.apply(Held(op=op, at=moment, answered=True))
+
+    def serve_waiting(self, moment: Moment, mono_ms: int) -> None:
+        """Let waiting claims have what has become ready."""
+        ready = self.state.ready
+        while ready.woken and not self.state.paused:
+            held = self.waiting.next(ready)
+            if held is None:
+                return
+            held.waited, held.at, held.arrived = True, moment, mono_ms
+            self.apply(held)
+
+    def cut(self, fixed: bytes) -> list[Held]:
+        """Hand over what is pending: it is in ``fixed`` now."""
+        pending = self.pending
+        self.fixed = fixed
+        self.pending, self.dirty, self._bytes = [], False, 0
+        return pending
+
+    def rebuild(self, data: bytes | None, replay: Iterable[Held], moment: Moment) -> None:
+        """Read the state from bytes, and apply in order what they do not contain.
+
+        A claim that came from the waiting ones goes back to them; one whose caller has been
+        answered or has gone is left out. Raises `CorruptStateError`, changing nothing.
+        """
+        self._reloads += 1
+        generation = f"{self._generation}-{self._reloads}"
+        self.state = read_state(data, self.state.limits, moment=moment, generation=generation)
+        self.fixed = data
+        self.pending, self.dirty, self._bytes = [], False, 0
+        for held in replay:
+            if held.waited:
+                held.waited, held.outcome = False, None
+                self._wait(held)
+            elif not held.answered or (held.writes and not isinstance(held.op, Claim)):
+                self.apply(held)
+
+    def answer(self, held: Held, position: tuple[int, int]) -> None:
+        """Let a request have its outcome."""
+        if not held.answered:
+            held.answered = True
+            held.position = position
+            self.answers.append(held)
+
+    def refuse(self, held: Held, error: OsqueueError) -> None:
+        """Answer a request with an error, unless it has been answered."""
+        if not held.answered:
+            held.outcome, held.error, held.answered = None, error, True
+            self.answers.append(held)
+
+    def refuse_all(self, many: Iterable[Held], error: OsqueueError) -> None:
+        for held in many:
+            self.refuse(held, error)
+
+    def _wait(self, held: Held) -> None:
+        if len(self.waiting) >= self._settings.waiting_claims_max:
+            self.refuse(held, OverloadedError("too many claims are waiting; try again later"))
+        elif not held.answered:
+            self.waiting.add(held)
+
+    def _drop_faulty(self, held: Held, error: Exception) -> None:
+        """Undo what a failed operation may have half done: start again from fixed bytes."""
+        self.notices.append(
+            Notice(f"{type(held.op).__name__} failed inside: {error!r}", error=True)
+        )
+        self.refuse(held, OsqueueError("the broker failed on this request; nothing was changed"))
+        self.rebuild(self.fixed, self.pending, held.at)
+
+
+def read_state(
+    data: bytes | None, limits: QueueLimits, *, moment: Moment, generation: str
+) -> QueueState:
+    """The state of some bytes; an empty one of none."""
+    if data is None:
+        return QueueState(limits, generation=generation)
+    return decode_state(data, limits=limits, now=moment, generation=generation)

@@ -1,0 +1,39 @@
+"""What callers are told when the engine cannot answer with an outcome."""
+
+from __future__ import annotations
+
+from osqueue.errors import (
+    BrokerLeadershipError,
+    CommitUnknownError,
+    EngineStateError,
+    StoreUnavailableError,
+)
+
+__all__ = ["not_leading_error", "stopping_error", "unconfirmed_error", "unknown_error"]
+
+
+def stopping_error() -> EngineStateError:
+    """The broker takes no more requests."""
+    return EngineStateError("the broker is stopping; nothing of this request was applied")
+
+
+def not_leading_error(why: str, leader: str | None = None) -> BrokerLeadershipError:
+    """The request was never put into a commit; the leader can take it."""
+    message = f"this broker does not lead any more: {why}; nothing of this request was applied"
+    return BrokerLeadershipError(message, leader=leader)
+
+
+def unknown_error(why: str) -> CommitUnknownError:
+    """The request is in a commit of unknown fate."""
+    return CommitUnknownError(
+        f"it is not known whether this request took effect: {why}; send it again with the same ids"
+    )
+
+
+def unconfirmed_error() -> StoreUnavailableError:
+    """The request needed no write, but could not be answered truthfully."""
+    error = StoreUnavailableError(
+        "the store does not answer, so it could not be confirmed that this broker leads"
+    )
+    error.applied = "no"
+    return error

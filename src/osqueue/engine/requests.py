@@ -1,0 +1,180 @@
+"""What goes in and out of the committer: requests, what the store answered, what to do next."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple, Protocol, TypeAlias
+
+import msgspec
+
+from osqueue.errors import OsqueueError
+from osqueue.model.job import Moment
+from osqueue.model.ops import Op
+from osqueue.model.outcomes import Outcome
+from osqueue.storage.protocol import Stored, Version
+
+__all__ = [
+    "Action",
+    "Check",
+    "Conflicted",
+    "End",
+    "EndReason",
+    "Failed",
+    "Found",
+    "Gone",
+    "Held",
+    "Instant",
+    "Notice",
+    "ReadBack",
+    "ReadResult",
+    "Save",
+    "Unapplied",
+    "Unchanged",
+    "Unclear",
+    "Write",
+    "WriteResult",
+    "Written",
+]
+
+
+class Instant(NamedTuple):
+    """The time of an event, in milliseconds by two clocks."""
+
+    wall: int
+    mono: int
+
+
+class Ticket(Protocol):
+    """How a waiting caller is told that its request has been answered."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, result: None, /) -> None: ...
+
+
+class Held(msgspec.Struct, eq=False, kw_only=True):
+    """A request from its arrival to its answer, which is held until it is true for good."""
+
+    op: Op
+    waits: bool = False
+    """Whether a claim that finds nothing waits for a job."""
+    consistent: bool = False
+    """Whether leadership must be confirmed after the arrival."""
+    size: int = 0
+    """Bytes that it keeps in memory."""
+    ticket: Ticket | None = None
+    """The caller's own; ``None`` for the engine's own operations."""
+
+    arrived: int = 0
+    at: Moment = Moment(0, 0)
+    outcome: Outcome | None = None
+    error: OsqueueError | None = None
+    writes: bool = False
+    """Whether it changed something that has to be durable before the answer."""
+    waited: bool = False
+    """Whether it came from the waiting claims; applied again, it goes back there."""
+    answered: bool = False
+    superseded: bool = False
+    """Whether a repeated request of the same claim has taken its place."""
+    position: tuple[int, int] | None = None
+    """Epoch and number of the last commit that the answer rests on."""
+
+
+class Written(msgspec.Struct, frozen=True):
+    """The write was applied."""
+
+    version: Version
+
+
+class Conflicted(msgspec.Struct, frozen=True):
+    """The precondition failed."""
+
+
+class Unclear(msgspec.Struct, frozen=True):
+    """The write may or may not have been applied, or may be applied later."""
+
+    why: str
+
+
+class Unapplied(msgspec.Struct, frozen=True):
+    """The attempt was not applied: busy, unreachable or denied."""
+
+    why: str
+
+
+class Gone(msgspec.Struct, frozen=True):
+    """There is no such object."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """The object as it is now."""
+
+    stored: Stored
+
+
+class Unchanged(msgspec.Struct, frozen=True):
+    """The object is at the version that was asked about."""
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The read did not succeed."""
+
+    why: str
+
+
+WriteResult: TypeAlias = Written | Conflicted | Unclear | Unapplied | Gone
+ReadResult: TypeAlias = Found | Unchanged | Gone | Failed
+
+
+class Write(msgspec.Struct, frozen=True):
+    """Write the state object: create it when ``if_version`` is ``None``. Answer: `written`."""
+
+    data: bytes
+    if_version: Version | None
+
+
+class ReadBack(msgspec.Struct, frozen=True):
+    """Read the state object after a conflict. Answer: `read_back`."""
+
+
+class Check(msgspec.Struct, frozen=True):
+    """Read the state object unless it is at this version still. Answer: `checked`."""
+
+    unless: Version
+    began: int
+
+
+class Save(msgspec.Struct, frozen=True):
+    """Keep these bytes beside the state object, under its key and ``suffix``. Answer: `saved`."""
+
+    suffix: str
+    data: bytes
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Tell the people who run the broker."""
+
+    message: str
+    error: bool = False
+
+
+class EndReason(StrEnum):
+    """Why a committer came to its end."""
+
+    RELEASED = "released"
+    STOPPED = "stopped"
+    UNWRITABLE = "unwritable"
+    FENCED = "fenced"
+    OVERWRITTEN = "overwritten"
+    CORRUPT = "corrupt"
+
+
+class End(msgspec.Struct, frozen=True):
+    """Leadership is over; nothing more will be written."""
+
+    reason: EndReason
+    message: str
+    leader: str | None = None
+
+
+Action: TypeAlias = Write | ReadBack | Check | Save | Notice | End

@@ -1,0 +1,165 @@
+"""The HTTP port as one ASGI application: guard, routes, and errors as answers."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from osqueue.broker.service import DEFAULT_QUEUE, QueueService
+from osqueue.config import ServerSettings
+from osqueue.engine.engine import CallerGoneError
+from osqueue.errors import OsqueueError
+from osqueue.server.guard import Guard
+from osqueue.server.http import Headers, respond, respond_error, respond_json
+from osqueue.server.openapi import openapi_document
+from osqueue.server.rest import rest_routes, wants_consistent
+
+__all__ = ["make_app"]
+
+logger = logging.getLogger("osqueue.server")
+_encode = msgspec.json.Encoder().encode
+
+
+def make_app(service: QueueService, settings: ServerSettings, addresses: frozenset[str]) -> ASGIApp:
+    """The application. ``addresses``: every ``host:port`` under which a page may be its own."""
+    pages = _Pages(service)
+    routes = [
+        *rest_routes(service, settings.body_bytes_max),
+        _page("/healthz", pages.health),
+        _page("/readyz", pages.ready),
+        _page("/state", pages.state),
+        _page("/v1/throttle-stats", pages.throttle),
+        _page("/openapi.json", pages.openapi),
+    ]
+    return _Application(Guard(settings, addresses), routes)
+
+
+class _Application:
+    def __init__(self, guard: Guard, routes: list[Route]) -> None:
+        self._guard = guard
+        self._routes = routes
+        self._exact = {
+            (method, route.path): route.app
+            for route in routes
+            for method in route.methods or ()
+            if "{" not in route.path
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        headers = dict(scope["headers"])
+        extra: tuple[tuple[bytes, bytes], ...] = ()
+        try:
+            extra = self._guard.check(scope, headers)
+            if scope["method"] == "OPTIONS":
+                await self._options(headers, send, extra)
+                return
+            await self._route(scope, receive, _with_headers(send, extra) if extra else send)
+        except OsqueueError as error:
+            await respond_error(send, error, extra)
+        except CallerGoneError:
+            return
+        except Exception:
+            logger.exception("%s %s failed inside", scope["method"], scope["path"])
+            await respond_error(send, OsqueueError("the broker failed on this request"), extra)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand over to the route; a path that takes other methods is answered with 405."""
+        app = self._exact.get((scope["method"], scope["path"]))
+        if app is not None:
+            await app(scope, receive, send)
+            return
+        allowed: set[str] = set()
+        for route in self._routes:
+            match, child_scope = route.matches(scope)
+            if match is Match.FULL:
+                scope.update(child_scope)
+                await route.app(scope, receive, send)
+                return
+            if match is Match.PARTIAL:
+                allowed |= route.methods or set()
+        await _no_route(scope, send, allowed)
+
+    async def _options(
+        self, headers: Headers, send: Send, extra: tuple[tuple[bytes, bytes], ...]
+    ) -> None:
+        preflight = self._guard.preflight(headers)
+        if preflight is None:
+            message = b"Invalid Preflight Request"
+            kind = (b"content-type", b"text/plain")
+            length = (b"content-length", b"%d" % len(message))
+            await respond(send, 400, body=message, headers=(kind, length, *extra))
+        else:
+            await respond(send, 204, headers=(*preflight, *extra))
+
+
+async def _no_route(scope: Scope, send: Send, allowed: set[str]) -> None:
+    status, name = (405, "Method Not Allowed") if allowed else (404, "Not Found")
+    body = {
+        "_tag": "BrokerProtocolError",
+        "message": f"Route {scope['method']}:{scope['path']} not found",
+        "error": name,
+        "statusCode": status,
+    }
+    allow = ((b"allow", ", ".join(sorted(allowed)).encode()),) if allowed else ()
+    await respond_json(send, _encode(body), status=status, headers=allow)
+
+
+class _Pages:
+    """What is asked now and then."""
+
+    def __init__(self, service: QueueService) -> None:
+        self._service = service
+        self._openapi = openapi_document()
+
+    async def health(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await respond_json(send, b'{"status":"ok"}')
+
+    async def ready(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Whether this broker leads and its store answers."""
+        status = self._service.status()
+        body = {
+            "status": "ready" if status.ready else "not ready",
+            **msgspec.to_builtins(status),
+            "brokerId": self._service.broker_id,
+        }
+        await respond_json(send, _encode(body), status=200 if status.ready else 503)
+
+    async def state(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        consistent = wants_consistent(scope["query_string"])
+        reply = await self._service.raw_state(DEFAULT_QUEUE, consistent=consistent)
+        await respond_json(send, reply.value)
+
+    async def throttle(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await respond_json(send, b'{"throttling":false}')
+
+    async def openapi(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await respond_json(send, self._openapi)
+
+
+class _Bare:
+    """Starlette takes an object as a bare ASGI application, but wraps methods."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+def _page(path: str, app: ASGIApp) -> Route:
+    return Route(path, _Bare(app), methods=["GET"])
+
+
+def _with_headers(send: Send, extra: tuple[tuple[bytes, bytes], ...]) -> Send:
+    async def sending(message: object) -> None:
+        assert isinstance(message, dict), "ASGI messages are dictionaries"
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *extra]
+        await send(message)
+
+    return sending

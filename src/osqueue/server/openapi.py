@@ -1,0 +1,125 @@
+"""The OpenAPI document of the REST routes, made from the table of operations."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+import osqueue
+from osqueue.config import JOB_ID_CHARS_MAX
+from osqueue.wire import operations as ops
+from osqueue.wire.errors import HTTP_STATUS
+from osqueue.wire.messages import ClaimedJob, ErrorBody
+from osqueue.wire.operations import ListQuery, Operation
+
+__all__ = ["openapi_document"]
+
+_REF = "#/components/schemas/{name}"
+_ERROR = {"application/json": {"schema": {"$ref": _REF.format(name="ErrorBody")}}}
+_CONSISTENT: Final[dict[str, Any]] = {
+    "name": "consistent",
+    "in": "query",
+    "description": "`true`: answer with what is true after the request was sent.",
+    "schema": {"type": "boolean", "default": False},
+}
+_JOB_ID: Final[dict[str, Any]] = {
+    "name": "jobId",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "minLength": 1, "maxLength": JOB_ID_CHARS_MAX,
+               "pattern": "^[A-Za-z0-9._~-]+$"},
+}  # fmt: skip
+_PAGES = {
+    "/healthz": ("Whether the process is alive.", (200,)),
+    "/readyz": ("Whether this broker leads and its store answers.", (200, 503)),
+    "/state": ("The whole state object as stored.", (200, 503)),
+    "/v1/throttle-stats": ("What the throttle of the store does.", (200,)),
+    "/openapi.json": ("This document.", (200,)),
+}
+
+
+def openapi_document() -> bytes:
+    """The document as JSON text."""
+    types = [type_ for op in ops.OPERATIONS for type_ in (op.request, op.answer) if type_]
+    _, schemas = msgspec.json.schema_components([*types, ErrorBody, ClaimedJob], ref_template=_REF)
+    schemas.pop(ListQuery.__name__, None)
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in ops.OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.verb.lower()] = _operation(operation)
+    for path, (summary, statuses) in _PAGES.items():
+        paths[path] = {"get": _page(path, summary, statuses)}
+    return msgspec.json.encode(
+        {
+            "openapi": "3.1.0",
+            "info": {"title": "osqueue", "version": osqueue.__version__},
+            "paths": paths,
+            "components": {"schemas": schemas},
+        }
+    )
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "parameters": _parameters(operation),
+        "responses": _responses(operation),
+    }
+    if operation.verb == "POST" and operation.request is not None:
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _ref(operation.request)}},
+        }
+    return described
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    parameters = [_JOB_ID] if operation.on_one_job else []
+    if operation is ops.LIST_JOBS:
+        (schema,) = msgspec.json.schema_components([ListQuery])[1].values()
+        parameters += [
+            {"name": name, "in": "query", "schema": _not_null(field)}
+            for name, field in schema["properties"].items()
+        ]
+    if operation.verb == "GET":
+        parameters.append(_CONSISTENT)
+    return parameters
+
+
+def _not_null(field: dict[str, Any]) -> dict[str, Any]:
+    """A query cannot say null: an absent parameter is meant."""
+    kinds: list[dict[str, Any]] = [
+        kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null"
+    ]
+    return kinds[0]
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    if operation.answer is None:
+        success: dict[str, Any] = {"204": {"description": "Done."}}
+    else:
+        schema: dict[str, Any] = _ref(operation.answer)
+        if operation is ops.CLAIM:
+            schema = {"anyOf": [schema, _ref(ClaimedJob), {"type": "object", "maxProperties": 0}]}
+        success = {
+            "200": {"description": "Done.", "content": {"application/json": {"schema": schema}}}
+        }
+    statuses = sorted({*HTTP_STATUS.values(), 413, 415, 500})
+    errors = {str(status): {"description": "Refused.", "content": _ERROR} for status in statuses}
+    return {**success, **errors}
+
+
+def _page(path: str, summary: str, statuses: tuple[int, ...]) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"type": "object"}}}
+    return {
+        "operationId": path.strip("/").replace("/", "-").replace(".", "-"),
+        "summary": summary,
+        "responses": {
+            str(status): {"description": summary, "content": content} for status in (*statuses, 403)
+        },
+    }
+
+
+def _ref(message: Any) -> dict[str, Any]:
+    return {"$ref": _REF.format(name=message.__name__)}

@@ -1,0 +1,202 @@
+"""The REST routes, made from the table of operations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from osqueue.broker.service import DEFAULT_QUEUE, QueueService, Reply
+from osqueue.config import JOB_ID_CHARS_MAX
+from osqueue.engine.engine import Caller
+from osqueue.errors import BrokerProtocolError, JobNotFoundError
+from osqueue.server.http import Headers, decode_body, describe, read_body, respond, respond_json
+from osqueue.wire import operations as ops
+from osqueue.wire.messages import ClaimAnswer, ClaimRequest
+from osqueue.wire.operations import ListQuery, Operation
+
+__all__ = ["rest_routes"]
+
+Answer: TypeAlias = Reply[Any]
+_encode = msgspec.json.Encoder().encode
+
+
+class Request:
+    """One request, as the routes see it."""
+
+    __slots__ = ("body", "headers", "job_id", "query", "receive")
+
+    def __init__(self, scope: Scope, receive: Receive, body: bytes) -> None:
+        self.headers: Headers = dict(scope["headers"])
+        self.body = body
+        self.job_id: str = scope.get("path_params", {}).get("jobId", "")
+        self.query: bytes = scope["query_string"]
+        self.receive = receive
+
+
+Handler: TypeAlias = Callable[[QueueService, Request, Any], Awaitable[Answer]]
+
+
+class Endpoint:
+    """An ASGI application for one operation."""
+
+    def __init__(
+        self, operation: Operation, handler: Handler, *, service: QueueService, body_max: int
+    ) -> None:
+        self._operation = operation
+        self._handler = handler
+        self._service = service
+        self._body_max = body_max
+        self._takes_body = operation.verb == "POST" and operation.request is not None
+        self._decoder = msgspec.json.Decoder(operation.request if self._takes_body else object)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(scope, receive, self._body_max)
+        request = Request(scope, receive, body)
+        if self._operation.on_one_job:
+            _check_job_id(request.job_id)
+        message = None
+        if self._takes_body:
+            message = decode_body(body, request.headers, self._decoder)
+        reply = await self._handler(self._service, request, message)
+        position = () if reply.position is None else (_position(reply.position),)
+        if reply.value is None:
+            await respond(send, 204, headers=position)
+        else:
+            await respond_json(send, _encode(reply.value), headers=position)
+
+
+def rest_routes(service: QueueService, body_max: int) -> list[Route]:
+    """A route per operation, exact paths first."""
+    routes = []
+    for operation in sorted(ops.OPERATIONS, key=lambda operation: operation.on_one_job):
+        endpoint = Endpoint(
+            operation, _HANDLERS[operation.name], service=service, body_max=body_max
+        )
+        routes.append(
+            Route(operation.path, endpoint, methods=[operation.verb], name=operation.name)
+        )
+    return routes
+
+
+def _position(position: tuple[int, int]) -> tuple[bytes, bytes]:
+    return b"osqueue-commit", b"%d-%d" % position
+
+
+def _check_job_id(job_id: str) -> None:
+    if len(job_id) > JOB_ID_CHARS_MAX:
+        raise JobNotFoundError(f"there is no job of such an id: {job_id[:JOB_ID_CHARS_MAX]}…")
+
+
+async def _submit(service: QueueService, request: Request, message: Any) -> Answer:
+    return await service.submit(DEFAULT_QUEUE, message, size=len(request.body))
+
+
+async def _submit_batch(service: QueueService, request: Request, message: Any) -> Answer:
+    return await service.submit_batch(DEFAULT_QUEUE, message, size=len(request.body))
+
+
+async def _claim(service: QueueService, request: Request, message: ClaimRequest) -> Answer:
+    caller = Caller()
+    watch = asyncio.get_running_loop().create_task(_wait_gone(request.receive, caller))
+    try:
+        reply = await service.claim(DEFAULT_QUEUE, message, caller)
+    finally:
+        watch.cancel()
+    return reply if message.max is not None else Reply(_first(reply.value), reply.position)
+
+
+async def _wait_gone(receive: Receive, caller: Caller) -> None:
+    """Nothing comes after the body but the news that the connection is closed."""
+    await receive()
+    caller.leave()
+
+
+def _first(answer: ClaimAnswer) -> object:
+    """The answer to a claim of one job: the job itself, or an empty object."""
+    return answer.jobs[0] if answer.jobs else {}
+
+
+async def _heartbeat(service: QueueService, request: Request, message: Any) -> Answer:
+    return await service.heartbeat(DEFAULT_QUEUE, request.job_id, message)
+
+
+async def _heartbeat_batch(service: QueueService, _: Request, message: Any) -> Answer:
+    return await service.heartbeat_batch(DEFAULT_QUEUE, message)
+
+
+async def _complete(service: QueueService, request: Request, message: Any) -> Answer:
+    return await service.complete(DEFAULT_QUEUE, request.job_id, message)
+
+
+async def _complete_batch(service: QueueService, _: Request, message: Any) -> Answer:
+    return await service.complete_batch(DEFAULT_QUEUE, message)
+
+
+async def _fail(service: QueueService, request: Request, message: Any) -> Answer:
+    return await service.fail(DEFAULT_QUEUE, request.job_id, message)
+
+
+async def _release(service: QueueService, request: Request, message: Any) -> Answer:
+    return await service.release(DEFAULT_QUEUE, request.job_id, message)
+
+
+async def _retry(service: QueueService, request: Request, _: Any) -> Answer:
+    return await service.retry(DEFAULT_QUEUE, request.job_id)
+
+
+async def _cancel(service: QueueService, request: Request, _: Any) -> Answer:
+    return await service.cancel(DEFAULT_QUEUE, request.job_id)
+
+
+async def _get_job(service: QueueService, request: Request, _: Any) -> Answer:
+    return await service.get_job(
+        DEFAULT_QUEUE, request.job_id, consistent=wants_consistent(request.query)
+    )
+
+
+async def _list_jobs(service: QueueService, request: Request, _: Any) -> Answer:
+    query = _list_query(request.query)
+    return await service.list_jobs(DEFAULT_QUEUE, query, consistent=wants_consistent(request.query))
+
+
+async def _stats(service: QueueService, request: Request, _: Any) -> Answer:
+    return await service.stats(DEFAULT_QUEUE, consistent=wants_consistent(request.query))
+
+
+def wants_consistent(query: bytes) -> bool:
+    """Whether a read asks for what is true after it was sent."""
+    return b"consistent=true" in query.split(b"&")
+
+
+def _list_query(query: bytes) -> ListQuery:
+    if not query:
+        return ListQuery()
+    fields = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    try:
+        return msgspec.convert(fields, ListQuery, strict=False)
+    except msgspec.ValidationError as error:
+        raise BrokerProtocolError(describe(error)) from error
+
+
+_HANDLERS: dict[str, Handler] = {
+    ops.SUBMIT.name: _submit,
+    ops.SUBMIT_BATCH.name: _submit_batch,
+    ops.CLAIM.name: _claim,
+    ops.HEARTBEAT.name: _heartbeat,
+    ops.HEARTBEAT_BATCH.name: _heartbeat_batch,
+    ops.COMPLETE.name: _complete,
+    ops.COMPLETE_BATCH.name: _complete_batch,
+    ops.FAIL.name: _fail,
+    ops.RELEASE.name: _release,
+    ops.RETRY.name: _retry,
+    ops.CANCEL.name: _cancel,
+    ops.GET_JOB.name: _get_job,
+    ops.LIST_JOBS.name: _list_jobs,
+    ops.GET_STATS.name: _stats,
+}
