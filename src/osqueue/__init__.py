@@ -2,6 +2,41 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from osqueue.app import BrokerServer
+    from osqueue.client import OsqueueClient
+    from osqueue.errors import OsqueueError, is_osqueue_error
+    from osqueue.worker import Worker
+
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
+__all__ = [
+    "BrokerServer",
+    "OsqueueClient",
+    "OsqueueError",
+    "Worker",
+    "__version__",
+    "is_osqueue_error",
+]
+
+_HOME = {
+    "BrokerServer": "osqueue.app",
+    "OsqueueClient": "osqueue.client",
+    "OsqueueError": "osqueue.errors",
+    "Worker": "osqueue.worker",
+    "is_osqueue_error": "osqueue.errors",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for: a client needs no broker's packages."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'osqueue' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

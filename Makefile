@@ -1,0 +1,53 @@
+# Every target sets up .venv by itself: Python 3.11 or newer and make are all it takes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test lint format bench docs ci lock clean
+
+help:  ## Show what there is.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "osqueue needs Python 3.11 or newer; say which: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY)  ## Index the standard library with a real broker and two workers.
+	$(BIN)/osqueue demo $(DEMO)
+
+test: $(READY)  ## Run the tests, with coverage of the core.
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest $(TESTS)
+	@$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --include='*/osqueue/model/*,*/osqueue/engine/*' --fail-under=95
+
+lint: $(READY)  ## Check style, types and the direction of imports.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)  ## Lay the code out.
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## Print figures, as JSON lines.
+	@for part in model rest latency; do $(BIN)/python bench/$$part.py || exit 1; done
+
+docs: $(READY)  ## Build the documentation, strictly.
+	$(BIN)/mkdocs build --strict --quiet
+
+ci: lint docs test  ## What the continuous integration runs.
+
+lock:  ## Take the newest allowed versions into constraints.txt.
+	$(PYTHON) -m venv --clear $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet -e '.[dev]'
+	{ sed -n 1p constraints.txt; $(VENV)/lock/bin/python -m pip freeze --exclude-editable; } > constraints.new
+	mv constraints.new constraints.txt
+
+clean:  ## Remove what the targets made.
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -1,0 +1,41 @@
+"""The pages say what is so: every Python block runs, and what is drawn from code is up to date."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from osqueue.model.transitions import mermaid
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = [
+    pytest.param(block, id=f"{page.relative_to(ROOT)}-{number}")
+    for page in PAGES
+    for number, block in enumerate(BLOCK.findall(page.read_text()))
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_python_block_when_run_as_printed_then_succeeds(block: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", block],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_state_diagram_when_compared_with_the_table_then_equal() -> None:
+    assert (ROOT / "docs/state-diagram.mmd").read_text().strip() == mermaid()
+
+
+def test_changelog_when_read_then_has_an_unreleased_section() -> None:
+    assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
