@@ -220,7 +220,8 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     backoff_first_ms: int = 50
     backoff_max_ms: int = 2_000
     connections_max: int = 100
-    """Connections kept open to one broker."""
+    """Connections to one broker; further requests wait for one to be free. The waiting claim of a
+    worker takes one."""
 
     batch_bytes_max: int = 512 * KIB
     """About the bytes of one request of many jobs: half of a broker's default limit on bodies."""

@@ -1,0 +1,27 @@
+"""The client: one object, one method per operation, over any transport."""
+
+from __future__ import annotations
+
+from osqueue.client.client import OsqueueClient
+from osqueue.client.models import (
+    Job,
+    JobError,
+    JobInfo,
+    JobOptions,
+    JobsPage,
+    NewJob,
+    Stats,
+)
+from osqueue.client.runtime import Runtime
+
+__all__ = [
+    "Job",
+    "JobError",
+    "JobInfo",
+    "JobOptions",
+    "JobsPage",
+    "NewJob",
+    "OsqueueClient",
+    "Runtime",
+    "Stats",
+]

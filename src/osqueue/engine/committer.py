@@ -593,7 +593,7 @@ class Committer:
             yield self._not_before() if intake.dirty or self._stopping else self._heartbeat_at()
         elif self._phase in {Phase.BACKING_OFF, Phase.READING_BACK}:
             yield self._retry_at
-        if intake.pending and not self._checking:
+        if self._phase is Phase.READY and intake.pending and not (intake.dirty or self._checking):
             yield max(self._check_at, now.mono + 1)
         if self._commit is not None or intake.pending:
             yield self._patrol_at

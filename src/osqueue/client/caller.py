@@ -1,0 +1,116 @@
+"""One request, until it is answered or its time is up.
+
+Laws kept here for all transports:
+
+- a request is sent again only by the rules of `retries`, for at most ``retry_for_ms`` (a claim:
+  beyond what it waits anyway),
+- a read never shows a state older than one already shown: such an answer (of a broker that does
+  not know yet that it no longer leads) is discarded and asked for again.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+import msgspec
+
+from osqueue.client.retries import backoff_ms, may_repeat, request_again, wait_ms
+from osqueue.client.runtime import Runtime
+from osqueue.client.transports.protocol import Answer, Position, Transport
+from osqueue.config import ClientSettings
+from osqueue.errors import DiscoveryError, OsqueueError
+from osqueue.wire.operations import GET_JOB, GET_STATS, LIST_JOBS, Operation
+
+__all__ = ["Caller", "Seen"]
+
+_log = logging.getLogger(__name__)
+_READS: Final = frozenset({GET_JOB.name, GET_STATS.name, LIST_JOBS.name})
+
+
+class Seen:
+    """The latest commit that any answer has shown."""
+
+    def __init__(self) -> None:
+        self._latest: Position | None = None
+
+    def take(self, operation: Operation, answer: Answer) -> Any:
+        """The answer's value. Raises `DiscoveryError` for a read older than what was seen."""
+        position = answer.position
+        if position is None:
+            return answer.value
+        if self._latest is None or position >= self._latest:
+            self._latest = position
+        elif operation.name in _READS:
+            raise DiscoveryError(
+                f"{operation.name}: the broker asked answers from commit {position.number} of "
+                f"epoch {position.epoch}, but {self._latest.number} of {self._latest.epoch} was "
+                "seen before: it no longer leads, or the queue is another one (then reconnect)"
+            )
+        return answer.value
+
+    def forget(self) -> None:
+        """Take the next answer as it is."""
+        self._latest = None
+
+
+class Caller:
+    """Sends requests through a transport. ``seen`` is shared by all callers of one client."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        settings: ClientSettings,
+        *,
+        runtime: Runtime,
+        seen: Seen,
+    ) -> None:
+        self.transport = transport
+        self.settings = settings
+        self.runtime = runtime
+        self.seen = seen
+
+    def with_settings(self, settings: ClientSettings) -> Caller:
+        """A caller over the same transport that waits and retries otherwise."""
+        return Caller(self.transport, settings, runtime=self.runtime, seen=self.seen)
+
+    async def call(
+        self,
+        operation: Operation,
+        request: msgspec.Struct | None = None,
+        *,
+        job_id: str | None = None,
+    ) -> Any:
+        """The answer; raises the last error when no further try is allowed or in time."""
+        started_ms = self.runtime.clock.mono_ms()
+        until_ms = started_ms + self._patience_ms(request)
+        failures = 0
+        while True:
+            gone_ms = self.runtime.clock.mono_ms() - started_ms
+            try:
+                return await self._once(operation, request_again(request, gone_ms=gone_ms), job_id)
+            except OsqueueError as error:
+                failures += 1
+                pause_ms = self.backoff_ms(failures)
+                in_time = self.runtime.clock.mono_ms() + pause_ms < until_ms
+                if not (in_time and may_repeat(operation, error)):
+                    raise
+                _log.debug("%s: %s; again in %d ms", operation.name, error, pause_ms)
+            await self.runtime.sleep(pause_ms / 1_000)
+
+    def backoff_ms(self, failures: int) -> float:
+        """The pause after so many failures in a row."""
+        return backoff_ms(self.settings, failures=failures, jitter=self.runtime.entropy.jitter())
+
+    def _patience_ms(self, request: msgspec.Struct | None) -> int:
+        """How long after its start a request may be sent again."""
+        if not self.settings.retry_for_ms:
+            return 0
+        return self.settings.retry_for_ms + wait_ms(request)
+
+    async def _once(
+        self, operation: Operation, request: msgspec.Struct | None, job_id: str | None
+    ) -> Any:
+        timeout_s = (self.settings.timeout_ms + wait_ms(request)) / 1_000
+        answer = await self.transport.call(operation, request, job_id=job_id, timeout_s=timeout_s)
+        return self.seen.take(operation, answer)

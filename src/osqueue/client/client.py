@@ -1,0 +1,286 @@
+"""The client of a broker.
+
+A method is one operation of the queue and returns when the broker has answered; what it changed is
+durable by then. All of them raise `osqueue.errors.OsqueueError` and nothing else: its subclass
+says what to do. Each is tried again for ``settings.retry_for_ms`` where that is safe
+(`osqueue.client.retries`). Cancelling a call is safe, too; a job that a cancelled claim was about
+to bring goes back to the queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from copy import copy
+from typing import Self, Unpack, cast
+
+from osqueue.client.caller import Caller, Seen
+from osqueue.client.failures import describe_failure
+from osqueue.client.models import (
+    Job,
+    JobInfo,
+    JobOptions,
+    JobsPage,
+    NewJob,
+    job_from_claim,
+    job_info,
+    jobs_page,
+)
+from osqueue.client.requests import by_size, chunks, job_refs, only_worker, submit_request
+from osqueue.client.results import batch_results
+from osqueue.client.runtime import Runtime
+from osqueue.client.transports.protocol import Transport
+from osqueue.client.transports.rest import RestTransport
+from osqueue.config import LIST_PAGE_MAX, ClientSettings
+from osqueue.errors import OsqueueError, TransportConfigError
+from osqueue.wire import messages, operations
+from osqueue.wire.messages import JobError, Stats
+from osqueue.wire.operations import ListQuery
+
+__all__ = ["OsqueueClient"]
+
+
+class OsqueueClient:
+    """A client of the broker at ``broker_url``, such as ``http://127.0.0.1:8080``.
+
+    Use it as an async context manager, or `close` it; share one per process and event loop. With
+    a ``transport`` of your own, the URL is not used.
+
+        async with OsqueueClient("http://127.0.0.1:8080") as client:
+            job_id = await client.submit_job("email:send", {"to": "ada@example.org"})
+    """
+
+    def __init__(
+        self,
+        broker_url: str | None = None,
+        *,
+        transport: Transport | None = None,
+        settings: ClientSettings | None = None,
+        runtime: Runtime | None = None,
+    ) -> None:
+        settings = settings or ClientSettings()
+        settings.validate()
+        self._caller = Caller(
+            transport or _rest(broker_url, settings),
+            settings,
+            runtime=runtime or Runtime(),
+            seen=Seen(),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    @property
+    def settings(self) -> ClientSettings:
+        return self._caller.settings
+
+    @property
+    def runtime(self) -> Runtime:
+        return self._caller.runtime
+
+    def with_settings(self, settings: ClientSettings) -> OsqueueClient:
+        """A client over the same connections that waits and retries otherwise. Close only one."""
+        settings.validate()
+        client = copy(self)
+        client._caller = self._caller.with_settings(settings)  # noqa: SLF001 - its own class
+        return client
+
+    async def reconnect(self) -> None:
+        """Drop the connections and make new ones, as after a change of network.
+
+        Requests under way are sent again. Forgets how recent the last answer was.
+        """
+        await self._caller.transport.reconnect()
+        self._caller.seen.forget()
+
+    async def close(self) -> None:
+        """Drop the connections for good. A second close does nothing."""
+        await self._caller.transport.close()
+
+    async def submit_job(
+        self, job_type: str, payload: object = None, **options: Unpack[JobOptions]
+    ) -> str:
+        """Submit a job and return its id. ``options``: see `JobOptions`.
+
+        The payload is anything that JSON can hold, or a `msgspec.Raw` that is JSON already.
+        Raises `PayloadValidationError`, and `JobIdConflictError` when ``job_id`` names a job of
+        another type or payload; the same job again answers its id and adds nothing.
+        """
+        request = self._submit_request(NewJob(job_type, payload, **options))
+        answer = await self._caller.call(operations.SUBMIT, request)
+        return cast("messages.SubmitAnswer", answer).job_id
+
+    async def submit_jobs(self, jobs: Iterable[NewJob | tuple[str, object]]) -> list[str]:
+        """Submit many jobs and return their ids, in order; each a `NewJob` or (type, payload).
+
+        Sent in requests of at most 1,000 jobs and about ``settings.batch_bytes_max``. Each
+        request is all or none; when a later one fails, the earlier ones stay submitted.
+        """
+        requests = [
+            self._submit_request(job if isinstance(job, NewJob) else NewJob(*job)) for job in jobs
+        ]
+        job_ids: list[str] = []
+        for batch in by_size(requests, self.settings.batch_bytes_max):
+            request = messages.SubmitBatchRequest(batch)
+            answer = await self._caller.call(operations.SUBMIT_BATCH, request)
+            job_ids += cast("messages.SubmitBatchAnswer", answer).job_ids
+        return job_ids
+
+    async def cancel_job(self, job_id: str) -> None:
+        """Cancel a job that has not ended, or discard a dead letter."""
+        await self._caller.call(operations.CANCEL, job_id=job_id)
+
+    async def retry_job(self, job_id: str) -> None:
+        """Queue a dead letter again, with all its attempts."""
+        await self._caller.call(operations.RETRY, job_id=job_id)
+
+    async def claim_job(
+        self, worker_id: str, types: Sequence[str] | None = None, *, wait_ms: int = 0
+    ) -> Job | None:
+        """Claim the next job of these types (by default of any), waiting up to ``wait_ms``."""
+        jobs = await self.claim_jobs(worker_id, types, max_jobs=1, wait_ms=wait_ms)
+        return jobs[0] if jobs else None
+
+    async def claim_jobs(
+        self,
+        worker_id: str,
+        types: Sequence[str] | None = None,
+        *,
+        max_jobs: int,
+        wait_ms: int = 0,
+        claim_id: str | None = None,
+    ) -> list[Job]:
+        """Claim up to ``max_jobs`` (at most 1,000), waiting up to ``wait_ms`` for the first.
+
+        A repeated ``claim_id`` answers the jobs of that claim that are still held. A job must be
+        kept by heartbeats, and completed, failed or released, or its lease runs out.
+        """
+        request = messages.ClaimRequest(
+            worker_id=worker_id,
+            types=None if types is None else list(types),
+            max=max_jobs,
+            wait_ms=wait_ms,
+            claim_id=claim_id or self.runtime.entropy.token(),
+        )
+        answer = await self._caller.call(operations.CLAIM, request)
+        claimed = cast("messages.ClaimAnswer", answer).jobs
+        return [job_from_claim(job, worker_id) for job in claimed]
+
+    async def heartbeat(self, job: Job) -> None:
+        """Keep a job's lease. Raises `LeaseLostError` or `JobNotFoundError` when it is lost."""
+        await self._caller.call(operations.HEARTBEAT, _lease(job), job_id=job.job_id)
+
+    async def heartbeat_jobs(
+        self, worker_id: str, jobs: Sequence[Job], *, all_held: bool = False
+    ) -> list[OsqueueError | None]:
+        """Keep the leases of many jobs of one worker: for each its error, or ``None``.
+
+        With ``all_held`` the broker takes every other lease that this worker id has held for two
+        heartbeat intervals as orphaned and releases it; more than 1,000 jobs never say so. Not
+        sent again by itself: a list goes stale.
+        """
+        results: list[OsqueueError | None] = []
+        for chunk in chunks(jobs) if jobs else [jobs]:
+            request = messages.HeartbeatBatchRequest(
+                worker_id=worker_id,
+                jobs=job_refs(chunk),
+                all=all_held and len(chunk) == len(jobs),
+            )
+            answer = await self._caller.call(operations.HEARTBEAT_BATCH, request)
+            results += batch_results(operations.HEARTBEAT_BATCH, chunk, answer)
+        return results
+
+    async def complete_job(self, job: Job) -> None:
+        """Report a job as done. Raises `LeaseLostError` or `JobNotFoundError` if it is lost."""
+        await self._caller.call(operations.COMPLETE, _lease(job), job_id=job.job_id)
+
+    async def complete_jobs(self, jobs: Sequence[Job]) -> list[OsqueueError | None]:
+        """Report many jobs of one worker as done: for each its error, or ``None``."""
+        results: list[OsqueueError | None] = []
+        for chunk in chunks(jobs):
+            request = messages.CompleteBatchRequest(
+                worker_id=only_worker(chunk), jobs=job_refs(chunk)
+            )
+            answer = await self._caller.call(operations.COMPLETE_BATCH, request)
+            results += batch_results(operations.COMPLETE_BATCH, chunk, answer)
+        return results
+
+    async def fail_job(
+        self,
+        job: Job,
+        error: BaseException | JobError | str,
+        *,
+        retry: bool = True,
+        delay_ms: int = 0,
+    ) -> None:
+        """Report a failed attempt. It runs again after ``delay_ms`` while attempts are left.
+
+        Without ``retry``, and after the last attempt, it becomes a dead letter.
+        """
+        request = messages.FailRequest(
+            worker_id=job.worker_id,
+            lease=job.lease,
+            error=describe_failure(error),
+            retry=retry,
+            delay_ms=delay_ms,
+        )
+        await self._caller.call(operations.FAIL, request, job_id=job.job_id)
+
+    async def release_job(self, job: Job) -> None:
+        """Give a job back unfinished; the attempt does not count."""
+        request = messages.ReleaseRequest(worker_id=job.worker_id, lease=job.lease)
+        await self._caller.call(operations.RELEASE, request, job_id=job.job_id)
+
+    async def get_job(self, job_id: str) -> JobInfo:
+        """One job. Raises `JobNotFoundError`; ended jobs are known for a while only."""
+        answer = await self._caller.call(operations.GET_JOB, job_id=job_id)
+        return job_info(cast("messages.JobInfo", answer))
+
+    async def get_stats(self) -> Stats:
+        """The counts."""
+        return cast("Stats", await self._caller.call(operations.GET_STATS))
+
+    async def list_jobs(
+        self,
+        *,
+        status: str | None = None,
+        job_type: str | None = None,
+        limit: int = LIST_PAGE_MAX,
+        cursor: str | None = None,
+    ) -> JobsPage:
+        """One page of jobs; ``status`` is ``unclaimed``, ``in_progress`` or ``dead``."""
+        query = ListQuery(limit=limit, cursor=cursor, status=status, type=job_type)
+        answer = await self._caller.call(operations.LIST_JOBS, query)
+        return jobs_page(cast("messages.JobsPage", answer))
+
+    async def iter_jobs(
+        self, *, status: str | None = None, job_type: str | None = None
+    ) -> AsyncIterator[JobInfo]:
+        """All jobs, page by page: each page is as of its own moment."""
+        cursor: str | None = None
+        while True:
+            page = await self.list_jobs(status=status, job_type=job_type, cursor=cursor)
+            for job in page.jobs:
+                yield job
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def _submit_request(self, job: NewJob) -> messages.SubmitRequest:
+        return submit_request(
+            job,
+            fresh_id=self.runtime.entropy.job_id(),
+            now_ms=self.runtime.clock.wall_ms(),
+        )
+
+
+def _rest(broker_url: str | None, settings: ClientSettings) -> Transport:
+    if broker_url is None:
+        raise TransportConfigError("a client needs the broker's URL, or a transport")
+    return RestTransport(broker_url, settings)
+
+
+def _lease(job: Job) -> messages.LeaseRequest:
+    return messages.LeaseRequest(worker_id=job.worker_id, lease=job.lease)

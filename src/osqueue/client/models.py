@@ -1,0 +1,160 @@
+"""What a client takes and gives: values without behaviour, frozen. Times are ms since the epoch."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+from typing import Any, TypedDict, TypeVar
+
+import msgspec
+from msgspec import Raw, UnsetType, field
+
+from osqueue.client.payloads import decode_payload
+from osqueue.wire import messages
+from osqueue.wire.messages import JobError, Stats
+
+__all__ = ["Job", "JobError", "JobInfo", "JobOptions", "JobsPage", "NewJob", "Stats"]
+
+_T = TypeVar("_T")
+_D = TypeVar("_D")
+
+
+class JobOptions(TypedDict, total=False):
+    """What a submit may say beside type and payload.
+
+    - ``job_id``: makes the submit idempotent for the caller, too; by default a fresh UUIDv7.
+    - ``max_attempts``: attempts until the job becomes a dead letter; 3 by default.
+    - ``priority``: lower runs first; 0 by default.
+    - ``run_at``: not before this time, a `datetime` with a time zone or ms since the epoch.
+    - ``delay_ms``: not before that much from now, by this machine's clock.
+    """
+
+    job_id: str | None
+    max_attempts: int | None
+    priority: int
+    run_at: datetime | int | None
+    delay_ms: int | None
+
+
+class NewJob(msgspec.Struct, frozen=True):
+    """A job to submit. An empty type is no type. See `JobOptions`."""
+
+    type: str
+    payload: Any = None
+    job_id: str | None = None
+    max_attempts: int | None = None
+    priority: int = 0
+    run_at: datetime | int | None = None
+    delay_ms: int | None = None
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A job that a worker holds by its lease.
+
+    ``attempt`` counts from 1. ``cancelled`` is set when the handler should stop: the lease is
+    lost, or the worker is stopping.
+    """
+
+    job_id: str
+    type: str
+    raw_payload: bytes
+    worker_id: str
+    lease: str
+    attempt: int
+    max_attempts: int
+    created_at: int
+    priority: int = 0
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def payload(self) -> Any:
+        """The payload, decoded anew each time. Raises `PayloadValidationError`."""
+        return decode_payload(self.raw_payload)
+
+
+class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as observers see it.
+
+    ``status`` is ``unclaimed``, ``in_progress`` or ``dead``, and for a job that ended
+    ``completed``, ``cancelled``, ``expired`` or ``discarded``; of those only little is kept.
+    ``max_attempts`` is 0 when the job asked for none.
+    """
+
+    job_id: str
+    status: str
+    type: str
+    raw_payload: bytes | None
+    worker_id: str | None
+    created_at: int | None
+    attempts: int
+    max_attempts: int
+    heartbeat: int | None
+    priority: int
+    run_at: int | None
+    last_error: JobError | None
+    ended_at: int | None
+
+    @property
+    def payload(self) -> Any:
+        """The payload, decoded anew each time; ``None`` when it is not kept."""
+        return None if self.raw_payload is None else decode_payload(self.raw_payload)
+
+
+class JobsPage(msgspec.Struct, frozen=True):
+    """One page of jobs in their order of arrival, and the counts.
+
+    ``next_cursor`` asks for the page after it; a page may be short, even empty, and not the last.
+    """
+
+    jobs: tuple[JobInfo, ...]
+    next_cursor: str | None
+    stats: Stats
+
+
+def job_from_claim(claimed: messages.ClaimedJob, worker_id: str) -> Job:
+    """A claimed job as a worker holds it."""
+    return Job(
+        job_id=claimed.job_id,
+        type=_or(claimed.type, ""),
+        raw_payload=_raw(claimed.payload) or b"null",
+        worker_id=worker_id,
+        lease=claimed.lease,
+        attempt=claimed.attempt,
+        max_attempts=claimed.max_attempts,
+        created_at=claimed.created_at,
+        priority=claimed.priority,
+    )
+
+
+def job_info(info: messages.JobInfo) -> JobInfo:
+    """A job as it travels, as it is shown."""
+    return JobInfo(
+        job_id=info.id,
+        status=info.status,
+        type=_or(info.type, ""),
+        raw_payload=_raw(info.payload),
+        worker_id=_or(info.worker_id, None),
+        created_at=_or(info.created_at, None),
+        attempts=_or(info.attempts, 0),
+        max_attempts=_or(info.max_attempts, 0),
+        heartbeat=_or(info.heartbeat, 0) or None,
+        priority=info.priority,
+        run_at=info.run_at,
+        last_error=info.last_error,
+        ended_at=info.ended_at,
+    )
+
+
+def jobs_page(page: messages.JobsPage) -> JobsPage:
+    """A page as it travels, as it is shown."""
+    counts = {name: getattr(page, name) for name in Stats.__struct_fields__}
+    return JobsPage(tuple(map(job_info, page.jobs)), page.next_cursor, Stats(**counts))
+
+
+def _or(value: _T | UnsetType, default: _D) -> _T | _D:
+    return default if isinstance(value, UnsetType) else value
+
+
+def _raw(payload: Raw | UnsetType) -> bytes | None:
+    """Copied, so that one payload does not keep the whole answer in memory."""
+    return None if isinstance(payload, UnsetType) else bytes(payload)

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.unit.client.conftest import CountingEntropy, ManualTime, ScriptedTransport
+
+from osqueue.client import OsqueueClient
+from osqueue.client.caller import Caller, Seen
+from osqueue.client.runtime import Runtime
+from osqueue.client.transports import Answer, Position
+from osqueue.config import ClientSettings
+from osqueue.errors import (
+    BrokerProtocolError,
+    CommitUnknownError,
+    DiscoveryError,
+    EngineStateError,
+    TransportConnectionError,
+)
+from osqueue.wire.messages import ClaimRequest, Stats, SubmitRequest
+from osqueue.wire.operations import (
+    CLAIM,
+    GET_JOB,
+    GET_STATS,
+    HEARTBEAT_BATCH,
+    LIST_JOBS,
+    RETRY,
+    SUBMIT,
+    Operation,
+)
+
+
+@pytest.fixture
+def caller(transport: ScriptedTransport, runtime: Runtime) -> Caller:
+    settings = ClientSettings(timeout_ms=10_000, retry_for_ms=30_000)
+    return Caller(transport, settings, runtime=runtime, seen=Seen())
+
+
+def _at(epoch: int, number: int, value: Any = None) -> Answer:
+    return Answer(value, Position(epoch, number))
+
+
+def _broke() -> TransportConnectionError:
+    return TransportConnectionError("broke")
+
+
+async def test_call_when_answered_sends_once(caller: Caller, transport: ScriptedTransport) -> None:
+    transport.answers("answer")
+
+    assert await caller.call(GET_STATS) == "answer"
+    assert len(transport.calls) == 1
+
+
+async def test_call_when_the_broker_comes_back_sends_the_very_same_request_again(
+    caller: Caller, transport: ScriptedTransport
+) -> None:
+    transport.answers(_broke(), CommitUnknownError("?"), EngineStateError("starting"), "done")
+    request = SubmitRequest(job_id="a")
+
+    assert await caller.call(SUBMIT, request, job_id="x") == "done"
+    assert [call.request for call in transport.calls] == [request] * 4
+    assert {call.job_id for call in transport.calls} == {"x"}
+
+
+async def test_call_when_refused_for_good_raises_at_once(
+    caller: Caller, transport: ScriptedTransport, time: ManualTime
+) -> None:
+    transport.answers(BrokerProtocolError("bad"))
+
+    with pytest.raises(BrokerProtocolError, match="bad"):
+        await caller.call(SUBMIT)
+    assert len(transport.calls) == 1
+    assert time.slept_ms == []
+
+
+async def test_call_when_nothing_ever_answers_gives_up_in_time(
+    caller: Caller, transport: ScriptedTransport, time: ManualTime
+) -> None:
+    started_ms = time.now_ms
+    transport.answers(_broke())
+
+    with pytest.raises(TransportConnectionError, match="broke"):
+        await caller.call(SUBMIT)
+    assert 28_000 <= time.now_ms - started_ms <= 30_000
+    assert len(transport.calls) > 10
+
+
+async def test_call_pauses_longer_each_time_up_to_the_longest(
+    caller: Caller, transport: ScriptedTransport, time: ManualTime
+) -> None:
+    transport.answers(*[_broke() for _ in range(8)], "done")
+
+    await caller.call(SUBMIT)
+
+    assert time.slept_ms == [25, 50, 100, 200, 400, 800, 1_000, 1_000]
+
+
+async def test_call_without_retries_sends_once(
+    caller: Caller, transport: ScriptedTransport, entropy: CountingEntropy
+) -> None:
+    entropy.spread = 0.0
+    transport.answers(_broke())
+
+    with pytest.raises(TransportConnectionError):
+        await caller.with_settings(ClientSettings(retry_for_ms=0)).call(
+            CLAIM, ClaimRequest(worker_id="w", wait_ms=20_000)
+        )
+    assert len(transport.calls) == 1
+
+
+@pytest.mark.parametrize("operation", [RETRY, HEARTBEAT_BATCH])
+async def test_call_of_what_is_not_safe_to_repeat_sends_once(
+    caller: Caller, transport: ScriptedTransport, operation: Operation
+) -> None:
+    transport.answers(_broke())
+
+    with pytest.raises(TransportConnectionError):
+        await caller.call(operation)
+    assert len(transport.calls) == 1
+
+
+async def test_call_of_a_claim_again_keeps_its_id_and_waits_for_the_rest_only(
+    caller: Caller, transport: ScriptedTransport, entropy: CountingEntropy
+) -> None:
+    entropy.spread = 0.0
+    transport.takes_ms = 7_000
+    transport.answers(_broke(), _broke(), _broke(), "jobs")
+
+    await caller.call(CLAIM, ClaimRequest(worker_id="w", wait_ms=20_000, claim_id="c"))
+
+    assert [call.request.wait_ms for call in transport.calls] == [20_000, 13_000, 6_000, 0]
+    assert {call.request.claim_id for call in transport.calls} == {"c"}
+    assert [call.timeout_s for call in transport.calls] == [30, 23, 16, 10]
+
+
+async def test_call_of_a_claim_that_broke_late_is_still_tried_again(
+    caller: Caller, transport: ScriptedTransport
+) -> None:
+    transport.takes_ms = 45_000
+    transport.answers(_broke(), "jobs")
+
+    assert await caller.call(CLAIM, ClaimRequest(worker_id="w", wait_ms=60_000)) == "jobs"
+
+
+@pytest.mark.parametrize("operation", [GET_JOB, GET_STATS, LIST_JOBS])
+async def test_call_of_a_read_with_an_older_answer_discards_it_and_asks_again(
+    caller: Caller, transport: ScriptedTransport, operation: Operation
+) -> None:
+    transport.answers(_at(5, 10, "first"), _at(5, 9, "old"), _at(4, 99, "older"), _at(6, 1, "new"))
+
+    assert await caller.call(operation) == "first"
+    assert await caller.call(operation) == "new"
+
+
+async def test_call_of_a_read_sees_own_writes(caller: Caller, transport: ScriptedTransport) -> None:
+    transport.answers(_at(5, 10), _at(5, 9, "without it"), _at(5, 10, "with it"))
+
+    await caller.call(SUBMIT)
+
+    assert await caller.call(GET_STATS) == "with it"
+
+
+async def test_call_of_a_write_with_an_older_position_takes_its_answer(
+    caller: Caller, transport: ScriptedTransport
+) -> None:
+    transport.answers(_at(5, 10), _at(5, 9, "written"))
+    await caller.call(SUBMIT)
+
+    assert await caller.call(SUBMIT) == "written"
+
+
+async def test_call_of_a_write_with_an_older_position_does_not_lower_what_was_seen(
+    caller: Caller, transport: ScriptedTransport
+) -> None:
+    transport.answers(_at(5, 10), _at(5, 8), _at(5, 9, "old"), _at(5, 10, "recent"))
+    await caller.call(SUBMIT)
+    await caller.call(SUBMIT)
+
+    assert await caller.call(GET_STATS) == "recent"
+
+
+async def test_call_of_a_read_without_a_position_takes_its_answer(
+    caller: Caller, transport: ScriptedTransport
+) -> None:
+    transport.answers(_at(5, 10), "unmarked")
+    await caller.call(SUBMIT)
+
+    assert await caller.call(GET_STATS) == "unmarked"
+
+
+async def test_call_of_a_read_with_only_older_answers_gives_up_in_time(
+    caller: Caller, transport: ScriptedTransport, time: ManualTime
+) -> None:
+    transport.answers(_at(5, 10), _at(5, 9))
+    await caller.call(SUBMIT)
+    started_ms = time.now_ms
+
+    with pytest.raises(DiscoveryError, match="commit 9 of epoch 5"):
+        await caller.call(GET_STATS)
+    assert time.now_ms - started_ms <= 30_000
+
+
+async def test_call_with_other_settings_still_discards_older_answers(
+    caller: Caller, transport: ScriptedTransport
+) -> None:
+    transport.answers(_at(5, 10), _at(5, 9))
+    await caller.call(SUBMIT)
+
+    with pytest.raises(DiscoveryError):
+        await caller.with_settings(ClientSettings(retry_for_ms=0)).call(GET_STATS)
+
+
+async def test_reconnect_takes_the_next_answer_as_it_is(
+    client: OsqueueClient, transport: ScriptedTransport
+) -> None:
+    stats = Stats(total=7, unclaimed=7, in_progress=0, completed_total=0, broker_address="b")
+    transport.answers(_at(5, 10), _at(1, 1, stats))
+    await client.get_stats()
+
+    await client.reconnect()
+
+    assert await client.get_stats() == stats
+    assert transport.reconnected == 1
+
+
+async def test_call_when_cancelled_sends_nothing_more(
+    caller: Caller, transport: ScriptedTransport
+) -> None:
+    transport.answers(asyncio.CancelledError())
+
+    with pytest.raises(asyncio.CancelledError):
+        await caller.call(SUBMIT)
+    assert len(transport.calls) == 1
