@@ -45,18 +45,20 @@ def percentile(seconds: list[float], rank: int) -> float:
 async def submit_to_start_ms(port: int) -> list[float]:
     started: asyncio.Queue[float] = asyncio.Queue()
 
-    async def handle(payload: object) -> None:
+    async def handle(_payload: object) -> None:
         started.put_nowait(time.perf_counter())
 
     times = []
-    async with OsqueueClient(f"http://127.0.0.1:{port}") as client:
-        async with Worker(client, handlers={"ping": handle}, concurrency=1):
-            for number in range(SUBMITS):
-                await asyncio.sleep(PAUSE_S)
-                sent = time.perf_counter()
-                submit = asyncio.ensure_future(client.submit_job("ping", {"n": number}))
-                times.append(await started.get() - sent)
-                await submit
+    async with (
+        OsqueueClient(f"http://127.0.0.1:{port}") as client,
+        Worker(client, handlers={"ping": handle}, concurrency=1),
+    ):
+        for number in range(SUBMITS):
+            await asyncio.sleep(PAUSE_S)
+            sent = time.perf_counter()
+            submit = asyncio.ensure_future(client.submit_job("ping", {"n": number}))
+            times.append(await started.get() - sent)
+            await submit
     return times[SUBMITS // 10 :]
 
 

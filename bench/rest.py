@@ -6,7 +6,6 @@ spent of its core meanwhile.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
