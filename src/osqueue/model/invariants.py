@@ -16,12 +16,12 @@ def check(state: QueueState) -> None:
     _same("jobs by id and in order", sorted(state.jobs), sorted(job.id for job in jobs))
     seqs = [job.seq for job in jobs]
     _same("order of arrival", seqs, sorted(set(seqs)))
+    for job in jobs:
+        _check_job(job)
     counted = Counter(job.status for job in jobs)
     _same("counts", {k: v for k, v in state.counts.items() if v}, dict(counted))
     _same("size", state.size, sum(weight_of(job) for job in jobs))
     _check_places(state, jobs)
-    for job in jobs:
-        _check_job(job)
     for job in state.ends.finished:
         _law(job.status in END_STATUSES and job.ended_at is not None, f"finished: {job.id}")
         _law(job.id not in state.jobs, f"{job.id} is finished and lives on")

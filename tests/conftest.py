@@ -1,0 +1,18 @@
+"""Hypothesis settings of all tests.
+
+No deadlines: the machines that run the tests are shared. No explaining of failures: it traces
+every line, and a failing state machine would run into the time-out instead of being reported.
+"""
+
+from hypothesis import HealthCheck, Phase, settings
+
+for profile in ("default", "ci"):
+    settings.register_profile(
+        profile,
+        deadline=None,
+        max_examples=100,
+        phases=[phase for phase in Phase if phase is not Phase.explain],
+        report_multiple_bugs=False,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+settings.load_profile("default")

@@ -1,0 +1,255 @@
+"""A store with its faults, a leader, its callers and its rivals: all that can happen to a queue.
+
+The store is honest in one thing only: a write takes effect when its precondition holds, at the
+moment when it gets there. Whatever is told about it may be lost, false or late.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from osqueue.config import QueueLimits
+from osqueue.engine.requests import Conflicted, Gone, Held, Write, Written
+from osqueue.model.invariants import check
+from osqueue.model.job import Moment
+from osqueue.model.ops import Complete, Submit
+from osqueue.model.outcomes import Claimed, Done, Grant, Results, Submitted
+from osqueue.model.snapshot import decode_state, read_origin
+from osqueue.storage.protocol import Stored, Version
+
+from ..traces.harness import Trace
+from ..traces.objects import edited, older, taken_over
+
+__all__ = ["World"]
+
+
+class World:
+    """One queue's object, and the broker that leads it or believes so."""
+
+    def __init__(self) -> None:
+        self.current: Stored | None = None
+        self.versions = 0
+        self.late: list[Write] = []
+        """Writes on their way: they may land at any time from now on, or never."""
+        self.ever: set[str] = set()
+        """Ids of jobs that stood in any version."""
+        self.acked: set[str] = set()
+        self.submitted: Counter[str] = Counter()
+        self.not_applied: set[str] = set()
+        """Ids whose submit was refused, with the word that nothing was applied."""
+        self.grants: list[tuple[Held, Grant]] = []
+        self.epoch = 100
+        self.notes = 0
+        self.forgot = False
+        """Whether somebody has dropped what is remembered of ended jobs."""
+        self.position = (0, 0)
+        self.leader = Trace(epoch=self.epoch)
+        self.seen = 0
+
+    def submit(self, job_id: str, type_: str) -> None:
+        self.submitted[job_id] += 1
+        self.leader.submit(job_id, type_=type_)
+        self.look()
+
+    # The store
+
+    def put(self, write: Write) -> Written | Conflicted | Gone:
+        """A write arrives."""
+        if self.current is None and write.if_version is not None:
+            return Gone()
+        at = None if self.current is None else self.current.version
+        if write.if_version != at:
+            return Conflicted()
+        if self.current is not None:
+            _continues(self.current.data, write.data)
+        return Written(self.becomes(write.data).version)
+
+    def becomes(self, data: bytes) -> Stored:
+        self.versions += 1
+        self.current = Stored(data, Version(f"w{self.versions}"))
+        self.ever |= _known(data)
+        return self.current
+
+    def lands(self, number: int) -> None:
+        """A write that was long on its way arrives."""
+        self.put(self.late.pop(number % len(self.late)))
+
+    # What is told about a write
+
+    def tells(self, how: str) -> None:
+        """The leader's write meets its fate, and the leader is told about it, or not."""
+        write = self.leader.write
+        match how:
+            case "ok":
+                self.leader.writes(self.put(write))
+            case "lost request":
+                self.leader.unclear()
+            case "lost reply":
+                self.put(write)
+                self.leader.unclear()
+            case "late":
+                self.late.append(write)
+                self.leader.unclear()
+            case "busy":
+                self.leader.unapplied()
+            case "conflict":
+                self.leader.conflicts()
+            case "sent twice":
+                self.put(write)
+                self.leader.conflicts()
+        self.look()
+
+    def answers(self, kind: str, *, fails: bool) -> None:
+        """A read, check or copy is answered."""
+        leader = self.leader
+        leader.stored = self.current
+        match kind:
+            case "ReadBack":
+                (leader.fails_to_read if fails else leader.reads)()
+            case "Check":
+                (leader.fails_to_check if fails else leader.checks)()
+            case "Save":
+                leader.saves(None if fails else "kept")
+        self.look()
+
+    # What others do
+
+    def edit(self) -> None:
+        """A person changes something by hand."""
+        assert self.current is not None
+        self.notes += 1
+        self.becomes(edited(self.current.data, note=self.notes))
+
+    def rival(self) -> None:
+        """Another broker takes over, and perhaps commits once more."""
+        assert self.current is not None
+        self.epoch = self._next_epoch()
+        self.becomes(taken_over(self.current.data, epoch=self.epoch))
+
+    def rival_commits(self) -> None:
+        assert self.current is not None
+        self.becomes(edited(self.current.data, commit=f"{self.epoch}-{self.versions}-rival"))
+
+    def older_writes(self) -> None:
+        """An older implementation is at work on the object."""
+        assert self.current is not None
+        self.forgot = True
+        self.becomes(older(self.current.data))
+
+    def vanishes(self) -> None:
+        """Somebody removes the object; a creation still on its way is lost with it."""
+        self.current = None
+        self.late = [write for write in self.late if write.if_version is not None]
+
+    # Leaders come and go
+
+    def crash(self) -> None:
+        """The process dies; what it was writing may still arrive."""
+        self.late += [action for action in self.leader.todo if isinstance(action, Write)]
+        self.begin()
+
+    def begin(self) -> None:
+        """The next broker takes the queue."""
+        self.epoch = self._next_epoch()
+        self.grants.clear()
+        self.seen = 0
+        now = self.leader.now
+        if self.current is None:
+            self.leader = Trace(epoch=self.epoch, start=now)
+        else:
+            data, version = self.current.data, self.current.version
+            self.leader = Trace(data, version=version, epoch=self.epoch, start=now)
+
+    def settle(self) -> None:
+        """From here on nothing goes wrong; the leader stops cleanly."""
+        for stopping in (False, True):
+            if stopping and self.leader.end is None:
+                self.leader.stop()
+                self.look()
+            self._work_off()
+        self.leader.finish()
+
+    def _work_off(self) -> None:
+        for _ in range(200):
+            if self.leader.end is not None:
+                return
+            for kind in self.leader.asks_for():
+                if kind == "Write":
+                    self.tells("ok")
+                else:
+                    self.answers(kind, fails=False)
+            self.leader.runs(20)
+            self.look()
+
+    def _next_epoch(self) -> int:
+        epochs = [self.epoch, self.leader.committer.position[0]]
+        if self.current is not None:
+            epochs.append(read_origin(self.current.data).epoch or 0)
+        return max(epochs) + 1
+
+    # What must hold
+
+    def look(self) -> None:
+        """Every answer given since the last look, and the object as it is."""
+        answered = self.leader.answered
+        for held in answered[self.seen :]:
+            self._judge(held)
+        self.seen = len(answered)
+        if self.current is not None:
+            lost = self.acked - _known(self.current.data)
+            assert not lost, f"acknowledged, and not in the object: {lost}"
+
+    def sound(self) -> None:
+        """The object opens, keeps the laws, and nothing in it was done twice."""
+        if self.current is None:
+            return
+        now = Moment(self.leader.now.wall, 0)
+        check(decode_state(self.current.data, limits=QueueLimits(), now=now))
+        whole = json.loads(self.current.data)
+        done = [job for job in whole.get("finished", ()) if job["status"] == "completed"]
+        assert self.forgot or whole["completedTotal"] == len(done)
+        wrong = [id_ for id_ in self.not_applied & self.ever if self.submitted[id_] == 1]
+        assert not wrong, f"told that nothing was applied, and it was: {wrong}"
+
+    def _judge(self, held: Held) -> None:
+        op, outcome = held.op, held.outcome
+        if held.error is not None:
+            if isinstance(op, Submit) and held.error.applied == "no":
+                self.not_applied.add(op.jobs[0].id)
+            return
+        assert held.position is not None
+        assert held.position >= self.position, "answers never go back"
+        self.position = held.position
+        if isinstance(op, Submit) and isinstance(outcome, Submitted):
+            self.acked.update(job.id for job in op.jobs)
+        elif isinstance(outcome, Claimed):
+            for grant in outcome.grants:
+                self._has_lease(grant)
+                self.grants.append((held, grant))
+        elif isinstance(op, Complete) and outcome == Results((Done(),)):
+            assert op.refs[0].id not in self._jobs(), "completed, and it is still there"
+
+    def _has_lease(self, grant: Grant) -> None:
+        job = self._jobs().get(grant.id)
+        assert job is not None, f"{grant} was handed out and is not in the object"
+        assert job.get("lease") == grant.lease, f"{grant} was handed out, and {job} stands there"
+
+    def _jobs(self) -> dict[str, Any]:
+        assert self.current is not None, "answered while nothing is stored"
+        return {job["id"]: job for job in json.loads(self.current.data)["jobs"]}
+
+
+def _known(data: bytes) -> set[str]:
+    whole = json.loads(data)
+    return {job["id"] for name in ("jobs", "finished", "recent") for job in whole.get(name, ())}
+
+
+def _continues(parent: bytes, child: bytes) -> None:
+    """A version is made from the one that it replaces: nothing of that is lost."""
+    assert _known(parent) <= _known(child)
+    before, after = json.loads(parent), json.loads(child)
+    assert before.get("note") == after.get("note")
+    assert before["completedTotal"] <= after["completedTotal"]
+    assert before.get("commit") != after["commit"]

@@ -1,0 +1,62 @@
+"""A job of the naive queue: what the specification says that a job is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec import UNSET, Raw, UnsetType
+
+from osqueue.model import outcomes as out
+
+__all__ = ["NaiveJob"]
+
+
+@dataclass(eq=False)
+class NaiveJob:
+    id: str
+    type: str
+    payload: Raw | UnsetType
+    created: int
+    priority: int = 0
+    run_at: int | None = None
+    max_attempts: int | None = None
+    status: str = "unclaimed"
+    attempts: int = 0
+    worker: str | None = None
+    lease: str | None = None
+    claim: str | None = None
+    heartbeat: int | None = None
+    granted: int = 0
+    deadline: int = 0
+    error: Raw | UnsetType = UNSET
+    ended_at: int | None = None
+
+    @property
+    def allowed(self) -> int:
+        return 3 if self.max_attempts is None else max(1, self.max_attempts)
+
+    def view(self) -> out.JobView:
+        live = self.ended_at is None  # of an ended job, payload and delay are not kept
+        return out.JobView(
+            id=self.id,
+            status=self.status,
+            type=self.type,
+            payload=self.payload if live else UNSET,
+            created_at=self.created,
+            attempts=self.attempts,
+            max_attempts=self.max_attempts,
+            priority=self.priority,
+            run_at=self.run_at if live else None,
+            worker_id=self.worker,
+            heartbeat=self.heartbeat if self.status == "in_progress" else None,
+            last_error=self.error,
+            ended_at=self.ended_at,
+        )
+
+    def grant(self) -> out.Grant:
+        what = (self.id, self.type, self.payload, self.lease or "", self.attempts)
+        return out.Grant(*what, self.allowed, self.created, self.priority)
+
+    def put_back(self, *, status: str = "unclaimed") -> None:
+        self.status = status
+        self.worker = self.lease = self.claim = self.heartbeat = None

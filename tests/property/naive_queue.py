@@ -1,0 +1,288 @@
+"""A queue as one would explain it: plain lists, looked through from end to end.
+
+Written from the specification, not from the model, and knows nothing of its indexes.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import msgspec
+from msgspec import Raw
+
+from osqueue.config import QueueLimits
+from osqueue.model import outcomes as out
+from osqueue.model.job import Moment
+from osqueue.model.ops import (
+    Cancel,
+    Claim,
+    Complete,
+    Expire,
+    Fail,
+    Forget,
+    GetJob,
+    GetStats,
+    Heartbeat,
+    LeaseRef,
+    ListJobs,
+    Release,
+    Retry,
+    Submit,
+)
+
+from .naive_job import NaiveJob
+
+LEASE_ENDS = {"failed", "released"}
+
+SimpleOp = Submit | Claim | Heartbeat | Complete | Fail | Release | Cancel | Retry | Expire | Forget
+LookOp = GetJob | GetStats | ListJobs
+
+
+class NaiveQueue:
+    """``held`` has the running jobs in the order of their leases' grants."""
+
+    def __init__(self, limits: QueueLimits) -> None:
+        self.limits = limits
+        self.jobs: list[NaiveJob] = []
+        self.held: list[NaiveJob] = []
+        self.finished: list[NaiveJob] = []
+        self.recent: list[tuple[str, str, int, str | None]] = []
+        self.completed_total = self.dead_total = 0
+
+    def reload(self, now: Moment) -> None:
+        """Another process reads the state: every lease gets a full time-out."""
+        self.held = self.running()
+        for job in self.held:
+            job.granted, job.deadline = now.serving, now.serving + self.limits.lease_timeout_ms
+
+    def running(self) -> list[NaiveJob]:
+        return [job for job in self.jobs if job.status == "in_progress"]
+
+    def live(self, job_id: str) -> NaiveJob | None:
+        return next((job for job in self.jobs if job.id == job_id), None)
+
+    def done(self, job_id: str) -> NaiveJob | None:
+        return next((job for job in self.finished if job.id == job_id), None)
+
+    def how_ended(self, job_id: str) -> str | None:
+        if (job := self.done(job_id)) is not None:
+            return job.status
+        ends = [end for end in self.recent if end[0] == job_id and end[1] not in LEASE_ENDS]
+        return ends[-1][1] if ends else None
+
+    def how_lease_ended(self, job_id: str, lease: str | None) -> str | None:
+        job = self.done(job_id)
+        if job is not None and job.lease is not None and job.lease == lease:
+            return job.status
+        ends = [end for end in self.recent if end[0] == job_id and end[3] == lease is not None]
+        return ends[-1][1] if ends else None
+
+    def apply(self, op: SimpleOp, now: Moment) -> out.Outcome:  # noqa: PLR0911 - flat dispatch
+        match op:
+            case Submit():
+                return self.submit(op, now)
+            case Claim():
+                return self.claim(op, now)
+            case Heartbeat():
+                return self.heartbeat(op, now)
+            case Complete() | Release():
+                how = "completed" if isinstance(op, Complete) else "released"
+                each = [self.end_lease(op.worker_id, ref, how, now) for ref in op.refs]
+                return out.Results(tuple(each))
+            case Fail():
+                return self.end_lease(op.worker_id, op.ref, "failed", now, fail=op)
+            case Cancel():
+                return self.cancel(op.id, now)
+            case Retry():
+                return self.retry(op.id)
+            case Expire():
+                return self.expire(now)
+            case Forget():
+                self.forget(now)
+                return out.Done()
+            case _:
+                assert_never(op)
+
+    def submit(self, op: Submit, now: Moment) -> out.Outcome:
+        fresh: list[NaiveJob] = []
+        for new in op.jobs:
+            known = self.live(new.id) or self.done(new.id)
+            known = known or next((job for job in fresh if job.id == new.id), None)
+            if known is None and self.how_ended(new.id) is None:
+                run_at = new.run_at if new.run_at is not None and new.run_at > now.wall else None
+                times = (now.wall, new.priority, run_at, new.max_attempts)
+                fresh.append(NaiveJob(new.id, new.type, new.payload, *times))
+            elif known is not None:
+                other_payload = known.ended_at is None and known.payload != new.payload
+                if known.type != new.type or other_payload:
+                    return out.IdConflict(new.id)
+        self.jobs += fresh
+        return out.Submitted(len(fresh))
+
+    def claim(self, op: Claim, now: Moment) -> out.Outcome:
+        held = [
+            job
+            for job in self.held
+            if job.claim == op.claim_id is not None and job.worker == op.worker_id
+        ]
+        if held:
+            return out.Claimed(tuple(map(NaiveJob.grant, held)))
+        self.end_delays(now)
+        ready = [job for job in self.jobs if job.status == "unclaimed" and job.run_at is None]
+        ready = [job for job in ready if op.types is None or job.type in op.types]
+        chosen = sorted(ready, key=lambda job: job.priority)[: op.max]
+        for number, job in enumerate(chosen):
+            job.status, job.worker, job.claim = "in_progress", op.worker_id, op.claim_id
+            job.lease = f"{op.lease_seed}-{number}"
+            job.attempts += 1
+            job.heartbeat, job.granted = now.wall, now.serving
+            job.deadline = now.serving + self.limits.lease_timeout_ms
+            self.held.append(job)
+        return out.Claimed(tuple(map(NaiveJob.grant, chosen)))
+
+    def holds(self, worker_id: str, ref: LeaseRef) -> NaiveJob | None:
+        job = self.live(ref.id)
+        if job is None or job.status != "in_progress":
+            return None
+        held = job.worker == worker_id if ref.lease is None else job.lease == ref.lease
+        return job if held else None
+
+    def lost(self, ref: LeaseRef) -> out.RefOutcome:
+        how = self.how_ended(ref.id)
+        if self.live(ref.id) is None and (ref.lease is None or how is None):
+            return out.NotFound(ref.id, how)
+        return out.LeaseLost(ref.id)
+
+    def heartbeat(self, op: Heartbeat, now: Moment) -> out.Outcome:
+        listed = [self.holds(op.worker_id, ref) for ref in op.refs]
+        each = [
+            out.Done() if job is not None else self.lost(ref)
+            for ref, job in zip(op.refs, listed, strict=True)
+        ]
+        for job in listed:
+            if job is not None:
+                job.heartbeat = now.wall
+                job.deadline = now.serving + self.limits.lease_timeout_ms
+        for job in self.running() if op.complete_list else []:
+            old = now.serving - job.granted > self.limits.orphan_after_ms
+            if job.worker == op.worker_id and job not in listed and old:
+                self.give_back(job)
+        return out.Results(tuple(each))
+
+    def end_lease(
+        self, worker_id: str, ref: LeaseRef, how: str, now: Moment, *, fail: Fail | None = None
+    ) -> out.RefOutcome:
+        job = self.holds(worker_id, ref)
+        if job is None:
+            again = ref.lease is not None and self.how_lease_ended(ref.id, ref.lease) == how
+            return out.Done() if again else self.lost(ref)
+        lease = job.lease
+        if how == "completed":
+            self.completed_total += 1
+            self.finish(job, how, now)
+            return out.Done()
+        if fail is None:
+            self.give_back(job)
+        else:
+            run_at = now.wall + fail.delay_ms if fail.delay_ms > 0 else None
+            self.fail(job, fail.error, retry=fail.retry, run_at=run_at)
+        if lease is not None:
+            self.remember(job.id, how, now.wall, lease)
+        return out.Done()
+
+    def give_back(self, job: NaiveJob) -> None:
+        self.held.remove(job)
+        job.attempts -= 1
+        job.put_back()
+
+    def fail(self, job: NaiveJob, error: Raw, *, retry: bool, run_at: int | None = None) -> None:
+        self.held.remove(job)
+        job.error = error
+        if retry and job.attempts < job.allowed:
+            job.run_at = run_at
+            job.put_back()
+        else:
+            self.dead_total += 1
+            job.put_back(status="dead")
+
+    def cancel(self, job_id: str, now: Moment) -> out.Outcome:
+        job = self.live(job_id)
+        if job is None:
+            how = self.how_ended(job_id)
+            return out.Done() if how in {"cancelled", "discarded"} else out.NotFound(job_id, how)
+        self.finish(job, "discarded" if job.status == "dead" else "cancelled", now)
+        return out.Done()
+
+    def retry(self, job_id: str) -> out.Outcome:
+        job = self.live(job_id)
+        if job is None:
+            return out.NotFound(job_id, self.how_ended(job_id))
+        if job.status == "dead":
+            job.attempts = 0
+            job.put_back()
+        return out.Done()
+
+    def expire(self, now: Moment) -> out.Outcome:
+        for job in [job for job in self.running() if job.deadline <= now.serving]:
+            message = f"no heartbeat from worker {job.worker!r} before the lease ran out"
+            error = msgspec.json.encode({"type": "LeaseExpired", "message": message})
+            self.fail(job, Raw(error), retry=True)
+        return out.Done()
+
+    def finish(self, job: NaiveJob, how: str, now: Moment) -> None:
+        self.jobs.remove(job)
+        if job in self.held:
+            self.held.remove(job)
+        job.status, job.ended_at = how, now.wall
+        self.finished.append(job)
+        if len(self.finished) > self.limits.finished_max:
+            gone = self.finished.pop(0)
+            assert gone.ended_at is not None
+            self.remember(gone.id, gone.status, gone.ended_at, gone.lease)
+
+    def remember(self, job_id: str, how: str, at: int, lease: str | None) -> None:
+        self.recent.append((job_id, how, at, lease))
+        del self.recent[: -self.limits.dedupe_max]
+
+    def forget(self, now: Moment) -> None:
+        while self.recent and self.recent[0][2] < now.wall - self.limits.dedupe_window_ms:
+            del self.recent[0]
+
+    def end_delays(self, now: Moment) -> None:
+        for job in self.jobs:
+            if job.run_at is not None and job.run_at <= now.wall:
+                job.run_at = None
+
+    def look(self, op: LookOp, now: Moment) -> out.Outcome:
+        match op:
+            case GetJob():
+                return self.look_at(op.id)
+            case GetStats():
+                self.end_delays(now)
+                return self.counts()
+            case ListJobs():
+                self.end_delays(now)
+                wanted = [job for job in self.jobs if op.status in {None, job.status}]
+                views = [job.view() for job in wanted if op.type in {None, job.type}]
+                return out.Page(self.counts(), tuple(views), None)
+            case _:
+                assert_never(op)
+
+    def look_at(self, job_id: str) -> out.Outcome:
+        job = self.live(job_id) or self.done(job_id)
+        ends = [end for end in self.recent if end[0] == job_id and end[1] not in LEASE_ENDS]
+        if job is None and ends:
+            return out.JobView(id=job_id, status=ends[-1][1], ended_at=ends[-1][2])
+        return out.NotFound(job_id) if job is None else job.view()
+
+    def counts(self) -> out.Counts:
+        statuses = [job.status for job in self.jobs]
+        return out.Counts(
+            unclaimed=statuses.count("unclaimed"),
+            in_progress=statuses.count("in_progress"),
+            dead=statuses.count("dead"),
+            delayed=sum(job.run_at is not None for job in self.jobs),
+            completed_total=self.completed_total,
+            dead_total=self.dead_total,
+            broker=None,
+        )

@@ -1,0 +1,182 @@
+"""The committer in a world in which everything goes wrong at any time.
+
+Requests and replies get lost, writes land late and in any order, conflicts are false, people edit
+and remove the object, rivals and older implementations take it over, processes die and stand still.
+Nothing acknowledged is lost, nothing takes effect twice, and everybody is told the truth.
+"""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from .committer_world import World
+
+FATES = ("ok", "lost request", "lost reply", "late", "busy", "conflict", "sent twice")
+SOME_FATES = st.sampled_from(("ok",) * 6 + FATES)
+types = st.sampled_from([(), ("a",), ("b",), ("a", "b")])
+numbers = st.integers(0, 30)
+
+
+class CommitterInTheWorld(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.jobs = 0
+
+    def leads(self) -> bool:
+        return self.world.leader.end is None
+
+    def is_asked(self, kind: str) -> bool:
+        return self.leads() and kind in self.world.leader.asks_for()
+
+    def stored(self) -> bool:
+        return self.world.current is not None
+
+    # Callers
+
+    @rule(type_=st.sampled_from("ab"))
+    def submit(self, type_: str) -> None:
+        self.jobs += 1
+        self.world.submit(f"j{self.jobs}", type_)
+
+    @precondition(lambda self: self.jobs > 0)
+    @rule(number=numbers)
+    def submit_again(self, number: int) -> None:
+        """A retry with the same id; its type tells whether it is the same job."""
+        self.world.submit(f"j{number % self.jobs + 1}", "a")
+
+    @rule(types=types, waits=st.booleans(), most=st.integers(1, 3))
+    def claim(self, types: tuple[str, ...], waits: bool, most: int) -> None:  # noqa: FBT001 - Hypothesis hands it in by name
+        self.world.leader.claim(*types, waits=waits, most=most)
+        self.world.look()
+
+    @precondition(lambda self: self.world.grants)
+    @rule(number=numbers, what=st.sampled_from(["complete", "heartbeat", "cancel", "withdraw"]))
+    def work(self, number: int, what: str) -> None:
+        leader, grants = self.world.leader, self.world.grants
+        held, grant = grants[number % len(grants)]
+        match what:
+            case "complete":
+                leader.complete(grant)
+            case "heartbeat":
+                leader.heartbeat(grant)
+            case "cancel":
+                leader.cancel(grant.id)
+            case "withdraw":
+                leader.withdraw(held)
+        self.world.look()
+
+    @precondition(lambda self: self.world.leader.asked)
+    @rule(number=numbers, gone=st.booleans())
+    def leave(self, number: int, gone: bool) -> None:  # noqa: FBT001 - the same
+        """A caller's wait is over, or the caller has gone."""
+        leader = self.world.leader
+        held = leader.asked[-1 - number % len(leader.asked)]
+        if held not in leader.gone:
+            (leader.withdraw if gone else leader.wait_over)(held)
+        self.world.look()
+
+    @rule(consistent=st.booleans())
+    def read(self, consistent: bool) -> None:  # noqa: FBT001 - the same
+        self.world.leader.stats(consistent=consistent)
+        self.world.look()
+
+    # Time
+
+    @precondition(leads)
+    @rule(ms=st.sampled_from([1, 20, 100, 700, 3_000, 31_000]))
+    def time_passes(self, ms: int) -> None:
+        self.world.leader.runs(ms)
+        self.world.look()
+
+    @precondition(leads)
+    @rule(ms=st.sampled_from([100, 5_000, 100_000]))
+    def process_stands_still(self, ms: int) -> None:
+        self.world.leader.passes(ms)
+        self.world.look()
+
+    # The store
+
+    @precondition(lambda self: self.is_asked("Write"))
+    @rule(fate=SOME_FATES)
+    def write_is_answered(self, fate: str) -> None:
+        self.world.tells(fate)
+
+    @precondition(lambda self: self.leads() and {"ReadBack", "Check", "Save"} & self.asked())
+    @rule(fails=st.sampled_from([False, False, True]))
+    def read_is_answered(self, fails: bool) -> None:  # noqa: FBT001 - the same
+        kinds = sorted({"ReadBack", "Check", "Save"} & self.asked())
+        self.world.answers(kinds[0], fails=fails)
+
+    def asked(self) -> set[str]:
+        return set(self.world.leader.asks_for())
+
+    @precondition(lambda self: self.world.late)
+    @rule(number=numbers)
+    def late_write_lands(self, number: int) -> None:
+        self.world.lands(number)
+
+    # Others
+
+    @precondition(stored)
+    @rule()
+    def somebody_edits(self) -> None:
+        self.world.edit()
+
+    @precondition(lambda self: self.stored() and self.leads())
+    @rule(times=st.integers(0, 4))
+    def rival_takes_over(self, times: int) -> None:
+        if times == 0:
+            self.world.rival()
+            self.world.rival_commits()
+
+    @precondition(lambda self: self.stored() and self.leads())
+    @rule(times=st.integers(0, 9))
+    def older_implementation_writes(self, times: int) -> None:
+        if times == 0:
+            self.world.older_writes()
+
+    @precondition(lambda self: self.stored() and self.leads() and self.world.leader.committer.leads)
+    @rule(times=st.integers(0, 2))
+    def object_vanishes(self, times: int) -> None:
+        if times == 0 and self.leader_is_current():
+            self.world.vanishes()
+
+    def leader_is_current(self) -> bool:
+        """Whether the leader's last durable version is what its base says, or newer."""
+        current = self.world.current
+        return current is not None and self.world.leader.committer.durable == current.data
+
+    # Leaders
+
+    @precondition(lambda self: self.leads() and (self.stored() or not self.world.acked))
+    @rule(how=st.sampled_from(["crash", "stop", "abandon", "nothing", "nothing", "nothing"]))
+    def leader_goes(self, how: str) -> None:
+        match how:
+            case "crash":
+                self.world.crash()
+            case "stop":
+                self.world.leader.stop()
+            case "abandon":
+                self.world.leader.abandon()
+        self.world.look()
+
+    @precondition(lambda self: not self.leads())
+    @rule()
+    def next_leader(self) -> None:
+        self.world.leader.finish()
+        self.world.begin()
+
+    @invariant()
+    def sound(self) -> None:
+        self.world.sound()
+
+    def teardown(self) -> None:
+        self.world.settle()
+        self.world.sound()
+
+
+TestCommitterInTheWorld = CommitterInTheWorld.TestCase
+TestCommitterInTheWorld.settings = settings(max_examples=150, stateful_step_count=60)

@@ -1,0 +1,224 @@
+"""The queue against a naive one: every outcome is equal, whatever happens in whatever order.
+
+Now and then all that can be seen of both is compared, the state is written and read back, and what
+happened since is applied once more to the bytes that were read.
+"""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from msgspec import UNSET, Raw
+
+from osqueue.config import QueueLimits
+from osqueue.model.apply import apply
+from osqueue.model.invariants import check
+from osqueue.model.job import Moment
+from osqueue.model.ops import (
+    Cancel,
+    Claim,
+    Complete,
+    Expire,
+    Fail,
+    Forget,
+    GetJob,
+    GetStats,
+    Heartbeat,
+    LeaseRef,
+    ListJobs,
+    NewJob,
+    Op,
+    Release,
+    Retry,
+    Submit,
+)
+from osqueue.model.outcomes import Claimed, Outcome
+from osqueue.model.snapshot import decode_state, encode_state
+
+from .naive_job import NaiveJob
+from .naive_queue import LookOp, NaiveQueue, SimpleOp
+
+LIMITS = QueueLimits(
+    lease_timeout_ms=5_000,
+    orphan_after_ms=2_000,
+    finished_max=3,
+    dedupe_window_ms=10_000,
+    dedupe_max=4,
+)
+ERROR = Raw(b'{"type":"ValueError","message":"no"}')
+EMPTY = b'{"broker":null,"brokerHeartbeat":0,"jobs":[],"completedTotal":0}'
+OLDER = b"""{"broker":null,"brokerHeartbeat":0,"jobs":[
+ {"id":"j0","status":"in_progress","payload":{"n":1},"type":"a","createdAt":5,"attempts":1,
+  "workerId":"w1","heartbeat":7},
+ {"id":"j1","status":"in_progress","createdAt":6,"attempts":3,"workerId":"w2","heartbeat":7},
+ {"id":"j2","status":"unclaimed","payload":null,"createdAt":6,"attempts":2}
+],"completedTotal":9}"""
+"""What an older implementation wrote: running jobs without leases."""
+
+ids = st.sampled_from([f"j{number}" for number in range(8)])
+workers = st.sampled_from(["w1", "w2"])
+types = st.sampled_from(["", "a", "b"])
+payloads = st.sampled_from([UNSET, Raw(b"null"), Raw(b'{"n":1}')])
+new_jobs = st.builds(
+    NewJob,
+    ids,
+    types,
+    payloads,
+    st.sampled_from([None, None, 0, 1, 2]),
+    st.sampled_from([0, 0, 0, -1, 5, 2**53 - 1]),
+    st.none() | st.integers(1_000_000, 1_020_000),
+)
+batches = st.lists(new_jobs, min_size=1, max_size=4)
+refs = st.tuples(ids, st.sampled_from(["held", "held", "held", "old", "none", "bogus"]))
+ref_lists = st.lists(refs, max_size=4)
+
+
+def older_jobs() -> list[NaiveJob]:
+    return [
+        NaiveJob(
+            "j0",
+            "a",
+            Raw(b'{"n":1}'),
+            5,
+            status="in_progress",
+            attempts=1,
+            worker="w1",
+            heartbeat=7,
+        ),
+        NaiveJob("j1", "", UNSET, 6, status="in_progress", attempts=3, worker="w2", heartbeat=7),
+        NaiveJob("j2", "", Raw(b"null"), 6, attempts=2),
+    ]
+
+
+class QueueAgainstNaive(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = Moment(1_000_000, 500)
+        self.naive = NaiveQueue(LIMITS)
+        self.seed = 0
+        self.leases: dict[str, list[str]] = {}
+        """By job, the leases ever granted on it."""
+        self.open(EMPTY)
+
+    @initialize(older=st.booleans())
+    def begin(self, *, older: bool) -> None:
+        if older:
+            self.naive.jobs = older_jobs()
+            self.naive.completed_total = 9
+            self.open(OLDER)
+
+    def open(self, data: bytes) -> None:
+        self.base, self.opened = data, self.now
+        self.history: list[tuple[Op, Moment, Outcome]] = []
+        self.state = decode_state(data, limits=LIMITS, now=self.now)
+        self.naive.reload(self.now)
+
+    def do(self, op: SimpleOp) -> None:
+        wanted = self.naive.apply(op, self.now)
+        got = apply(self.state, op, self.now)
+        assert got == wanted
+        self.history.append((op, self.now, got))
+        for grant in got.grants if isinstance(got, Claimed) else ():
+            held = self.leases.setdefault(grant.id, [])
+            if grant.lease not in held:
+                held.append(grant.lease)
+
+    def ref(self, chosen: tuple[str, str]) -> LeaseRef:
+        job_id, kind = chosen
+        granted = self.leases.get(job_id, [])
+        if kind == "none" or (kind != "bogus" and not granted):
+            return LeaseRef(job_id)
+        known = {"held": granted[-1:], "old": granted[:1], "bogus": ["bogus"]}
+        return LeaseRef(job_id, known[kind][0])
+
+    def all_refs(self, chosen: list[tuple[str, str]]) -> tuple[LeaseRef, ...]:
+        return tuple(map(self.ref, chosen))
+
+    @rule(wall=st.integers(-3_000, 8_000), serving=st.integers(0, 4_000))
+    def time_passes(self, wall: int, serving: int) -> None:
+        self.now = Moment(self.now.wall + wall, self.now.serving + serving)
+
+    @rule(batch=batches)
+    def submit(self, batch: list[NewJob]) -> None:
+        self.do(Submit(tuple(batch)))
+
+    @rule(
+        worker=workers,
+        wanted=st.none() | st.lists(types, min_size=1, max_size=3),
+        most=st.integers(1, 4),
+        claim_id=st.none() | st.sampled_from(["c1", "c2"]),
+    )
+    def claim(self, worker: str, wanted: list[str] | None, most: int, claim_id: str | None) -> None:
+        self.seed += 1
+        chosen = None if wanted is None else tuple(wanted)
+        self.do(Claim(worker, f"seed{self.seed}", chosen, most, claim_id))
+
+    @rule(worker=workers, chosen=ref_lists, complete=st.booleans())
+    def heartbeat(self, worker: str, chosen: list[tuple[str, str]], *, complete: bool) -> None:
+        self.do(Heartbeat(worker, self.all_refs(chosen), complete))
+
+    @rule(worker=workers, chosen=ref_lists)
+    def complete(self, worker: str, chosen: list[tuple[str, str]]) -> None:
+        self.do(Complete(worker, self.all_refs(chosen)))
+
+    @rule(worker=workers, chosen=ref_lists)
+    def release(self, worker: str, chosen: list[tuple[str, str]]) -> None:
+        self.do(Release(worker, self.all_refs(chosen)))
+
+    @rule(worker=workers, chosen=refs, retry=st.booleans(), delay=st.sampled_from([0, 0, 4_000]))
+    def fail(self, worker: str, chosen: tuple[str, str], *, retry: bool, delay: int) -> None:
+        self.do(Fail(worker, self.ref(chosen), ERROR, retry, delay))
+
+    @rule(job_id=ids)
+    def cancel(self, job_id: str) -> None:
+        self.do(Cancel(job_id))
+
+    @rule(job_id=ids)
+    def retry(self, job_id: str) -> None:
+        self.do(Retry(job_id))
+
+    @rule(op=st.sampled_from([Expire(), Forget()]))
+    def tick(self, op: Expire | Forget) -> None:
+        self.do(op)
+
+    @rule(status=st.sampled_from([None, "unclaimed", "dead"]), type_=st.none() | types)
+    def look_at_all(self, status: str | None, type_: str | None) -> None:
+        self.compare(ListJobs(100, None, status, type_))
+
+    def compare(self, listing: ListJobs = ListJobs(100)) -> None:  # noqa: B008 - frozen
+        jobs = [GetJob(f"j{number}") for number in range(8)]
+        looks: list[LookOp] = [GetStats(), listing, *jobs]
+        for look in looks:
+            got = apply(self.state, look, self.now)
+            assert got == self.naive.look(look, self.now)
+            self.history.append((look, self.now, got))
+
+    @rule()
+    def write_and_read_back(self) -> None:
+        data = encode_state(self.state)
+        self.open(data)
+        assert encode_state(self.state) == data
+        self.compare()
+
+    @rule()
+    def apply_all_again(self) -> None:
+        self.check_history()
+
+    def check_history(self) -> None:
+        again = decode_state(self.base, limits=LIMITS, now=self.opened)
+        for op, now, outcome in self.history:
+            assert apply(again, op, now) == outcome
+        assert encode_state(again) == encode_state(self.state)
+
+    @invariant()
+    def laws_hold(self) -> None:
+        check(self.state)
+
+    def teardown(self) -> None:
+        self.compare()
+        self.check_history()
+
+
+QueueAgainstNaive.TestCase.settings = settings(max_examples=200, stateful_step_count=50)
+TestQueueAgainstNaive = QueueAgainstNaive.TestCase
