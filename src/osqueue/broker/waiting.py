@@ -46,14 +46,17 @@ class WaitingClaims:
 
     def next(self, ready: ReadyIndex) -> Held | None:
         """Take the claim that waits longest among those that would get one of ``woken``."""
-        while ready.woken:
-            type_ = next(iter(ready.woken))
-            held = self._first(type_) if ready.count(type_) > 0 else None
-            if held is not None:
-                self.remove(held)
-                return held
-            ready.woken.discard(type_)
-        return None
+        longest: tuple[int, Held] | None = None
+        for type_ in tuple(ready.woken):
+            head = self._first(type_) if ready.count(type_) > 0 else None
+            if head is None:
+                ready.woken.discard(type_)
+            elif longest is None or head[0] < longest[0]:
+                longest = head
+        if longest is None:
+            return None
+        self.remove(longest[1])
+        return longest[1]
 
     def drain(self) -> list[Held]:
         """Take all."""
@@ -62,10 +65,10 @@ class WaitingClaims:
         self._lines.clear()
         return waiting
 
-    def _first(self, type_: str) -> Held | None:
+    def _first(self, type_: str) -> tuple[int, Held] | None:
         lines = [line for key in (type_, _ANY) if (line := self._lines.get(key))]
         heads = [next(iter(line.items())) for line in lines]
-        return min(heads, key=lambda head: head[0])[1] if heads else None
+        return min(heads, key=lambda head: head[0]) if heads else None
 
 
 def _types(held: Held) -> tuple[str | None, ...]:

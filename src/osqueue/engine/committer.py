@@ -102,6 +102,8 @@ class _Commit(msgspec.Struct):
     began: int
     """When its last attempt began."""
     resigns: bool
+    arrivals: int = 0
+    """How many requests had arrived by then."""
     attempts: int = 0
     """Attempts without a clear answer."""
     tainted: bool = False
@@ -133,12 +135,15 @@ class Committer:
         self._commit: _Commit | None = None
         self._number = self._durable_number = 0
         self._began = self._arrived = self._confirmed_at = _NEVER
+        self._arrivals = self._confirmed_arrivals = 0
         self._checking = False
         self._encode_us = 0
         self._retry_at = self._check_at = self._patrol_at = 0
         self._expiry_seen_at: int | None = None
-        self._wake_at: int | None = None
+        """When a lease was first seen due, in serving time."""
+        self._wake_at = now.mono
         self._unresolved_since: int | None = None
+        self._standing = False
         self._led = self._stopping = False
         self._actions: list[Action] = []
         self.ended: End | None = None
@@ -163,7 +168,7 @@ class Committer:
     @property
     def leads(self) -> bool:
         """Whether the place has been taken by a durable commit, and not been lost."""
-        return self._led and self.ended is None
+        return self._led and self.ended is None and self._phase is not Phase.SAVING
 
     def confirmed_within(self, age_ms: int, mono_ms: int) -> bool:
         """Whether leadership was confirmed at most this long ago."""
@@ -183,6 +188,8 @@ class Committer:
         """A request has come in."""
         held.at = self._advance(now)
         held.arrived = self._arrived = now.mono
+        self._arrivals += 1
+        held.order = self._arrivals
         refusal = self._refusal(held)
         if refusal is not None:
             self._intake.refuse(held, refusal)
@@ -194,6 +201,7 @@ class Committer:
     def wait_over(self, held: Held, now: Instant) -> None:
         """A claim has waited as long as it asked for."""
         self._advance(now)
+        held.waits = False  # applied again, it must not go back to waiting
         if self._intake.waiting.remove(held):
             held.outcome, held.arrived = Claimed(()), now.mono
             self._intake.pending.append(held)
@@ -288,7 +296,7 @@ class Committer:
             case Gone():
                 self._create_again(now)
             case Unchanged():
-                self._back_off(commit, "a conflict was reported for an unchanged object", now)
+                self._doubt(commit, now)
             case Failed(why):
                 self._pause(commit, why, now)
         self._settle(now)
@@ -305,7 +313,7 @@ class Committer:
         idle = self._phase is Phase.READY and stands
         match result:
             case Unchanged():
-                self._confirmed_at = max(self._confirmed_at, check.began)
+                self._confirm(check.began, check.arrivals)
             case Found(stored) if idle and stored.version != check.unless:
                 finding = judge(stored, base=self._base, commit_id=None, data=None)
                 self._follow(finding, Base(stored.version, stored.data, None), now)
@@ -358,16 +366,17 @@ class Committer:
     def _expire(self, moment: Moment, now: Instant) -> None:
         """Take back leases that are due, a short while after that was first seen.
 
-        Requests that had arrived by then are applied first.
+        Requests that had arrived by then are applied first. A lease that became due since then
+        has its own short while before it.
         """
-        deadline = self._intake.state.leases.next_deadline()
+        deadline, seen_at = self._intake.state.leases.next_deadline(), self._expiry_seen_at
         if deadline is None or deadline > moment.serving or self._unresolved_since is not None:
             self._expiry_seen_at = None
-        elif self._expiry_seen_at is None:
-            self._expiry_seen_at = now.mono
-        elif now.mono >= self._expiry_seen_at + self._settings.expiry_grace_ms:
+        elif seen_at is None or deadline > seen_at:
+            self._expiry_seen_at = moment.serving
+        elif moment.serving >= seen_at + self._settings.expiry_grace_ms:
             self._expiry_seen_at = None
-            self._intake.own(Expire(), moment)
+            self._intake.own(Expire(), Moment(moment.wall, seen_at))
             self._intake.serve_waiting(moment, now.mono)
 
     def _settle(self, now: Instant) -> None:
@@ -385,14 +394,20 @@ class Committer:
         if pending and not self._intake.dirty:
             self._ask(now)
 
+    def _confirm(self, began: int, arrivals: int) -> None:
+        """Leadership held at a moment after ``began``, and after that many arrivals."""
+        self._confirmed_at = max(self._confirmed_at, began)
+        self._confirmed_arrivals = max(self._confirmed_arrivals, arrivals)
+
     def _fresh(self, held: Held, now: Instant) -> bool:
-        since = now.mono - self._settings.fresh_ms
-        return self._confirmed_at >= (max(since, held.arrived) if held.consistent else since)
+        if held.consistent and self._confirmed_arrivals < held.order:
+            return False
+        return self._confirmed_at >= now.mono - self._settings.fresh_ms
 
     def _ask(self, now: Instant) -> None:
         if self._base is not None and not self._checking and now.mono >= self._check_at:
             self._checking = True
-            self._actions.append(Check(self._base.version, now.mono))
+            self._actions.append(Check(self._base.version, now.mono, self._arrivals))
 
     def _patrol(self, now: Instant) -> None:
         """Tell the truth to those who have waited too long."""
@@ -405,6 +420,7 @@ class Committer:
                 self._intake.refuse(held, unknown_error("the store has not confirmed it in time"))
             elif not held.writes and waited >= self._leadership.heartbeat_timeout_ms:
                 self._intake.refuse(held, unconfirmed_error())
+        self._intake.let_go()
 
     def _unanswered(self) -> Iterator[Held]:
         committing = () if self._commit is None else self._commit.held
@@ -414,7 +430,7 @@ class Committer:
 
     def _write(self, commit: _Commit, now: Instant) -> None:
         self._phase = Phase.WRITING
-        commit.began = now.mono
+        commit.began, commit.arrivals = now.mono, self._arrivals
         self._actions.append(Write(commit.data, None if self._base is None else self._base.version))
 
     def _read_back(self, now: Instant) -> None:
@@ -434,6 +450,11 @@ class Committer:
         self._phase = Phase.BACKING_OFF
         self._pause(commit, why, now)
 
+    def _doubt(self, commit: _Commit, now: Instant) -> None:
+        """A conflict over our own base: the old version proves nothing, it may land yet."""
+        commit.tainted = True
+        self._back_off(commit, "a conflict was reported for an unchanged object", now)
+
     def _pause(self, commit: _Commit, why: str, now: Instant) -> None:
         settings = self._settings
         doubled = settings.backoff_first_ms << min(commit.attempts, 16)
@@ -450,7 +471,7 @@ class Committer:
             self._actions.append(Notice("the unresolved commit has landed"))
         self._base, self._commit, self._phase = base, None, Phase.READY
         self._led, self._durable_number, self._unresolved_since = True, commit.number, None
-        self._confirmed_at = max(self._confirmed_at, commit.began)
+        self._confirm(commit.began, commit.arrivals)
         unconfirmed = []
         for held in commit.held:
             if held.writes or self._fresh(held, now):
@@ -471,7 +492,7 @@ class Committer:
         match finding.verdict:
             case Verdict.STANDS:
                 assert commit is not None, "a check looks for other versions only"
-                self._back_off(commit, "a conflict was reported for an unchanged object", now)
+                self._doubt(commit, now)
             case Verdict.LANDED | Verdict.LANDED_THEN_EDITED:
                 assert commit is not None, "only a commit can land"
                 self._landed(commit, Base(found.version, found.data, commit.id), now)
@@ -519,7 +540,8 @@ class Committer:
         epoch = max(now.wall // 1_000, self._identity.epoch + 1)
         self._identity = msgspec.structs.replace(self._identity, epoch=epoch)
         lead = Held(op=_lead(self._identity), at=moment, writes=True, answered=True)
-        self._intake.rebuild(base.data, [lead, *committing, *self._intake.pending], moment)
+        replay = [held for held in committing if not isinstance(held.op, Lead)]
+        self._intake.rebuild(base.data, [lead, *replay, *self._intake.pending], moment)
         self._commit, self._base, self._phase = None, None, Phase.READY
         self._unresolved_since = None
         self._intake.serve_waiting(moment, now.mono)
@@ -572,7 +594,8 @@ class Committer:
         if unresolved is None and self._commit is not None:
             hung_at = self._commit.began + HANG_MS
             unresolved = hung_at if now.mono > hung_at else None
-        due, self._wake_at = self._wake_at, None
+        due, self._wake_at = self._wake_at, now.mono  # a step follows every event at once
+        self._standing = unresolved is not None
         serving = self._serving.read(now.mono, due=due, unresolved_since=unresolved)
         return Moment(now.wall, serving)
 
@@ -597,10 +620,10 @@ class Committer:
             yield max(self._check_at, now.mono + 1)
         if self._commit is not None or intake.pending:
             yield self._patrol_at
-        if self._expiry_seen_at is not None:
-            yield self._expiry_seen_at + self._settings.expiry_grace_ms
-        elif (deadline := intake.state.leases.next_deadline()) is not None:
-            yield now.mono + max(1, deadline - serving)
+        if not self._standing and (deadline := intake.state.leases.next_deadline()) is not None:
+            seen_at = self._expiry_seen_at
+            due = deadline if seen_at is None else seen_at + self._settings.expiry_grace_ms
+            yield now.mono + max(1, due - serving)
         if len(intake.waiting) > 0 and (run_at := intake.state.delayed.next_run_at()) is not None:
             yield now.mono + max(1, run_at - now.wall)
 

@@ -18,7 +18,7 @@ from osqueue.config import BrokerSettings
 from osqueue.engine.committer import Committer, Identity
 from osqueue.engine.intake import Intake, Waiting
 from osqueue.engine.leadership import Leadership, Probe
-from osqueue.engine.refusals import stopping_error
+from osqueue.engine.refusals import starting_error
 from osqueue.engine.requests import (
     Action,
     Check,
@@ -204,12 +204,15 @@ class Engine:
             if wait_ms > 0 and not held.answered:
                 loop = asyncio.get_running_loop()
                 timer = loop.call_later(wait_ms / 1_000, self._wait_over, held)
-            return await _answer_of(held)
-        except asyncio.CancelledError:
+            await _answer_of(held)
+            _expect_there(caller)
+        except (asyncio.CancelledError, CallerGoneError):
             self._withdraw(held)
             if caller.gone:
                 raise CallerGoneError from None
             raise
+        else:
+            return held
         finally:
             self._settle(held)
             if timer is not None:
@@ -244,7 +247,7 @@ class Engine:
 
     def _arrive(self, held: Held) -> None:
         if self._committer is None:
-            raise stopping_error()
+            raise starting_error()
         self._committer.arrive(held, self._now())
         self._after_event()
 
@@ -381,6 +384,12 @@ async def _answer_of(held: Held) -> Held:
     if held.error is not None:
         raise held.error
     return held
+
+
+def _expect_there(caller: Caller) -> None:
+    """It may have left after the answer, before hearing it."""
+    if caller.gone:
+        raise CallerGoneError
 
 
 def _start_error(end: End, where: str) -> OsqueueError:

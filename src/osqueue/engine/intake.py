@@ -96,9 +96,8 @@ class Intake:
 
     def serve_waiting(self, moment: Moment, mono_ms: int) -> None:
         """Let waiting claims have what has become ready."""
-        ready = self.state.ready
-        while ready.woken and not self.state.paused:
-            held = self.waiting.next(ready)
+        while self.state.ready.woken and not self.state.paused:
+            held = self.waiting.next(self.state.ready)
             if held is None:
                 return
             held.waited, held.at, held.arrived = True, moment, mono_ms
@@ -123,8 +122,8 @@ class Intake:
         self.fixed = data
         self.pending, self.dirty, self._bytes = [], False, 0
         for held in replay:
-            if held.waited:
-                held.waited, held.outcome = False, None
+            if held.waited and held.waits:
+                held.waited, held.writes, held.outcome = False, False, None
                 self._wait(held)
             elif not held.answered or (held.writes and not isinstance(held.op, Claim)):
                 self.apply(held)
@@ -141,6 +140,12 @@ class Intake:
         if not held.answered:
             held.outcome, held.error, held.answered = None, error, True
             self.answers.append(held)
+
+    def let_go(self) -> None:
+        """Forget what has been answered and changed nothing: it must not fill the bounds."""
+        kept = [held for held in self.pending if held.writes or not held.answered]
+        if len(kept) < len(self.pending):
+            self.pending, self._bytes = kept, sum(held.size for held in kept)
 
     def refuse_all(self, many: Iterable[Held], error: OsqueueError) -> None:
         for held in many:

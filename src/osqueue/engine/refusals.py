@@ -9,7 +9,20 @@ from osqueue.errors import (
     StoreUnavailableError,
 )
 
-__all__ = ["not_leading_error", "stopping_error", "unconfirmed_error", "unknown_error"]
+__all__ = [
+    "not_leading_error",
+    "starting_error",
+    "stopping_error",
+    "unconfirmed_error",
+    "unknown_error",
+]
+
+
+def starting_error() -> EngineStateError:
+    """The broker takes no requests yet."""
+    return EngineStateError(
+        "the broker is starting and does not lead yet; nothing of this request was applied"
+    )
 
 
 def stopping_error() -> EngineStateError:

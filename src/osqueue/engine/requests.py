@@ -66,6 +66,8 @@ class Held(msgspec.Struct, eq=False, kw_only=True):
     """The caller's own; ``None`` for the engine's own operations."""
 
     arrived: int = 0
+    order: int = 0
+    """Its place among all that arrived."""
     at: Moment = Moment(0, 0)
     outcome: Outcome | None = None
     error: OsqueueError | None = None
@@ -142,6 +144,8 @@ class Check(msgspec.Struct, frozen=True):
 
     unless: Version
     began: int
+    arrivals: int
+    """How many requests had arrived by then."""
 
 
 class Save(msgspec.Struct, frozen=True):
