@@ -136,7 +136,7 @@ class World:
         """An older implementation is at work on the object."""
         assert self.current is not None
         self.forgot = True
-        self.becomes(older(self.current.data))
+        self.acked &= _known(self.becomes(older(self.current.data)).data)
 
     def vanishes(self) -> None:
         """Somebody removes the object; a creation still on its way is lost with it."""
@@ -164,23 +164,24 @@ class World:
 
     def settle(self) -> None:
         """From here on nothing goes wrong; the leader stops cleanly."""
-        for stopping in (False, True):
-            if stopping and self.leader.end is None:
-                self.leader.stop()
-                self.look()
-            self._work_off()
+        self.goes_well(4_000)
+        if self.leader.end is None:
+            self.leader.stop()
+            self.look()
+        self.goes_well(4_000)
         self.leader.finish()
 
-    def _work_off(self) -> None:
-        for _ in range(200):
-            if self.leader.end is not None:
-                return
+    def goes_well(self, ms: int) -> None:
+        """For a while the store does what it is asked, and says so."""
+        until = self.leader.now.mono + ms
+        while self.leader.end is None and self.leader.now.mono < until:
             for kind in self.leader.asks_for():
                 if kind == "Write":
                     self.tells("ok")
                 else:
                     self.answers(kind, fails=False)
-            self.leader.runs(20)
+            ahead = min(self.leader.wake, until) - self.leader.now.mono
+            self.leader.passes(1 if self.leader.asks_for() else max(1, ahead))
             self.look()
 
     def _next_epoch(self) -> int:

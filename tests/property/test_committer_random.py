@@ -92,6 +92,22 @@ class CommitterInTheWorld(RuleBasedStateMachine):
         self.world.look()
 
     @precondition(leads)
+    @rule(ms=st.sampled_from([20, 1_200, 31_000]))
+    def all_goes_well(self, ms: int) -> None:
+        """For a while the store answers, and leases run out."""
+        self.world.goes_well(ms)
+
+    @precondition(leads)
+    @rule()
+    def something_happens_while_idle(self) -> None:
+        """A read finds out, as no write is under way."""
+        self.world.goes_well(1_200)
+        if self.leads() and self.leader_is_current():
+            self.world.edit()
+            self.world.leader.stats()
+            self.world.look()
+
+    @precondition(leads)
     @rule(ms=st.sampled_from([100, 5_000, 100_000]))
     def process_stands_still(self, ms: int) -> None:
         self.world.leader.passes(ms)
@@ -179,4 +195,4 @@ class CommitterInTheWorld(RuleBasedStateMachine):
 
 
 TestCommitterInTheWorld = CommitterInTheWorld.TestCase
-TestCommitterInTheWorld.settings = settings(max_examples=150, stateful_step_count=60)
+TestCommitterInTheWorld.settings = settings(max_examples=300, stateful_step_count=60)

@@ -244,6 +244,16 @@ def test_decode_finished_when_malformed_then_corrupt(change: dict[str, object]) 
         decode_finished(json.dumps(ended_json(**change)).encode())
 
 
+def test_encode_when_written_then_it_need_not_be_again() -> None:
+    job, end = Job("a", "", 1, UNSET), End("a", "failed", 5)
+    encode_job(job)
+    encode_recent(end)
+    assert (job.stale, end.stale) == (False, False)
+    job.status, job.stale, job.ended_at = JobStatus.COMPLETED, True, 5
+    encode_finished(job)
+    assert not job.stale
+
+
 @pytest.mark.parametrize("lease", [None, "l"])
 def test_recent_when_written_and_read_then_the_same(lease: str | None) -> None:
     text = encode_recent(End("a", "failed", 5, lease))

@@ -84,6 +84,10 @@ def lease_ready(state: QueueState) -> None:
     state.jobs["r1"].lease = "l"
 
 
+def delay_running(state: QueueState) -> None:
+    state.jobs["h1"].run_at = 5
+
+
 def uncount_attempts(state: QueueState) -> None:
     state.jobs["r1"].attempts = -1
 
@@ -122,6 +126,7 @@ def lose_end(state: QueueState) -> None:
         (share_lease, "leases are unique"),
         (hold_ready, "r1 is held"),
         (lease_ready, "r1 is held"),
+        (delay_running, "h1 runs and is delayed"),
         (uncount_attempts, "r1 has -1 attempts"),
         (lose_payload, "r1 lost its data"),
         (end_queued, "x has ended"),

@@ -199,6 +199,14 @@ def test_page_when_the_cursor_is_of_another_listing_then_refused(cursor: str) ->
     assert queue.do(ListJobs(10, cursor)) == BadCursor()
 
 
+def test_page_when_the_state_is_opened_anew_then_earlier_cursors_are_refused() -> None:
+    queue = Driver()
+    queue.submit("a", "b")
+    cursor = listed(queue, 1).next_cursor
+    queue.state.generation = "h"
+    assert queue.do(ListJobs(10, cursor)) == BadCursor()
+
+
 def test_page_when_the_cursor_lies_behind_everything_then_an_empty_page() -> None:
     queue = Driver()
     queue.submit("a")

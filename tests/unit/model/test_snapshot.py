@@ -10,7 +10,6 @@ from msgspec import UNSET, Raw
 
 from osqueue.config import QueueLimits
 from osqueue.errors import CorruptStateError
-from osqueue.model.job import Moment
 from osqueue.model.outcomes import Done
 from osqueue.model.snapshot import FORMAT, decode_state, encode_state, read_origin
 from osqueue.model.state import QueueState
@@ -255,11 +254,6 @@ def test_decode_when_limits_are_lower_than_what_it_holds_then_the_oldest_ends_go
     state = opened(state_json(finished=ended), finished_max=1, dedupe_max=2)
     assert [job.id for job in state.ends.finished] == ["j3"]
     assert [end.id for end in state.ends.recent] == ["j1", "j2"]
-
-
-def test_decode_when_given_a_generation_then_cursors_carry_it() -> None:
-    state = decode_state(state_json(), limits=QueueLimits(), now=Moment(1, 1), generation="7-1")
-    assert state.generation == "7-1"
 
 
 @pytest.mark.parametrize(
