@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec import Raw
 
+from osqueue.allocator import keep_large_buffers
 from osqueue.config import QueueLimits
 from osqueue.model.apply import apply
 from osqueue.model.job import Moment
@@ -134,6 +135,7 @@ def bench_memory() -> None:
 
 
 def main() -> None:
+    keep_large_buffers()  # as a broker process does
     bench_ops()
     bench_encode()
     bench_load()

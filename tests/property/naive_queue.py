@@ -46,6 +46,7 @@ class NaiveQueue:
         self.jobs: list[NaiveJob] = []
         self.held: list[NaiveJob] = []
         self.finished: list[NaiveJob] = []
+        self.gone: dict[str, NaiveJob] = {}
         self.recent: list[tuple[str, str, int, str | None]] = []
         self.completed_total = self.dead_total = 0
 
@@ -106,16 +107,14 @@ class NaiveQueue:
     def submit(self, op: Submit, now: Moment) -> out.Outcome:
         fresh: list[NaiveJob] = []
         for new in op.jobs:
-            known = self.live(new.id) or self.done(new.id)
+            known = self.live(new.id) or self.done(new.id) or self.gone.get(new.id)
             known = known or next((job for job in fresh if job.id == new.id), None)
-            if known is None and self.how_ended(new.id) is None:
+            if known is None or (known.ended_at is not None and self.how_ended(new.id) is None):
                 run_at = new.run_at if new.run_at is not None and new.run_at > now.wall else None
                 times = (now.wall, new.priority, run_at, new.max_attempts)
                 fresh.append(NaiveJob(new.id, new.type, new.payload, *times))
-            elif known is not None:
-                other_payload = known.ended_at is None and known.payload != new.payload
-                if known.type != new.type or other_payload:
-                    return out.IdConflict(new.id)
+            elif (known.type, known.payload) != (new.type, new.payload):
+                return out.IdConflict(new.id)
         self.jobs += fresh
         return out.Submitted(len(fresh))
 
@@ -238,6 +237,7 @@ class NaiveQueue:
         if len(self.finished) > self.limits.finished_max:
             gone = self.finished.pop(0)
             assert gone.ended_at is not None
+            self.gone[gone.id] = gone
             self.remember(gone.id, gone.status, gone.ended_at, gone.lease)
 
     def remember(self, job_id: str, how: str, at: int, lease: str | None) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from osqueue.model import queries
-from osqueue.model.job import Job, JobStatus, Moment, payload_of
+from osqueue.model.job import Job, JobStatus, Moment, checksum, payload_of
 from osqueue.model.ops import (
     Cancel,
     Claim,
@@ -104,16 +104,15 @@ def _submit(state: QueueState, op: Submit, now: Moment) -> Outcome:
     fresh: dict[str, NewJob] = {}
     for new in op.jobs:
         job = state.jobs.get(new.id)
-        if job is None and (job := state.ends.finished_job(new.id)) is not None:
-            if job.type != new.type:
-                return IdConflict(new.id)
-        elif job is not None:
-            if not same_job(job, new):
-                return IdConflict(new.id)
-        elif new.id not in state.ends:
+        if job is not None:
+            same = same_job(job, new)
+        elif new.id in state.ends:
+            same = state.ends.content_of(new.id) in {None, checksum(new.type, new.payload)}
+        else:
             first = fresh.setdefault(new.id, new)
-            if first is not new and (first.type, first.payload) != (new.type, new.payload):
-                return IdConflict(new.id)
+            same = first is new or (first.type, first.payload) == (new.type, new.payload)
+        if not same:
+            return IdConflict(new.id)
     weights = [new_job_weight(new) for new in fresh.values()]
     if fresh and state.size + sum(weights) > state.limits.state_bytes_max:
         return StateFull(state.limits.state_bytes_max)

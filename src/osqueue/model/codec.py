@@ -70,6 +70,7 @@ class _FinishedWire(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=
     lease: str | None = None
     priority: int = 0
     last_error: Raw | UnsetType = UNSET
+    content: int | None = None
 
 
 class _RecentWire(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
@@ -77,6 +78,7 @@ class _RecentWire(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     how: str
     at: int
     lease: str | None = None
+    content: int | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -160,6 +162,7 @@ def encode_finished(job: Job) -> bytes:
             lease=job.lease,
             priority=job.priority,
             last_error=job.last_error,
+            content=job.content,
         )
     )
     job.stale = False
@@ -186,6 +189,7 @@ def decode_finished(data: bytes) -> Job:
         lease=wire.lease,
         last_error=UNSET if wire.last_error is UNSET else Raw(bytes(wire.last_error)),
         ended_at=wire.ended_at,
+        content=wire.content,
         encoded=data,
         stale=False,
     )
@@ -193,7 +197,7 @@ def decode_finished(data: bytes) -> Job:
 
 def encode_recent(end: End) -> bytes:
     """Refresh the JSON of a remembered end."""
-    end.encoded = _encode(_RecentWire(end.id, end.how, end.at, end.lease))
+    end.encoded = _encode(_RecentWire(end.id, end.how, end.at, end.lease, end.content))
     end.stale = False
     return end.encoded
 
@@ -204,7 +208,7 @@ def decode_recent(data: bytes) -> End:
         wire = _recent_decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CorruptStateError(f"an entry of `recent` is malformed: {error}") from error
-    return End(wire.id, wire.how, wire.at, wire.lease, encoded=data, stale=False)
+    return End(wire.id, wire.how, wire.at, wire.lease, wire.content, encoded=data, stale=False)
 
 
 def _decode_foreign(data: bytes) -> tuple[_JobWire, bytes]:

@@ -1,6 +1,7 @@
 """What is remembered of jobs and leases that ended, so that a repeated request takes effect once.
 
-An ended job stands in ``finished`` with its details, then in ``recent`` as (id, lease, how, when).
+An ended job stands in ``finished`` with its details, then in ``recent`` as id, lease, how,
+when, and a checksum of what it was.
 A lease that ended while its job lives on (failed, released) goes into ``recent`` at once. Entries
 of ``recent`` older than the window, or beyond its length, are dropped, oldest first.
 """
@@ -26,6 +27,8 @@ class End(msgspec.Struct, gc=False, eq=False):
     """An end status of a job; ``failed`` or ``released`` for a lease whose job lives on."""
     at: int
     lease: str | None = None
+    content: int | None = None
+    """Checksum of an ended job's type and payload."""
     seq: int = -1
     encoded: bytes = b""
     stale: bool = True
@@ -69,6 +72,11 @@ class EndMemory:
         """The end of a job whose details are gone."""
         return self._by_id.get(job_id)
 
+    def content_of(self, job_id: str) -> int | None:
+        """Checksum of an ended job's type and payload, if it is known."""
+        job = self._finished_by_id.get(job_id)
+        return self._by_id[job_id].content if job is None else job.content
+
     def how_lease_ended(self, job_id: str, lease: str) -> str | None:
         """How a lease ended, while it is remembered."""
         job = self._finished_by_id.get(job_id)
@@ -106,7 +114,7 @@ class EndMemory:
         self.finished.remove(job)
         del self._finished_by_id[job.id]
         assert job.ended_at is not None, "finished jobs have ended"
-        self.add_end(End(job.id, job.status.value, job.ended_at, job.lease))
+        self.add_end(End(job.id, job.status.value, job.ended_at, job.lease, job.content))
 
     def _forget_oldest(self) -> None:
         end = self.recent.oldest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from osqueue.config import DEFAULT_MAX_ATTEMPTS
 
-__all__ = ["END_STATUSES", "Job", "JobStatus", "Moment", "payload_of"]
+__all__ = ["END_STATUSES", "Job", "JobStatus", "Moment", "checksum", "payload_of"]
 
 
 class Moment(NamedTuple):
@@ -64,6 +65,8 @@ class Job(msgspec.Struct, gc=False, eq=False):
     claim_id: str | None = None
     last_error: Raw | UnsetType = UNSET
     ended_at: int | None = None
+    content: int | None = None
+    """Checksum of type and payload, once the job has ended and its payload is gone."""
     extra: bytes = b""
     """Fields of other implementations, as the JSON text ``,"name":value…``."""
 
@@ -81,6 +84,12 @@ class Job(msgspec.Struct, gc=False, eq=False):
     def attempts_allowed(self) -> int:
         """How many attempts it has in all: 0 and 1 both mean one, nothing given means three."""
         return DEFAULT_MAX_ATTEMPTS if self.max_attempts is None else max(1, self.max_attempts)
+
+
+def checksum(type_: str, payload: Raw | UnsetType) -> int:
+    """A number that tells one submit's content from another's."""
+    start = zlib.crc32(type_.encode())
+    return start if payload is UNSET else zlib.crc32(memoryview(payload), start)
 
 
 class _Payload(msgspec.Struct, gc=False):

@@ -14,7 +14,7 @@ from osqueue.config import LINEAGE_WRITERS_MAX, QueueLimits
 from osqueue.model import codec
 from osqueue.model.ends import End, EndMemory
 from osqueue.model.index import DelayedIndex, LeaseIndex, ReadyIndex
-from osqueue.model.job import Job, JobStatus, Moment, payload_of
+from osqueue.model.job import Job, JobStatus, Moment, checksum, payload_of
 from osqueue.model.ops import Claim, NewJob
 from osqueue.model.outcomes import Counts
 from osqueue.model.segments import SegmentedArray
@@ -224,7 +224,9 @@ class QueueState:
         self._move(job, move)
         self.order.remove(job)
         del self.jobs[job.id]
-        self.size -= weight_of(job)
+        payload = payload_of(job)
+        self.size -= _weight(job, payload)
+        job.content = checksum(job.type, payload)
         job.ended_at = now.wall
         job.run_at = None
         job.payload, job.encoded = UNSET, b""
@@ -237,8 +239,12 @@ class QueueState:
 
 def weight_of(job: Job) -> int:
     """Bytes that a job counts towards the state's bound; not kept, to save 40 bytes a job."""
-    payload = _length(payload_of(job))
-    return JOB_OVERHEAD_BYTES + len(job.id) + len(job.type) + payload + _length(job.last_error)
+    return _weight(job, payload_of(job))
+
+
+def _weight(job: Job, payload: Raw | UnsetType) -> int:
+    texts = _length(payload) + _length(job.last_error)
+    return JOB_OVERHEAD_BYTES + len(job.id) + len(job.type) + texts
 
 
 def _length(json: Raw | UnsetType) -> int:

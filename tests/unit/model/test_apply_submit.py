@@ -57,6 +57,23 @@ def test_submit_when_the_id_names_another_job_then_nothing_of_the_batch_is_store
     assert queue.encoded == before
 
 
+@pytest.mark.parametrize("finished_max", [0, 10])
+@pytest.mark.parametrize("reload", [False, True])
+def test_submit_when_the_id_names_an_ended_job_then_known_or_refused_by_its_content(
+    finished_max: int, reload: bool
+) -> None:
+    queue = Driver(finished_max=finished_max)
+    queue.submit("a", type="t", payload=Raw(b"[1]"))
+    (grant,) = queue.claim()
+    queue.complete("a", grant.lease)
+    if reload:
+        queue.reload()
+    assert queue.do(Submit((NewJob("a", "t", Raw(b"[1]")),))) == Submitted(0)
+    for other in (NewJob("a", "u", Raw(b"[1]")), NewJob("a", "t", Raw(b"[2]")), NewJob("a", "t")):
+        assert queue.do(Submit((NewJob("b"), other))) == IdConflict("a")
+    assert queue.json["jobs"] == []
+
+
 def test_submit_when_some_of_a_batch_are_known_then_the_others_are_added_in_order() -> None:
     queue = Driver()
     queue.submit("b")

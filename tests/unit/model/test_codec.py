@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from typing import Any
 
 import pytest
@@ -222,6 +223,7 @@ def test_finished_when_written_then_it_says_how_it_ended_and_has_no_payload() ->
             "workerId": "w7",
             "lease": grant.lease,
             "priority": 3,
+            "content": zlib.crc32(b"t1"),
         }
     ]
 
