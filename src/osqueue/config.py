@@ -180,6 +180,12 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     connections_max: int = 20_000
     """Most open connections."""
 
+    head_bytes_max: int = 64 * KIB
+    """Largest request line with its headers: what common servers and proxies let through."""
+
+    request_s_max: int = 60
+    """A request that has not arrived in full after this is given up: 1 MiB at 140 kbit/s."""
+
     allow_remote: bool = False
     """Whether other hosts are served although no token protects the queue."""
 

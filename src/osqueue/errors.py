@@ -91,6 +91,8 @@ class OsqueueError(Exception):
     retryable: ClassVar[bool] = False
     applied: Applied | None = None
     leader: str | None = None
+    position: tuple[int, int] | None = None
+    """Epoch and number of the commit that a broker's refusal rests on, if it rests on one."""
 
     def __init__(
         self, message: str, *, status: int | None = None, method: str | None = None

@@ -48,7 +48,7 @@ class CommitterInTheWorld(RuleBasedStateMachine):
         self.world.submit(f"j{number % self.jobs + 1}", "a")
 
     @rule(types=types, waits=st.booleans(), most=st.integers(1, 3))
-    def claim(self, types: tuple[str, ...], waits: bool, most: int) -> None:  # noqa: FBT001 - Hypothesis hands it in by name
+    def claim(self, types: tuple[str, ...], waits: bool, most: int) -> None:
         self.world.leader.claim(*types, waits=waits, most=most)
         self.world.look()
 
@@ -70,7 +70,7 @@ class CommitterInTheWorld(RuleBasedStateMachine):
 
     @precondition(lambda self: self.world.leader.asked)
     @rule(number=numbers, gone=st.booleans())
-    def leave(self, number: int, gone: bool) -> None:  # noqa: FBT001 - the same
+    def leave(self, number: int, gone: bool) -> None:
         """A caller's wait is over, or the caller has gone."""
         leader = self.world.leader
         held = leader.asked[-1 - number % len(leader.asked)]
@@ -79,7 +79,7 @@ class CommitterInTheWorld(RuleBasedStateMachine):
         self.world.look()
 
     @rule(consistent=st.booleans())
-    def read(self, consistent: bool) -> None:  # noqa: FBT001 - the same
+    def read(self, consistent: bool) -> None:
         self.world.leader.stats(consistent=consistent)
         self.world.look()
 
@@ -122,7 +122,7 @@ class CommitterInTheWorld(RuleBasedStateMachine):
 
     @precondition(lambda self: self.leads() and {"ReadBack", "Check", "Save"} & self.asked())
     @rule(fails=st.sampled_from([False, False, True]))
-    def read_is_answered(self, fails: bool) -> None:  # noqa: FBT001 - the same
+    def read_is_answered(self, fails: bool) -> None:
         kinds = sorted({"ReadBack", "Check", "Save"} & self.asked())
         self.world.answers(kinds[0], fails=fails)
 
@@ -195,4 +195,4 @@ class CommitterInTheWorld(RuleBasedStateMachine):
 
 
 TestCommitterInTheWorld = CommitterInTheWorld.TestCase
-TestCommitterInTheWorld.settings = settings(max_examples=300, stateful_step_count=60)
+TestCommitterInTheWorld.settings = settings(max_examples=150, stateful_step_count=60)

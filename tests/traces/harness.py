@@ -92,6 +92,8 @@ class Trace:
         self.answered: list[Held] = []
         self._versions = self._seeds = 0
         self._epoch = epoch
+        self._new = True
+        """Whether something has happened since the laws were looked at."""
         base = None
         if self.stored is not None:
             base = Base(self.stored.version, self.stored.data, read_origin(self.stored.data).commit)
@@ -115,6 +117,22 @@ class Trace:
     @property
     def end(self) -> End | None:
         return self.committer.ended
+
+    @property
+    def over(self) -> End:
+        """How it ended, which it must have."""
+        assert self.committer.ended is not None, "it goes on"
+        return self.committer.ended
+
+    @property
+    def goes_on(self) -> bool:
+        return self.committer.ended is None
+
+    @property
+    def data(self) -> bytes:
+        """The object's bytes as they are, of an object that is there."""
+        assert self.stored is not None, "there is no object"
+        return self.stored.data
 
     @property
     def phase(self) -> Phase:
@@ -161,9 +179,7 @@ class Trace:
 
     # Requests
 
-    def ask(
-        self, op: Op, *, waits: bool = False, consistent: bool = False, size: int = 0
-    ) -> Held:
+    def ask(self, op: Op, *, waits: bool = False, consistent: bool = False, size: int = 0) -> Held:
         held = Held(op=op, waits=waits, consistent=consistent, size=size)
         self.asked.append(held)
         self.committer.arrive(held, self.now)
@@ -243,6 +259,26 @@ class Trace:
     def wall_steps(self, ms: int) -> None:
         """The wall clock is set."""
         self.now = Instant(self.now.wall + ms, self.now.mono)
+
+    def settles(self) -> None:
+        """The store does all that it has been asked, and says so."""
+        while self.todo:
+            match self.todo[0]:
+                case Write():
+                    self.ok()
+                case Check():
+                    self.checks()
+                case ReadBack():
+                    self.reads()
+                case Save():
+                    self.saves("kept")
+
+    def goes_well(self, ms: int) -> None:
+        """Time passes, and the store does at once whatever it is asked."""
+        until = self.now.mono + ms
+        while self.now.mono < until:
+            self.runs(max(1, min(self.wake, until) - self.now.mono))
+            self.settles()
 
     def unless_heard(self, ms: int) -> None:
         """Time passes, and the store fails whatever it is asked."""
@@ -339,6 +375,7 @@ class Trace:
     # Inside
 
     def _after(self) -> None:
+        self._new = True
         self._take()
         self._step()
 
@@ -369,6 +406,11 @@ class Trace:
             self.answered.append(held)
         for action in actions:
             self._note(action)
+        if actions or answers or self._new:
+            self._new = False
+            self._keeps_the_laws()
+
+    def _keeps_the_laws(self) -> None:
         check(self.intake.state)
         writes = any(held.writes for held in self.intake.pending)
         assert self.end is not None or self.intake.dirty is writes, "dirty is what needs a commit"

@@ -57,8 +57,7 @@ def test_fault_when_an_operation_breaks_off_then_it_alone_is_refused(lead: Start
     t.ok()
     t.ok()
     assert t.outcome(before) == t.outcome(after) == Submitted(1)
-    assert t.stored is not None
-    assert job_ids(t.stored.data) == ["a", "b"]
+    assert job_ids(t.data) == ["a", "b"]
 
 
 def test_fault_when_a_commit_is_in_flight_then_bytes_are_as_without_it(lead: Start) -> None:
@@ -88,8 +87,7 @@ def test_fault_when_the_commit_before_it_was_edited_then_nothing_comes_back(lead
     t.submit("a")
     t.submit("x", type_=FAULTY)
     later = t.submit("b")
-    assert t.stored is not None
-    t.puts(edited(t.stored.data, note=1))
+    t.puts(edited(t.data, note=1))
     t.conflicts()
     t.reads()
     assert job_ids(t.write.data) == ["a", "b"]
@@ -110,8 +108,7 @@ def test_fault_when_a_replayed_operation_fails_then_the_others_go_on(
         return outcome
 
     monkeypatch.setattr(intake, "apply", failing)
-    assert t.stored is not None
-    t.puts(edited(t.stored.data, note=1))
+    t.puts(edited(t.data, note=1))
     t.conflicts()
     t.reads()
     assert job_ids(t.write.data) == ["a", "c"]
@@ -123,7 +120,7 @@ def test_fault_when_a_replayed_operation_fails_then_the_others_go_on(
 def test_fault_when_a_waiting_claim_fails_then_those_behind_it_go_on(lead: Start) -> None:
     t = lead()
     faulty = t.claim(worker=FAULTY, waits=True)
-    assert t.refusal(faulty)
+    assert "failed" in t.refusal(faulty).message
     served, *waiting = [t.claim(waits=True) for _ in range(3)]
     t.submit("a")
     t.ok()

@@ -29,11 +29,6 @@ EXISTING = json.dumps(
 ).encode()
 
 
-def durable(t: Trace) -> bytes:
-    assert t.stored is not None
-    return t.stored.data
-
-
 def leading_with_a_job(lead: Start) -> Trace:
     t = lead()
     t.submit("z")
@@ -49,7 +44,7 @@ def test_gone_when_no_write_is_unclear_then_everything_is_created_again(
     lead: Start, told_by: str
 ) -> None:
     t = leading_with_a_job(lead)
-    old = read_origin(durable(t)).commit
+    old = read_origin(t.data).commit
     in_flight, pending = t.submit("a"), t.submit("b")
     t.vanishes()
     getattr(t, told_by)()
@@ -119,7 +114,7 @@ def test_gone_when_clock_is_behind_then_the_epoch_still_counts_up(start: Start) 
 
 def test_gone_when_create_again_conflicts_with_a_rival_then_it_steps_down(lead: Start) -> None:
     t = leading_with_a_job(lead)
-    before = durable(t)
+    before = t.data
     held = t.submit("a")
     t.vanishes()
     t.missing()
@@ -127,9 +122,38 @@ def test_gone_when_create_again_conflicts_with_a_rival_then_it_steps_down(lead: 
     t.puts(taken_over(before, epoch=NEW_EPOCH + 7))
     t.conflicts()
     t.reads()
-    assert t.end is not None
-    assert t.end.reason is EndReason.FENCED
+    assert t.over.reason is EndReason.FENCED
     assert t.refusal(held).applied == "unknown"
+
+
+def test_gone_when_an_older_implementation_creates_it_anew_then_our_state_is_kept(
+    lead: Start,
+) -> None:
+    t = leading_with_a_job(lead)
+    last = t.data
+    held = t.submit("a")
+    t.vanishes()
+    t.missing()
+    t.reads()
+    t.puts(b'{"broker":"old:1","brokerHeartbeat":1,"jobs":[],"completedTotal":0}')
+    t.conflicts()
+    t.reads()
+    save = t.saves("kept")
+    assert (save.data, save.suffix) == (last, f"before-{read_origin(last).commit}")
+    assert t.over.reason is EndReason.OVERWRITTEN
+    assert t.refusal(held).applied == "unknown"
+
+
+def test_gone_when_it_is_created_again_then_the_last_durable_state_is_still_shown(
+    lead: Start,
+) -> None:
+    t = leading_with_a_job(lead)
+    last = t.data
+    t.submit("a")
+    t.vanishes()
+    t.missing()
+    t.reads()
+    assert t.committer.durable == last
 
 
 def test_gone_when_create_again_landed_unknown_then_it_counts(lead: Start) -> None:
@@ -180,7 +204,7 @@ def test_gone_at_takeover_when_created_again_then_its_epoch_is_the_new_one(start
 def test_check_when_object_was_edited_then_reads_see_the_edit(lead: Start) -> None:
     t = leading_with_a_job(lead)
     t.runs(1_100)
-    t.puts(edited(durable(t), jobs=[], completedTotal=9))
+    t.puts(edited(t.data, jobs=[], completedTotal=9))
     reads = t.stats()
     t.checks()
     t.checks()
@@ -192,7 +216,7 @@ def test_check_when_object_was_edited_then_reads_see_the_edit(lead: Start) -> No
 def test_check_when_object_was_edited_then_the_next_commit_builds_on_it(lead: Start) -> None:
     t = leading_with_a_job(lead)
     t.runs(1_100)
-    found = t.puts(edited(durable(t), note="by hand"))
+    found = t.puts(edited(t.data, note="by hand"))
     t.stats()
     t.checks()
     t.submit("a")
@@ -204,22 +228,20 @@ def test_check_when_another_leads_then_it_steps_down(lead: Start) -> None:
     t = leading_with_a_job(lead)
     t.runs(1_100)
     reads = t.stats()
-    t.puts(taken_over(durable(t), epoch=EPOCH + 1))
+    t.puts(taken_over(t.data, epoch=EPOCH + 1))
     t.checks()
-    assert t.end is not None
-    assert (t.end.reason, t.end.leader) == (EndReason.FENCED, "rival:1")
+    assert (t.over.reason, t.over.leader) == (EndReason.FENCED, "rival:1")
     assert t.refusal(reads).leader == "rival:1"
 
 
 def test_check_when_older_implementation_wrote_then_our_state_is_kept(lead: Start) -> None:
     t = leading_with_a_job(lead)
     t.runs(1_100)
-    reads, last = t.stats(), durable(t)
+    reads, last = t.stats(), t.data
     t.puts(older(last))
     t.checks()
     assert t.saves("k").data == last
-    assert t.end is not None
-    assert t.end.reason is EndReason.OVERWRITTEN
+    assert t.over.reason is EndReason.OVERWRITTEN
     assert t.refusal(reads).applied == "no"
 
 
@@ -229,8 +251,7 @@ def test_check_when_object_was_damaged_then_it_ends(lead: Start) -> None:
     t.stats()
     t.puts(b"")
     t.checks()
-    assert t.end is not None
-    assert t.end.reason is EndReason.CORRUPT
+    assert t.over.reason is EndReason.CORRUPT
 
 
 def test_check_when_a_write_has_begun_meanwhile_then_its_finding_is_left_to_it(
@@ -242,7 +263,7 @@ def test_check_when_a_write_has_begun_meanwhile_then_its_finding_is_left_to_it(
     submitted = t.submit("a")
     t.lands(t.write)
     t.checks()
-    assert t.end is None
+    assert t.goes_on
     t.conflicts()
     t.reads()
     assert t.outcome(submitted) == Submitted(1)
@@ -257,5 +278,5 @@ def test_check_when_it_is_answered_after_a_later_commit_then_nothing_is_conclude
     t.submit("a")
     t.ok()
     t.checks()
-    assert t.end is None
+    assert t.goes_on
     assert t.notices == []

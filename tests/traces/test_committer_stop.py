@@ -21,10 +21,9 @@ def test_stop_when_idle_then_leadership_is_given_back_by_one_commit(lead: Start)
     whole = json.loads(t.write.data)
     assert whole["broker"] is None
     assert "brokerId" not in whole
-    assert t.end is None
+    assert t.goes_on
     t.ok()
-    assert t.end is not None
-    assert t.end.reason is EndReason.RELEASED
+    assert t.over.reason is EndReason.RELEASED
     assert not t.committer.leads
 
 
@@ -46,8 +45,7 @@ def test_stop_when_work_is_pending_then_it_is_committed_before_the_release(lead:
     assert read_origin(t.write.data).broker is None
     assert job_ids(t.write.data) == ["a", "b"]
     t.ok()
-    assert t.end is not None
-    assert t.end.reason is EndReason.RELEASED
+    assert t.over.reason is EndReason.RELEASED
 
 
 @pytest.mark.parametrize("when", ["before it is durable", "after the end"])
@@ -64,8 +62,7 @@ def test_stop_when_requests_come_after_the_release_is_fixed_then_none_is_applied
     assert all(isinstance(held.error, EngineStateError) for held in late)
     if when == "before it is durable":
         t.ok()
-    assert t.stored is not None
-    assert t.stored.data == released
+    assert t.data == released
 
 
 def test_stop_when_release_is_unknown_then_it_is_put_again(lead: Start) -> None:
@@ -78,8 +75,7 @@ def test_stop_when_release_is_unknown_then_it_is_put_again(lead: Start) -> None:
     assert t.write == release
     t.conflicts()
     t.reads()
-    assert t.end is not None
-    assert t.end.reason is EndReason.RELEASED
+    assert t.over.reason is EndReason.RELEASED
 
 
 def test_stop_when_a_commit_is_unresolved_then_no_release_is_written(lead: Start) -> None:
@@ -91,8 +87,7 @@ def test_stop_when_a_commit_is_unresolved_then_no_release_is_written(lead: Start
     t.runs(5_000)
     assert t.write == write
     t.abandon()
-    assert t.end is not None
-    assert t.end.reason is EndReason.STOPPED
+    assert t.over.reason is EndReason.STOPPED
     refusal = t.refusal(in_flight)
     assert isinstance(refusal, CommitUnknownError)
     assert refusal.applied == "unknown"
@@ -104,18 +99,15 @@ def test_stop_when_release_was_edited_before_it_then_it_is_released_all_the_same
 ) -> None:
     t = lead()
     t.stop()
-    assert t.stored is not None
-    t.puts(edited(t.stored.data, note="by hand"))
+    t.puts(edited(t.data, note="by hand"))
     t.conflicts()
     t.reads()
     for _ in range(2):
-        if t.end is None:
+        if t.goes_on:
             t.ok()
-    assert t.end is not None
-    assert t.end.reason is EndReason.RELEASED
-    assert t.stored is not None
-    assert read_origin(t.stored.data).broker is None
-    assert json.loads(t.stored.data)["note"] == "by hand"
+    assert t.over.reason is EndReason.RELEASED
+    assert read_origin(t.data).broker is None
+    assert json.loads(t.data)["note"] == "by hand"
 
 
 def test_stop_when_release_was_edited_after_it_then_it_has_ended(lead: Start) -> None:
@@ -124,20 +116,17 @@ def test_stop_when_release_was_edited_after_it_then_it_has_ended(lead: Start) ->
     t.puts(edited(t.write.data, note="by hand"))
     t.conflicts()
     t.reads()
-    assert t.end is not None
-    assert t.end.reason is EndReason.RELEASED
+    assert t.over.reason is EndReason.RELEASED
     assert t.todo == []
 
 
 def test_stop_when_another_leads_meanwhile_then_it_is_fenced(lead: Start) -> None:
     t = lead()
     t.stop()
-    assert t.stored is not None
-    t.puts(taken_over(t.stored.data, epoch=101))
+    t.puts(taken_over(t.data, epoch=101))
     t.conflicts()
     t.reads()
-    assert t.end is not None
-    assert t.end.reason is EndReason.FENCED
+    assert t.over.reason is EndReason.FENCED
 
 
 def test_stop_when_object_is_gone_then_it_is_created_and_released(lead: Start) -> None:
@@ -150,10 +139,8 @@ def test_stop_when_object_is_gone_then_it_is_created_and_released(lead: Start) -
     t.reads()
     t.ok()
     t.ok()
-    assert t.end is not None
-    assert t.end.reason is EndReason.RELEASED
-    assert t.stored is not None
-    assert job_ids(t.stored.data) == ["a"]
+    assert t.over.reason is EndReason.RELEASED
+    assert job_ids(t.data) == ["a"]
 
 
 def test_stop_when_reads_wait_for_a_confirmation_then_they_are_answered(lead: Start) -> None:
@@ -174,8 +161,7 @@ def test_stop_when_it_has_not_led_yet_then_it_takes_and_gives_back(start: Start)
     t.stop()
     t.ok()
     t.ok()
-    assert t.end is not None
-    assert t.end.reason is EndReason.RELEASED
+    assert t.over.reason is EndReason.RELEASED
 
 
 def test_stop_when_told_twice_then_it_stops_once(lead: Start) -> None:
@@ -185,8 +171,7 @@ def test_stop_when_told_twice_then_it_stops_once(lead: Start) -> None:
     t.ok()
     t.stop()
     t.abandon()
-    assert t.end is not None
-    assert t.end.reason is EndReason.RELEASED
+    assert t.over.reason is EndReason.RELEASED
 
 
 def test_stop_when_heartbeats_are_due_meanwhile_then_none_is_written(lead: Start) -> None:

@@ -20,11 +20,6 @@ def statuses(data: bytes) -> dict[str, str]:
     return {job["id"]: job["status"] for job in json.loads(data)["jobs"]}
 
 
-def stored(t: Trace) -> bytes:
-    assert t.stored is not None
-    return t.stored.data
-
-
 def claimed_and_durable(lead: Start) -> tuple[Trace, Grant]:
     t = lead()
     t.submit("a")
@@ -66,7 +61,11 @@ def test_waiting_claims_when_a_job_of_one_type_comes_then_only_that_type_is_serv
     lead: Start,
 ) -> None:
     t = lead()
-    other, wanted, anything = t.claim("x", waits=True), t.claim("y", waits=True), t.claim(waits=True)
+    other, wanted, anything = (
+        t.claim("x", waits=True),
+        t.claim("y", waits=True),
+        t.claim(waits=True),
+    )
     t.submit("a", type_="y")
     t.ok()
     assert [grant.id for grant in t.grants(wanted)] == ["a"]
@@ -166,7 +165,7 @@ def test_reapplied_when_a_waiter_had_been_served_then_it_waits_again(lead: Start
     claim = t.claim(waits=True)
     t.ok()
     job = t.submit("b")
-    before = stored(t)
+    before = t.data
     t.cancel("b")
     t.puts(edited(before, note="by hand"))
     t.conflicts()
@@ -210,7 +209,7 @@ def waits_again(t: Trace) -> Held:
     t.ok()
     waiting = t.claim(waits=True)
     t.withdraw(first)
-    t.puts(without_job(stored(t), "a"))
+    t.puts(without_job(t.data, "a"))
     t.conflicts()
     t.reads()
     assert t.waits(waiting)
@@ -223,7 +222,7 @@ def test_reapplied_when_its_job_is_there_again_then_the_waiter_gets_it(lead: Sta
     t = lead()
     claim = t.claim(waits=True)
     t.submit("a")
-    t.puts(edited(stored(t), note="by hand"))
+    t.puts(edited(t.data, note="by hand"))
     t.conflicts()
     t.reads()
     assert statuses(t.write.data) == {"a": "in_progress"}
@@ -243,7 +242,7 @@ def test_reapplied_when_its_wait_was_over_meanwhile_then_it_is_answered(lead: St
     assert statuses(t.write.data) == {"a": "in_progress"}
     t.unclear()
     t.wait_over(waiting)
-    t.puts(without_job(stored(t), "a"))
+    t.puts(without_job(t.data, "a"))
     t.runs(100)
     t.conflicts()
     t.reads()
@@ -261,7 +260,7 @@ def test_reapplied_when_waiters_go_back_then_the_bound_holds(lead: Start) -> Non
     t.submit("a")
     t.cancel("a")
     waiting = t.claim(waits=True)
-    t.puts(edited(stored(t), note="by hand"))
+    t.puts(edited(t.data, note="by hand"))
     t.conflicts()
     t.reads()
     refused = [held for held in (served, waiting) if held in t.answered]
@@ -289,7 +288,7 @@ def test_withdrawn_when_its_grant_is_pending_then_the_job_is_free_in_the_same_co
     t.withdraw(claim)
     t.ok()
     t.ok()
-    assert statuses(stored(t)) == {"a": "unclaimed"}
+    assert statuses(t.data) == {"a": "unclaimed"}
     assert t.waits(claim), "nobody is there to be answered"
 
 
@@ -301,7 +300,7 @@ def test_withdrawn_when_its_grant_is_in_flight_then_the_job_is_released_at_once(
     t.submit("a")
     t.withdraw(claim)
     t.ok()
-    assert statuses(stored(t)) == {"a": "in_progress"}
+    assert statuses(t.data) == {"a": "in_progress"}
     assert statuses(t.write.data) == {"a": "unclaimed"}
     assert "attempts" not in json.loads(t.write.data)["jobs"][0] or (
         json.loads(t.write.data)["jobs"][0]["attempts"] == 0
@@ -328,7 +327,7 @@ def test_withdrawn_when_its_commit_is_applied_again_then_it_is_left_out(lead: St
     claim = t.claim(waits=True)
     t.submit("a")
     t.withdraw(claim)
-    t.puts(edited(stored(t), note="by hand"))
+    t.puts(edited(t.data, note="by hand"))
     t.conflicts()
     t.reads()
     assert statuses(t.write.data) == {"a": "unclaimed"}
@@ -355,7 +354,7 @@ def test_withdrawn_when_the_request_was_no_claim_then_it_still_takes_effect(lead
     t = lead()
     t.withdraw(t.submit("a"))
     t.ok()
-    assert job_ids(stored(t)) == ["a"]
+    assert job_ids(t.data) == ["a"]
 
 
 # The same claim again
@@ -368,7 +367,7 @@ def test_claim_when_repeated_then_it_gets_the_leases_that_it_holds(lead: Start) 
     t.ok()
     t.ok()
     assert t.grants(first) == t.grants(second)
-    assert statuses(stored(t)) == {"a": "in_progress", "b": "unclaimed"}
+    assert statuses(t.data) == {"a": "in_progress", "b": "unclaimed"}
 
 
 def test_waiting_claim_when_its_id_holds_leases_then_it_is_served_without_taking_more(
@@ -379,4 +378,4 @@ def test_waiting_claim_when_its_id_holds_leases_then_it_is_served_without_taking
     t.submit("a", "b")
     t.ok()
     assert t.grants(waiting[0]) == t.grants(waiting[1])
-    assert statuses(stored(t)) == {"a": "in_progress", "b": "unclaimed"}
+    assert statuses(t.data) == {"a": "in_progress", "b": "unclaimed"}

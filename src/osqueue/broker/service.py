@@ -15,7 +15,7 @@ from osqueue.broker import answers
 from osqueue.clock import Entropy
 from osqueue.engine.engine import Caller, Engine, EngineStatus
 from osqueue.engine.requests import Held
-from osqueue.errors import BrokerProtocolError
+from osqueue.errors import BrokerProtocolError, OsqueueError
 from osqueue.model.ops import (
     Cancel,
     Claim,
@@ -110,7 +110,7 @@ class QueueService:
         op = Claim(
             request.worker_id,
             self._entropy.token(),
-            tuple(request.types) if request.types else None,
+            _types(request.types),
             request.max or 1,
             request.claim_id,
         )
@@ -173,7 +173,7 @@ class QueueService:
         """Look at one job, also one that ended a short while ago."""
         held = await self._engine_of(queue).ask(GetJob(job_id), consistent=consistent)
         if not isinstance(held.outcome, JobView):
-            raise answers.refusal(held.outcome)
+            raise _refused(held)
         return Reply(answers.job_info(held.outcome), held.position)
 
     async def list_jobs(
@@ -183,7 +183,7 @@ class QueueService:
         op = ListJobs(query.limit, query.cursor, query.status, query.type)
         held = await self._engine_of(queue).ask(op, consistent=consistent)
         if not isinstance(held.outcome, Page):
-            raise answers.refusal(held.outcome)
+            raise _refused(held)
         return Reply(answers.page(held.outcome, self._address), held.position)
 
     async def stats(self, queue: str, *, consistent: bool = False) -> Reply[Stats]:
@@ -228,16 +228,15 @@ class QueueService:
     async def _submitted(self, queue: str, jobs: tuple[NewJob, ...], size: int) -> Held:
         held = await self._engine_of(queue).ask(Submit(jobs), size=size)
         if not isinstance(held.outcome, Submitted):
-            raise answers.refusal(held.outcome)
+            raise _refused(held)
         return held
 
     async def _one(self, queue: str, op: Op) -> Reply[None]:
         held = await self._engine_of(queue).ask(op)
-        outcome = held.outcome
-        if isinstance(outcome, Results):
-            outcome = outcome.each[0]
-        if not isinstance(outcome, Done):
-            raise answers.refusal(outcome)
+        if isinstance(held.outcome, Results):
+            held.outcome = held.outcome.each[0]
+        if not isinstance(held.outcome, Done):
+            raise _refused(held)
         return Reply(None, held.position)
 
     async def _many(self, queue: str, op: Op, jobs: list[JobRef]) -> Reply[BatchAnswer]:
@@ -249,6 +248,17 @@ class QueueService:
             BatchAnswer([answers.job_answer(job.job_id, outcome) for job, outcome in each]),
             held.position,
         )
+
+
+def _types(types: list[str] | None) -> tuple[str, ...] | None:
+    """The types asked for: none given means any. No list matches jobs without a type."""
+    return tuple([type_ for type_ in types if type_]) if types else None
+
+
+def _refused(held: Held) -> OsqueueError:
+    error = answers.refusal(held.outcome)
+    error.position = held.position
+    return error
 
 
 def _refs(jobs: list[JobRef]) -> tuple[LeaseRef, ...]:

@@ -126,6 +126,8 @@ class Committer:
     ) -> None:
         self._intake = intake
         self._base = base
+        self._last = base
+        """What was last known to be stored, also while the object is gone."""
         self._identity = identity
         self._jitter = jitter
         self._settings = commit
@@ -163,7 +165,7 @@ class Committer:
     @property
     def durable(self) -> bytes:
         """The state object as last known to be stored."""
-        return b"{}" if self._base is None else self._base.data
+        return b"{}" if self._last is None else self._last.data
 
     @property
     def leads(self) -> bool:
@@ -339,11 +341,11 @@ class Committer:
         self._stopping = True
         self._intake.refuse_all(self._intake.waiting.drain(), stopping_error())
 
-    def abandon(self, now: Instant) -> None:
+    def abandon(self, now: Instant, why: str = "stopped with a commit unresolved") -> None:
         """End now, whatever is unresolved."""
         self._advance(now)
         if self.ended is None:
-            self._end(EndReason.STOPPED, "stopped with a commit unresolved")
+            self._end(EndReason.STOPPED, why)
 
     def next_wake(self, now: Instant) -> int:
         """When `tick` is wanted at the latest, in monotonic ms."""
@@ -469,7 +471,8 @@ class Committer:
     def _landed(self, commit: _Commit, base: Base, now: Instant) -> None:
         if commit.attempts > 0:
             self._actions.append(Notice("the unresolved commit has landed"))
-        self._base, self._commit, self._phase = base, None, Phase.READY
+        self._base = self._last = base
+        self._commit, self._phase = None, Phase.READY
         self._led, self._durable_number, self._unresolved_since = True, commit.number, None
         self._confirm(commit.began, commit.arrivals)
         unconfirmed = []
@@ -501,9 +504,9 @@ class Committer:
             case Verdict.EDITED:
                 replay = [] if commit is None else commit.held
                 self._adopt_edit(edited, [*replay, *self._intake.pending], now)
-            case Verdict.OVERWRITTEN if self._led and self._base is not None:
+            case Verdict.OVERWRITTEN if self._led and self._last is not None:
                 self._phase = Phase.SAVING
-                self._actions.append(Save(f"before-{self._base.commit}", self._base.data))
+                self._actions.append(Save(f"before-{self._last.commit}", self._last.data))
             case Verdict.CORRUPT:
                 self._end(EndReason.CORRUPT, f"the state object was damaged: {finding.why}")
             case Verdict.FENCED | Verdict.OVERWRITTEN:
@@ -518,7 +521,8 @@ class Committer:
             self._end(EndReason.CORRUPT, f"the state object was edited by hand: {error.message}")
             return
         self._actions.append(Notice("the state object was edited by hand; going on from that"))
-        self._base, self._commit, self._phase = edited, None, Phase.READY
+        self._base = self._last = edited
+        self._commit, self._phase = None, Phase.READY
         self._unresolved_since = None
         self._intake.serve_waiting(self._advance(now), now.mono)
         header, me = self._intake.state.header, self._identity

@@ -18,7 +18,7 @@ from osqueue.config import BrokerSettings
 from osqueue.engine.committer import Committer, Identity
 from osqueue.engine.intake import Intake, Waiting
 from osqueue.engine.leadership import Leadership, Probe
-from osqueue.engine.refusals import starting_error
+from osqueue.engine.refusals import starting_error, stopping_error
 from osqueue.engine.requests import (
     Action,
     Check,
@@ -225,8 +225,7 @@ class Engine:
 
     def _withdraw(self, held: Held) -> None:
         if self._committer is not None and not held.superseded:
-            self._committer.withdraw(held, self._now())
-            self._after_event()
+            self._tell(self._committer.withdraw, held)
 
     def _supersede(self, claim_id: str | None, held: Held) -> None:
         if claim_id is None:
@@ -239,8 +238,7 @@ class Engine:
 
     def _wait_over(self, held: Held) -> None:
         if self._committer is not None:
-            self._committer.wait_over(held, self._now())
-            self._after_event()
+            self._tell(self._committer.wait_over, held)
 
     def _new_ticket(self) -> asyncio.Future[None]:
         return asyncio.get_running_loop().create_future()
@@ -248,8 +246,16 @@ class Engine:
     def _arrive(self, held: Held) -> None:
         if self._committer is None:
             raise starting_error()
-        self._committer.arrive(held, self._now())
-        self._after_event()
+        self._tell(self._committer.arrive, held)
+        if self._committer.ended is not None and not held.answered:
+            raise stopping_error()  # it failed inside before it took the request
+
+    def _tell(self, event: Callable[[Held, Instant], None], held: Held) -> None:
+        try:
+            event(held, self._now())
+            self._after_event()
+        except Exception as error:  # noqa: BLE001 - a fault of our own must not go unnoticed
+            self._fail(error)
 
     async def _take(self) -> None:
         place = await self._leadership.acquire()
@@ -288,18 +294,26 @@ class Engine:
         committer = self._committer
         assert committer is not None, "steps begin with the committer"
         try:
-            now = self._now()
-            committer.tick(now)
-            if committer.wants_commit(now):
-                began = self._clock.cpu_us()
-                committer.begin(now)
-                committer.encode_took(self._clock.cpu_us() - began)
-        except Exception:
-            logger.exception("the engine failed inside; this broker stops leading")
-            committer.abandon(self._now())
+            self._work(committer, self._now())
+            self._perform()
+            if committer.ended is None:
+                self._set_timer(committer)
+        except Exception as error:  # noqa: BLE001 - the outermost loop
+            self._fail(error)
+
+    def _work(self, committer: Committer, now: Instant) -> None:
+        committer.tick(now)
+        if committer.wants_commit(now):
+            began = self._clock.cpu_us()
+            committer.begin(now)
+            committer.encode_took(self._clock.cpu_us() - began)
+
+    def _fail(self, error: Exception) -> None:
+        """A fault of our own: end, so that everybody is told and another can lead."""
+        assert self._committer is not None, "only what runs can fail"
+        logger.error("the engine failed inside; this broker stops leading", exc_info=error)
+        self._committer.abandon(self._now(), "the engine failed inside")
         self._perform()
-        if committer.ended is None:
-            self._set_timer(committer)
 
     def _set_timer(self, committer: Committer) -> None:
         now = self._now()
@@ -310,7 +324,11 @@ class Engine:
             self._timer.cancel()
         self._timer_at = wake_at
         delay_s = max(0, wake_at - now.mono) / 1_000
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._step)
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None  # it may have come early: then it must be set again
+        self._step()
 
     def _perform(self) -> None:
         assert self._committer is not None, "nothing to perform before"
@@ -347,7 +365,13 @@ class Engine:
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=f"osqueue {name}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self._fail(error)
 
     async def _write(self, action: Write) -> None:
         committer = self._committer

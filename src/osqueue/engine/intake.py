@@ -126,6 +126,7 @@ class Intake:
                 held.waited, held.writes, held.outcome = False, False, None
                 self._wait(held)
             elif not held.answered or (held.writes and not isinstance(held.op, Claim)):
+                held.at = Moment(held.at.wall, moment.serving)  # every lease begins anew
                 self.apply(held)
 
     def answer(self, held: Held, position: tuple[int, int]) -> None:

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 import msgspec
 
 from osqueue.clock import Clock
-from osqueue.config import BrokerSettings, QueueLimits
+from osqueue.config import STORE_ANSWER_S_MAX, BrokerSettings, QueueLimits
 from osqueue.engine.election import Candidate, Decision, ProbeAnswer
 from osqueue.engine.fate import Base
-from osqueue.errors import BrokerLeadershipError, CorruptStateError, StoreNotFoundError
+from osqueue.errors import (
+    BrokerLeadershipError,
+    CorruptStateError,
+    StoreNotFoundError,
+    StoreUnavailableError,
+)
 from osqueue.model.job import Moment
 from osqueue.model.snapshot import Origin, decode_state, read_origin
 from osqueue.model.state import QueueState
@@ -105,7 +111,8 @@ class Leadership:
 
     async def _read(self) -> Stored | None:
         try:
-            return await self._store.get(self._key)
+            async with _in_time(self._where):
+                return await self._store.get(self._key)
         except StoreNotFoundError:
             return None
 
@@ -121,13 +128,14 @@ class Leadership:
         return await self._probe(origin)
 
     async def _new_place(self) -> Place:
-        for prefix in OTHER_KEYS:
-            async for key in self._store.list(prefix):
-                message = (
-                    f"{self._where} is missing, but {key} is there, so a queue has lived here: "
-                    "put its state object back before a broker starts on it"
-                )
-                raise CorruptStateError(message)
+        async with _in_time(self._where):
+            for prefix in OTHER_KEYS:
+                async for key in self._store.list(prefix):
+                    message = (
+                        f"{self._where} is missing, but {key} is there, so a queue has lived "
+                        "here: put its state object back before a broker starts on it"
+                    )
+                    raise CorruptStateError(message)
         return Place(None, self._clock.wall_ms() // 1_000, self._where)
 
     def _next_place(self, stored: Stored, origin: Origin) -> Place:
@@ -135,6 +143,17 @@ class Leadership:
         fresh = self._clock.wall_ms() // 1_000
         epoch = fresh if origin.epoch is None else origin.epoch + 1
         return Place(base, epoch, self._where)
+
+
+@asynccontextmanager
+async def _in_time(where: str) -> AsyncIterator[None]:
+    """A store that hangs counts as one that is not reached."""
+    try:
+        async with asyncio.timeout(STORE_ANSWER_S_MAX):
+            yield
+    except TimeoutError as error:
+        message = f"{where}: the store did not answer within {STORE_ANSWER_S_MAX} s"
+        raise StoreUnavailableError(message) from error
 
 
 def _corrupt(where: str, error: CorruptStateError) -> CorruptStateError:

@@ -1,0 +1,349 @@
+"""What each request asks of the engine, and what is made of its outcome."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from msgspec import UNSET, Raw
+
+from osqueue.broker.service import DEFAULT_QUEUE, QueueService
+from osqueue.engine.engine import Caller, Engine, EngineStatus
+from osqueue.engine.requests import Held
+from osqueue.errors import (
+    BrokerProtocolError,
+    JobIdConflictError,
+    JobNotFoundError,
+    LeaseLostError,
+    OverloadedError,
+)
+from osqueue.model import ops
+from osqueue.model.outcomes import (
+    BadCursor,
+    Claimed,
+    Counts,
+    Done,
+    Grant,
+    IdConflict,
+    JobView,
+    LeaseLost,
+    NotFound,
+    Outcome,
+    Page,
+    Results,
+    StateFull,
+    Submitted,
+)
+from osqueue.wire.messages import (
+    ClaimRequest,
+    CompleteBatchRequest,
+    FailRequest,
+    HeartbeatBatchRequest,
+    JobError,
+    JobRef,
+    LeaseRequest,
+    SubmitBatchRequest,
+    SubmitRequest,
+)
+from osqueue.wire.operations import ListQuery
+
+Q = DEFAULT_QUEUE
+AT = (7, 42)
+COUNTS = Counts(
+    unclaimed=1, in_progress=0, dead=0, delayed=0, completed_total=0, dead_total=0, broker=None
+)
+LEASE = LeaseRequest(worker_id="w", lease="l-1")
+
+
+class ScriptedEngine:
+    """Answers every operation with the outcome that stands next in its script."""
+
+    broker_id = "b"
+    durable = b'{"jobs":[]}'
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.asked: list[Any] = []
+        self.options: list[dict[str, Any]] = []
+
+    async def ask(self, op: ops.Op, **options: Any) -> Held:
+        self.asked.append(op)
+        self.options.append(options)
+        return Held(op=op, outcome=self.outcomes.pop(0), position=AT)
+
+    async def claim(self, op: ops.Claim, **options: Any) -> Held:
+        return await self.ask(op, **options)
+
+    def status(self) -> EngineStatus:
+        return EngineStatus(
+            ready=True, role="leader", epoch=1, commits=1, state_bytes=1, leader="h", reason=None
+        )
+
+
+class Ids:
+    """Ids that count up."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def job_id(self) -> str:
+        self.made += 1
+        return f"id-{self.made}"
+
+    def token(self) -> str:
+        self.made += 1
+        return f"token-{self.made}"
+
+    def jitter(self) -> float:
+        return 0.0
+
+
+class Under:
+    """A service over an engine that answers so."""
+
+    def __init__(self, *outcomes: Outcome) -> None:
+        self.engine = ScriptedEngine()
+        self.engine.outcomes = list(outcomes)
+        engine = cast("Engine", self.engine)
+        self.service = QueueService(engine, address="me:1", entropy=Ids())
+
+    @property
+    def op(self) -> Any:
+        (op,) = self.engine.asked
+        return op
+
+
+async def test_submit_when_it_says_all_then_the_job_is_asked_for_so() -> None:
+    under = Under(Submitted(1))
+    request = SubmitRequest(
+        payload=Raw(b"[1]"), type="t", max_attempts=2, job_id="j", priority=-1, run_at=5
+    )
+    reply = await under.service.submit(Q, request, size=77)
+    assert (reply.value.job_id, reply.position) == ("j", AT)
+    job = ops.NewJob("j", "t", Raw(b"[1]"), 2, -1, 5)
+    assert under.op == ops.Submit((job,))
+    assert under.engine.options == [{"size": 77}]
+
+
+async def test_submit_when_it_says_nothing_then_a_fresh_id_and_no_type() -> None:
+    under = Under(Submitted(1))
+    reply = await under.service.submit(Q, SubmitRequest())
+    assert reply.value.job_id == "id-1"
+    assert under.op == ops.Submit((ops.NewJob("id-1", "", UNSET, None, 0, None),))
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        (b'"\xff"', "UTF-8"),
+        (b"[" * 201 + b"]" * 201, "200 levels"),
+        (b"9" * 4301, "4300 digits"),
+    ],
+)
+async def test_submit_when_the_payload_cannot_be_kept_then_nothing_is_asked(
+    payload: bytes, said: str
+) -> None:
+    under = Under()
+    with pytest.raises(BrokerProtocolError, match="`payload`") as caught:
+        await under.service.submit(Q, SubmitRequest(payload=Raw(payload)))
+    assert said in caught.value.message
+    assert under.engine.asked == []
+
+
+async def test_submit_batch_when_several_then_their_ids_in_order() -> None:
+    under = Under(Submitted(2))
+    request = SubmitBatchRequest([SubmitRequest(), SubmitRequest(job_id="mine"), SubmitRequest()])
+    reply = await under.service.submit_batch(Q, request, size=5)
+    assert reply.value.job_ids == ["id-1", "mine", "id-2"]
+    assert [job.id for job in under.op.jobs] == reply.value.job_ids
+
+
+async def test_submit_batch_when_an_id_stands_twice_then_nothing_is_asked() -> None:
+    under = Under()
+    request = SubmitBatchRequest([SubmitRequest(job_id="twin"), SubmitRequest(job_id="twin")])
+    with pytest.raises(BrokerProtocolError, match="`jobs` holds the job id 'twin' twice"):
+        await under.service.submit_batch(Q, request)
+    assert under.engine.asked == []
+
+
+async def test_submit_batch_when_a_payload_cannot_be_kept_then_its_place_is_said() -> None:
+    request = SubmitBatchRequest([SubmitRequest(), SubmitRequest(payload=Raw(b'"\xff"'))])
+    with pytest.raises(BrokerProtocolError, match=r"`jobs\[1\]\.payload`"):
+        await Under().service.submit_batch(Q, request)
+
+
+@pytest.mark.parametrize(
+    ("types", "asked"),
+    [
+        (None, None),
+        ([], None),
+        (["a"], ("a",)),
+        (["b", "a"], ("b", "a")),
+        (["", "a"], ("a",)),
+        ([""], ()),
+    ],
+)
+async def test_claim_when_types_are_listed_then_no_untyped_job_is_asked_for(
+    types: list[str] | None, asked: tuple[str, ...] | None
+) -> None:
+    under = Under(Claimed(()))
+    await under.service.claim(Q, ClaimRequest(worker_id="w", types=types), Caller())
+    assert under.op.types == asked
+
+
+async def test_claim_when_it_says_all_then_the_engine_is_asked_so() -> None:
+    under = Under(Claimed((Grant("j", "t", UNSET, "l", 1, 3, 0, 0),)))
+    caller = Caller()
+    request = ClaimRequest(worker_id="w", max=5, wait_ms=9, claim_id="c")
+    reply = await under.service.claim(Q, request, caller)
+    assert [job.job_id for job in reply.value.jobs] == ["j"]
+    assert reply.position == AT
+    assert under.op == ops.Claim("w", "token-1", None, 5, "c")
+    assert under.engine.options == [{"wait_ms": 9, "caller": caller}]
+
+
+async def test_claim_when_repeated_then_its_leases_are_of_another_seed() -> None:
+    under = Under(Claimed(()), Claimed(()))
+    for _ in range(2):
+        await under.service.claim(Q, ClaimRequest(worker_id="w"), Caller())
+    first, second = under.engine.asked
+    assert first.lease_seed != second.lease_seed
+    assert first.max == 1
+
+
+ONE = [
+    ("heartbeat", LEASE, ops.Heartbeat("w", (ops.LeaseRef("j", "l-1"),))),
+    ("complete", LEASE, ops.Complete("w", (ops.LeaseRef("j", "l-1"),))),
+    ("release", LEASE, ops.Release("w", (ops.LeaseRef("j", "l-1"),))),
+]
+
+
+@pytest.mark.parametrize(("name", "request_", "op"), ONE)
+async def test_lease_when_held_then_the_engine_is_asked_and_nothing_is_answered(
+    name: str, request_: LeaseRequest, op: ops.Op
+) -> None:
+    under = Under(Results((Done(),)))
+    reply = await getattr(under.service, name)(Q, "j", request_)
+    assert (reply.value, reply.position) == (None, AT)
+    assert under.op == op
+
+
+@pytest.mark.parametrize("name", [name for name, *_ in ONE])
+@pytest.mark.parametrize(
+    ("outcome", "error"), [(NotFound("j"), JobNotFoundError), (LeaseLost("j"), LeaseLostError)]
+)
+async def test_lease_when_refused_then_the_error_says_on_which_commit_it_rests(
+    name: str, outcome: Any, error: type[Exception]
+) -> None:
+    under = Under(Results((outcome,)))
+    with pytest.raises(error) as caught:
+        await getattr(under.service, name)(Q, "j", LEASE)
+    assert cast("JobNotFoundError", caught.value).position == AT
+
+
+async def test_fail_when_it_says_all_then_the_error_is_kept_as_json() -> None:
+    under = Under(Done())
+    error = JobError(type="E", message="é" * 10_000, traceback="a\nb")
+    request = FailRequest(worker_id="w", lease="l", error=error, retry=False, delay_ms=5)
+    await under.service.fail(Q, "j", request)
+    op = under.op
+    assert (op.ref, op.retry, op.delay_ms) == (ops.LeaseRef("j", "l"), False, 5)
+    kept = bytes(op.error).decode()
+    assert kept.startswith('{"type":"E","message":"éé')
+    assert kept.count("é") == 8192
+
+
+@pytest.mark.parametrize(("name", "op"), [("cancel", ops.Cancel("j")), ("retry", ops.Retry("j"))])
+async def test_job_when_told_what_to_do_then_the_engine_is_asked(name: str, op: ops.Op) -> None:
+    under = Under(Done())
+    reply = await getattr(under.service, name)(Q, "j")
+    assert reply.position == AT
+    assert under.op == op
+
+
+@pytest.mark.parametrize("name", ["heartbeat_batch", "complete_batch"])
+async def test_batch_when_answered_then_each_job_gets_its_own(name: str) -> None:
+    under = Under(Results((Done(), LeaseLost("b"), NotFound("c"))))
+    jobs = [JobRef(job_id="a", lease="l"), JobRef(job_id="b"), JobRef(job_id="c")]
+    kind = HeartbeatBatchRequest if name == "heartbeat_batch" else CompleteBatchRequest
+    reply = await getattr(under.service, name)(Q, kind(worker_id="w", jobs=jobs))
+    tags = [None if result.error is None else result.error.tag for result in reply.value.results]
+    assert tags == [None, "LeaseLostError", "JobNotFoundError"]
+    assert [result.job_id for result in reply.value.results] == ["a", "b", "c"]
+    assert under.op.refs[0] == ops.LeaseRef("a", "l")
+
+
+async def test_heartbeat_batch_when_the_list_is_complete_then_the_engine_is_told() -> None:
+    under = Under(Results(()))
+    await under.service.heartbeat_batch(Q, HeartbeatBatchRequest(worker_id="w", jobs=[], all=True))
+    assert under.op == ops.Heartbeat("w", (), complete_list=True)
+
+
+async def test_batch_when_a_job_stands_twice_then_nothing_is_asked() -> None:
+    under = Under()
+    jobs = [JobRef(job_id="a"), JobRef(job_id="b"), JobRef(job_id="a", lease="l")]
+    with pytest.raises(BrokerProtocolError, match="'a' twice"):
+        await under.service.complete_batch(Q, CompleteBatchRequest(worker_id="w", jobs=jobs))
+    assert under.engine.asked == []
+
+
+async def test_read_when_it_must_be_fresh_then_the_engine_is_told() -> None:
+    view = JobView(id="j", status="dead")
+    under = Under(view, Page(COUNTS, (view,), None), COUNTS, COUNTS)
+    service = under.service
+    assert (await service.get_job(Q, "j", consistent=True)).value.id == "j"
+    assert (await service.list_jobs(Q, ListQuery(), consistent=True)).value.total == 1
+    assert (await service.stats(Q, consistent=True)).value.broker_address == "me:1"
+    assert (await service.raw_state(Q, consistent=True)).value == b'{"jobs":[]}'
+    assert under.engine.options == [{"consistent": True}] * 4
+
+
+async def test_list_when_it_is_narrowed_then_the_engine_is_asked_so() -> None:
+    under = Under(Page(COUNTS, (), None))
+    await under.service.list_jobs(Q, ListQuery(limit=5, cursor="c", status="dead", type=""))
+    assert under.op == ops.ListJobs(5, "c", "dead", "")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error"),
+    [(StateFull(5), OverloadedError), (IdConflict("j"), JobIdConflictError)],
+)
+async def test_submit_when_refused_then_the_typed_error(
+    outcome: Outcome, error: type[Exception]
+) -> None:
+    with pytest.raises(error) as caught:
+        await Under(outcome).service.submit(Q, SubmitRequest())
+    assert cast("OverloadedError", caught.value).position == AT
+
+
+async def test_read_when_refused_then_the_typed_error() -> None:
+    with pytest.raises(JobNotFoundError):
+        await Under(NotFound("j")).service.get_job(Q, "j")
+    with pytest.raises(BrokerProtocolError, match="`cursor`"):
+        await Under(BadCursor()).service.list_jobs(Q, ListQuery())
+
+
+async def test_queue_when_it_is_another_then_refused_before_anything_is_asked() -> None:
+    under = Under()
+    service = under.service
+    for asking in (
+        service.submit("mail", SubmitRequest()),
+        service.submit_batch("mail", SubmitBatchRequest([])),
+        service.claim("mail", ClaimRequest(worker_id="w"), Caller()),
+        service.complete("mail", "j", LEASE),
+        service.complete_batch("mail", CompleteBatchRequest(worker_id="w", jobs=[])),
+        service.cancel("mail", "j"),
+        service.get_job("mail", "j"),
+        service.list_jobs("mail", ListQuery()),
+        service.stats("mail"),
+        service.raw_state("mail"),
+    ):
+        with pytest.raises(BrokerProtocolError, match="'mail'"):
+            await asking
+    assert under.engine.asked == []
+
+
+def test_status_when_asked_then_it_is_the_engines() -> None:
+    service = Under().service
+    assert service.status().role == "leader"
+    assert service.broker_id == "b"
