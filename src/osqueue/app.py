@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
@@ -15,7 +17,7 @@ from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy
 from osqueue.config import BrokerSettings
 from osqueue.engine.engine import Engine, EngineStatus
 from osqueue.engine.requests import End
-from osqueue.errors import ConfigError
+from osqueue.errors import ConfigError, EngineStateError
 from osqueue.server.asgi import make_app
 from osqueue.server.http_server import HttpServer, bind
 from osqueue.storage.protocol import Store
@@ -62,6 +64,7 @@ class BrokerServer:
         self._store: Store | None = None
         self._engine: Engine | None = None
         self._http: HttpServer | None = None
+        self._starting: asyncio.Task[None] | None = None
         self._address = ""
 
     @property
@@ -91,32 +94,40 @@ class BrokerServer:
         Raises `ConfigError` when the port is taken, `BrokerLeadershipError` when another broker
         is active, `CorruptStateError`, `UnsupportedStoreError`, and the store's errors.
         """
-        if self._engine is not None:
+        if self._starting is not None:
             return
         sock = bind(self._settings.server)
+        loop = asyncio.get_running_loop()
+        self._starting = starting = loop.create_task(self._start_on(sock), name="osqueue start")
         try:
-            await self._start_on(sock)
+            await asyncio.wait({starting})
+            _expect_started(starting)
         except BaseException:
-            sock.close()
             await self.stop()
+            sock.close()
             raise
 
     async def stop(self) -> None:
         """Commit what is pending, give leadership back, close. Harmless at any time."""
-        if self._engine is not None:
-            await self._engine.stop()
-        if self._http is not None:
-            await self._http.stop()
-        if self._store is not None and self._store is not self._storage:
-            await self._store.close()
-        self._engine = self._http = self._store = None
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait({self._starting})
+        async with AsyncExitStack() as closing:
+            if self._store is not None and self._store is not self._storage:
+                closing.push_async_callback(self._store.close)
+            if self._http is not None:
+                closing.push_async_callback(self._http.stop)
+            if self._engine is not None:
+                await self._engine.stop()
+        self._engine = self._http = self._store = self._starting = None
 
     async def wait_ended(self) -> End:
         """Wait until this broker does not lead any more, for whatever reason."""
         if self._engine is None:
             raise ConfigError("the broker has not been started")
-        await self._engine.ended.wait()
-        end = self._engine.end
+        engine = self._engine
+        await engine.ended.wait()
+        end = engine.end
         assert end is not None, "it has ended"
         return end
 
@@ -153,6 +164,12 @@ class BrokerServer:
         self._http = HttpServer(app, self._settings.server, sock)
         await self._http.start()
         await self._engine.start()
+
+
+def _expect_started(starting: asyncio.Task[None]) -> None:
+    if starting.cancelled():
+        raise EngineStateError("the broker was stopped while it was starting")
+    starting.result()
 
 
 def _merged(settings: BrokerSettings, host: str | None, port: int | None) -> BrokerSettings:

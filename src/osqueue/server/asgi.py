@@ -13,13 +13,14 @@ from osqueue.config import ServerSettings
 from osqueue.engine.engine import CallerGoneError
 from osqueue.errors import OsqueueError
 from osqueue.server.guard import Guard
-from osqueue.server.http import Headers, respond, respond_error, respond_json
+from osqueue.server.http import Headers, commit_header, respond, respond_error, respond_json
 from osqueue.server.openapi import openapi_document
 from osqueue.server.rest import rest_routes, wants_consistent
 
 __all__ = ["make_app"]
 
 logger = logging.getLogger("osqueue.server")
+_JOBS = "/v1/jobs"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -47,6 +48,13 @@ class _Application:
             for method in route.methods or ()
             if "{" not in route.path
         }
+        self._on_job = {
+            (method, action): route.app
+            for route in routes
+            for method in route.methods or ()
+            for job_path, _, action in [route.path.partition("/{jobId}/")]
+            if job_path == _JOBS and action
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,7 +77,7 @@ class _Application:
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand over to the route; a path that takes other methods is answered with 405."""
-        app = self._exact.get((scope["method"], scope["path"]))
+        app = self._exact.get((scope["method"], scope["path"])) or self._job_route(scope)
         if app is not None:
             await app(scope, receive, send)
             return
@@ -83,6 +91,15 @@ class _Application:
             if match is Match.PARTIAL:
                 allowed |= route.methods or set()
         await _no_route(scope, send, allowed)
+
+    def _job_route(self, scope: Scope) -> ASGIApp | None:
+        """The routes that are called for every job, without trying all patterns."""
+        job_path, _, action = scope["path"].rpartition("/")
+        jobs, _, job_id = job_path.rpartition("/")
+        app = self._on_job.get((scope["method"], action)) if jobs == _JOBS and job_id else None
+        if app is not None:
+            scope["path_params"] = {"jobId": job_id}
+        return app
 
     async def _options(
         self, headers: Headers, send: Send, extra: tuple[tuple[bytes, bytes], ...]
@@ -132,7 +149,7 @@ class _Pages:
     async def state(self, scope: Scope, _receive: Receive, send: Send) -> None:
         consistent = wants_consistent(scope["query_string"])
         reply = await self._service.raw_state(DEFAULT_QUEUE, consistent=consistent)
-        await respond_json(send, reply.value)
+        await respond_json(send, reply.value, headers=commit_header(reply.position))
 
     async def throttle(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await respond_json(send, b'{"throttling":false}')

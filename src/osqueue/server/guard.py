@@ -12,7 +12,7 @@ from osqueue.server.http import Headers
 
 __all__ = ["Guard"]
 
-_LOOPBACK: Final = ("127.", "::1", "::ffff:127.")
+_LOOPBACK: Final = ("127.", "::ffff:127.")
 _OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """What a load balancer asks, from wherever it is."""
 
@@ -58,7 +58,9 @@ class Guard:
         if self._allow_remote or client is None or scope["path"] in _OPEN_PATHS:
             return
         host: str = client[0]
-        if host.startswith(_LOOPBACK) or (server is not None and host == server[0]):
+        if host == "::1" or host.startswith(_LOOPBACK):
+            return
+        if server is not None and host == server[0]:
             return
         raise AuthError(
             f"this broker has no token configured and so serves only its own host, not {host}; "

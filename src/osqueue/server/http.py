@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from osqueue.config import PAYLOAD_DEPTH_MAX
 from osqueue.engine.engine import CallerGoneError
 from osqueue.errors import BrokerProtocolError, OsqueueError
+from osqueue.server.fields import not_utf8, with_plain_integers
 from osqueue.wire.errors import error_body, http_status
 
-__all__ = ["Headers", "decode_body", "read_body", "respond", "respond_error", "respond_json"]
+__all__ = [
+    "CLOSE",
+    "JSON",
+    "Headers",
+    "commit_header",
+    "decode_body",
+    "read_body",
+    "respond",
+    "respond_error",
+    "respond_json",
+]
 
 Headers = Mapping[bytes, bytes]
 
-BASE_HEADERS: Final = (
-    (b"vary", b"Origin"),
-    (b"access-control-expose-headers", b"Connect-Protocol-Version"),
-    (b"keep-alive", b"timeout=72"),
-)
-_JSON: Final = (b"content-type", b"application/json; charset=utf-8")
+JSON: Final = (b"content-type", b"application/json; charset=utf-8")
+CLOSE: Final = (b"connection", b"close")
+
+DRAIN_FACTOR: Final = 16
+"""A body that is too large is read on and dropped up to this many times the limit: a client that
+is still sending would see a broken connection instead of the answer."""
+
 _PLACE = re.compile(r"^(.*?)(?: - at `(?:key in )?\$\.?(.*)`)?$", re.DOTALL)
 _encode = msgspec.json.Encoder().encode
 
@@ -31,16 +45,18 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole body; refused with 413 once it is larger than ``limit``."""
     message = await receive()
     body: bytes = message.get("body", b"")
+    size = len(body)
     if message.get("more_body"):
-        chunks, size = [body], len(body)
-        while message.get("more_body") and size <= limit:
+        chunks = [body]
+        while message.get("more_body") and size <= limit * DRAIN_FACTOR:
             message = await receive()
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
+            size += len(message.get("body", b""))
+            if size <= limit:
+                chunks.append(message.get("body", b""))
         body = b"".join(chunks)
     if message["type"] == "http.disconnect":
         raise CallerGoneError
-    if len(body) > limit:
+    if size > limit:
         raise BrokerProtocolError(
             f"the request body is larger than {limit} bytes ({scope['path']})", status=413
         )
@@ -56,11 +72,35 @@ def decode_body(body: bytes, headers: Headers, decoder: msgspec.json.Decoder[Any
     if not body:
         raise BrokerProtocolError("the request has no body; it must be a JSON object")
     try:
-        return decoder.decode(body)
+        return _decode(body, decoder)
     except msgspec.ValidationError as error:
         raise BrokerProtocolError(describe(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except RecursionError as error:
+        message = f"the body is nested too deep; a `payload` may have {PAYLOAD_DEPTH_MAX} levels"
+        raise BrokerProtocolError(message) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BrokerProtocolError(f"the body is not valid JSON: {error}") from error
+
+
+def _decode(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+    if not body.isascii() and not _is_utf8(body):  # the decoder looks only at what it builds
+        raise BrokerProtocolError(not_utf8(body))
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        if "got `float`" not in str(error):
+            raise
+        with suppress(msgspec.ValidationError):
+            return decoder.decode(with_plain_integers(body))
+        raise
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def describe(error: msgspec.ValidationError) -> str:
@@ -73,6 +113,11 @@ def describe(error: msgspec.ValidationError) -> str:
     )
 
 
+def commit_header(position: tuple[int, int] | None) -> tuple[tuple[bytes, bytes], ...]:
+    """Names the commit, by epoch and number, that an answer rests on."""
+    return () if position is None else ((b"osqueue-commit", b"%d-%d" % position),)
+
+
 async def respond(
     send: Send,
     status: int,
@@ -81,9 +126,7 @@ async def respond(
     headers: Iterable[tuple[bytes, bytes]] = (),
 ) -> None:
     """Send a whole answer."""
-    await send(
-        {"type": "http.response.start", "status": status, "headers": [*BASE_HEADERS, *headers]}
-    )
+    await send({"type": "http.response.start", "status": status, "headers": [*headers]})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -96,7 +139,7 @@ async def respond_json(
 ) -> None:
     """Send JSON text."""
     length = (b"content-length", b"%d" % len(body))
-    await respond(send, status, body=body, headers=(_JSON, length, *headers))
+    await respond(send, status, body=body, headers=(JSON, length, *headers))
 
 
 async def respond_error(
@@ -105,5 +148,6 @@ async def respond_error(
     """Send an error: its status, and its tag and message as JSON."""
     status = http_status(error)
     if status == 413:
-        headers = (*headers, (b"connection", b"close"))
+        headers = (*headers, CLOSE)
+    headers = (*commit_header(error.position), *headers)
     await respond_json(send, _encode(error_body(error)), status=status, headers=headers)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Iterator
+from functools import partial
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from osqueue.config import ServerSettings
 from osqueue.errors import ConfigError
+from osqueue.server.connection import HttpProtocol
 
 __all__ = ["HttpServer", "bind"]
 
@@ -20,6 +24,13 @@ BACKLOG = 4_096
 
 GRACE_S = 5
 """How long a stopping server waits for answers still being sent."""
+
+POLL_S = 0.005
+"""How often a stopping server looks whether all is answered."""
+
+TICK_S = 0.1
+LOOK_TICKS = 10
+"""The connections are looked after once a second."""
 
 
 def bind(settings: ServerSettings) -> socket.socket:
@@ -30,11 +41,13 @@ def bind(settings: ServerSettings) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((settings.host, settings.port))
+        sock.listen(BACKLOG)  # two sockets can be bound to one port while neither listens
     except OSError as error:
         sock.close()
+        taken = "; is another broker running there? choose another port with --port"
         raise ConfigError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}; "
-            "is another broker running there? choose another port with --port"
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
+            + (taken if error.errno == errno.EADDRINUSE else "")
         ) from error
     return sock
 
@@ -45,6 +58,12 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.serving = asyncio.Event()
+        self._leaving = asyncio.Event()
+
+    def leave(self) -> None:
+        """Begin to shut down."""
+        self.should_exit = True
+        self._leaving.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -54,6 +73,47 @@ class _Uvicorn(uvicorn.Server):
         await super().startup(sockets)
         self.serving.set()
 
+    async def main_loop(self) -> None:
+        """Ticks as uvicorn's own does, but does not sleep on when it is time to leave."""
+        counter = 0
+        while not await self.on_tick(counter):
+            counter += 1
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._leaving.wait()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % LOOK_TICKS == 0:
+            now_s = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, HttpProtocol):
+                    connection.look_after(now_s)
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let what is under way be answered; uvicorn's own leaves the rest running."""
+        del sockets
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_S):
+                await self._all_answered()
+        await self._break_off()
+
+    async def _all_answered(self) -> None:
+        while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - uvicorn tells nobody
+            await asyncio.sleep(POLL_S)
+
+    async def _break_off(self) -> None:
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
 
 class HttpServer:
     """Serves an application on a bound socket."""
@@ -62,7 +122,8 @@ class HttpServer:
         self._sock = sock
         config = uvicorn.Config(
             app,
-            http="httptools",
+            # uvicorn only ever calls what it is given here
+            http=cast("type[asyncio.Protocol]", partial(HttpProtocol, settings)),
             ws="none",
             lifespan="off",
             access_log=False,
@@ -70,9 +131,12 @@ class HttpServer:
             server_header=False,
             proxy_headers=False,
             backlog=BACKLOG,
-            limit_concurrency=settings.connections_max,
             timeout_keep_alive=settings.keep_alive_s,
-            timeout_graceful_shutdown=GRACE_S,
+            headers=[
+                ("vary", "Origin"),
+                ("access-control-expose-headers", "Connect-Protocol-Version"),
+                ("keep-alive", f"timeout={settings.keep_alive_s}"),
+            ],
         )
         self._server = _Uvicorn(config)
         self._task: asyncio.Task[None] | None = None
@@ -90,7 +154,7 @@ class HttpServer:
     async def stop(self) -> None:
         """Answer what is under way, then close all connections."""
         if self._task is not None:
-            self._server.should_exit = True
+            self._server.leave()
             await self._task
             self._task = None
         self._sock.close()

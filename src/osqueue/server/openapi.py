@@ -7,10 +7,9 @@ from typing import Any, Final
 import msgspec
 
 import osqueue
-from osqueue.config import JOB_ID_CHARS_MAX
 from osqueue.wire import operations as ops
 from osqueue.wire.errors import HTTP_STATUS
-from osqueue.wire.messages import ClaimedJob, ErrorBody
+from osqueue.wire.messages import ClaimedJob, ErrorBody, JobId
 from osqueue.wire.operations import ListQuery, Operation
 
 __all__ = ["openapi_document"]
@@ -27,9 +26,8 @@ _JOB_ID: Final[dict[str, Any]] = {
     "name": "jobId",
     "in": "path",
     "required": True,
-    "schema": {"type": "string", "minLength": 1, "maxLength": JOB_ID_CHARS_MAX,
-               "pattern": "^[A-Za-z0-9._~-]+$"},
-}  # fmt: skip
+    "schema": msgspec.json.schema(JobId),
+}
 _PAGES = {
     "/healthz": ("Whether the process is alive.", (200,)),
     "/readyz": ("Whether this broker leads and its store answers.", (200, 503)),
@@ -49,7 +47,7 @@ def openapi_document() -> bytes:
         paths.setdefault(operation.path, {})[operation.verb.lower()] = _operation(operation)
     for path, (summary, statuses) in _PAGES.items():
         paths[path] = {"get": _page(path, summary, statuses)}
-    return msgspec.json.encode(
+    document = msgspec.json.encode(
         {
             "openapi": "3.1.0",
             "info": {"title": "osqueue", "version": osqueue.__version__},
@@ -57,6 +55,7 @@ def openapi_document() -> bytes:
             "components": {"schemas": schemas},
         }
     )
+    return document.replace(rb"\\Z", b"$")  # how the regular expressions of JSON Schema end
 
 
 def _operation(operation: Operation) -> dict[str, Any]:

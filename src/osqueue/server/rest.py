@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
@@ -15,7 +14,16 @@ from osqueue.broker.service import DEFAULT_QUEUE, QueueService, Reply
 from osqueue.config import JOB_ID_CHARS_MAX
 from osqueue.engine.engine import Caller
 from osqueue.errors import BrokerProtocolError, JobNotFoundError
-from osqueue.server.http import Headers, decode_body, describe, read_body, respond, respond_json
+from osqueue.server.connection import Connection, connection_of
+from osqueue.server.http import (
+    Headers,
+    commit_header,
+    decode_body,
+    describe,
+    read_body,
+    respond,
+    respond_json,
+)
 from osqueue.wire import operations as ops
 from osqueue.wire.messages import ClaimAnswer, ClaimRequest
 from osqueue.wire.operations import ListQuery, Operation
@@ -29,14 +37,19 @@ _encode = msgspec.json.Encoder().encode
 class Request:
     """One request, as the routes see it."""
 
-    __slots__ = ("body", "headers", "job_id", "query", "receive")
+    __slots__ = ("_scope", "body", "headers", "job_id", "query")
 
-    def __init__(self, scope: Scope, receive: Receive, body: bytes) -> None:
+    def __init__(self, scope: Scope, body: bytes) -> None:
+        self._scope = scope
         self.headers: Headers = dict(scope["headers"])
         self.body = body
         self.job_id: str = scope.get("path_params", {}).get("jobId", "")
         self.query: bytes = scope["query_string"]
-        self.receive = receive
+
+    @property
+    def connection(self) -> Connection:
+        """Tells when the caller goes away."""
+        return connection_of(self._scope)
 
 
 Handler: TypeAlias = Callable[[QueueService, Request, Any], Awaitable[Answer]]
@@ -57,14 +70,14 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(scope, receive, self._body_max)
-        request = Request(scope, receive, body)
+        request = Request(scope, body)
         if self._operation.on_one_job:
             _check_job_id(request.job_id)
         message = None
         if self._takes_body:
             message = decode_body(body, request.headers, self._decoder)
         reply = await self._handler(self._service, request, message)
-        position = () if reply.position is None else (_position(reply.position),)
+        position = commit_header(reply.position)
         if reply.value is None:
             await respond(send, 204, headers=position)
         else:
@@ -84,10 +97,6 @@ def rest_routes(service: QueueService, body_max: int) -> list[Route]:
     return routes
 
 
-def _position(position: tuple[int, int]) -> tuple[bytes, bytes]:
-    return b"osqueue-commit", b"%d-%d" % position
-
-
 def _check_job_id(job_id: str) -> None:
     if len(job_id) > JOB_ID_CHARS_MAX:
         raise JobNotFoundError(f"there is no job of such an id: {job_id[:JOB_ID_CHARS_MAX]}…")
@@ -103,18 +112,13 @@ async def _submit_batch(service: QueueService, request: Request, message: Any) -
 
 async def _claim(service: QueueService, request: Request, message: ClaimRequest) -> Answer:
     caller = Caller()
-    watch = asyncio.get_running_loop().create_task(_wait_gone(request.receive, caller))
+    connection = request.connection
+    connection.on_lost = caller.leave
     try:
         reply = await service.claim(DEFAULT_QUEUE, message, caller)
     finally:
-        watch.cancel()
+        connection.on_lost = None
     return reply if message.max is not None else Reply(_first(reply.value), reply.position)
-
-
-async def _wait_gone(receive: Receive, caller: Caller) -> None:
-    """Nothing comes after the body but the news that the connection is closed."""
-    await receive()
-    caller.leave()
 
 
 def _first(answer: ClaimAnswer) -> object:
@@ -171,17 +175,25 @@ async def _stats(service: QueueService, request: Request, _: Any) -> Answer:
 
 def wants_consistent(query: bytes) -> bool:
     """Whether a read asks for what is true after it was sent."""
-    return b"consistent=true" in query.split(b"&")
+    if b"consistent" not in query:
+        return False
+    value = _fields(query).get("consistent", "false")
+    if value not in {"true", "false"}:
+        raise BrokerProtocolError(f"`consistent`: must be true or false, not {value!r}")
+    return value == "true"
 
 
 def _list_query(query: bytes) -> ListQuery:
     if not query:
         return ListQuery()
-    fields = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
     try:
-        return msgspec.convert(fields, ListQuery, strict=False)
+        return msgspec.convert(_fields(query), ListQuery, strict=False)
     except msgspec.ValidationError as error:
         raise BrokerProtocolError(describe(error)) from error
+
+
+def _fields(query: bytes) -> dict[str, str]:
+    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
 
 
 _HANDLERS: dict[str, Handler] = {

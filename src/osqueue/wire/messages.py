@@ -46,8 +46,11 @@ __all__ = [
 ]
 
 JobId = Annotated[
-    str, Meta(min_length=1, max_length=JOB_ID_CHARS_MAX, pattern=r"^[A-Za-z0-9._~-]+\Z")
+    str,
+    Meta(min_length=1, max_length=JOB_ID_CHARS_MAX, pattern=r"^(?!\.{1,2}\Z)[A-Za-z0-9._~-]+\Z"),
 ]
+"""What can stand in a path: ``.`` and ``..`` cannot, clients resolve them."""
+
 Name = Annotated[str, Meta(max_length=NAME_CHARS_MAX)]
 WorkerId = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
 Lease = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]

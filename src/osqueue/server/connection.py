@@ -1,0 +1,164 @@
+"""One HTTP connection: uvicorn's protocol, with bounds on what a client may send, and for how long.
+
+Laws: what stands around bodies (heads, trailers, chunk sizes) is bounded; a request that began
+arrives in full in time, or its connection is closed; a request is told at once when its connection
+is lost; what is refused here is answered like any other error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, MutableMapping
+from typing import Any, Final
+
+import msgspec
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from osqueue.config import ServerSettings
+from osqueue.errors import BrokerProtocolError, OsqueueError, OverloadedError
+from osqueue.server.http import CLOSE, JSON, respond_error
+from osqueue.wire.errors import error_body, http_status
+
+__all__ = ["Connection", "HttpProtocol", "connection_of"]
+
+_KEY: Final = "osqueue.connection"
+
+_H2C: Final = re.compile(rb"(\r\n)upgrade(:[ \t]*h2c\b)", re.IGNORECASE)
+"""An offer to go on in HTTP/2, as Java's client makes it with its first request. It is declined by
+not letting the parser see it, which would take the body for the other protocol."""
+
+
+class Connection:
+    """What a request may know of its connection."""
+
+    __slots__ = ("lost", "on_lost")
+
+    def __init__(self) -> None:
+        self.lost = False
+        self.on_lost: Callable[[], None] | None = None
+        """Called once, when the connection is lost."""
+
+    def lose(self) -> None:
+        """The connection is lost."""
+        self.lost = True
+        if self.on_lost is not None:
+            self.on_lost()
+
+
+def connection_of(scope: MutableMapping[str, Any]) -> Connection:
+    """The connection of a request; for one of another server, one that is never lost."""
+    state: dict[str, Any] = scope.get("state", {})
+    found = state.get(_KEY)
+    return found if isinstance(found, Connection) else Connection()
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """Serves one connection."""
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        *,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._connection = Connection()
+        super().__init__(config, server_state, {**app_state, _KEY: self._connection}, _loop)
+        self._settings = settings
+        self._receiving = True
+        """Whether a request is on its way, or the first one is awaited."""
+        self._overdue_at: float | None = None
+        self._unparsed = 0
+        """Bytes since the last complete head, piece of a body, or request."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self._settings.connections_max:
+            self.app = _refuse_connection
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._connection.lose()
+
+    def data_received(self, data: bytes) -> None:
+        if b"h2c" in data:
+            data = _H2C.sub(rb"\1x-grade\2", data)
+        self._unparsed += len(data)
+        super().data_received(data)
+        if self._unparsed > self._settings.head_bytes_max:
+            limit = self._settings.head_bytes_max
+            self.refuse(
+                BrokerProtocolError(
+                    f"the request's line and headers are larger than {limit} bytes", status=431
+                )
+            )
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._receiving, self._overdue_at = True, None
+
+    def on_headers_complete(self) -> None:
+        self._unparsed = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._unparsed = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unparsed = 0
+        self._receiving = False
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP; ``msg`` says less."""
+        del msg
+        self.refuse(BrokerProtocolError("the request is not valid HTTP/1.1", status=400))
+
+    def shutdown(self) -> None:
+        """Close after the answers that are due; nothing of half a request has been applied."""
+        if self._receiving:
+            self.transport.close()
+        else:
+            super().shutdown()
+
+    def look_after(self, now_s: float) -> None:
+        """Close the connection when a request has been on its way for too long."""
+        if not self._receiving or self.flow.read_paused:
+            self._overdue_at = None
+        elif self._overdue_at is None:
+            self._overdue_at = now_s + self._settings.request_s_max
+        elif now_s >= self._overdue_at:
+            limit = self._settings.request_s_max
+            message = f"the request has not arrived in full within {limit} s"
+            self.refuse(BrokerProtocolError(message, status=408))
+
+    def refuse(self, error: OsqueueError) -> None:
+        """Answer with an error if it is the client's turn to be answered, and close."""
+        if self.transport.is_closing():
+            return
+        if self._may_answer():
+            body = msgspec.json.encode(error_body(error))
+            length = (b"content-length", b"%d" % len(body))
+            headers = (*self.server_state.default_headers, JSON, length, CLOSE)
+            lines = [b"%b: %b\r\n" % header for header in headers]
+            self.transport.write(b"".join([STATUS_LINE[http_status(error)], *lines, b"\r\n", body]))
+        self.transport.close()
+
+    def _may_answer(self) -> bool:
+        """Whether nobody else is about to answer, or has begun to."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return True
+        return cycle.more_body and not cycle.response_started and not self.pipeline
+
+
+async def _refuse_connection(_scope: object, _receive: object, send: Any) -> None:
+    """An application for one connection too many."""
+    message = "too many connections are open; try again later, or raise the broker's limit"
+    await respond_error(send, OverloadedError(message), (CLOSE,))

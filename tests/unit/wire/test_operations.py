@@ -1,0 +1,38 @@
+"""The table from which routes, document and client are made."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from osqueue.wire.operations import OPERATIONS, ListQuery, Operation
+
+
+def test_table_when_read_then_names_and_routes_are_each_one_of_a_kind() -> None:
+    assert len({operation.name for operation in OPERATIONS}) == len(OPERATIONS)
+    assert len({(operation.verb, operation.path) for operation in OPERATIONS}) == len(OPERATIONS)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_operation_when_read_then_its_path_and_verb_fit_together(operation: Operation) -> None:
+    assert operation.path.startswith("/v1/")
+    assert operation.verb in {"GET", "POST", "DELETE"}
+    assert operation.on_one_job == ("{jobId}" in operation.path)
+    assert operation.summary.endswith(".")
+    if operation.verb == "GET":
+        assert operation.answer is not None
+
+
+def test_list_query_when_empty_then_the_first_thousand_of_all() -> None:
+    assert ListQuery() == ListQuery(limit=1_000, cursor=None, status=None, type=None)
+
+
+@pytest.mark.parametrize("status", ["unclaimed", "in_progress", "dead"])
+def test_list_query_when_the_status_is_a_live_one_then_it_is_taken(status: str) -> None:
+    assert msgspec.convert({"status": status}, ListQuery).status == status
+
+
+@pytest.mark.parametrize("status", ["", "completed", "DEAD", "dead\n", "unclaimed,dead"])
+def test_list_query_when_the_status_is_none_of_these_then_it_is_refused(status: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match="status"):
+        msgspec.convert({"status": status}, ListQuery)
