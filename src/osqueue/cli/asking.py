@@ -1,0 +1,57 @@
+"""Asking a broker something, once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import msgspec
+
+from osqueue.cli.failures import USAGE, CliError, usage
+from osqueue.cli.options import Broker
+from osqueue.cli.output import say, say_json
+from osqueue.client import NewJob, OsqueueClient
+from osqueue.config import ClientSettings
+
+__all__ = ["ask", "parse_payload", "submit"]
+
+_T = TypeVar("_T")
+
+PATIENCE_MS: Final = 2_000
+"""Somebody waits at the terminal: a broker that restarts is waited for, one that is not there is
+soon said to be so."""
+
+
+def ask(broker: Broker, question: Callable[[OsqueueClient], Awaitable[_T]]) -> _T:
+    """What ``question`` brings back from the broker."""
+    return asyncio.run(_ask(broker, question))
+
+
+def submit(broker: Broker, job: NewJob, *, json_output: bool) -> None:
+    """Submit a job and print its id."""
+    (job_id,) = ask(broker, lambda client: client.submit_jobs([job]))
+    if json_output:
+        say_json({"jobId": job_id})
+    else:
+        say(job_id)
+
+
+def parse_payload(text: str) -> msgspec.Raw:
+    """A payload as it was written, checked to be JSON; ``-`` stands for what is on stdin."""
+    encoded = sys.stdin.buffer.read() if text == "-" else text.encode(errors="surrogateescape")
+    try:
+        json.loads(encoded)
+    except (ValueError, RecursionError) as error:
+        message = f'the payload is not JSON: {error}; quote it, such as \'{{"to": "ada"}}\''
+        raise CliError(message, code=USAGE) from error
+    return msgspec.Raw(encoded.strip())
+
+
+async def _ask(broker: Broker, question: Callable[[OsqueueClient], Awaitable[_T]]) -> _T:
+    with usage(broker.origin):
+        client = OsqueueClient(broker.url, settings=ClientSettings(retry_for_ms=PATIENCE_MS))
+    async with client:
+        return await question(client)

@@ -1,0 +1,23 @@
+"""``osqueue stats``."""
+
+from __future__ import annotations
+
+import typer
+
+from osqueue.cli import options
+
+__all__ = ["stats"]
+
+
+def stats(
+    context: typer.Context,
+    *,
+    broker_url: options.BrokerUrl = options.DEFAULT_BROKER_URL,
+    json_output: options.JsonOutput = False,
+    debug: options.Debug = False,
+) -> None:
+    """Show how many jobs wait, run, and have ended."""
+    options.set_up(context, debug=debug)
+    from osqueue.cli import looking  # noqa: PLC0415 - loads the client and its packages
+
+    looking.stats(options.broker(context, broker_url), json_output=json_output)

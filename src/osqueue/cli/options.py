@@ -1,0 +1,157 @@
+"""Options that commands share, and what becomes of those that need more than their type.
+
+Here the environment is read: each option names its variable, and a flag wins over it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Final, NamedTuple, cast
+
+import typer
+
+from osqueue.cli.failures import USAGE, CliError
+from osqueue.cli.invocation import Invocation
+from osqueue.cli.logs import LogFormat, LogLevel, start_logging
+
+__all__ = [
+    "Broker",
+    "BrokerUrl",
+    "Debug",
+    "JsonOutput",
+    "LogFormatOption",
+    "LogLevelOption",
+    "Supervised",
+    "broker",
+    "check_range",
+    "checked_address",
+    "origin_of",
+    "set_up",
+    "split_origins",
+    "storage_url",
+]
+
+BrokerUrl = Annotated[
+    str,
+    typer.Option("--broker-url", metavar="URL", envvar="BROKER_URL", help="The broker to talk to."),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+LogFormatOption = Annotated[
+    LogFormat,
+    typer.Option(
+        "--log-format", metavar="FORMAT", envvar="OSQUEUE_LOG_FORMAT", help="Log lines: text, json."
+    ),
+]
+LogLevelOption = Annotated[
+    LogLevel,
+    typer.Option(
+        "--log-level",
+        metavar="LEVEL",
+        envvar="OSQUEUE_LOG_LEVEL",
+        help="Least that is logged: debug, info, warning, error.",
+    ),
+]
+Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
+"""Stop when stdin ends, as it does when whoever started this process dies."""
+
+DEFAULT_BROKER_URL: Final = "http://localhost:8080"
+DEFAULT_STORAGE: Final = "memory://"
+
+_ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):([0-9]{1,5})")
+_ORIGIN: Final = re.compile(r"https?://[^\s/?#@]+")
+_BACKENDS: Final = {"s3": "S3", "gcs": "Google Cloud Storage"}
+
+
+class Broker(NamedTuple):
+    """The broker to talk to, and the flag or variable that said so."""
+
+    url: str
+    origin: str
+
+
+def broker(context: typer.Context, url: str) -> Broker:
+    """The broker of a command; what its group was told holds unless it was told itself."""
+    group = context.parent
+    if group is not None and _is_default(context, "broker_url") and "broker_url" in group.params:
+        return broker(cast("typer.Context", group), group.params["broker_url"])
+    return Broker(url, origin_of(context, "broker_url"))
+
+
+def set_up(
+    context: typer.Context,
+    *,
+    debug: bool = False,
+    log_format: LogFormat = LogFormat.TEXT,
+    log_level: LogLevel = LogLevel.WARNING,
+) -> None:
+    """Do what the common options of a command say."""
+    invocation = context.find_object(Invocation)
+    if invocation is not None:
+        invocation.debug |= debug
+        invocation.log_format = log_format
+    start_logging(log_format, log_level)
+
+
+def origin_of(context: typer.Context, name: str) -> str:
+    """Where the value of an option came from: its flag, or its variable."""
+    source = context.get_parameter_source(name)
+    parameter = next(each for each in context.command.params if each.name == name)
+    from_variable = source is not None and source.name == "ENVIRONMENT"
+    return str(parameter.envvar if from_variable else parameter.opts[0])
+
+
+def check_range(
+    context: typer.Context, name: str, value: float, *, least: float, most: float | None = None
+) -> None:
+    """Raise `CliError` unless ``value``, which was given for the option, is within its bounds."""
+    if value >= least and (most is None or value <= most):
+        return
+    bounds = f"at least {least}" if most is None else f"{least} to {most}"
+    raise CliError(f"{origin_of(context, name)}: must be {bounds}, not {value:g}", code=USAGE)
+
+
+def storage_url(storage: str | None, backend: str | None) -> str:
+    """The storage's URL from ``--storage``, or from the older implementations' variable."""
+    if storage:
+        return storage
+    if backend in {None, "", "memory"}:
+        return DEFAULT_STORAGE
+    if backend in _BACKENDS:
+        raise CliError(
+            f"STORAGE_BACKEND={backend}: this version cannot keep a queue in {_BACKENDS[backend]} "
+            "yet; it has file:// and memory:// (--storage)",
+            code=USAGE,
+        )
+    raise CliError(
+        f"STORAGE_BACKEND={backend}: it can be memory; for a directory use --storage "
+        "file:///path (OSQUEUE_STORAGE)",
+        code=USAGE,
+    )
+
+
+def checked_address(context: typer.Context, name: str, address: str | None) -> str | None:
+    """``host:port`` as it was given."""
+    if not address:
+        return None
+    match = _ADDRESS.fullmatch(address)
+    if match is None or not 1 <= int(match.group(2)) <= 65_535:
+        message = f"{address!r} is not host:port, such as 10.0.0.5:8080"
+        raise CliError(f"{origin_of(context, name)}: {message}", code=USAGE)
+    return address
+
+
+def split_origins(context: typer.Context, name: str, origins: Sequence[str]) -> tuple[str, ...]:
+    """Origins of pages, each given by itself or several between commas."""
+    each = [part.rstrip("/") for given in origins for part in re.split(r"[,\s]+", given) if part]
+    for page in each:
+        if not _ORIGIN.fullmatch(page):
+            message = f"{page!r} is not an origin, such as https://app.example.org"
+            raise CliError(f"{origin_of(context, name)}: {message}", code=USAGE)
+    return tuple(each)
+
+
+def _is_default(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is None or source.name == "DEFAULT"

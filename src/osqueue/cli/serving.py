@@ -1,0 +1,150 @@
+"""A broker process, from its settings to its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import resource
+
+import msgspec
+import uvloop
+
+from osqueue.allocator import keep_large_buffers
+from osqueue.app import BrokerServer
+from osqueue.cli.failures import USAGE, CliError
+from osqueue.cli.output import say
+from osqueue.cli.signals import StopRequest, StopRequestedError
+from osqueue.config import (
+    BrokerSettings,
+    CommitSettings,
+    LeadershipSettings,
+    QueueLimits,
+    ServerSettings,
+)
+from osqueue.engine.requests import End, EndReason
+from osqueue.errors import ConfigError
+from osqueue.storage import Store, open_store
+
+__all__ = ["BrokerPlan", "run"]
+
+_log = logging.getLogger("osqueue.cli")
+
+
+class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a broker was asked to be."""
+
+    storage: str
+    host: str
+    port: int
+    advertise: str | None
+    allow_remote: bool
+    cors_origins: tuple[str, ...]
+    lease_timeout_ms: int
+    commit_interval_ms: int
+    heartbeat_interval_ms: int
+    heartbeat_timeout_ms: int
+    supervised: bool
+
+    def settings(self) -> BrokerSettings:
+        """The broker's settings. Raises `CliError` when they make no sense."""
+        settings = BrokerSettings(
+            server=ServerSettings(
+                host=self.host,
+                port=self.port,
+                allow_remote=self.allow_remote,
+                cors_origins=self.cors_origins,
+            ),
+            limits=QueueLimits(lease_timeout_ms=self.lease_timeout_ms),
+            commit=CommitSettings(interval_ms=self.commit_interval_ms),
+            leadership=LeadershipSettings(
+                heartbeat_interval_ms=self.heartbeat_interval_ms,
+                heartbeat_timeout_ms=self.heartbeat_timeout_ms,
+            ),
+        )
+        try:
+            settings.validate()
+        except ConfigError as error:
+            raise CliError(error.message, code=USAGE) from error
+        return settings
+
+    def open_store(self) -> Store:
+        """The store; nothing is read or written yet."""
+        return open_store(self.storage)
+
+
+def run(plan: BrokerPlan, store: Store) -> int:
+    """Be a broker until stopped; answers the exit code."""
+    settings = plan.settings()
+    keep_large_buffers()
+    _allow_many_connections(settings.server.connections_max)
+    return uvloop.run(_run(plan, store, settings))
+
+
+async def _run(plan: BrokerPlan, store: Store, settings: BrokerSettings) -> int:
+    broker = BrokerServer(store, advertise=plan.advertise, settings=settings)
+    say(_config_line(settings))
+    try:
+        with StopRequest(supervised=plan.supervised) as stop:
+            return await _serve(broker, plan, stop)
+    finally:
+        await broker.stop()
+        await store.close()
+
+
+async def _serve(broker: BrokerServer, plan: BrokerPlan, stop: StopRequest) -> int:
+    try:
+        await stop.unless_requested(broker.start())
+    except StopRequestedError:
+        say("Shutting down broker...")
+        return 0
+    if plan.storage.startswith("memory:"):
+        _log.warning("the queue is in memory and ends with this broker; keep it with --storage")
+    gc.freeze()
+    say(f"Broker listening on {_listening(broker, plan)}")
+    return await _until_over(broker, stop)
+
+
+async def _until_over(broker: BrokerServer, stop: StopRequest) -> int:
+    ended = asyncio.ensure_future(broker.wait_ended())
+    asked = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    if not ended.done():
+        say("Shutting down broker...")
+        await broker.stop()
+    return _exit_code(await ended)
+
+
+def _exit_code(end: End) -> int:
+    if end.reason is EndReason.RELEASED:
+        return 0
+    if end.reason is EndReason.STOPPED:
+        raise CliError(f"stopped without giving leadership back: {end.message}")
+    raise CliError(f"this broker does not lead any more: {end.message}")
+
+
+def _config_line(settings: BrokerSettings) -> str:
+    return (
+        f"[broker] Config: heartbeatInterval={settings.leadership.heartbeat_interval_ms}ms, "
+        f"heartbeatTimeout={settings.leadership.heartbeat_timeout_ms}ms, "
+        f"groupCommitInterval={settings.commit.interval_ms}ms"
+    )
+
+
+def _listening(broker: BrokerServer, plan: BrokerPlan) -> str:
+    """The bound address with its real port; where others dial another one, that."""
+    if plan.advertise is not None:
+        return plan.advertise
+    host = f"[{plan.host}]" if ":" in plan.host else plan.host
+    return f"{host}:{broker.address.rpartition(':')[2]}"
+
+
+def _allow_many_connections(connections: int) -> None:
+    """Raise the limit on open files as far as is allowed: many systems begin with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + 1_000
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,115 @@
+"""Jobs and counts as tables for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from osqueue.client import JobInfo, Stats
+from osqueue.clock import SystemClock
+
+__all__ = ["age", "print_job", "print_jobs", "print_stats"]
+
+PIPE_COLUMNS: Final = 200
+"""Width where there is no terminal: nothing is cut in a file."""
+
+_UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
+_COLOURS: Final = {"in_progress": "green", "dead": "red"}
+
+
+def print_stats(stats: Stats) -> None:
+    """Print the counts."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(justify="right")
+    waiting = f"{stats.unclaimed:,}"
+    if stats.delayed:
+        waiting += f" ({stats.delayed:,} delayed)"
+    table.add_row("waiting", waiting)
+    table.add_row("in progress", f"{stats.in_progress:,}")
+    table.add_row("completed", f"{stats.completed_total:,}")
+    table.add_row("dead", f"{stats.dead:,}")
+    table.add_row("broker", stats.broker_address)
+    _console().print(table)
+
+
+def print_jobs(jobs: Sequence[JobInfo], *, more: bool) -> None:
+    """Print a line for each job."""
+    console = _console()
+    if not jobs:
+        console.print("no jobs")
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("id", no_wrap=True)
+    table.add_column("type", overflow="ellipsis", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    table.add_column("tries", justify="right", no_wrap=True)
+    table.add_column("age", justify="right", no_wrap=True)
+    now_ms = SystemClock().wall_ms()
+    for job in jobs:
+        status = Text(job.status, style=_COLOURS.get(job.status, ""))
+        tries = str(job.attempts)
+        table.add_row(Text(job.job_id), Text(job.type), status, tries, age(job.created_at, now_ms))
+    console.print(table)
+    if more:
+        console.print("there may be more: --limit 0 shows all")
+
+
+def print_job(job: JobInfo) -> None:
+    """Print all that is known of a job."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in _rows(job):
+        table.add_row(name, Text(value))
+    console = _console()
+    console.print(table)
+    if job.last_error is not None and job.last_error.traceback:
+        console.print(Text(f"\n{job.last_error.traceback.rstrip()}"))
+
+
+def age(created_ms: int | None, now_ms: int) -> str:
+    """How long ago, in the largest unit that fits."""
+    if created_ms is None:
+        return ""
+    gone_ms = max(0, now_ms - created_ms)
+    for unit_ms, name in _UNITS:
+        if gone_ms >= unit_ms:
+            return f"{gone_ms // unit_ms} {name}"
+    return "now"
+
+
+def _rows(job: JobInfo) -> list[tuple[str, str]]:
+    of_attempts = f" of {job.max_attempts}" if job.max_attempts else ""
+    error = job.last_error
+    rows = [
+        ("id", job.job_id),
+        ("status", job.status),
+        ("type", job.type),
+        ("attempts", f"{job.attempts}{of_attempts}"),
+        ("priority", str(job.priority) if job.priority else ""),
+        ("created", _time(job.created_at)),
+        ("not before", _time(job.run_at)),
+        ("worker", job.worker_id or ""),
+        ("heartbeat", _time(job.heartbeat)),
+        ("ended", _time(job.ended_at)),
+        ("payload", "" if job.raw_payload is None else json.dumps(job.payload, ensure_ascii=False)),
+        ("last error", "" if error is None else f"{error.type}: {error.message}"),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _time(ms: int | None) -> str:
+    if ms is None:
+        return ""
+    moment = datetime.fromtimestamp(ms / 1_000, UTC).astimezone()
+    return moment.isoformat(sep=" ", timespec="milliseconds")
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPE_COLUMNS)

@@ -1,0 +1,307 @@
+"""The commands as a user meets them: real processes, their output and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.processes import Running, broker, osqueue, running
+
+HANDLERS = """
+import asyncio, time
+from pathlib import Path
+
+def keep(payload):
+    Path(f"done-{payload['n']}").touch()
+
+def fail(payload):
+    raise ValueError("not this one")
+
+async def hang(payload):
+    print("hanging", flush=True)
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+
+def stay(payload):
+    print("staying", flush=True)
+    time.sleep(600)
+
+async def nap(payload):
+    print("napping", flush=True)
+    await asyncio.sleep(0.3)
+    Path("napped").touch()
+
+handlers = {"keep": keep, "fail": fail, "nap": nap}
+stubborn = {"hang": hang}
+
+def impatient(client):
+    from osqueue import Worker
+    from osqueue.config import WorkerSettings
+    settings = WorkerSettings(grace_ms=10, settle_ms=10)
+    return Worker(client, {"stay": stay}, settings=settings)
+"""
+
+CONFIG = "[broker] Config: heartbeatInterval={}ms, heartbeatTimeout={}ms, groupCommitInterval={}ms"
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The URL of a broker that all tests of this module may use."""
+    with broker() as (_, address):
+        yield address
+
+
+@pytest.fixture
+def handlers(tmp_path: Path) -> Path:
+    """A directory with a module of handlers."""
+    (tmp_path / "handlers.py").write_text(HANDLERS)
+    return tmp_path
+
+
+def error_of(done: subprocess.CompletedProcess[str] | Running) -> str:
+    """The one line of an error, which is the last."""
+    lines = done.err if isinstance(done, Running) else done.stderr.splitlines()
+    assert not [line for line in lines if "Traceback" in line]
+    assert lines[-1].startswith("error: ")
+    return lines[-1]
+
+
+def wait_for_jobs(url: str, job_type: str) -> None:
+    """Return as soon as the queue holds a job of this type."""
+    jobs: list[object] = []
+    while not jobs:
+        with urllib.request.urlopen(f"{url}/v1/jobs?type={job_type}", timeout=10) as answer:
+            jobs = json.load(answer)["jobs"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_broker_when_signalled_then_stops_cleanly(number: signal.Signals, tmp_path: Path) -> None:
+    with broker("--storage", f"file://{tmp_path}/q") as (process, url):
+        assert process.stop(number) == 0
+        assert process.out == [
+            CONFIG.format(3000, 10000, 0),
+            f"Broker listening on {url.removeprefix('http://')}",
+            "Shutting down broker...",
+        ]
+    state = json.loads((tmp_path / "q/queue.json").read_bytes())
+    assert state["broker"] is None
+
+
+def test_broker_when_set_by_environment_and_flags_then_the_flags_win(tmp_path: Path) -> None:
+    env = {
+        "OSQUEUE_STORAGE": f"file://{tmp_path}/q",
+        "BROKER_HOST": "127.0.0.9",
+        "GROUP_COMMIT_INTERVAL_MS": "7",
+        "BROKER_HEARTBEAT_INTERVAL_MS": "2000",
+        "BROKER_HEARTBEAT_TIMEOUT_MS": "8000",
+    }
+    with broker("--broker-heartbeat-interval-ms", "1000", env=env) as (process, url):
+        assert process.out[0] == CONFIG.format(1000, 8000, 7)
+        assert url.startswith("http://127.0.0.1:")
+        assert (tmp_path / "q/queue.json").exists()
+
+
+def test_broker_when_its_port_is_taken_then_said_and_1() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = osqueue("broker", "--host", "127.0.0.1", "--port", port)
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in error_of(done)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"jobs": [', b'{"format": 99, "jobs": []}'])
+def test_broker_when_the_state_is_corrupt_then_named_and_untouched(
+    content: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "queue.json").write_bytes(content)
+    done = osqueue("broker", "--storage", f"file://{tmp_path}", "--port", "0")
+    assert done.returncode == 1
+    assert f"file://{tmp_path} queue.json is damaged and was left untouched" in error_of(done)
+    assert (tmp_path / "queue.json").read_bytes() == content
+
+
+def test_broker_when_its_directory_cannot_be_written_then_said_and_1(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = osqueue("broker", "--storage", f"file://{tmp_path}/file/q", "--port", "0")
+    assert done.returncode == 1
+    assert "not a directory" in error_of(done)
+
+
+def test_broker_when_another_leads_then_named_and_1(tmp_path: Path) -> None:
+    with broker("--storage", f"file://{tmp_path}") as (_, url):
+        done = osqueue("broker", "--storage", f"file://{tmp_path}", "--port", "0")
+        assert done.returncode == 1
+        assert f"another broker is active: {url.removeprefix('http://')}" in error_of(done)
+
+
+def test_broker_when_it_loses_its_place_then_said_and_1(tmp_path: Path) -> None:
+    with broker("--storage", f"file://{tmp_path}") as (process, url):
+        path = tmp_path / "queue.json"
+        state = json.loads(path.read_bytes())
+        state |= {"epoch": state["epoch"] + 1, "commit": "other", "broker": "10.0.0.9:1"}
+        (tmp_path / "draft").write_text(json.dumps(state))
+        (tmp_path / "draft").replace(path)
+        osqueue("submit", "t", "--broker-url", url)
+        assert process.wait() == 1
+        assert "does not lead any more: another broker has taken over: 10.0.0.9:1" in error_of(
+            process
+        )
+
+
+def test_broker_when_its_logs_are_json_then_every_line_is() -> None:
+    with broker("--log-format", "json") as (process, _):
+        process.stop()
+        lines = [json.loads(line) for line in process.err]
+    assert {"time", "level", "logger", "message"} <= set(lines[0])
+    assert "the queue is in memory" in lines[0]["message"]
+
+
+def test_broker_when_supervised_then_ends_with_its_stdin() -> None:
+    with broker("--supervised") as (process, _):
+        process.close_stdin()
+        assert process.wait() == 0
+        assert process.out[-1] == "Shutting down broker..."
+
+
+def test_broker_when_let_go_by_its_supervisor_then_goes_on() -> None:
+    with broker("--supervised") as (process, url):
+        process.close_stdin("keep running\n")
+        with urllib.request.urlopen(f"{url}/readyz", timeout=10) as answer:
+            assert answer.status == 200
+        assert process.stop() == 0
+
+
+def test_submit_when_done_then_the_job_can_be_looked_at(url: str) -> None:
+    env = {"BROKER_URL": url}
+    submitted = osqueue("submit", "look", '{"to": "ada"}', "--priority", "3", env=env)
+    job_id = submitted.stdout.strip()
+    assert submitted.returncode == 0
+    (line,) = osqueue("jobs", "--type", "look", "--json", env=env).stdout.splitlines()
+    shown = json.loads(osqueue("jobs", "show", job_id, "--json", env=env).stdout)
+    assert json.loads(line) == shown
+    assert (shown["id"], shown["priority"], shown["payload"]) == (job_id, 3, {"to": "ada"})
+    assert job_id in osqueue("jobs", "--type", "look", env=env).stdout
+    cancelled = osqueue("jobs", "cancel", job_id, "no-such-job", env=env)
+    assert cancelled.stdout == f"{job_id} cancelled\n"
+    assert cancelled.returncode == 1
+    assert error_of(cancelled) == "error: there is no job no-such-job"
+
+
+def test_submit_when_repeated_with_an_id_then_one_job(url: str) -> None:
+    for _ in range(2):
+        done = osqueue("submit", "again", "-", "--id", "same-1", "--json",
+                       stdin="[1]", env={"BROKER_URL": url})  # fmt: skip
+        assert json.loads(done.stdout) == {"jobId": "same-1"}
+    lines = osqueue("jobs", "--type", "again", "--json", "--broker-url", url).stdout
+    assert len(lines.splitlines()) == 1
+
+
+def test_submit_when_there_is_no_broker_then_said_and_1() -> None:
+    done = osqueue("submit", "t", "{}", "--broker-url", "http://127.0.0.1:1")
+    assert done.returncode == 1
+    assert "no broker answers at http://127.0.0.1:1: connection refused" in error_of(done)
+
+
+def test_producer_when_given_a_count_then_so_many_jobs(url: str) -> None:
+    env = {"BROKER_URL": url}
+    before = json.loads(osqueue("stats", "--json", env=env).stdout)
+    done = osqueue("producer", "counted", "-n", "750", "--json", env=env)
+    after = json.loads(osqueue("stats", "--json", env=env).stdout)
+    assert json.loads(done.stdout)["submitted"] == 750
+    assert after["unclaimed"] - before["unclaimed"] == 750
+
+
+def test_producer_when_given_lines_then_a_job_for_each_until_a_bad_one(url: str) -> None:
+    env = {"BROKER_URL": url}
+    done = osqueue("producer", "line", "--from", "-", stdin='{"a":1}\n\n2\n{bad\n', env=env)
+    assert done.returncode == 1
+    assert "line 4 of stdin is not JSON" in error_of(done)
+    assert osqueue("producer", "line", "--from", "-", stdin="3\n", env=env).returncode == 0
+    lines = osqueue("jobs", "--type", "line", "--json", env=env).stdout.splitlines()
+    assert json.loads(lines[-1])["payload"] == 3
+
+
+def test_producer_when_endless_then_ends_by_a_signal_with_0(url: str) -> None:
+    with running("producer", "endless", "-n", "0", "-r", "200", "--broker-url", url) as process:
+        wait_for_jobs(url, "endless")
+        assert process.stop(signal.SIGINT) == 0
+        assert process.out[-1].startswith("submitted ")
+
+
+def test_producer_when_interrupted_before_its_count_then_130(url: str) -> None:
+    with running("producer", "part", "-n", "9999", "-r", "50", "--broker-url", url) as process:
+        wait_for_jobs(url, "part")
+        assert process.stop(signal.SIGINT) == 130
+
+
+def test_worker_when_run_then_does_the_jobs_and_stops_cleanly(url: str, handlers: Path) -> None:
+    env = {"BROKER_URL": url}
+    osqueue("producer", "keep", "-n", "20", env=env)
+    failing = osqueue("submit", "fail", "--max-attempts", "1", env=env).stdout.strip()
+    with running("worker", "handlers:handlers", "-c", "4", env=env, cwd=handlers) as process:
+        assert process.wait_for("Worker .* takes jobs from (.*)").group(1) == url
+        process.wait_for(f"job {failing}: failed: ValueError: not this one")
+        osqueue("submit", "nap", env=env)
+        process.wait_for("napping")
+        assert process.stop() == 0
+        assert process.out[-1] == "Stopping worker: letting 1 running job finish..."
+    assert (handlers / "napped").exists()
+    assert len(list(handlers.glob("done-*"))) == 20
+    dead = osqueue("jobs", "--status", "dead", env=env).stdout
+    assert failing in dead
+    assert "ValueError: not this one" in osqueue("jobs", "show", failing, env=env).stdout
+    assert osqueue("jobs", "retry", failing, env=env).stdout == f"{failing} queued again\n"
+
+
+def test_worker_when_signalled_again_then_ends_at_once(url: str, handlers: Path) -> None:
+    osqueue("submit", "hang", "--broker-url", url)
+    with running("worker", "handlers:stubborn", "--broker-url", url, cwd=handlers) as process:
+        process.wait_for("hanging")
+        process.send(signal.SIGTERM)
+        process.wait_for("Stopping worker")
+        code = None
+        while code is None:
+            process.send(signal.SIGINT)
+            try:
+                code = process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+        assert code == 130
+
+
+def test_worker_when_a_thread_does_not_end_then_leaves_it(url: str, handlers: Path) -> None:
+    osqueue("submit", "stay", "--broker-url", url)
+    with running("worker", "handlers:impatient", "--broker-url", url, cwd=handlers) as process:
+        process.wait_for("staying")
+        assert process.stop() == 0
+
+
+def test_worker_when_its_module_is_unknown_then_said_and_2(tmp_path: Path) -> None:
+    done = osqueue("worker", "handlres:handlers", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "there is no module 'handlres' (looked in" in error_of(done)
+
+
+def test_worker_when_there_is_no_broker_then_waits_for_it(handlers: Path) -> None:
+    address = "http://127.0.0.1:1"
+    with running("worker", "handlers:handlers", "--broker-url", address, cwd=handlers) as process:
+        process.wait_for("no broker answers at http://127.0.0.1:1.*; trying again")
+        assert process.stop() == 0
+
+
+def test_quickstart_when_run_then_its_worker_takes_numbers_apart(url: str) -> None:
+    root = Path(__file__).parents[2]
+    env = {"BROKER_URL": url}
+    osqueue("submit", "number:factor", '{"n": 600851475143}', env=env)
+    with running("worker", "examples.quickstart:worker", env=env, cwd=root) as process:
+        process.wait_for("^600851475143 = 71 x 839 x 1471 x 6857$")
+        assert process.stop() == 0

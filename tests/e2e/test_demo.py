@@ -1,0 +1,133 @@
+"""The demo, whole and killed in all its parts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.e2e.processes import Running, osqueue, running
+
+KILLED_FILES = 300
+WAIT_S = 40
+
+
+def count(data: Path) -> int:
+    return len(list((data / "results").glob("[!.]*.json")))
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    until = time.perf_counter() + WAIT_S
+    while not true():
+        assert time.perf_counter() < until, "it did not come to pass"
+        time.sleep(0.005)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it runs; not if it only waits to be reaped by whoever inherited it."""
+    try:
+        os.kill(pid, 0)
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def crew_of(demo: Running) -> tuple[int, list[int]]:
+    """The ids of the broker and of the workers."""
+    found = demo.wait_for(r"^Broker (\d+) at \S+, workers ([\d, ]+)\.$")
+    return int(found.group(1)), [int(pid) for pid in found.group(2).split(", ")]
+
+
+def test_demo_when_all_its_processes_are_killed_then_carries_on_and_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "demo"
+    with running("demo", "--data", str(data), "--limit", str(KILLED_FILES)) as demo:
+        broker, workers = crew_of(demo)
+        wait_until(lambda: count(data) >= KILLED_FILES // 3)
+        os.kill(broker, signal.SIGKILL)
+        demo.wait_for(rf"the broker \({broker}\) was killed by SIGKILL; started again as \d+")
+        os.kill(workers[0], signal.SIGKILL)
+        again = demo.wait_for(r"worker 1 \(\d+\) was killed by SIGKILL; started again as (\d+)")
+        done = count(data)
+        demo.send(signal.SIGKILL)
+        demo.wait()
+    assert done < KILLED_FILES, "it was over before all were killed: take more files"
+
+    second = osqueue("demo", "--data", str(data))
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert f" of {KILLED_FILES} files are done." in second.stdout
+    assert f"{KILLED_FILES} files, one result each; the queue is empty; no job was lost." in (
+        " ".join(second.stdout.split())
+    )
+    assert count(data) == KILLED_FILES
+    assert not any(map(is_alive, [*workers, int(again.group(1))]))
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    """The directory of a demo that came to its end."""
+    data = tmp_path / "demo"
+    done = osqueue("demo", "--data", str(data), "--limit", "12", "--workers", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for label in ("Files", "Most common", "Longest", "Jobs", "Commits", "To start", "Checked"):
+        assert f"\n{label} " in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    return data
+
+
+def test_demo_when_told_to_keep_its_broker_then_it_goes_on_and_the_next_says_so(
+    finished: Path,
+) -> None:
+    old_results = set((finished / "results").iterdir())
+    done = osqueue("demo", "--data", str(finished), "--limit", "9", "--keep")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("A new run: one job for each of 9 files")
+    assert count(finished) == 9
+    assert old_results.isdisjoint((finished / "results").iterdir())
+
+    kept = json.loads((finished / "kept-broker.json").read_bytes())
+    try:
+        assert f"Stop it with: kill {kept['pid']}" in done.stdout
+        with urllib.request.urlopen(f"{kept['address']}/v1/stats", timeout=10) as answer:
+            assert json.load(answer)["completedTotal"] == 18
+        third = osqueue("demo", "--data", str(finished))
+        assert third.returncode == 1
+        assert third.stderr.endswith(f"stop it with: kill {kept['pid']}\n")
+    finally:
+        os.kill(kept["pid"], signal.SIGTERM)
+        wait_until(lambda: not is_alive(kept["pid"]))
+
+
+def test_demo_when_interrupted_then_stops_its_processes_and_says_what_to_do(
+    tmp_path: Path,
+) -> None:
+    with running("demo", "--data", str(tmp_path / "demo")) as demo:
+        broker, workers = crew_of(demo)
+        assert demo.stop(signal.SIGINT) == 130
+        assert demo.out[-1] == "Interrupted. Started again, it carries on."
+    assert not any(map(is_alive, [broker, *workers]))
+
+
+def test_demo_when_a_result_vanishes_then_its_check_fails(tmp_path: Path) -> None:
+    data = tmp_path / "demo"
+    with running("demo", "--data", str(data), "--limit", "60") as demo:
+        crew_of(demo)
+        wait_until(lambda: count(data))
+        next((data / "results").glob("[!.]*.json")).unlink()
+        assert demo.wait() == 1
+        shown = "\n".join(demo.out)
+    assert "CHECK FAILED  1 files have no result" in shown
+
+
+def test_demo_when_its_port_is_taken_then_one_line_and_1(tmp_path: Path) -> None:
+    with running("broker", "--host", "127.0.0.1", "--port", "0") as other:
+        port = other.wait_for(r"listening on .*:(\d+)").group(1)
+        done = osqueue("demo", "--data", str(tmp_path / "demo"), "--limit", "5", "--port", port)
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr.splitlines()[-1]

@@ -1,0 +1,189 @@
+"""From flags and environment to a broker's plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from osqueue.cli import app, failures, serving
+from osqueue.cli.serving import BrokerPlan
+from osqueue.storage import LocalBackend, MemoryBackend
+
+
+class Started:
+    """What the broker would have been started with."""
+
+    plan: BrokerPlan
+    store: Any
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Started:
+    started = Started()
+
+    def run(plan: BrokerPlan, store: Any) -> int:
+        plan.settings()
+        started.plan, started.store = plan, store
+        return 0
+
+    monkeypatch.setattr(serving, "run", run)
+    return started
+
+
+ENVIRONMENT = {
+    "BROKER_HOST": "127.0.0.2",
+    "BROKER_PORT": "8081",
+    "OSQUEUE_STORAGE": "file:///tmp/queue",
+    "BROKER_ADVERTISE": "10.0.0.5:80",
+    "BROKER_ALLOW_REMOTE": "1",
+    "BROKER_CORS_ORIGINS": "https://a.example, https://b.example/ http://c:1",
+    "JOB_HEARTBEAT_TIMEOUT_MS": "40000",
+    "GROUP_COMMIT_INTERVAL_MS": "50",
+    "BROKER_HEARTBEAT_INTERVAL_MS": "2000",
+    "BROKER_HEARTBEAT_TIMEOUT_MS": "9000",
+}
+FLAGS = {
+    "--host": "127.0.0.3",
+    "--port": "8082",
+    "--storage": "memory://",
+    "--advertise": "[::1]:81",
+    "--cors-origin": "https://d.example",
+    "--job-heartbeat-timeout-ms": "50000",
+    "--group-commit-interval-ms": "60",
+    "--broker-heartbeat-interval-ms": "1000",
+    "--broker-heartbeat-timeout-ms": "8000",
+}
+
+
+def test_broker_when_nothing_is_said_then_the_defaults(started: Started) -> None:
+    assert app.run(["broker"]) == 0
+    assert started.plan == BrokerPlan(
+        storage="memory://",
+        host="0.0.0.0",
+        port=8080,
+        advertise=None,
+        allow_remote=False,
+        cors_origins=(),
+        lease_timeout_ms=30_000,
+        commit_interval_ms=0,
+        heartbeat_interval_ms=3_000,
+        heartbeat_timeout_ms=10_000,
+        supervised=False,
+    )
+    assert isinstance(started.store, MemoryBackend)
+
+
+def test_broker_when_the_environment_says_then_so(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    assert app.run(["broker"]) == 0
+    assert started.plan == BrokerPlan(
+        storage="file:///tmp/queue",
+        host="127.0.0.2",
+        port=8081,
+        advertise="10.0.0.5:80",
+        allow_remote=True,
+        cors_origins=("https://a.example", "https://b.example", "http://c:1"),
+        lease_timeout_ms=40_000,
+        commit_interval_ms=50,
+        heartbeat_interval_ms=2_000,
+        heartbeat_timeout_ms=9_000,
+        supervised=False,
+    )
+    assert isinstance(started.store, LocalBackend)
+
+
+def test_broker_when_flags_say_otherwise_then_they_win(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    assert app.run(["broker", *(part for flag in FLAGS.items() for part in flag)]) == 0
+    assert started.plan == BrokerPlan(
+        storage="memory://",
+        host="127.0.0.3",
+        port=8082,
+        advertise="[::1]:81",
+        allow_remote=True,
+        cors_origins=("https://d.example",),
+        lease_timeout_ms=50_000,
+        commit_interval_ms=60,
+        heartbeat_interval_ms=1_000,
+        heartbeat_timeout_ms=8_000,
+        supervised=False,
+    )
+
+
+@pytest.mark.parametrize("backend", ["", "memory"])
+def test_broker_when_the_older_variable_says_memory_then_memory(
+    backend: str, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_BACKEND", backend)
+    assert app.run(["broker"]) == 0
+    assert started.plan.storage == "memory://"
+
+
+def test_broker_when_a_storage_is_given_then_the_older_variable_does_not_matter(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_BACKEND", "s3")
+    assert app.run(["broker", "--storage", "memory://"]) == 0
+    assert started.plan.storage == "memory://"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("BROKER_PORT", "abc", "BROKER_PORT=abc: input should be a valid integer"),
+        ("BROKER_PORT", "65536", "BROKER_PORT: must be 0 to 65535, not 65536"),
+        ("OSQUEUE_STORAGE", "ftp://x", "OSQUEUE_STORAGE: no kind of store is called ftp://"),
+        ("OSQUEUE_STORAGE", "s3://b", "OSQUEUE_STORAGE: this version cannot keep a queue in S3"),
+        ("OSQUEUE_STORAGE", "/tmp/x", "OSQUEUE_STORAGE: a storage URL begins with its kind"),
+        ("STORAGE_BACKEND", "s3", "STORAGE_BACKEND=s3: this version cannot keep a queue in S3"),
+        ("STORAGE_BACKEND", "gcs", "STORAGE_BACKEND=gcs: this version cannot keep a queue in Goog"),
+        ("STORAGE_BACKEND", "disk", "STORAGE_BACKEND=disk: it can be memory; for a directory"),
+        ("BROKER_ADVERTISE", "host", "BROKER_ADVERTISE: 'host' is not host:port"),
+        ("BROKER_ADVERTISE", "http://h:1", "BROKER_ADVERTISE: 'http://h:1' is not host:port"),
+        ("BROKER_ADVERTISE", "h:99999", "BROKER_ADVERTISE: 'h:99999' is not host:port"),
+        ("BROKER_ALLOW_REMOTE", "perhaps", "BROKER_ALLOW_REMOTE=perhaps: input should be a valid"),
+        ("BROKER_CORS_ORIGINS", "a.example", "BROKER_CORS_ORIGINS: 'a.example' is not an origin"),
+        ("GROUP_COMMIT_INTERVAL_MS", "-1", "GROUP_COMMIT_INTERVAL_MS must not be negative"),
+        (
+            "GROUP_COMMIT_INTERVAL_MS",
+            "1.5",
+            "GROUP_COMMIT_INTERVAL_MS=1.5: input should be a valid",
+        ),
+        ("JOB_HEARTBEAT_TIMEOUT_MS", "10", "JOB_HEARTBEAT_TIMEOUT_MS must be at least 1000"),
+        ("BROKER_HEARTBEAT_INTERVAL_MS", "9000", "the broker's heartbeat interval (9000 ms) must"),
+        ("BROKER_HEARTBEAT_TIMEOUT_MS", "1", "the broker's heartbeat interval (3000 ms) must be"),
+        ("OSQUEUE_LOG_FORMAT", "xml", "OSQUEUE_LOG_FORMAT=xml: 'xml' is not one of 'text', 'json'"),
+    ],
+)
+def test_broker_when_a_variable_makes_no_sense_then_named_and_2(
+    name: str,
+    value: str,
+    message: str,
+    *,
+    started: Started,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert app.run(["broker"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {message}")
+    assert error.count("\n") == 1
+    assert not hasattr(started, "plan")
+
+
+def test_broker_when_its_packages_are_missing_then_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(failures, "find_spec", lambda name: None if name == "uvloop" else name)
+    for command, what in (("broker", "the broker"), ("demo", "the demo")):
+        assert app.run([command]) == 2
+        message = f"error: {what} needs uvloop: pip install 'osqueue[broker]'\n"
+        assert capsys.readouterr().err == message

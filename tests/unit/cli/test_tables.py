@@ -1,0 +1,115 @@
+"""Jobs and counts for people."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from osqueue.cli import looking, tables
+from osqueue.client import JobError, JobInfo, Stats
+
+
+def job(**changes: object) -> JobInfo:
+    fields: dict[str, object] = {
+        "job_id": "01a200d4-18eb-7568-acd5-e22982bc2ce4",
+        "status": "dead",
+        "type": "email:send",
+        "raw_payload": '{"to":"ädä"}'.encode(),
+        "worker_id": None,
+        "created_at": 1_700_000_000_000,
+        "attempts": 2,
+        "max_attempts": 5,
+        "heartbeat": None,
+        "priority": 0,
+        "run_at": None,
+        "last_error": JobError(
+            type="ValueError", message="no", traceback="Trace\nValueError: no\n"
+        ),
+        "ended_at": None,
+    }
+    return JobInfo(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def stats(**changes: int) -> Stats:
+    fields = {"total": 3, "unclaimed": 1_234, "in_progress": 2, "completed_total": 9, **changes}
+    return Stats(broker_address="h:1", **fields)
+
+
+@pytest.mark.parametrize(
+    ("gone_ms", "shown"),
+    [
+        (0, "now"),
+        (999, "now"),
+        (1_000, "1 s"),
+        (119_000, "1 min"),
+        (7_200_000, "2 h"),
+        (200_000_000, "2 d"),
+        (-5_000, "now"),
+    ],
+)
+def test_age_when_shown_then_in_the_largest_unit(gone_ms: int, shown: str) -> None:
+    assert tables.age(1_000_000, 1_000_000 + gone_ms) == shown
+
+
+def test_age_when_unknown_then_nothing() -> None:
+    assert tables.age(None, 5) == ""
+
+
+def test_stats_when_printed_then_every_count(capsys: pytest.CaptureFixture[str]) -> None:
+    tables.print_stats(stats(delayed=4, dead=7))
+    lines = [re.split(r"\s{2,}", line.strip()) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        ["waiting", "1,234 (4 delayed)"],
+        ["in progress", "2"],
+        ["completed", "9"],
+        ["dead", "7"],
+        ["broker", "h:1"],
+    ]
+
+
+def test_jobs_when_printed_then_whole_ids_and_whether_there_is_more(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tables.print_jobs([job(type="[red]x[/red]"), job(job_id="b")], more=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("01a200d4-18eb-7568-acd5-e22982bc2ce4  [red]x[/red]  dead")
+    assert lines[2].startswith("b ")
+    assert lines[3] == "there may be more: --limit 0 shows all"
+
+
+def test_jobs_when_there_are_none_then_said(capsys: pytest.CaptureFixture[str]) -> None:
+    tables.print_jobs([], more=False)
+    assert capsys.readouterr().out == "no jobs\n"
+
+
+def test_job_when_printed_then_all_that_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    tables.print_job(job())
+    shown = capsys.readouterr().out
+    for expected in ("2 of 5", '{"to": "ädä"}', "ValueError: no", "email:send"):
+        assert expected in shown
+    assert shown.endswith("\nTrace\nValueError: no\n")
+    assert "worker" not in shown
+
+
+def test_json_when_made_of_a_job_then_with_the_names_of_the_wire() -> None:
+    assert looking.as_json(job()) == {
+        "id": "01a200d4-18eb-7568-acd5-e22982bc2ce4",
+        "status": "dead",
+        "type": "email:send",
+        "createdAt": 1_700_000_000_000,
+        "attempts": 2,
+        "maxAttempts": 5,
+        "priority": 0,
+        "lastError": {
+            "type": "ValueError",
+            "message": "no",
+            "traceback": "Trace\nValueError: no\n",
+        },
+        "payload": {"to": "ädä"},
+    }
+
+
+def test_json_when_a_payload_is_null_then_kept_and_when_unknown_left_out() -> None:
+    assert looking.as_json(job(raw_payload=b"null"))["payload"] is None
+    assert "payload" not in looking.as_json(job(raw_payload=None))
