@@ -1,7 +1,5 @@
 """What the local store adds to the contract: files that people and other programs can touch."""
 
-# ruff: noqa: ASYNC240 - a test may block its own loop
-
 from __future__ import annotations
 
 import asyncio

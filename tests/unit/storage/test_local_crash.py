@@ -1,7 +1,5 @@
 """Processes that are killed, and processes that race, on one directory."""
 
-# ruff: noqa: ASYNC240 - a test may block its own loop
-
 from __future__ import annotations
 
 import asyncio

@@ -1,7 +1,5 @@
 """Nothing outside the store's directory is ever read or changed, whatever the key or the links."""
 
-# ruff: noqa: ASYNC240 - a test may block its own loop
-
 from __future__ import annotations
 
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """A disk that fails at each step: what the caller is told, and what is left on the disk."""
 
-# ruff: noqa: ASYNC240 - a test may block its own loop
-
 from __future__ import annotations
 
 import errno

@@ -1,4 +1,3 @@
-# ruff: noqa: ASYNC240 - a test may block its own loop
 """The store's thread: the loop never waits for a disk, and no call is carried out by halves."""
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Recorder:
     async def on_loop_with_job(self, payload: Any, job: Job, /) -> None:
         self.seen = (payload, job)
 
-    def with_option(self, payload: Any, dry_run: bool = False) -> None:  # noqa: FBT001, FBT002
+    def with_option(self, payload: Any, dry_run: bool = False) -> None:  # noqa: FBT002
         self.seen = (payload, dry_run)
 
     def with_many(self, *arguments: Any) -> None:
