@@ -230,6 +230,8 @@ class World:
         assert held.position >= self.position, "answers never go back"
         self.position = held.position
         if isinstance(op, Submit) and isinstance(outcome, Submitted):
+            if self.forgot and not held.writes:
+                return  # known already, as of a second ago; somebody has dropped it since
             self.acked.update(job.id for job in op.jobs)
         elif isinstance(outcome, Claimed):
             for grant in outcome.grants:

@@ -16,6 +16,7 @@ from .committer_world import World
 FATES = ("ok", "lost request", "lost reply", "late", "busy", "conflict", "sent twice")
 SOME_FATES = st.sampled_from(("ok",) * 6 + FATES)
 types = st.sampled_from([(), ("a",), ("b",), ("a", "b")])
+claim_ids = st.sampled_from([None, None, "c1", "c2"])
 numbers = st.integers(0, 30)
 
 
@@ -47,9 +48,9 @@ class CommitterInTheWorld(RuleBasedStateMachine):
         """A retry with the same id; its type tells whether it is the same job."""
         self.world.submit(f"j{number % self.jobs + 1}", "a")
 
-    @rule(types=types, waits=st.booleans(), most=st.integers(1, 3))
-    def claim(self, types: tuple[str, ...], waits: bool, most: int) -> None:
-        self.world.leader.claim(*types, waits=waits, most=most)
+    @rule(types=types, waits=st.booleans(), most=st.integers(1, 3), again=claim_ids)
+    def claim(self, types: tuple[str, ...], waits: bool, most: int, again: str | None) -> None:
+        self.world.leader.claim(*types, waits=waits, most=most, claim_id=again)
         self.world.look()
 
     @precondition(lambda self: self.world.grants)

@@ -144,9 +144,8 @@ class Intake:
 
     def let_go(self) -> None:
         """Forget what has been answered and changed nothing: it must not fill the bounds."""
-        kept = [held for held in self.pending if held.writes or not held.answered]
-        if len(kept) < len(self.pending):
-            self.pending, self._bytes = kept, sum(held.size for held in kept)
+        self.pending = [held for held in self.pending if held.writes or not held.answered]
+        self._bytes = sum(held.size for held in self.pending)
 
     def refuse_all(self, many: Iterable[Held], error: OsqueueError) -> None:
         for held in many:

@@ -94,11 +94,9 @@ class Leadership:
             stored = await self._read()
             if stored is None:
                 return await self._new_place()
-            origin = self._origin(stored)
-            probe = await self._ask(origin)
-            decision = candidate.see(
-                stored.version, origin, probe=probe, mono_ms=self._clock.mono_ms()
-            )
+            origin, read_at = self._origin(stored), self._clock.mono_ms()
+            probe = await self._ask(origin)  # its time does not count: nothing was read then
+            decision = candidate.see(stored.version, origin, probe=probe, mono_ms=read_at)
             if decision is Decision.TAKE:
                 return self._next_place(stored, origin)
             if decision is Decision.YIELD:

@@ -8,7 +8,17 @@ import pytest
 
 from osqueue.config import CommitSettings, LeadershipSettings
 from osqueue.engine.committer import PATROL_MS, Phase
-from osqueue.engine.requests import Check, Conflicted, EndReason, Failed, Unchanged, Write, Written
+from osqueue.engine.requests import (
+    Check,
+    Conflicted,
+    EndReason,
+    Failed,
+    Held,
+    Unchanged,
+    Write,
+    Written,
+)
+from osqueue.model.ops import GetStats
 from osqueue.model.snapshot import read_origin
 from osqueue.storage.protocol import Version
 
@@ -54,6 +64,43 @@ def test_take_when_it_was_taken_then_nothing_is_left(start: Start) -> None:
     t = leading(start)
     t.submit("a")
     assert t.committer.take() == ([], [])
+
+
+def test_arrive_when_nothing_has_to_be_waited_for_then_it_answers_at_once(start: Start) -> None:
+    t = leading(start)
+    held = Held(op=GetStats())
+    t.committer.arrive(held, t.now)
+    assert t.committer.take() == ([], [held])
+
+
+def test_arrive_when_leadership_is_stale_then_it_asks_at_once(start: Start) -> None:
+    t = leading(start)
+    t.runs(1_100)
+    t.committer.arrive(Held(op=GetStats()), t.now)
+    (actions, answers) = t.committer.take()
+    assert [type(action) for action in actions] == [Check]
+    assert answers == []
+
+
+def test_checked_when_leadership_is_confirmed_then_it_answers_at_once(start: Start) -> None:
+    t = leading(start)
+    t.runs(1_100)
+    held = t.stats()
+    (check,) = t.todo
+    assert isinstance(check, Check)
+    t.committer.checked(Unchanged(), check, t.now)
+    assert t.committer.take() == ([], [held])
+    t.gone.add(held)
+
+
+def test_written_when_reads_came_meanwhile_then_they_are_answered_at_once(start: Start) -> None:
+    t = leading(start)
+    t.submit("a")
+    reads = t.stats()
+    assert t.stored is not None
+    t.committer.written(Written(Version("next")), t.now)
+    assert t.committer.take() == ([], [t.asked[0], reads])
+    t.gone |= set(t.asked)
 
 
 def test_phase_when_a_write_goes_its_way_then_it_follows(start: Start) -> None:

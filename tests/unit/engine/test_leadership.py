@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from osqueue.clock import SystemClock
+from osqueue.clock import Clock, SystemClock
 from osqueue.config import BrokerSettings, LeadershipSettings, QueueLimits
 from osqueue.engine import leadership as module
 from osqueue.engine.election import ProbeAnswer
@@ -63,6 +63,7 @@ def acquiring(
     *,
     probe: ProbeAnswer = ProbeAnswer.SILENT,
     asked: list[Origin] | None = None,
+    clock: Clock | None = None,
 ) -> Leadership:
     async def ask(origin: Origin) -> ProbeAnswer:
         if asked is not None:
@@ -75,7 +76,7 @@ def acquiring(
         KEY,
         address="me:1",
         settings=BrokerSettings(leadership=quick),
-        clock=FixedWall(),
+        clock=clock or FixedWall(),
         probe=ask,
     )
 
@@ -149,6 +150,23 @@ async def test_acquire_when_a_silent_leader_stands_still_then_it_takes_in_the_en
     await store.create(KEY, state(broker="them:1", brokerId="t", heartbeatEvery=10))
     assert (await acquire(store, ProbeAnswer.SILENT)).epoch == 8
     assert len(store.log) > 3, "it was watched for a while"
+
+
+class ProbesTakeLong(FixedWall):
+    """Time passes only while somebody is asked, from the second time on."""
+
+    def __init__(self, asked: list[Origin]) -> None:
+        self.asked = asked
+
+    def mono_ms(self) -> int:
+        return 10_000 * max(0, len(self.asked) - 1)
+
+
+async def test_acquire_when_asking_took_long_then_that_time_does_not_count() -> None:
+    store, asked = MemoryBackend(), list[Origin]()
+    await store.create(KEY, state(broker="them:1", brokerId="t"))
+    await acquiring(store, asked=asked, clock=ProbesTakeLong(asked)).acquire()
+    assert len(asked) == 3, "the object was read again after the long answer"
 
 
 async def test_acquire_when_a_silent_leader_goes_on_writing_then_it_yields() -> None:

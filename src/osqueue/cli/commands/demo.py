@@ -31,8 +31,8 @@ def demo(
 ) -> int:
     """Index Python's standard library with a real broker and worker processes.
 
-    One job per file. Kill any of the processes, or all: started again, it carries on where it was,
-    and in the end it checks that nothing was lost.
+    One job per file. Kill any of the processes, or all of them: started again
+    it carries on, and in the end it checks that nothing was lost.
     """
     options.set_up(context, debug=debug)
     require_broker("the demo")
