@@ -37,6 +37,7 @@ def test_integers_when_it_is_no_object_then_refused(body: bytes) -> None:
     [
         (b'{"a":"\xc3\xa9","type":"\xff"}', "`type`"),
         (b'{"jobs":[{"payload":"\xc3"}]}', "`jobs`"),
+        (b'{"a":"\xff","a":1}', "the body"),
     ],
 )
 def test_utf8_when_a_field_breaks_it_then_the_field_is_named(body: bytes, said: str) -> None:

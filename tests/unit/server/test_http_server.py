@@ -48,6 +48,14 @@ async def test_server_when_stopped_then_the_port_is_free_and_a_second_stop_does_
     bind(ServerSettings(host="127.0.0.1", port=port)).close()
 
 
+async def test_server_when_it_cannot_listen_then_the_start_says_so() -> None:
+    settings = ServerSettings(host="127.0.0.1", port=0)
+    sock = bind(settings)
+    sock.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        await HttpServer(nothing, settings, sock).start()
+
+
 async def test_server_when_never_started_then_its_stop_frees_the_port() -> None:
     settings = ServerSettings(host="127.0.0.1", port=0)
     sock = bind(settings)
