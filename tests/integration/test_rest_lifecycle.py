@@ -18,7 +18,7 @@ async def test_submit_when_accepted_then_200_and_a_fresh_uuid_alone(rest: Rest) 
     assert first.status == 200
     assert list(first.json) == ["jobId"]
     assert UUID7.match(first.json["jobId"])
-    assert first.json["jobId"] < second.json["jobId"]
+    assert first.json != second.json
 
 
 @pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", None])

@@ -245,7 +245,8 @@ async def test_start_when_the_killed_leader_had_another_port_then_it_is_taken_at
 async def test_stop_when_a_silent_leader_is_still_being_waited_for_then_the_start_gives_up(
     store: MemoryBackend,
 ) -> None:
-    silent = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
+    calls: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, call: calls.append(call), "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     state = {"broker": f"127.0.0.1:{port}", "brokerHeartbeat": 1, "jobs": []}
     await store.create("queue.json", json.dumps(state).encode())
@@ -259,6 +260,8 @@ async def test_stop_when_a_silent_leader_is_still_being_waited_for_then_the_star
     stored = await store.get("queue.json")
     assert stored is not None
     assert json.loads(stored.data) == state
+    for call in calls:
+        call.transport.abort()
     silent.close()
     await silent.wait_closed()
 

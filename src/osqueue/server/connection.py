@@ -74,7 +74,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Whether a request is on its way, or the first one is awaited."""
         self._overdue_at: float | None = None
         self._unparsed = 0
-        """Bytes since the last complete head, piece of a body, or request."""
+        """Bytes since the last piece of a body, or the last whole request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -101,10 +101,6 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._receiving, self._overdue_at = True, None
-
-    def on_headers_complete(self) -> None:
-        self._unparsed = 0
-        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._unparsed = 0

@@ -91,9 +91,11 @@ Dialogue = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None
 async def raw_server() -> AsyncIterator[Callable[[Dialogue], Awaitable[RestTransport]]]:
     """Starts a server that holds a raw dialogue, and a transport to it."""
     started: list[tuple[asyncio.Server, RestTransport]] = []
+    calls: list[asyncio.StreamWriter] = []
 
     async def start(dialogue: Dialogue) -> RestTransport:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            calls.append(writer)
             await reader.readuntil(b"\r\n\r\n")
             await dialogue(reader, writer)
             writer.close()
@@ -108,6 +110,8 @@ async def raw_server() -> AsyncIterator[Callable[[Dialogue], Awaitable[RestTrans
         await transport.close()
         server.close()
         await server.wait_closed()
+    for call in calls:
+        call.transport.abort()
 
 
 async def test_call_sends_json_to_the_route_and_reads_the_answer(
