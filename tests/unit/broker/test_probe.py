@@ -33,11 +33,11 @@ async def serving(serve: Serve) -> AsyncIterator[str]:
     """The address of a server that does this with every connection."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
         try:
+            await reader.readuntil(b"\r\n\r\n")
             await serve(reader, writer)
             await writer.drain()
-        except ConnectionError:
+        except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.transport.abort()
