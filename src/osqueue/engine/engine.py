@@ -152,6 +152,7 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
 
     def status(self) -> EngineStatus:
         """How the engine is doing now."""

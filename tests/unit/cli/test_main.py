@@ -34,8 +34,13 @@ def test_main_when_a_package_is_missing_then_names_the_extra(
 def test_main_when_a_module_of_ours_is_missing_then_does_not_hide_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(*_: Any, **__: Any) -> Any:
-        raise ModuleNotFoundError("No module named 'osqueue.cli.appp'", name="osqueue.cli.appp")
+    real_import = builtins.__import__
+
+    def fail(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.startswith("osqueue"):
+            message = "No module named 'osqueue.cli.appp'"
+            raise ModuleNotFoundError(message, name="osqueue.cli.appp")
+        return real_import(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", fail)
     with pytest.raises(ModuleNotFoundError):

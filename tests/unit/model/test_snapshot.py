@@ -236,7 +236,7 @@ def test_decode_when_nested_up_to_the_limit_of_the_decoder_then_opened_or_corrup
     field: str,
 ) -> None:
     outcomes = set()
-    for depth in range(900, 1_050):
+    for depth in (*range(900, 1_050), 100_000):  # Python's limits differ by version
         deep = b"[" * depth + b"]" * depth
         job = b'{"id":"a","status":"dead","createdAt":1,"attempts":0,"%s":%s}'
         data = b'{"jobs":[' + job % (field.encode(), deep) + b"]}"
