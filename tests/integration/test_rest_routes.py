@@ -66,6 +66,7 @@ async def test_method_when_the_path_takes_others_then_the_body_is_an_error_of_ou
     answer = await shared.rest.send("PUT", "/v1/jobs", headers={})
     assert answer.tag == "BrokerProtocolError"
     assert answer.json["statusCode"] == 405
+    assert answer.message == "Route PUT:/v1/jobs not found: this path takes GET, HEAD, POST"
 
 
 async def test_route_when_unknown_and_sent_a_body_then_the_connection_serves_on(

@@ -116,13 +116,15 @@ class _Application:
 
 async def _no_route(scope: Scope, send: Send, allowed: set[str]) -> None:
     status, name = (405, "Method Not Allowed") if allowed else (404, "Not Found")
+    methods = ", ".join(sorted(allowed))
+    hint = f": this path takes {methods}" if allowed else ""
     body = {
         "_tag": "BrokerProtocolError",
-        "message": f"Route {scope['method']}:{scope['path']} not found",
+        "message": f"Route {scope['method']}:{scope['path']} not found{hint}",
         "error": name,
         "statusCode": status,
     }
-    allow = ((b"allow", ", ".join(sorted(allowed)).encode()),) if allowed else ()
+    allow = ((b"allow", methods.encode()),) if allowed else ()
     await respond_json(send, _encode(body), status=status, headers=allow)
 
 
