@@ -74,3 +74,20 @@ async def shared() -> AsyncIterator[Shared]:
         aiohttp.ClientSession() as session,
     ):
         yield Shared(broker, Rest(session, broker.url))
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def job_held(shared: Shared) -> Rest:
+    """With a job ``held`` by the worker ``w``."""
+    if (await shared.rest.get("/v1/jobs/held")).status == 404:
+        await shared.rest.submit(jobId="held", type="held", payload={"mine": True})
+        await shared.rest.claim("w", types=["held"])
+    return shared.rest
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def held(job_held: Rest) -> AsyncIterator[Rest]:
+    """The same; at the end everything must stand as at the beginning."""
+    before = await job_held.state()
+    yield job_held
+    assert await job_held.state() == before

@@ -103,6 +103,14 @@ class Rest:
         return {k: v for k, v in state.items() if k not in {"commit", "brokerHeartbeat"}}
 
 
+def check(answer: Answer, *, status: int = 400) -> None:
+    """It is a refusal of a bad request."""
+    assert answer.status == status, answer
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    assert list(answer.json) == ["_tag", "message"]
+    assert answer.tag == "BrokerProtocolError"
+
+
 def json_bytes(message: object) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode()
 

@@ -6,111 +6,32 @@ from typing import Any, cast
 
 import pytest
 from msgspec import UNSET, Raw
+from tests.unit.broker.scripted_engine import AT, LEASE, Q, Under
 
-from osqueue.broker.service import DEFAULT_QUEUE, QueueService
-from osqueue.engine.engine import Caller, Engine, EngineStatus
-from osqueue.engine.requests import Held
+from osqueue.engine.engine import Caller
 from osqueue.errors import (
     BrokerProtocolError,
-    JobIdConflictError,
     JobNotFoundError,
     LeaseLostError,
-    OverloadedError,
 )
 from osqueue.model import ops
 from osqueue.model.outcomes import (
-    BadCursor,
     Claimed,
-    Counts,
     Done,
     Grant,
-    IdConflict,
-    JobView,
     LeaseLost,
     NotFound,
-    Outcome,
-    Page,
     Results,
-    StateFull,
     Submitted,
 )
 from osqueue.wire.messages import (
     ClaimRequest,
-    CompleteBatchRequest,
     FailRequest,
-    HeartbeatBatchRequest,
     JobError,
-    JobRef,
     LeaseRequest,
     SubmitBatchRequest,
     SubmitRequest,
 )
-from osqueue.wire.operations import ListQuery
-
-Q = DEFAULT_QUEUE
-AT = (7, 42)
-COUNTS = Counts(
-    unclaimed=1, in_progress=0, dead=0, delayed=0, completed_total=0, dead_total=0, broker=None
-)
-LEASE = LeaseRequest(worker_id="w", lease="l-1")
-
-
-class ScriptedEngine:
-    """Answers every operation with the outcome that stands next in its script."""
-
-    broker_id = "b"
-    durable = b'{"jobs":[]}'
-
-    def __init__(self) -> None:
-        self.outcomes: list[Outcome] = []
-        self.asked: list[Any] = []
-        self.options: list[dict[str, Any]] = []
-
-    async def ask(self, op: ops.Op, **options: Any) -> Held:
-        self.asked.append(op)
-        self.options.append(options)
-        return Held(op=op, outcome=self.outcomes.pop(0), position=AT)
-
-    async def claim(self, op: ops.Claim, **options: Any) -> Held:
-        return await self.ask(op, **options)
-
-    def status(self) -> EngineStatus:
-        return EngineStatus(
-            ready=True, role="leader", epoch=1, commits=1, state_bytes=1, leader="h", reason=None
-        )
-
-
-class Ids:
-    """Ids that count up."""
-
-    def __init__(self) -> None:
-        self.made = 0
-
-    def job_id(self) -> str:
-        self.made += 1
-        return f"id-{self.made}"
-
-    def token(self) -> str:
-        self.made += 1
-        return f"token-{self.made}"
-
-    def jitter(self) -> float:
-        return 0.0
-
-
-class Under:
-    """A service over an engine that answers so."""
-
-    def __init__(self, *outcomes: Outcome) -> None:
-        self.engine = ScriptedEngine()
-        self.engine.outcomes = list(outcomes)
-        engine = cast("Engine", self.engine)
-        self.service = QueueService(engine, address="me:1", entropy=Ids())
-
-    @property
-    def op(self) -> Any:
-        (op,) = self.engine.asked
-        return op
 
 
 async def test_submit_when_it_says_all_then_the_job_is_asked_for_so() -> None:
@@ -259,91 +180,3 @@ async def test_job_when_told_what_to_do_then_the_engine_is_asked(name: str, op: 
     reply = await getattr(under.service, name)(Q, "j")
     assert reply.position == AT
     assert under.op == op
-
-
-@pytest.mark.parametrize("name", ["heartbeat_batch", "complete_batch"])
-async def test_batch_when_answered_then_each_job_gets_its_own(name: str) -> None:
-    under = Under(Results((Done(), LeaseLost("b"), NotFound("c"))))
-    jobs = [JobRef(job_id="a", lease="l"), JobRef(job_id="b"), JobRef(job_id="c")]
-    kind = HeartbeatBatchRequest if name == "heartbeat_batch" else CompleteBatchRequest
-    reply = await getattr(under.service, name)(Q, kind(worker_id="w", jobs=jobs))
-    tags = [None if result.error is None else result.error.tag for result in reply.value.results]
-    assert tags == [None, "LeaseLostError", "JobNotFoundError"]
-    assert [result.job_id for result in reply.value.results] == ["a", "b", "c"]
-    assert under.op.refs[0] == ops.LeaseRef("a", "l")
-
-
-async def test_heartbeat_batch_when_the_list_is_complete_then_the_engine_is_told() -> None:
-    under = Under(Results(()))
-    await under.service.heartbeat_batch(Q, HeartbeatBatchRequest(worker_id="w", jobs=[], all=True))
-    assert under.op == ops.Heartbeat("w", (), complete_list=True)
-
-
-async def test_batch_when_a_job_stands_twice_then_nothing_is_asked() -> None:
-    under = Under()
-    jobs = [JobRef(job_id="a"), JobRef(job_id="b"), JobRef(job_id="a", lease="l")]
-    with pytest.raises(BrokerProtocolError, match="'a' twice"):
-        await under.service.complete_batch(Q, CompleteBatchRequest(worker_id="w", jobs=jobs))
-    assert under.engine.asked == []
-
-
-async def test_read_when_it_must_be_fresh_then_the_engine_is_told() -> None:
-    view = JobView(id="j", status="dead")
-    under = Under(view, Page(COUNTS, (view,), None), COUNTS, COUNTS)
-    service = under.service
-    assert (await service.get_job(Q, "j", consistent=True)).value.id == "j"
-    assert (await service.list_jobs(Q, ListQuery(), consistent=True)).value.total == 1
-    assert (await service.stats(Q, consistent=True)).value.broker_address == "me:1"
-    assert (await service.raw_state(Q, consistent=True)).value == b'{"jobs":[]}'
-    assert under.engine.options == [{"consistent": True}] * 4
-
-
-async def test_list_when_it_is_narrowed_then_the_engine_is_asked_so() -> None:
-    under = Under(Page(COUNTS, (), None))
-    await under.service.list_jobs(Q, ListQuery(limit=5, cursor="c", status="dead", type=""))
-    assert under.op == ops.ListJobs(5, "c", "dead", "")
-
-
-@pytest.mark.parametrize(
-    ("outcome", "error"),
-    [(StateFull(5), OverloadedError), (IdConflict("j"), JobIdConflictError)],
-)
-async def test_submit_when_refused_then_the_typed_error(
-    outcome: Outcome, error: type[Exception]
-) -> None:
-    with pytest.raises(error) as caught:
-        await Under(outcome).service.submit(Q, SubmitRequest())
-    assert cast("OverloadedError", caught.value).position == AT
-
-
-async def test_read_when_refused_then_the_typed_error() -> None:
-    with pytest.raises(JobNotFoundError):
-        await Under(NotFound("j")).service.get_job(Q, "j")
-    with pytest.raises(BrokerProtocolError, match="`cursor`"):
-        await Under(BadCursor()).service.list_jobs(Q, ListQuery())
-
-
-async def test_queue_when_it_is_another_then_refused_before_anything_is_asked() -> None:
-    under = Under()
-    service = under.service
-    for asking in (
-        service.submit("mail", SubmitRequest()),
-        service.submit_batch("mail", SubmitBatchRequest([])),
-        service.claim("mail", ClaimRequest(worker_id="w"), Caller()),
-        service.complete("mail", "j", LEASE),
-        service.complete_batch("mail", CompleteBatchRequest(worker_id="w", jobs=[])),
-        service.cancel("mail", "j"),
-        service.get_job("mail", "j"),
-        service.list_jobs("mail", ListQuery()),
-        service.stats("mail"),
-        service.raw_state("mail"),
-    ):
-        with pytest.raises(BrokerProtocolError, match="'mail'"):
-            await asking
-    assert under.engine.asked == []
-
-
-def test_status_when_asked_then_it_is_the_engines() -> None:
-    service = Under().service
-    assert service.status().role == "leader"
-    assert service.broker_id == "b"

@@ -1,0 +1,82 @@
+"""A service over an engine that answers as a script says."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from osqueue.broker.service import DEFAULT_QUEUE, QueueService
+from osqueue.engine.engine import Engine, EngineStatus
+from osqueue.engine.requests import Held
+from osqueue.model import ops
+from osqueue.model.outcomes import (
+    Counts,
+    Outcome,
+)
+from osqueue.wire.messages import (
+    LeaseRequest,
+)
+
+Q = DEFAULT_QUEUE
+AT = (7, 42)
+COUNTS = Counts(
+    unclaimed=1, in_progress=0, dead=0, delayed=0, completed_total=0, dead_total=0, broker=None
+)
+LEASE = LeaseRequest(worker_id="w", lease="l-1")
+
+
+class ScriptedEngine:
+    """Answers every operation with the outcome that stands next in its script."""
+
+    broker_id = "b"
+    durable = b'{"jobs":[]}'
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.asked: list[Any] = []
+        self.options: list[dict[str, Any]] = []
+
+    async def ask(self, op: ops.Op, **options: Any) -> Held:
+        self.asked.append(op)
+        self.options.append(options)
+        return Held(op=op, outcome=self.outcomes.pop(0), position=AT)
+
+    async def claim(self, op: ops.Claim, **options: Any) -> Held:
+        return await self.ask(op, **options)
+
+    def status(self) -> EngineStatus:
+        return EngineStatus(
+            ready=True, role="leader", epoch=1, commits=1, state_bytes=1, leader="h", reason=None
+        )
+
+
+class Ids:
+    """Ids that count up."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def job_id(self) -> str:
+        self.made += 1
+        return f"id-{self.made}"
+
+    def token(self) -> str:
+        self.made += 1
+        return f"token-{self.made}"
+
+    def jitter(self) -> float:
+        return 0.0
+
+
+class Under:
+    """A service over an engine that answers so."""
+
+    def __init__(self, *outcomes: Outcome) -> None:
+        self.engine = ScriptedEngine()
+        self.engine.outcomes = list(outcomes)
+        engine = cast("Engine", self.engine)
+        self.service = QueueService(engine, address="me:1", entropy=Ids())
+
+    @property
+    def op(self) -> Any:
+        (op,) = self.engine.asked
+        return op
