@@ -15,6 +15,8 @@ from osqueue.broker.service import QueueService
 from osqueue.broker.waiting import WaitingClaims
 from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy
 from osqueue.config import BrokerSettings
+from osqueue.engine.archive import Archive
+from osqueue.engine.archiver import Archiver
 from osqueue.engine.engine import Engine, EngineStatus
 from osqueue.engine.requests import End
 from osqueue.errors import ConfigError, EngineStateError
@@ -65,6 +67,7 @@ class BrokerServer:
         self._engine: Engine | None = None
         self._http: HttpServer | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._archiving: asyncio.Task[None] | None = None
         self._address = ""
 
     @property
@@ -112,6 +115,9 @@ class BrokerServer:
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait({self._starting})
+        if self._archiving is not None:
+            self._archiving.cancel()
+            await asyncio.wait({self._archiving})
         async with AsyncExitStack() as closing:
             if self._store is not None and self._store is not self._storage:
                 closing.push_async_callback(self._store.close)
@@ -119,7 +125,7 @@ class BrokerServer:
                 closing.push_async_callback(self._http.stop)
             if self._engine is not None:
                 await self._engine.stop()
-        self._engine = self._http = self._store = self._starting = None
+        self._engine = self._http = self._store = self._starting = self._archiving = None
 
     async def wait_ended(self) -> End:
         """Wait until this broker does not lead any more, for whatever reason."""
@@ -148,22 +154,39 @@ class BrokerServer:
         self._address = self._advertise or f"{_own_host(self._settings.server.host)}:{port}"
         store = open_store(self._storage) if isinstance(self._storage, str) else self._storage
         self._store = store
+        archive = Archive(store) if self._settings.archive.retention_ms > 0 else None
         self._engine = Engine(
             store,
             STATE_KEY,
             address=self._address,
-            settings=self._settings,
+            settings=_archiving(self._settings),
             clock=self._clock,
             entropy=self._entropy,
             waiting=WaitingClaims,
             probe=probe_leader,
         )
-        service = QueueService(self._engine, address=self._address, entropy=self._entropy)
+        service = QueueService(self._engine, archive, address=self._address, entropy=self._entropy)
         local = {f"{name}:{port}" for name in ("localhost", "127.0.0.1", "[::1]")}
         app = make_app(service, self._settings.server, frozenset({self._address, *local}))
         self._http = HttpServer(app, self._settings.server, sock)
         await self._http.start()
         await self._engine.start()
+        archiver = Archiver(
+            self._engine,
+            archive or Archive(store),
+            store,
+            settings=self._settings.archive,
+            clock=self._clock,
+            entropy=self._entropy,
+        )
+        loop = asyncio.get_running_loop()
+        self._archiving = loop.create_task(archiver.run(), name="osqueue archiver")
+
+
+def _archiving(settings: BrokerSettings) -> BrokerSettings:
+    """With an archive, ended jobs stay in the state until they are in it."""
+    archived = settings.archive.retention_ms > 0
+    return replace(settings, limits=replace(settings.limits, archived=archived))
 
 
 def _expect_started(starting: asyncio.Task[None]) -> None:

@@ -14,6 +14,7 @@ from osqueue.errors import (
     OverloadedError,
 )
 from osqueue.model.outcomes import (
+    ArchiveBehind,
     BadCursor,
     Counts,
     Done,
@@ -109,6 +110,9 @@ def refusal(outcome: Outcome | None) -> OsqueueError:
         case StateFull(bytes_max):
             full = f"the queue has reached its bound of {bytes_max} bytes"
             return OverloadedError(f"{full}; try again when jobs have been completed")
+        case ArchiveBehind(bytes_max):
+            behind = f"more than {bytes_max} bytes of ended jobs wait for the archive"
+            return OverloadedError(f"{behind}, which cannot be written; try again later")
         case BadCursor():
             stale = "`cursor` belongs to an earlier listing"
             return BrokerProtocolError(f"{stale}; begin again without a cursor")

@@ -13,9 +13,11 @@ from msgspec import Raw
 
 from osqueue.broker import answers
 from osqueue.clock import Entropy
+from osqueue.engine.archive import Archive
 from osqueue.engine.engine import Caller, Engine, EngineStatus
 from osqueue.engine.requests import Held
 from osqueue.errors import BrokerProtocolError, OsqueueError
+from osqueue.model.codec import decode_finished
 from osqueue.model.ops import (
     Cancel,
     Claim,
@@ -43,6 +45,7 @@ from osqueue.model.outcomes import (
     Submitted,
 )
 from osqueue.model.payload import payload_fault
+from osqueue.model.queries import view
 from osqueue.wire.messages import (
     BatchAnswer,
     ClaimAnswer,
@@ -79,8 +82,11 @@ class Reply(NamedTuple, Generic[AnswerT]):
 class QueueService:
     """The operations on the queues of one broker."""
 
-    def __init__(self, engine: Engine, *, address: str, entropy: Entropy) -> None:
+    def __init__(
+        self, engine: Engine, archive: Archive | None = None, *, address: str, entropy: Entropy
+    ) -> None:
         self._engine = engine
+        self._archive = archive
         self._address = address
         self._entropy = entropy
 
@@ -170,11 +176,14 @@ class QueueService:
         return await self._one(queue, Retry(job_id))
 
     async def get_job(self, queue: str, job_id: str, *, consistent: bool = False) -> Reply[JobInfo]:
-        """Look at one job, also one that ended a short while ago."""
+        """Look at one job, also one that ended, for as long as the archive keeps it."""
         held = await self._engine_of(queue).ask(GetJob(job_id), consistent=consistent)
-        if not isinstance(held.outcome, JobView):
+        found = held.outcome
+        if not isinstance(found, JobView) or found.created_at is None:
+            found = await self._archived(job_id) or found
+        if not isinstance(found, JobView):
             raise _refused(held)
-        return Reply(answers.job_info(held.outcome), held.position)
+        return Reply(answers.job_info(found), held.position)
 
     async def list_jobs(
         self, queue: str, query: ListQuery, *, consistent: bool = False
@@ -206,6 +215,10 @@ class QueueService:
     def status(self) -> EngineStatus:
         """Whether this broker leads and its store answers. Never waits."""
         return self._engine.status()
+
+    async def _archived(self, job_id: str) -> JobView | None:
+        line = None if self._archive is None else await self._archive.find(job_id)
+        return None if line is None else view(decode_finished(line))
 
     def _engine_of(self, queue: str) -> Engine:
         if queue != DEFAULT_QUEUE:

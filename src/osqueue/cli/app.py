@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from osqueue import __version__
+from osqueue.cli.commands.archive import archive
 from osqueue.cli.commands.broker import broker
 from osqueue.cli.commands.demo import demo
 from osqueue.cli.commands.jobs import jobs
@@ -36,6 +37,7 @@ app.command()(producer)
 app.command()(submit)
 app.command()(stats)
 app.add_typer(jobs, name="jobs")
+app.add_typer(archive, name="archive")
 app.command()(demo)
 
 

@@ -7,25 +7,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, cast
 
 import typer
 
-from osqueue.cli.failures import USAGE, CliError
+from osqueue.cli.failures import USAGE, CliError, usage
 from osqueue.cli.invocation import Invocation
 from osqueue.cli.logs import LogFormat, LogLevel, start_logging
 
+if TYPE_CHECKING:  # it takes a tenth of a second, and most commands need none
+    from osqueue.storage import Store
+
 __all__ = [
+    "Backend",
     "Broker",
     "BrokerUrl",
     "Debug",
     "JsonOutput",
     "LogFormatOption",
     "LogLevelOption",
+    "Storage",
     "Supervised",
     "broker",
     "check_range",
     "checked_address",
+    "open_storage",
     "origin_of",
     "set_up",
     "split_origins",
@@ -53,6 +59,18 @@ LogLevelOption = Annotated[
         help="Least that is logged: debug, info, warning, error.",
     ),
 ]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        envvar="OSQUEUE_STORAGE",
+        help="Where the queue lives: file:///path, or memory:// for as long as the broker runs "
+        "(the default).",
+        show_default=False,
+    ),
+]
+Backend = Annotated[str | None, typer.Option("--backend", envvar="STORAGE_BACKEND", hidden=True)]
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 """Stop when stdin ends, as it does when whoever started this process dies."""
 
@@ -110,6 +128,14 @@ def check_range(
         return
     bounds = f"at least {least}" if most is None else f"{least} to {most}"
     raise CliError(f"{origin_of(context, name)}: must be {bounds}, not {value:g}", code=USAGE)
+
+
+def open_storage(context: typer.Context, storage: str | None, backend: str | None) -> Store:
+    """The store that was asked for; nothing is read or written yet."""
+    from osqueue.storage import open_store  # noqa: PLC0415 - see above
+
+    with usage(origin_of(context, "storage")):
+        return open_store(storage_url(storage, backend))
 
 
 def storage_url(storage: str | None, backend: str | None) -> str:

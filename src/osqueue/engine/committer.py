@@ -57,6 +57,7 @@ from osqueue.engine.requests import (
 )
 from osqueue.engine.serving import ServingClock
 from osqueue.errors import CorruptStateError, OsqueueError
+from osqueue.model.ends import EndMemory
 from osqueue.model.job import Moment
 from osqueue.model.ops import Claim, Expire, Forget, Lead, LeaseRef, Release, Resign
 from osqueue.model.outcomes import Claimed
@@ -166,6 +167,11 @@ class Committer:
     def durable(self) -> bytes:
         """The state object as last known to be stored."""
         return b"{}" if self._last is None else self._last.data
+
+    @property
+    def ends(self) -> EndMemory:
+        """What is remembered of ended jobs, durable or not."""
+        return self._intake.state.ends
 
     @property
     def leads(self) -> bool:

@@ -15,6 +15,7 @@ import msgspec
 
 from osqueue.clock import Clock, Entropy
 from osqueue.config import BrokerSettings
+from osqueue.engine.archiver import Backlog
 from osqueue.engine.committer import Committer, Identity
 from osqueue.engine.intake import Intake, Waiting
 from osqueue.engine.leadership import Leadership, Probe
@@ -180,6 +181,20 @@ class Engine:
     def durable(self) -> bytes:
         """The state object as last known to be stored."""
         return b"{}" if self._committer is None else self._committer.durable
+
+    @property
+    def backlog(self) -> Backlog:
+        """The ended jobs that are not in the archive yet."""
+        if self._committer is None:
+            return Backlog(0, 0, None, sealed=False)
+        ends = self._committer.ends
+        oldest = ends.finished.oldest()
+        return Backlog(
+            len(ends.finished),
+            ends.finished_bytes,
+            None if oldest is None else oldest.ended_at,
+            ends.outbox is not None,
+        )
 
     async def ask(self, op: Op, *, size: int = 0, consistent: bool = False) -> Held:
         """Have an operation applied; returns it with its outcome, once that is true for good.

@@ -12,11 +12,13 @@ import msgspec
 from msgspec import Raw
 
 from osqueue.model import queries
+from osqueue.model.codec import encode_finished
 from osqueue.model.job import Job, JobStatus, Moment, checksum, payload_of
 from osqueue.model.ops import (
     Cancel,
     Claim,
     Complete,
+    Drop,
     Expire,
     Fail,
     Forget,
@@ -32,9 +34,11 @@ from osqueue.model.ops import (
     Release,
     Resign,
     Retry,
+    Seal,
     Submit,
 )
 from osqueue.model.outcomes import (
+    ArchiveBehind,
     Claimed,
     Done,
     Grant,
@@ -44,6 +48,7 @@ from osqueue.model.outcomes import (
     Outcome,
     RefOutcome,
     Results,
+    Sealed,
     StateFull,
     Submitted,
 )
@@ -84,6 +89,10 @@ def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR
         case Forget():
             state.ends.trim(now.wall)
             return _DONE
+        case Seal():
+            return _seal(state, op, now)
+        case Drop():
+            return _drop(state, op)
         case Lead():
             return _lead(state, op)
         case Resign():
@@ -116,6 +125,8 @@ def _submit(state: QueueState, op: Submit, now: Moment) -> Outcome:
     weights = [new_job_weight(new) for new in fresh.values()]
     if fresh and state.size + sum(weights) > state.limits.state_bytes_max:
         return StateFull(state.limits.state_bytes_max)
+    if fresh and state.ends.finished_bytes > state.limits.finished_bytes_max:
+        return ArchiveBehind(state.limits.finished_bytes_max)
     for new, weight in zip(fresh.values(), weights, strict=True):
         state.submit(new, weight, now)
     return Submitted(len(fresh))
@@ -237,6 +248,25 @@ def _expire(state: QueueState, now: Moment) -> Outcome:
         error = Raw(msgspec.json.encode({"type": "LeaseExpired", "message": message}))
         _end_attempt(state, job, error=error, retry=True)
         ended += 1
+    return _DONE
+
+
+def _seal(state: QueueState, op: Seal, now: Moment) -> Outcome:
+    ends = state.ends
+    outbox = ends.outbox
+    if outbox is None:
+        outbox = ends.seal(op.token, now.wall, jobs_max=op.jobs_max, bytes_max=op.bytes_max)
+        if outbox is None:
+            return _DONE
+        state.revision += 1
+    lines = [job.encoded if not job.stale else encode_finished(job) for job in ends.batch()]
+    return Sealed(outbox.key, b"".join([line + b"\n" for line in lines]), len(lines))
+
+
+def _drop(state: QueueState, op: Drop) -> Outcome:
+    if state.ends.outbox is not None and state.ends.outbox.key == op.key:
+        state.ends.drop()
+        state.revision += 1
     return _DONE
 
 

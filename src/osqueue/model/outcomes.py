@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 __all__ = [
+    "ArchiveBehind",
     "BadCursor",
     "Claimed",
     "Counts",
@@ -21,6 +22,7 @@ __all__ = [
     "Page",
     "RefOutcome",
     "Results",
+    "Sealed",
     "StateFull",
     "Submitted",
 ]
@@ -42,6 +44,20 @@ class StateFull(msgspec.Struct, frozen=True, gc=False):
     """Refused: the state would pass its bound."""
 
     bytes_max: int
+
+
+class ArchiveBehind(msgspec.Struct, frozen=True, gc=False):
+    """Refused: ended jobs wait for the archive beyond their bound."""
+
+    bytes_max: int
+
+
+class Sealed(msgspec.Struct, frozen=True, gc=False):
+    """The batch that goes to the archive under ``key``, as JSON Lines."""
+
+    key: str
+    data: bytes
+    jobs: int
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False):
@@ -135,6 +151,8 @@ Outcome: TypeAlias = (
     Submitted
     | IdConflict
     | StateFull
+    | ArchiveBehind
+    | Sealed
     | Claimed
     | Done
     | NotFound

@@ -40,6 +40,7 @@ ENVIRONMENT = {
     "BROKER_CORS_ORIGINS": "https://a.example, https://b.example/ http://c:1",
     "JOB_HEARTBEAT_TIMEOUT_MS": "40000",
     "GROUP_COMMIT_INTERVAL_MS": "50",
+    "ARCHIVE_RETENTION": "12h",
     "BROKER_HEARTBEAT_INTERVAL_MS": "2000",
     "BROKER_HEARTBEAT_TIMEOUT_MS": "9000",
 }
@@ -51,6 +52,7 @@ FLAGS = {
     "--cors-origin": "https://d.example",
     "--job-heartbeat-timeout-ms": "50000",
     "--group-commit-interval-ms": "60",
+    "--archive-retention": "0",
     "--broker-heartbeat-interval-ms": "1000",
     "--broker-heartbeat-timeout-ms": "8000",
 }
@@ -58,8 +60,8 @@ FLAGS = {
 
 def test_broker_when_nothing_is_said_then_the_defaults(started: Started) -> None:
     assert app.run(["broker"]) == 0
+    assert started.store.url == "memory://"
     assert started.plan == BrokerPlan(
-        storage="memory://",
         host="0.0.0.0",
         port=8080,
         advertise=None,
@@ -69,6 +71,7 @@ def test_broker_when_nothing_is_said_then_the_defaults(started: Started) -> None
         commit_interval_ms=0,
         heartbeat_interval_ms=3_000,
         heartbeat_timeout_ms=10_000,
+        archive_retention_ms=7 * 86_400_000,
         supervised=False,
     )
     assert isinstance(started.store, MemoryBackend)
@@ -80,8 +83,8 @@ def test_broker_when_the_environment_says_then_so(
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     assert app.run(["broker"]) == 0
+    assert started.store.url == "file:///tmp/queue"
     assert started.plan == BrokerPlan(
-        storage="file:///tmp/queue",
         host="127.0.0.2",
         port=8081,
         advertise="10.0.0.5:80",
@@ -91,6 +94,7 @@ def test_broker_when_the_environment_says_then_so(
         commit_interval_ms=50,
         heartbeat_interval_ms=2_000,
         heartbeat_timeout_ms=9_000,
+        archive_retention_ms=12 * 3_600_000,
         supervised=False,
     )
     assert isinstance(started.store, LocalBackend)
@@ -102,8 +106,8 @@ def test_broker_when_flags_say_otherwise_then_they_win(
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     assert app.run(["broker", *(part for flag in FLAGS.items() for part in flag)]) == 0
+    assert started.store.url == "memory://"
     assert started.plan == BrokerPlan(
-        storage="memory://",
         host="127.0.0.3",
         port=8082,
         advertise="[::1]:81",
@@ -113,6 +117,7 @@ def test_broker_when_flags_say_otherwise_then_they_win(
         commit_interval_ms=60,
         heartbeat_interval_ms=1_000,
         heartbeat_timeout_ms=8_000,
+        archive_retention_ms=0,
         supervised=False,
     )
 
@@ -123,7 +128,7 @@ def test_broker_when_the_older_variable_says_memory_then_memory(
 ) -> None:
     monkeypatch.setenv("STORAGE_BACKEND", backend)
     assert app.run(["broker"]) == 0
-    assert started.plan.storage == "memory://"
+    assert started.store.url == "memory://"
 
 
 def test_broker_when_a_storage_is_given_then_the_older_variable_does_not_matter(
@@ -131,7 +136,7 @@ def test_broker_when_a_storage_is_given_then_the_older_variable_does_not_matter(
 ) -> None:
     monkeypatch.setenv("STORAGE_BACKEND", "s3")
     assert app.run(["broker", "--storage", "memory://"]) == 0
-    assert started.plan.storage == "memory://"
+    assert started.store.url == "memory://"
 
 
 @pytest.mark.parametrize(

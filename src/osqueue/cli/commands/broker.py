@@ -7,24 +7,14 @@ from typing import Annotated
 import typer
 
 from osqueue.cli import options
-from osqueue.cli.failures import require_broker, usage
+from osqueue.cli.durations import milliseconds
+from osqueue.cli.failures import require_broker
 from osqueue.cli.logs import LogFormat, LogLevel
 
 __all__ = ["broker"]
 
 TUNING = "Timing"
 
-Storage = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        envvar="OSQUEUE_STORAGE",
-        help="Where the queue lives: file:///path, or memory:// for as long as the broker runs "
-        "(the default).",
-        show_default=False,
-    ),
-]
-Backend = Annotated[str | None, typer.Option(envvar="STORAGE_BACKEND", hidden=True)]
 Host = Annotated[
     str, typer.Option(metavar="HOST", envvar="BROKER_HOST", help="Address to listen on.")
 ]
@@ -65,6 +55,14 @@ CommitInterval = Annotated[
         rich_help_panel=TUNING,
     ),
 ]
+ArchiveRetention = Annotated[
+    str,
+    typer.Option(
+        metavar="TIME",
+        envvar="ARCHIVE_RETENTION",
+        help="How long ended jobs are kept, such as 12h or 7d; 0 keeps only the last few.",
+    ),
+]
 HeartbeatInterval = Annotated[
     int,
     typer.Option(
@@ -88,13 +86,14 @@ HeartbeatTimeout = Annotated[
 def broker(  # noqa: PLR0913 - the signature is the list of options
     context: typer.Context,
     *,
-    storage: Storage = None,
-    backend: Backend = None,
+    storage: options.Storage = None,
+    backend: options.Backend = None,
     host: Host = "0.0.0.0",  # noqa: S104 - other hosts are refused unless allowed
     port: Port = 8080,
     advertise: Advertise = None,
     allow_remote: AllowRemote = False,
     cors_origin: CorsOrigin = None,
+    archive_retention: ArchiveRetention = "7d",
     job_heartbeat_timeout_ms: LeaseTimeout = 30_000,
     group_commit_interval_ms: CommitInterval = 0,
     broker_heartbeat_interval_ms: HeartbeatInterval = 3_000,
@@ -114,7 +113,6 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     from osqueue.cli import serving  # noqa: PLC0415 - heavy, and not always installed
 
     plan = serving.BrokerPlan(
-        storage=options.storage_url(storage, backend),
         host=host,
         port=port,
         advertise=options.checked_address(context, "advertise", advertise),
@@ -124,8 +122,9 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
         commit_interval_ms=group_commit_interval_ms,
         heartbeat_interval_ms=broker_heartbeat_interval_ms,
         heartbeat_timeout_ms=broker_heartbeat_timeout_ms,
+        archive_retention_ms=milliseconds(
+            archive_retention, options.origin_of(context, "archive_retention")
+        ),
         supervised=supervised,
     )
-    with usage(options.origin_of(context, "storage")):
-        store = plan.open_store()
-    return serving.run(plan, store)
+    return serving.run(plan, options.open_storage(context, storage, backend))
