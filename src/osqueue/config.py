@@ -103,6 +103,9 @@ class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
     finished_max: int = 1_000
     """Ended jobs kept with their details while nothing archives them."""
 
+    dead_max: int = 1_000
+    """Dead letters kept in the state; with an archive, the oldest beyond it move there."""
+
     archived: bool = False
     """Whether ended jobs are kept, beyond ``finished_max``, until they are in the archive."""
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from osqueue.model import queries
-from osqueue.model.codec import encode_finished
+from osqueue.model.codec import decode_finished, encode_finished
 from osqueue.model.job import Job, JobStatus, Moment, checksum, payload_of
 from osqueue.model.ops import (
     Cancel,
@@ -44,6 +44,7 @@ from osqueue.model.outcomes import (
     Grant,
     IdConflict,
     LeaseLost,
+    Leaving,
     NotFound,
     Outcome,
     RefOutcome,
@@ -198,18 +199,12 @@ def _fail(state: QueueState, op: Fail, now: Moment) -> Outcome:
         return _repeated(state, op.ref, FAILED)
     lease = job.lease
     run_at = now.wall + op.delay_ms if op.delay_ms > 0 else None
-    _end_attempt(state, job, error=op.error, retry=op.retry, run_at=run_at)
+    if op.retry and job.attempts < job.attempts_allowed:
+        state.requeue(job, error=op.error, run_at=run_at)
+    else:
+        state.bury(job, op.error, now)
     state.remember_lease(job.id, lease, how=FAILED, at=now.wall)
     return _DONE
-
-
-def _end_attempt(
-    state: QueueState, job: Job, *, error: Raw, retry: bool, run_at: int | None = None
-) -> None:
-    if retry and job.attempts < job.attempts_allowed:
-        state.requeue(job, error=error, run_at=run_at)
-    else:
-        state.bury(job, error)
 
 
 def _release(state: QueueState, worker_id: str, ref: LeaseRef, now: Moment) -> RefOutcome:
@@ -235,9 +230,26 @@ def _cancel(state: QueueState, op: Cancel, now: Moment) -> Outcome:
 def _retry(state: QueueState, op: Retry) -> Outcome:
     job = state.jobs.get(op.id)
     if job is None:
-        return _not_found(state, op.id)
+        return _restore(state, op)
     if job.status is JobStatus.DEAD:
         state.revive(job)
+    return _DONE
+
+
+def _restore(state: QueueState, op: Retry) -> Outcome:
+    """Queue a dead letter again that has left the state: for the archive, or is there already."""
+    if state.ends.how_job_ended(op.id) not in {None, JobStatus.DEAD}:
+        return _not_found(state, op.id)
+    if state.ends.sealed(op.id):
+        return Leaving(op.id)
+    entry = state.ends.finished_job(op.id)
+    line = op.archived if entry is None else entry.encoded or encode_finished(entry)
+    if line is None:
+        return _not_found(state, op.id)
+    job = decode_finished(line)
+    if job.id != op.id or job.status is not JobStatus.DEAD:
+        return _not_found(state, op.id)
+    state.restore(job)
     return _DONE
 
 
@@ -246,7 +258,10 @@ def _expire(state: QueueState, now: Moment) -> Outcome:
     while ended < EXPIRE_BATCH_MAX and (job := state.leases.due(now.serving)) is not None:
         message = f"no heartbeat from worker {job.worker_id!r} before the lease ran out"
         error = Raw(msgspec.json.encode({"type": "LeaseExpired", "message": message}))
-        _end_attempt(state, job, error=error, retry=True)
+        if job.attempts < job.attempts_allowed:
+            state.requeue(job, error=error, run_at=None)
+        else:
+            state.bury(job, error, now)
         ended += 1
     return _DONE
 

@@ -1,9 +1,10 @@
 """Sealed batches: which ended jobs go into one archive object, and how the object is named.
 
-The key is ``archive/<hour of sealing>/<first>-<last>-<token>.jsonl``: the hour in UTC, the range
-of the times that the jobs' ids carry, and a token that is never used again. So the hours sort by
-time, old ones are found without reading, and a lookup by id reads only the batches that may hold
-it. An id that carries no time (only UUIDv7s do) makes the range of its batch all of time.
+The key is ``archive/<hour>/<sealed>-<first>-<last>-<token>.jsonl``: hour and time of the sealing in
+UTC, the range of the times that the jobs' ids carry, and a token that is never used again; times
+are hexadecimal ms. So keys sort by time, old ones are found without reading, and a lookup by id
+reads only the batches that may hold it. An id that carries no time (only UUIDv7s do) makes the
+range of its batch all of time.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _UUID7 = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE
 )
 _KEY = re.compile(
-    rf"{ARCHIVE_PREFIX}(\d{{4}}-\d\d-\d\dT\d\d)/([0-9a-f]{{12}})-([0-9a-f]{{12}})-[^/]+\.jsonl"
+    ARCHIVE_PREFIX
+    + r"(\d{4}-\d\d-\d\dT\d\d)/[0-9a-f]{12}-([0-9a-f]{12})-([0-9a-f]{12})-[^/]+\.jsonl"
 )
 
 
@@ -65,7 +67,8 @@ def batch_key(ids: Iterable[str], wall_ms: int, token: str) -> str:
     times = [id_time(job_id) for job_id in ids]
     known = [time for time in times if time is not None]
     first, last = (min(known), max(known)) if len(known) == len(times) else (0, _TIME_MAX)
-    return f"{ARCHIVE_PREFIX}{hour_of(wall_ms)}/{first:012x}-{last:012x}-{token}.jsonl"
+    name = f"{wall_ms:012x}-{first:012x}-{last:012x}-{token}"
+    return f"{ARCHIVE_PREFIX}{hour_of(wall_ms)}/{name}.jsonl"
 
 
 def id_time(job_id: str) -> int | None:

@@ -17,13 +17,17 @@ from msgspec import UNSET
 
 from osqueue.config import QueueLimits
 from osqueue.model.batches import Outbox, batch_key
-from osqueue.model.job import END_STATUSES, Job
+from osqueue.model.job import END_STATUSES, Job, JobStatus, payload_of
 from osqueue.model.segments import SegmentedArray
 
 __all__ = ["End", "EndMemory", "weight"]
 
 FINISHED_OVERHEAD_BYTES = 256
-"""What the fields of an ended job beside id, type and last error count."""
+"""What the fields of an ended job beside its texts count."""
+
+
+_LEFT = END_STATUSES | {JobStatus.DEAD}
+"""How a job can have left the queue: dead letters do when there are too many."""
 
 
 class End(msgspec.Struct, gc=False, eq=False):
@@ -112,6 +116,18 @@ class EndMemory:
         if not self._limits.archived:
             self._make_room()
 
+    def sealed(self, job_id: str) -> bool:
+        """Whether a job is part of the open outbox."""
+        return self.outbox is not None and job_id in self.outbox.ids
+
+    def forget_dead(self, job_id: str) -> None:
+        """A dead letter lives again: its end is no more."""
+        job = self._finished_by_id.pop(job_id, None)
+        if job is not None:
+            self.finished.remove(job)
+            self.finished_bytes -= weight(job)
+        self._by_id.pop(job_id, None)
+
     def batch(self) -> list[Job]:
         """The jobs of the open outbox, in its order."""
         ids = () if self.outbox is None else self.outbox.ids
@@ -144,7 +160,7 @@ class EndMemory:
     def add_end(self, end: End) -> None:
         """Remember an end without details."""
         self.recent.append(end)
-        if end.how in END_STATUSES:
+        if end.how in _LEFT:
             self._by_id[end.id] = end
         if end.lease is not None:
             self._by_lease[end.lease] = end
@@ -183,5 +199,7 @@ class EndMemory:
 
 def weight(job: Job) -> int:
     """About what an ended job takes in ``finished``."""
-    error = 0 if job.last_error is UNSET else len(memoryview(job.last_error))
-    return FINISHED_OVERHEAD_BYTES + len(job.id) + len(job.type) + error
+    size = FINISHED_OVERHEAD_BYTES + len(job.id) + len(job.type)
+    for text in (job.last_error, payload_of(job) if job.status is JobStatus.DEAD else UNSET):
+        size += 0 if text is UNSET else len(memoryview(text))
+    return size

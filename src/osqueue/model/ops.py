@@ -118,9 +118,13 @@ class Cancel(msgspec.Struct, frozen=True, gc=False):
 
 
 class Retry(msgspec.Struct, frozen=True, gc=False):
-    """Queue a dead letter again with all its attempts."""
+    """Queue a dead letter again with all its attempts.
+
+    ``archived``: its entry in the archive, for one that has left the state.
+    """
 
     id: str
+    archived: bytes | None = None
 
 
 class Expire(msgspec.Struct, frozen=True, gc=False):

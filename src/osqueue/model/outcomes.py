@@ -17,6 +17,7 @@ __all__ = [
     "IdConflict",
     "JobView",
     "LeaseLost",
+    "Leaving",
     "NotFound",
     "Outcome",
     "Page",
@@ -96,6 +97,12 @@ class LeaseLost(msgspec.Struct, frozen=True, gc=False):
     id: str
 
 
+class Leaving(msgspec.Struct, frozen=True, gc=False):
+    """Refused: the dead letter is on its way to the archive; it can be queued again from there."""
+
+    id: str
+
+
 RefOutcome: TypeAlias = Done | NotFound | LeaseLost
 
 
@@ -157,6 +164,7 @@ Outcome: TypeAlias = (
     | Done
     | NotFound
     | LeaseLost
+    | Leaving
     | Results
     | Counts
     | JobView
