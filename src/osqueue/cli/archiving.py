@@ -19,6 +19,7 @@ __all__ = ["cat", "ls", "run"]
 
 
 class _Ended(msgspec.Struct, rename="camel"):
+    status: str
     ended_at: int
 
 
@@ -49,12 +50,13 @@ async def ls(store: Store, since_ms: int, *, json_output: bool) -> None:
         console().print(table if table.row_count else "nothing in the archive since then")
 
 
-async def cat(store: Store, since_ms: int) -> None:
+async def cat(store: Store, since_ms: int, *, status: str | None) -> None:
     """Print the jobs that ended since then, as they stand in the archive."""
     try:
         async for _, data in _batches(store, since_ms):
             for line in data.splitlines(keepends=True):
-                if _decoder.decode(line).ended_at >= since_ms:
+                ended = _decoder.decode(line)
+                if ended.ended_at >= since_ms and status in {None, ended.status}:
                     sys.stdout.buffer.write(line)
             sys.stdout.buffer.flush()
     finally:

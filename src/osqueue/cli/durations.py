@@ -9,7 +9,7 @@ from osqueue.cli.failures import USAGE, CliError
 
 __all__ = ["milliseconds"]
 
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|min|h|d|w)")
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|min|h|d|w)")
 _UNITS_MS = MappingProxyType(
     {
         "ms": 1,

@@ -45,6 +45,7 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_interval_ms: int
     heartbeat_timeout_ms: int
     archive_retention_ms: int
+    dead_max: int
     supervised: bool
 
     def settings(self) -> BrokerSettings:
@@ -56,7 +57,7 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
                 allow_remote=self.allow_remote,
                 cors_origins=self.cors_origins,
             ),
-            limits=QueueLimits(lease_timeout_ms=self.lease_timeout_ms),
+            limits=QueueLimits(lease_timeout_ms=self.lease_timeout_ms, dead_max=self.dead_max),
             commit=CommitSettings(interval_ms=self.commit_interval_ms),
             leadership=LeadershipSettings(
                 heartbeat_interval_ms=self.heartbeat_interval_ms,

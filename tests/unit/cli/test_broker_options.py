@@ -41,6 +41,7 @@ ENVIRONMENT = {
     "JOB_HEARTBEAT_TIMEOUT_MS": "40000",
     "GROUP_COMMIT_INTERVAL_MS": "50",
     "ARCHIVE_RETENTION": "12h",
+    "DEAD_LETTERS_MAX": "7",
     "BROKER_HEARTBEAT_INTERVAL_MS": "2000",
     "BROKER_HEARTBEAT_TIMEOUT_MS": "9000",
 }
@@ -53,6 +54,7 @@ FLAGS = {
     "--job-heartbeat-timeout-ms": "50000",
     "--group-commit-interval-ms": "60",
     "--archive-retention": "0",
+    "--dead-max": "8",
     "--broker-heartbeat-interval-ms": "1000",
     "--broker-heartbeat-timeout-ms": "8000",
 }
@@ -72,6 +74,7 @@ def test_broker_when_nothing_is_said_then_the_defaults(started: Started) -> None
         heartbeat_interval_ms=3_000,
         heartbeat_timeout_ms=10_000,
         archive_retention_ms=7 * 86_400_000,
+        dead_max=1_000,
         supervised=False,
     )
     assert isinstance(started.store, MemoryBackend)
@@ -95,6 +98,7 @@ def test_broker_when_the_environment_says_then_so(
         heartbeat_interval_ms=2_000,
         heartbeat_timeout_ms=9_000,
         archive_retention_ms=12 * 3_600_000,
+        dead_max=7,
         supervised=False,
     )
     assert isinstance(started.store, LocalBackend)
@@ -118,6 +122,7 @@ def test_broker_when_flags_say_otherwise_then_they_win(
         heartbeat_interval_ms=1_000,
         heartbeat_timeout_ms=8_000,
         archive_retention_ms=0,
+        dead_max=8,
         supervised=False,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,6 +25,15 @@ Since = Annotated[
     str,
     typer.Option("--since", metavar="TIME", help="How far back: 90s, 15m, 2h, 7d; 0 for all."),
 ]
+
+
+class Status(StrEnum):
+    """How jobs end."""
+
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    DISCARDED = "discarded"
+    DEAD = "dead"
 
 
 @archive.command()
@@ -51,6 +61,10 @@ def cat(
     since: Since = "24h",
     storage: options.Storage = None,
     backend: options.Backend = None,
+    status: Annotated[
+        Status | None,
+        typer.Option(metavar="STATUS", help="Only completed, cancelled, discarded or dead ones."),
+    ] = None,
     debug: options.Debug = False,
 ) -> None:
     """Print the jobs that ended within that time, one JSON object a line."""
@@ -58,7 +72,7 @@ def cat(
     store, since_ms = _place(context, since, storage, backend)
     from osqueue.cli import archiving  # noqa: PLC0415 - heavy, and not always installed
 
-    archiving.run(archiving.cat(store, since_ms))
+    archiving.run(archiving.cat(store, since_ms, status=status))
 
 
 def _place(

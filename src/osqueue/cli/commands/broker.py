@@ -63,6 +63,14 @@ ArchiveRetention = Annotated[
         help="How long ended jobs are kept, such as 12h or 7d; 0 keeps only the last few.",
     ),
 ]
+DeadMax = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        envvar="DEAD_LETTERS_MAX",
+        help="Dead letters kept in the state; the oldest beyond it move to the archive.",
+    ),
+]
 HeartbeatInterval = Annotated[
     int,
     typer.Option(
@@ -94,6 +102,7 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     allow_remote: AllowRemote = False,
     cors_origin: CorsOrigin = None,
     archive_retention: ArchiveRetention = "7d",
+    dead_max: DeadMax = 1_000,
     job_heartbeat_timeout_ms: LeaseTimeout = 30_000,
     group_commit_interval_ms: CommitInterval = 0,
     broker_heartbeat_interval_ms: HeartbeatInterval = 3_000,
@@ -109,6 +118,7 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     """
     options.set_up(context, debug=debug, log_format=log_format, log_level=log_level)
     options.check_range(context, "port", port, least=0, most=65_535)
+    options.check_range(context, "dead_max", dead_max, least=0)
     require_broker("the broker")
     from osqueue.cli import serving  # noqa: PLC0415 - heavy, and not always installed
 
@@ -122,6 +132,7 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
         commit_interval_ms=group_commit_interval_ms,
         heartbeat_interval_ms=broker_heartbeat_interval_ms,
         heartbeat_timeout_ms=broker_heartbeat_timeout_ms,
+        dead_max=dead_max,
         archive_retention_ms=milliseconds(
             archive_retention, options.origin_of(context, "archive_retention")
         ),
