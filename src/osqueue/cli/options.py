@@ -5,6 +5,7 @@ Here the environment is read: each option names its variable, and a flag wins ov
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, cast
@@ -14,12 +15,12 @@ import typer
 from osqueue.cli.failures import USAGE, CliError, usage
 from osqueue.cli.invocation import Invocation
 from osqueue.cli.logs import LogFormat, LogLevel, start_logging
+from osqueue.errors import ConfigError
 
 if TYPE_CHECKING:  # it takes a tenth of a second, and most commands need none
     from osqueue.storage import Store
 
 __all__ = [
-    "Backend",
     "Broker",
     "BrokerUrl",
     "Debug",
@@ -35,7 +36,6 @@ __all__ = [
     "origin_of",
     "set_up",
     "split_origins",
-    "storage_url",
 ]
 
 BrokerUrl = Annotated[
@@ -65,21 +65,18 @@ Storage = Annotated[
         "--storage",
         metavar="URL",
         envvar="OSQUEUE_STORAGE",
-        help="Where the queue lives: file:///path, or memory:// for as long as the broker runs "
-        "(the default).",
+        help="Where the queue lives: s3://bucket/folder, gs://, az://, file:///path, or memory:// "
+        "for as long as the broker runs (the default).",
         show_default=False,
     ),
 ]
-Backend = Annotated[str | None, typer.Option("--backend", envvar="STORAGE_BACKEND", hidden=True)]
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 """Stop when stdin ends, as it does when whoever started this process dies."""
 
 DEFAULT_BROKER_URL: Final = "http://localhost:8080"
-DEFAULT_STORAGE: Final = "memory://"
 
 _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):([0-9]{1,5})")
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@]+")
-_BACKENDS: Final = {"s3": "S3", "gcs": "Google Cloud Storage"}
 
 
 class Broker(NamedTuple):
@@ -130,31 +127,20 @@ def check_range(
     raise CliError(f"{origin_of(context, name)}: must be {bounds}, not {value:g}", code=USAGE)
 
 
-def open_storage(context: typer.Context, storage: str | None, backend: str | None) -> Store:
-    """The store that was asked for; nothing is read or written yet."""
+def open_storage(context: typer.Context, storage: str | None) -> Store:
+    """The store that ``--storage`` names, or the variables of the older implementations do.
+
+    Nothing is read or written yet.
+    """
     from osqueue.storage import open_store  # noqa: PLC0415 - see above
+    from osqueue.storage.environment import storage_url  # noqa: PLC0415 - the same
 
-    with usage(origin_of(context, "storage")):
-        return open_store(storage_url(storage, backend))
-
-
-def storage_url(storage: str | None, backend: str | None) -> str:
-    """The storage's URL from ``--storage``, or from the older implementations' variable."""
-    if storage:
-        return storage
-    if backend in {None, "", "memory"}:
-        return DEFAULT_STORAGE
-    if backend in _BACKENDS:
-        raise CliError(
-            f"STORAGE_BACKEND={backend}: this version cannot keep a queue in {_BACKENDS[backend]} "
-            "yet; it has file:// and memory:// (--storage)",
-            code=USAGE,
-        )
-    raise CliError(
-        f"STORAGE_BACKEND={backend}: it can be memory; for a directory use --storage "
-        "file:///path (OSQUEUE_STORAGE)",
-        code=USAGE,
-    )
+    try:
+        url = storage or storage_url(os.environ)
+    except ConfigError as error:
+        raise CliError(error.message, code=USAGE) from error
+    with usage(origin_of(context, "storage") if storage else "STORAGE_BACKEND"):
+        return open_store(url)
 
 
 def checked_address(context: typer.Context, name: str, address: str | None) -> str | None:

@@ -42,13 +42,12 @@ def ls(
     *,
     since: Since = "24h",
     storage: options.Storage = None,
-    backend: options.Backend = None,
     json_output: options.JsonOutput = False,
     debug: options.Debug = False,
 ) -> None:
     """List the archive's objects, oldest first, with the jobs and bytes in each."""
     options.set_up(context, debug=debug)
-    store, since_ms = _place(context, since, storage, backend)
+    store, since_ms = _place(context, since, storage)
     from osqueue.cli import archiving  # noqa: PLC0415 - heavy, and not always installed
 
     archiving.run(archiving.ls(store, since_ms, json_output=json_output))
@@ -60,7 +59,6 @@ def cat(
     *,
     since: Since = "24h",
     storage: options.Storage = None,
-    backend: options.Backend = None,
     status: Annotated[
         Status | None,
         typer.Option(metavar="STATUS", help="Only completed, cancelled, discarded or dead ones."),
@@ -69,18 +67,16 @@ def cat(
 ) -> None:
     """Print the jobs that ended within that time, one JSON object a line."""
     options.set_up(context, debug=debug)
-    store, since_ms = _place(context, since, storage, backend)
+    store, since_ms = _place(context, since, storage)
     from osqueue.cli import archiving  # noqa: PLC0415 - heavy, and not always installed
 
     archiving.run(archiving.cat(store, since_ms, status=status))
 
 
-def _place(
-    context: typer.Context, since: str, storage: str | None, backend: str | None
-) -> tuple[Store, int]:
+def _place(context: typer.Context, since: str, storage: str | None) -> tuple[Store, int]:
     """The storage, and the moment from which on."""
     back_ms = milliseconds(since, options.origin_of(context, "since"))
     now_ms = SystemClock().wall_ms()
     require_broker("the archive")
-    store = options.open_storage(context, storage, backend)
+    store = options.open_storage(context, storage)
     return store, now_ms - back_ms if back_ms else 0

@@ -95,7 +95,6 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     context: typer.Context,
     *,
     storage: options.Storage = None,
-    backend: options.Backend = None,
     host: Host = "0.0.0.0",  # noqa: S104 - other hosts are refused unless allowed
     port: Port = 8080,
     advertise: Advertise = None,
@@ -138,4 +137,4 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
         ),
         supervised=supervised,
     )
-    return serving.run(plan, options.open_storage(context, storage, backend))
+    return serving.run(plan, options.open_storage(context, storage))
