@@ -106,7 +106,7 @@ class FaultProxy:
             self._break_connections()
         if self._server is None:
             self._server = await asyncio.start_server(
-                self._serve, LOOPBACK, self._port, limit=PIECE_BYTES
+                self._accept, LOOPBACK, self._port, limit=PIECE_BYTES
             )
             self._port = self._server.sockets[0].getsockname()[1]
 
@@ -123,18 +123,19 @@ class FaultProxy:
         while self._late:
             await asyncio.wait(self._late)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = Peer(reader, writer)
-        task = asyncio.current_task()
-        assert task is not None
+        task = asyncio.create_task(self._serve(client), name="osqueue-proxy-connection")
         self._serving[task] = client
+        task.add_done_callback(self._serving.pop)
+
+    async def _serve(self, client: Peer) -> None:
         try:
             while await self._next_turn(client):
                 pass
             await client.close()
         finally:
             client.abort()
-            del self._serving[task]
 
     async def _next_turn(self, client: Peer) -> bool:
         head = await self._next_head(client)
