@@ -40,9 +40,6 @@ LOG_MAX: Final = 100_000
 
 LOOPBACK: Final = "127.0.0.1"
 
-_SILENT: Final = HttpStep(fault=HttpFault.LOST_REQUEST)
-"""Of a request that arrives while the proxy hangs; it is answered only by the connection's end."""
-
 
 class FaultProxy:
     """Stands in front of ``upstream`` (``http://host:port``, a path may follow).
@@ -88,8 +85,8 @@ class FaultProxy:
     def down(self, *, hang: bool = False) -> None:
         """Be out of order: refuse connections and break the open ones.
 
-        With ``hang``: take connections and requests, and neither forward nor answer them. What was
-        forwarded before takes effect all the same.
+        With ``hang``: take connections and requests, and neither forward nor answer them; such
+        requests count as lost. What was forwarded before takes effect all the same.
         """
         self._hanging = hang
         if hang:
@@ -141,13 +138,20 @@ class FaultProxy:
         head = await self._next_head(client)
         if head is None:
             return False
-        step = _SILENT if self._hanging else self.faults.step(request_of(head))
+        if self._hanging:
+            return await self._ignore(head, client)
+        step = self.faults.step(request_of(head))
         self.counts[step.fault] += 1
-        if step is _SILENT:
-            await client.left()
         turn = Turn(head, step, client=client, place=self._place, hold=self._hold)
         self.log.append(await turn.play())
         return turn.goes_on and not head.closes
+
+    async def _ignore(self, head: Head, client: Peer) -> bool:
+        self.counts[HttpFault.LOST_REQUEST] += 1
+        request = request_of(head)
+        self.log.append(Exchange(request.method, request.target, HttpFault.LOST_REQUEST))
+        await client.left()
+        return False
 
     async def _next_head(self, client: Peer) -> Head | None:
         try:

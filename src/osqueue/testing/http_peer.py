@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -143,12 +143,10 @@ async def held(request: Head, client: Peer) -> list[bytes]:
     if request.expects:
         await client.send(CONTINUE)
     pieces: list[bytes] = []
+    room = HELD_BYTES_MAX
     async for piece in body_of(request, client.reader):
         pieces.append(piece)
-        if _size(pieces) > HELD_BYTES_MAX:
+        room -= len(piece)
+        if room < 0:
             raise FramingError(f"a request to hold back is larger than {HELD_BYTES_MAX} bytes")
     return pieces
-
-
-def _size(pieces: Iterable[bytes]) -> int:
-    return sum(map(len, pieces))

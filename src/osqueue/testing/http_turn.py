@@ -112,7 +112,8 @@ class Turn:
     async def _pass(self) -> None:
         async with self._forwarding() as under_way:
             answer = await self._answer(under_way)
-            await asyncio.sleep(self._step.delay_s or 0)
+            if self._step.fault is HttpFault.SLOW:
+                await asyncio.sleep(self._step.delay_s or 0)
             self._answered = answer.status
             await self._client.send(answer.raw)
             async for piece in under_way.body(answer):

@@ -254,6 +254,7 @@ async def test_proxy_that_hangs_then_silent_and_what_it_took_is_lost(
     with pytest.raises(aiohttp.ClientError):
         await waiting
     assert bucket.requests == 1
+    assert list(proxy.log)[1:] == [Exchange("PUT", PATH, HttpFault.LOST_REQUEST)] * 2
     assert await put(session, proxy) == 200
 
 
