@@ -76,10 +76,10 @@ async def _until_certain(
             try:
                 return await attempt(stores[turn % len(stores)])
             except CASConflictError:
-                continue
+                pass
             except (StoreBusyError, StoreUnknownError, StoreUnavailableError):
                 turn += 1
-                await asyncio.sleep(PAUSE_S_MAX * entropy.jitter())
+            await asyncio.sleep(PAUSE_S_MAX * entropy.jitter())
 
 
 async def _try_to_count(store: Store, token: str) -> None:

@@ -14,7 +14,7 @@ from tests.integration.writers import Writing, writer
 
 from osqueue.storage import open_store
 
-pytestmark = EXTERNAL
+pytestmark = [*EXTERNAL]
 
 WRITING = Writing(counters=2, creators=2)
 """Of each of two processes. Both know both gateways, and begin with different ones."""
