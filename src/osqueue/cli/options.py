@@ -5,6 +5,7 @@ Here the environment is read: each option names its variable, and a flag wins ov
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from typing import Annotated, Final, NamedTuple, cast
@@ -14,6 +15,7 @@ import typer
 from osqueue.cli.failures import USAGE, CliError
 from osqueue.cli.invocation import Invocation
 from osqueue.cli.logs import LogFormat, LogLevel, start_logging
+from osqueue.errors import ConfigError
 
 __all__ = [
     "Broker",
@@ -22,6 +24,7 @@ __all__ = [
     "JsonOutput",
     "LogFormatOption",
     "LogLevelOption",
+    "Storage",
     "Supervised",
     "broker",
     "check_range",
@@ -29,7 +32,7 @@ __all__ = [
     "origin_of",
     "set_up",
     "split_origins",
-    "storage_url",
+    "storage",
 ]
 
 BrokerUrl = Annotated[
@@ -57,15 +60,20 @@ Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 """Stop when stdin ends, as it does when whoever started this process dies."""
 
 DEFAULT_BROKER_URL: Final = "http://localhost:8080"
-DEFAULT_STORAGE: Final = "memory://"
 
 _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):([0-9]{1,5})")
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@]+")
-_BACKENDS: Final = {"s3": "S3", "gcs": "Google Cloud Storage"}
 
 
 class Broker(NamedTuple):
     """The broker to talk to, and the flag or variable that said so."""
+
+    url: str
+    origin: str
+
+
+class Storage(NamedTuple):
+    """Where the queue lives, and the flag or variable that said so."""
 
     url: str
     origin: str
@@ -112,23 +120,16 @@ def check_range(
     raise CliError(f"{origin_of(context, name)}: must be {bounds}, not {value:g}", code=USAGE)
 
 
-def storage_url(storage: str | None, backend: str | None) -> str:
-    """The storage's URL from ``--storage``, or from the older implementations' variable."""
-    if storage:
-        return storage
-    if backend in {None, "", "memory"}:
-        return DEFAULT_STORAGE
-    if backend in _BACKENDS:
-        raise CliError(
-            f"STORAGE_BACKEND={backend}: this version cannot keep a queue in {_BACKENDS[backend]} "
-            "yet; it has file:// and memory:// (--storage)",
-            code=USAGE,
-        )
-    raise CliError(
-        f"STORAGE_BACKEND={backend}: it can be memory; for a directory use --storage "
-        "file:///path (OSQUEUE_STORAGE)",
-        code=USAGE,
-    )
+def storage(context: typer.Context, url: str | None) -> Storage:
+    """The storage's URL from ``--storage``, or from the variables of the older implementations."""
+    from osqueue.storage.environment import storage_url  # noqa: PLC0415 - heavy
+
+    if url:
+        return Storage(url, origin_of(context, "storage"))
+    try:
+        return Storage(storage_url(os.environ), "STORAGE_BACKEND")
+    except ConfigError as error:
+        raise CliError(error.message, code=USAGE) from error
 
 
 def checked_address(context: typer.Context, name: str, address: str | None) -> str | None:

@@ -19,11 +19,11 @@ false conflict.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import NewType, Protocol
+from typing import NewType, Protocol, runtime_checkable
 
 import msgspec
 
-__all__ = ["Store", "Stored", "Version"]
+__all__ = ["Dialects", "Store", "Stored", "Version"]
 
 Version = NewType("Version", str)
 """Names one state of one object. Compare for equality only."""
@@ -74,3 +74,21 @@ class Store(Protocol):
     async def close(self) -> None:
         """Give back threads and connections. A second close does nothing."""
         ...
+
+
+@runtime_checkable
+class Dialects(Protocol):
+    """A store that can speak to servers in more than one way, for the probe to choose from."""
+
+    @property
+    def dialects(self) -> tuple[str, ...]:
+        """The names of the ways, the usual one first."""
+        ...
+
+    @property
+    def dialect(self) -> str:
+        """The way in use. Set it between calls; any other name is a `ValueError`."""
+        ...
+
+    @dialect.setter
+    def dialect(self, name: str) -> None: ...

@@ -126,6 +126,26 @@ def test_broker_when_the_older_variable_says_memory_then_memory(
     assert started.plan.storage == "memory://"
 
 
+def test_broker_when_the_older_variables_name_a_bucket_then_its_url(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_BACKEND", "s3")
+    monkeypatch.setenv("S3_BUCKET", "jobs")
+    monkeypatch.setenv("S3_PREFIX", "mail")
+    assert app.run(["broker"]) == 0
+    assert started.plan.storage == "s3://jobs?prefix=mail"
+
+
+def test_broker_when_the_older_variables_are_wrong_together_then_named_and_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STORAGE_BACKEND", "s3")
+    monkeypatch.setenv("S3_BUCKET", "jobs")
+    monkeypatch.setenv("S3_ENDPOINT", "nowhere")
+    assert app.run(["broker"]) == 2
+    assert "STORAGE_BACKEND: endpoint: write http://host:port" in capsys.readouterr().err
+
+
 def test_broker_when_a_storage_is_given_then_the_older_variable_does_not_matter(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,11 +160,15 @@ def test_broker_when_a_storage_is_given_then_the_older_variable_does_not_matter(
         ("BROKER_PORT", "abc", "BROKER_PORT=abc: input should be a valid integer"),
         ("BROKER_PORT", "65536", "BROKER_PORT: must be 0 to 65535, not 65536"),
         ("OSQUEUE_STORAGE", "ftp://x", "OSQUEUE_STORAGE: no kind of store is called ftp://"),
-        ("OSQUEUE_STORAGE", "s3://b", "OSQUEUE_STORAGE: this version cannot keep a queue in S3"),
+        ("OSQUEUE_STORAGE", "s3://", "OSQUEUE_STORAGE: s3:// needs a name: write s3://name/folder"),
         ("OSQUEUE_STORAGE", "/tmp/x", "OSQUEUE_STORAGE: a storage URL begins with its kind"),
-        ("STORAGE_BACKEND", "s3", "STORAGE_BACKEND=s3: this version cannot keep a queue in S3"),
-        ("STORAGE_BACKEND", "gcs", "STORAGE_BACKEND=gcs: this version cannot keep a queue in Goog"),
-        ("STORAGE_BACKEND", "disk", "STORAGE_BACKEND=disk: it can be memory; for a directory"),
+        ("STORAGE_BACKEND", "s3", "STORAGE_BACKEND=s3 needs S3_BUCKET: set it"),
+        ("STORAGE_BACKEND", "gcs", "STORAGE_BACKEND=gcs needs GCS_BUCKET: set it"),
+        (
+            "STORAGE_BACKEND",
+            "disk",
+            "STORAGE_BACKEND=disk: it can be azure, gcs, local, memory, s3",
+        ),
         ("BROKER_ADVERTISE", "host", "BROKER_ADVERTISE: 'host' is not host:port"),
         ("BROKER_ADVERTISE", "http://h:1", "BROKER_ADVERTISE: 'http://h:1' is not host:port"),
         ("BROKER_ADVERTISE", "h:99999", "BROKER_ADVERTISE: 'h:99999' is not host:port"),

@@ -19,12 +19,11 @@ Storage = Annotated[
     typer.Option(
         metavar="URL",
         envvar="OSQUEUE_STORAGE",
-        help="Where the queue lives: file:///path, or memory:// for as long as the broker runs "
-        "(the default).",
+        help="Where the queue lives: s3://bucket/folder, gs://, az://, file:///path, or memory:// "
+        "for as long as the broker runs (the default).",
         show_default=False,
     ),
 ]
-Backend = Annotated[str | None, typer.Option(envvar="STORAGE_BACKEND", hidden=True)]
 Host = Annotated[
     str, typer.Option(metavar="HOST", envvar="BROKER_HOST", help="Address to listen on.")
 ]
@@ -89,7 +88,6 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     context: typer.Context,
     *,
     storage: Storage = None,
-    backend: Backend = None,
     host: Host = "0.0.0.0",  # noqa: S104 - other hosts are refused unless allowed
     port: Port = 8080,
     advertise: Advertise = None,
@@ -113,8 +111,9 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     require_broker("the broker")
     from osqueue.cli import serving  # noqa: PLC0415 - heavy, and not always installed
 
+    place = options.storage(context, storage)
     plan = serving.BrokerPlan(
-        storage=options.storage_url(storage, backend),
+        storage=place.url,
         host=host,
         port=port,
         advertise=options.checked_address(context, "advertise", advertise),
@@ -126,6 +125,6 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
         heartbeat_timeout_ms=broker_heartbeat_timeout_ms,
         supervised=supervised,
     )
-    with usage(options.origin_of(context, "storage")):
+    with usage(place.origin):
         store = plan.open_store()
     return serving.run(plan, store)
