@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-import boto3  # type: ignore[import-untyped] # it has no types
-from botocore.client import Config  # type: ignore[import-untyped] # the same
+import boto3
+from botocore.client import Config
 from tests.integration.servers.process import HOST
 
 from osqueue.clock import SystemEntropy
@@ -24,9 +24,17 @@ class S3Server(NamedTuple):
 
     port: int
 
+    @property
+    def endpoint(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    def new_bucket(self) -> str:
+        """The name of a bucket that is new and empty."""
+        return make_bucket(self.port)
+
     def new_store(self) -> str:
         """The URL of a store on a new bucket."""
-        return s3_url(make_bucket(self.port), self.port)
+        return s3_url(self.new_bucket(), self.port)
 
 
 def make_bucket(port: int) -> str:
