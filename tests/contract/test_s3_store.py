@@ -1,20 +1,19 @@
+"""S3's options that the URLs of `test_real_stores` leave at their defaults: prefixes, on moto."""
+
 from __future__ import annotations
 
-from urllib.request import Request, urlopen
-
 import pytest
+from tests.integration.servers.s3 import S3Server
 
-from osqueue.clock import SystemEntropy
 from osqueue.storage import S3Backend, Store
 from osqueue.testing import StoreContract
 
 
 class TestS3Store(StoreContract):
     @pytest.fixture(autouse=True)
-    def place(self, moto: str) -> None:
-        self.endpoint = moto
-        self.bucket = f"test-{SystemEntropy().token()}"
-        urlopen(Request(f"{moto}/{self.bucket}", method="PUT")).close()
+    def place(self, moto: S3Server) -> None:
+        self.endpoint = moto.endpoint
+        self.bucket = moto.new_bucket()
 
     async def make_store(self) -> Store:
         return S3Backend(
