@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]  # it ships no types
+import boto3  # it ships no types
 import obstore
 import pytest
-from botocore.config import Config  # type: ignore[import-untyped]  # the same
-from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # the same
+from botocore.config import Config  # the same
+from botocore.exceptions import ClientError  # the same
 from moto.server import ThreadedMotoServer
 from obstore.store import S3Store
 
