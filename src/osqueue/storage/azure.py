@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from osqueue.errors import ConfigError
 from osqueue.storage.cloud import TIMEOUT_S, CloudStore, check_timeout, require
-from osqueue.storage.endpoints import check_endpoint, public_url
+from osqueue.storage.endpoints import check_bucket, check_endpoint, public_url
 from osqueue.storage.obstore_bucket import ObstoreBucket, client_config, retry_config
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class AzureBackend(CloudStore):
         connection_string: str | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
+        check_bucket(container)
         check_timeout(timeout_s)
         given = {
             "account_name": account,

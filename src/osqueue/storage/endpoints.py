@@ -1,13 +1,25 @@
-"""Addresses of servers that speak a cloud's protocol, and URLs that people may see."""
+"""Names of buckets, addresses of servers, and URLs that people may see."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode, urlsplit
 
 from osqueue.errors import ConfigError
 
-__all__ = ["check_endpoint", "public_url", "with_host_prefix"]
+__all__ = ["check_bucket", "check_endpoint", "public_url", "with_host_prefix"]
+
+
+_BUCKET = re.compile(r"[$A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def check_bucket(name: str) -> None:
+    """Raise `ConfigError` for what no store calls a bucket or container."""
+    if not _BUCKET.fullmatch(name):
+        raise ConfigError(
+            "the name of a bucket or container is made of letters, digits, dots and dashes"
+        )
 
 
 def check_endpoint(endpoint: str) -> str:

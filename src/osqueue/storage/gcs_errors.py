@@ -26,19 +26,21 @@ _CREDENTIALS = (
     "the credentials are missing, wrong or expired: set GOOGLE_APPLICATION_CREDENTIALS, give a "
     "credentials file, or run gcloud auth application-default login"
 )
-_SILENT = "the store did not answer in time, and the write may or may not have been applied"
+_SILENT = "the store did not answer in time"
 
 NO_BUCKET = unavailable("there is no such bucket: create it, or correct its name")
 ABSENT = missing("there is no such object")
+_REFUSED = denied("the store refused the request")
+_FAILED = unknown("the store failed")
 
 _ANSWERS: Mapping[int, Verdict] = MappingProxyType(
     {
-        400: denied("the store refused the request"),
+        400: _REFUSED,
         401: denied(_CREDENTIALS),
         403: denied("allow this account to create, get, delete and list objects there"),
         404: ABSENT,
         408: unknown(_SILENT),
-        409: unknown("other writes were under way, and this one may or may not be applied"),
+        409: unknown("other writes were under way"),
         412: conflict("it exists, or is at another version"),
         413: denied("the store or a proxy before it refuses an object of this size"),
         429: busy("too many requests: slow down (one object takes about one write a second)"),
@@ -48,6 +50,7 @@ _ANSWERS: Mapping[int, Verdict] = MappingProxyType(
 _BY_CLASS: Mapping[str, Verdict] = MappingProxyType(
     {
         "DefaultCredentialsError": denied(_CREDENTIALS),
+        "InvalidOperation": denied(_CREDENTIALS),
         "RefreshError": denied(_CREDENTIALS),
         "ConnectTimeout": unavailable("the endpoint cannot be reached"),
         "ConnectTimeoutError": unavailable("the endpoint cannot be reached"),
@@ -65,7 +68,7 @@ _BY_CLASS: Mapping[str, Verdict] = MappingProxyType(
 )
 """By the name of an exception, or of one that it was made from."""
 
-_BROKEN = unknown("the connection broke, and the write may or may not have been applied")
+_BROKEN = unknown("the connection broke")
 
 CAUSES_MAX = 10
 """Exceptions looked at for one error: longer chains hold nothing new."""
@@ -86,9 +89,7 @@ def verdict_on(error: BaseException) -> Verdict:
     """What an error of the library means for a write."""
     status = status_of(error)
     if status:
-        refused = denied("the store refused the request")
-        failed = unknown("the store failed, and the write may or may not have been applied")
-        return _ANSWERS.get(status) or (refused if status < 500 else failed)
+        return _ANSWERS.get(status) or (_REFUSED if status < 500 else _FAILED)
     names = (type(each).__name__ for each in _chain(error))
     return next((_BY_CLASS[name] for name in names if name in _BY_CLASS), _BROKEN)
 

@@ -32,15 +32,16 @@ __all__ = ["ABSENT", "NO_BUCKET", "Answer", "answer_of", "verdict_on"]
 
 _CREDENTIALS = "the credentials are wrong or have expired: check the keys"
 _NO_CREDENTIALS = (
-    "no credentials were found: set them in the environment, by option, or as the machine's role"
+    "no credentials were found: set them by option, in the environment or as the machine's role, "
+    "or name a profile"
 )
 _PERMISSION = "allow these credentials to get, put, delete and list there"
 _REGION = "the bucket is in another region: set region to the bucket's own"
 _CLOCK = "this machine's clock is wrong: set it"
 _TOO_LARGE = "the store or a proxy before it refuses an object of this size"
 _REFUSED = "the store refused the request"
-_FAILED = "the store failed, and the write may or may not have been applied"
-_SILENT = "the store did not answer in time, and the write may or may not have been applied"
+_FAILED = "the store failed"
+_SILENT = "the store did not answer in time"
 
 NO_BUCKET = unavailable("there is no such bucket or container: create it, or correct its name")
 ABSENT = missing("there is no such object")
@@ -62,6 +63,9 @@ _ANSWERS: Mapping[tuple[int, str], Verdict] = MappingProxyType(
         (401, ""): denied(_CREDENTIALS),
         (403, ""): denied(_PERMISSION),
         (403, "AuthenticationFailed"): denied(_CREDENTIALS),
+        (403, "AuthorizationFailure"): denied(
+            "the key is wrong, or the account's network rules shut this machine out"
+        ),
         (403, "ExpiredToken"): denied(_CREDENTIALS),
         (403, "InvalidAccessKeyId"): denied(_CREDENTIALS),
         (403, "RequestTimeTooSkewed"): denied(_CLOCK),
@@ -70,7 +74,7 @@ _ANSWERS: Mapping[tuple[int, str], Verdict] = MappingProxyType(
         (404, "ContainerNotFound"): NO_BUCKET,
         (404, "NoSuchBucket"): NO_BUCKET,
         (408, ""): unknown(_SILENT),
-        (409, ""): unknown("other writes were under way, and this one may or may not be applied"),
+        (409, ""): unknown("other writes were under way"),
         (409, "BlobAlreadyExists"): _CONFLICT,
         (409, "BlobImmutableDueToPolicy"): denied("a policy forbids to change the object"),
         (409, "ContainerBeingDeleted"): _MOVING,
@@ -103,7 +107,7 @@ _NO_ANSWERS: tuple[tuple[re.Pattern[str], Verdict], ...] = tuple(
          unavailable("nothing listens at the endpoint: check its address and that it runs")),
         (r"kind: Connect\b", unavailable("the endpoint cannot be reached")),
         (r"kind: Timeout\b", unknown(_SILENT)),
-        (r"HTTP error", unknown("the connection broke, and the write may or may not be applied")),
+        (r"HTTP error", unknown("the connection broke")),
     )
 )  # fmt: skip
 """By the library's own words, the first that fits. A connection never made has sent nothing."""
@@ -176,4 +180,4 @@ def _without_status(error: Exception, text: str) -> Verdict:
         if pattern.search(text):
             return verdict
     named = _BY_CLASS.get(type(error).__name__)
-    return named or unknown("the store's answer made no sense, so the write may be applied or not")
+    return named or unknown("the store's answer made no sense")

@@ -18,7 +18,7 @@ import msgspec
 
 from osqueue.errors import ConfigError
 from osqueue.storage.cloud import TIMEOUT_S, CloudStore, check_timeout, require
-from osqueue.storage.endpoints import check_endpoint, public_url, with_host_prefix
+from osqueue.storage.endpoints import check_bucket, check_endpoint, public_url, with_host_prefix
 from osqueue.storage.obstore_bucket import ObstoreBucket, client_config, retry_config
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class S3Backend(CloudStore):
         etag: str | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
+        check_bucket(bucket)
         check_timeout(timeout_s)
         if etag not in {None, *DIALECTS}:
             raise ConfigError(f"etag: it can be {' or '.join(DIALECTS)}, not {etag!r}")

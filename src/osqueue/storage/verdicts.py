@@ -37,7 +37,9 @@ class Call(msgspec.Struct, frozen=True):
 
     def failed(self, verdict: Verdict, detail: str) -> OsqueueError:
         """The error to raise; ``detail`` is what the store or the network said."""
-        return self._kind(verdict)(f"cannot {self.doing}: {verdict.advice} ({detail})")
+        kind = self._kind(verdict)
+        doubt = "; it may or may not have been applied" if kind is StoreUnknownError else ""
+        return kind(f"cannot {self.doing}: {verdict.advice} ({detail}){doubt}")
 
     def _kind(self, verdict: Verdict) -> type[OsqueueError]:
         if not self.writes and verdict.error in {StoreUnknownError, CASConflictError}:
