@@ -17,10 +17,8 @@ async def main(url: str, how: str) -> None:
     store = open_store(url)
     with contextlib.suppress(StorageBackendError):
         await store.create(f"first/{how}", b"x" * 1_000)
-    calls: list[asyncio.Task[object]] = [
-        asyncio.create_task(store.create(f"{how}/{n}", b"x" * 50_000)) for n in range(CALLS)
-    ]
-    calls.append(asyncio.create_task(store.get("queue.json")))
+    creates = [store.create(f"{how}/{n}", b"x" * 50_000) for n in range(CALLS)]
+    calls = [asyncio.ensure_future(call) for call in (*creates, store.get("queue.json"))]
     await asyncio.sleep(0)
     if how == "closed":
         await store.close()

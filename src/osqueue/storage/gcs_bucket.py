@@ -11,7 +11,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from urllib.parse import quote
 
 import msgspec
@@ -41,8 +41,6 @@ NOT_MODIFIED = 304
 
 _ENTROPY = SystemEntropy()
 
-T = TypeVar("T")
-
 
 class GcsBucket:
     """The blocking operations. ``make_client`` is called once, by the first of them."""
@@ -58,26 +56,18 @@ class GcsBucket:
         self._client: Any = None
 
     def get(self, key: str, unless: Version | None) -> Stored | None:
-        with self._call(f"get {key!r}", writes=False) as bucket:
-            blob = bucket.blob(key)
-            try:
-                data = blob.download_as_bytes(
-                    if_generation_not_match=unless and _generation(unless, otherwise=None),
-                    **self._reading(),
-                )
-            except _library_errors() as error:
-                if status_of(error) == NOT_MODIFIED:
-                    return None
-                raise
-            version = _version(blob.generation, StoreUnavailableError)
-            return None if version == unless else Stored(data, version)
+        with self._call(f"get {key!r}", writes=False):
+            response = self._retry()(self._download)(key, unless)
+            if response.status_code == NOT_MODIFIED:
+                return None
+            version = _version(response.headers.get("X-Goog-Generation"), StoreUnavailableError)
+            return None if version == unless else Stored(response.content, version)
 
     def create(self, key: str, data: bytes) -> Version:
         return self._write(f"create {key!r}", key, data, generation=0)
 
     def put(self, key: str, data: bytes, if_version: Version) -> Version:
-        generation = _generation(if_version, otherwise=NEVER)
-        return self._write(f"put {key!r}", key, data, generation=generation)
+        return self._write(f"put {key!r}", key, data, generation=_generation(if_version))
 
     def delete(self, key: str) -> None:
         try:
@@ -106,31 +96,54 @@ class GcsBucket:
             answer = self._upload(key, data, generation)
             return _version(answer.get("generation"), StoreUnknownError)
 
+    def _download(self, key: str, unless: Version | None) -> Any:
+        """The library's own download leaves the connections of refused requests open."""
+        known = _generation(unless) if unless is not None else None
+        return self._checked(
+            self._client._http.get(  # noqa: SLF001 - the session that signs requests
+                f"{self._url_of('download')}/{quote(key, safe='')}",
+                params={"alt": "media", "ifGenerationNotMatch": known},
+                headers={"Accept-Encoding": "identity"},
+                timeout=self._timeout_s,
+            )
+        )
+
     def _upload(self, key: str, data: bytes, generation: int) -> dict[str, Any]:
         """One request for any size, so that comparing and writing are one step of the server.
 
         The library sends what is larger than 8 MiB in several.
         """
-        from google.api_core.exceptions import from_http_response  # noqa: PLC0415 - optional
-
         boundary = _ENTROPY.token()
-        response = self._client._http.post(  # noqa: SLF001 - the session that signs requests
-            f"{self._client.api_endpoint}/upload/storage/v1/b/{quote(self._name, safe='')}/o",
-            params={"uploadType": "multipart", "ifGenerationMatch": str(generation)},
-            data=_multipart(key, data, boundary),
-            headers={"Content-Type": f"multipart/related; boundary={boundary}"},
-            timeout=self._timeout_s,
+        response = self._checked(
+            self._client._http.post(  # noqa: SLF001 - the session that signs requests
+                self._url_of("upload"),
+                params={"uploadType": "multipart", "ifGenerationMatch": str(generation)},
+                data=_multipart(key, data, boundary),
+                headers={"Content-Type": f"multipart/related; boundary={boundary}"},
+                timeout=self._timeout_s,
+            )
         )
-        if response.status_code != OK:
-            raise from_http_response(response)  # type: ignore[no-untyped-call]
         return cast("dict[str, Any]", response.json())
 
-    def _reading(self) -> dict[str, Any]:
+    def _url_of(self, kind: str) -> str:
+        bucket = quote(self._name, safe="")
+        return f"{self._client.api_endpoint}/{kind}/storage/v1/b/{bucket}/o"
+
+    def _checked(self, response: Any) -> Any:
+        from google.api_core.exceptions import from_http_response  # noqa: PLC0415 - optional
+
+        if response.status_code in {OK, NOT_MODIFIED}:
+            return response
+        raise from_http_response(response)  # type: ignore[no-untyped-call]
+
+    def _retry(self) -> Any:
         from google.cloud.storage.retry import DEFAULT_RETRY  # noqa: PLC0415 - optional
 
         soon = DEFAULT_RETRY.with_delay(initial=READ_RETRY_DELAY_S)
-        retry = soon.with_timeout(self._timeout_s * READ_RETRY_SHARE)
-        return {"timeout": self._timeout_s, "retry": retry}
+        return soon.with_timeout(self._timeout_s * READ_RETRY_SHARE)
+
+    def _reading(self) -> dict[str, Any]:
+        return {"timeout": self._timeout_s, "retry": self._retry()}
 
     @contextmanager
     def _call(self, doing: str, *, writes: bool) -> Iterator[Any]:
@@ -184,9 +197,7 @@ def _multipart(key: str, data: bytes, boundary: str) -> bytes:
 
     digest: bytes = Checksum(data).digest()  # type: ignore[no-untyped-call]
     kind = content_type(key)
-    described = msgspec.json.encode(
-        {"name": key, "contentType": kind, "crc32c": b64encode(digest).decode()}
-    )
+    described = {"name": key, "contentType": kind, "crc32c": b64encode(digest).decode()}
     return b"".join(
         (
             f"--{boundary}\r\nContent-Type: application/json\r\n\r\n".encode(),
@@ -203,9 +214,9 @@ def _named(error: Exception) -> str:
     return f"HTTP {status}" if status else "no answer"
 
 
-def _generation(version: Version, *, otherwise: T) -> int | T:
-    """The number that a version is; a version of another store is none."""
-    return int(version) if version.isdecimal() else otherwise
+def _generation(version: Version) -> int:
+    """The number that a version is; a version of another store is none that ever was."""
+    return int(version) if version.isdecimal() else NEVER
 
 
 def _version(generation: object, otherwise: type[OsqueueError]) -> Version:

@@ -50,6 +50,7 @@ _ANSWERS: Mapping[int, Verdict] = MappingProxyType(
 _BY_CLASS: Mapping[str, Verdict] = MappingProxyType(
     {
         "DefaultCredentialsError": denied(_CREDENTIALS),
+        "InvalidOperation": denied(_CREDENTIALS),
         "RefreshError": denied(_CREDENTIALS),
         "ConnectTimeout": unavailable("the endpoint cannot be reached"),
         "ConnectTimeoutError": unavailable("the endpoint cannot be reached"),
