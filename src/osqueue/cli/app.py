@@ -10,6 +10,7 @@ import typer
 from osqueue import __version__
 from osqueue.cli.commands.broker import broker
 from osqueue.cli.commands.demo import demo
+from osqueue.cli.commands.doctor import doctor
 from osqueue.cli.commands.jobs import jobs
 from osqueue.cli.commands.producer import producer
 from osqueue.cli.commands.stats import stats
@@ -37,6 +38,7 @@ app.command()(submit)
 app.command()(stats)
 app.add_typer(jobs, name="jobs")
 app.command()(demo)
+app.command()(doctor)
 
 
 @app.callback(invoke_without_command=True)

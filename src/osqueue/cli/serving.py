@@ -21,6 +21,7 @@ from osqueue.config import (
     LeadershipSettings,
     QueueLimits,
     ServerSettings,
+    ThrottleSettings,
 )
 from osqueue.engine.requests import End, EndReason
 from osqueue.errors import ConfigError
@@ -45,6 +46,9 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_interval_ms: int
     heartbeat_timeout_ms: int
     supervised: bool
+    reads_per_minute: int = 0
+    writes_per_minute: int = 0
+    writes_per_day: int = 0
 
     def settings(self) -> BrokerSettings:
         """The broker's settings. Raises `CliError` when they make no sense."""
@@ -60,6 +64,11 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
             leadership=LeadershipSettings(
                 heartbeat_interval_ms=self.heartbeat_interval_ms,
                 heartbeat_timeout_ms=self.heartbeat_timeout_ms,
+            ),
+            throttle=ThrottleSettings(
+                reads_per_minute=self.reads_per_minute,
+                writes_per_minute=self.writes_per_minute,
+                writes_per_day=self.writes_per_day,
             ),
         )
         try:
