@@ -90,13 +90,20 @@ class Store(Protocol):
 
 @runtime_checkable
 class Dialects(Protocol):
-    """A store whose servers differ in how they want to be asked; `osqueue.storage.probe` finds out.
+    """A store that can speak to servers in more than one way, for the probe to choose from."""
 
-    ``dialect`` is one of ``dialects`` and may be set between any two operations.
-    """
+    @property
+    def dialects(self) -> tuple[str, ...]:
+        """The names of the ways, the usual one first."""
+        ...
 
-    dialects: tuple[str, ...]
-    dialect: str
+    @property
+    def dialect(self) -> str:
+        """The way in use. Set it between calls; any other name is a `ValueError`."""
+        ...
+
+    @dialect.setter
+    def dialect(self, name: str) -> None: ...
 
 
 @runtime_checkable
