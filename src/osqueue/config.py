@@ -18,6 +18,7 @@ __all__ = [
     "LeadershipSettings",
     "QueueLimits",
     "ServerSettings",
+    "ThrottleSettings",
     "WorkerSettings",
 ]
 
@@ -125,7 +126,7 @@ class CommitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How the committer paces and bounds itself."""
 
     interval_ms: int = 0
-    """Least time between the starts of two commits."""
+    """Least time between the starts of two commits; 0: as little as the store takes."""
 
     encode_share: int = 5
     """Under load, commits start no sooner than this many times the last encoding's time after one
@@ -218,6 +219,27 @@ class LeadershipSettings(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
+class ThrottleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a store may be asked, for those whom it costs money; 0: as often as it takes."""
+
+    reads_per_minute: int = 0
+    writes_per_minute: int = 0
+    writes_per_day: int = 0
+
+    @property
+    def active(self) -> bool:
+        """Whether there is any limit."""
+        return max(self.reads_per_minute, self.writes_per_minute, self.writes_per_day) > 0
+
+    def validate(self) -> None:
+        """Raise `ConfigError` for a negative limit."""
+        if min(self.reads_per_minute, self.writes_per_minute, self.writes_per_day) < 0:
+            raise ConfigError(
+                "S3_MAX_READS_PER_MINUTE, S3_MAX_WRITES_PER_MINUTE and S3_MAX_WRITES_PER_DAY must "
+                "not be negative; 0 means no limit"
+            )
+
+
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The HTTP port."""
 
@@ -253,6 +275,7 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
     commit: CommitSettings = CommitSettings()
     leadership: LeadershipSettings = LeadershipSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    throttle: ThrottleSettings = ThrottleSettings()
     drain_ms: int = 10_000
     """How long a clean stop waits for the commits under way."""
 
@@ -260,6 +283,7 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Raise `ConfigError` when the settings make no sense alone or together."""
         self.leadership.validate()
         self.archive.validate()
+        self.throttle.validate()
         if self.limits.lease_timeout_ms < 1_000:
             raise ConfigError("JOB_HEARTBEAT_TIMEOUT_MS must be at least 1000")
         if self.commit.interval_ms < 0:

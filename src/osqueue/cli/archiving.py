@@ -10,7 +10,7 @@ import msgspec
 from rich.table import Table
 
 from osqueue.cli.output import say_json
-from osqueue.cli.tables import console
+from osqueue.cli.tables import make_console
 from osqueue.engine.archive import list_batches
 from osqueue.model.batches import BatchName, hour_of
 from osqueue.storage import Store
@@ -47,7 +47,7 @@ async def ls(store: Store, since_ms: int, *, json_output: bool) -> None:
     finally:
         await store.close()
     if not json_output:
-        console().print(table if table.row_count else "nothing in the archive since then")
+        make_console().print(table if table.row_count else "nothing in the archive since then")
 
 
 async def cat(store: Store, since_ms: int, *, status: str | None) -> None:

@@ -22,6 +22,7 @@ from osqueue.config import (
     LeadershipSettings,
     QueueLimits,
     ServerSettings,
+    ThrottleSettings,
 )
 from osqueue.engine.requests import End, EndReason
 from osqueue.errors import ConfigError
@@ -47,6 +48,9 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
     archive_retention_ms: int
     dead_max: int
     supervised: bool
+    reads_per_minute: int = 0
+    writes_per_minute: int = 0
+    writes_per_day: int = 0
 
     def settings(self) -> BrokerSettings:
         """The broker's settings. Raises `CliError` when they make no sense."""
@@ -64,6 +68,11 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
                 heartbeat_timeout_ms=self.heartbeat_timeout_ms,
             ),
             archive=ArchiveSettings(retention_ms=self.archive_retention_ms),
+            throttle=ThrottleSettings(
+                reads_per_minute=self.reads_per_minute,
+                writes_per_minute=self.writes_per_minute,
+                writes_per_day=self.writes_per_day,
+            ),
         )
         try:
             settings.validate()

@@ -14,7 +14,7 @@ from rich.text import Text
 from osqueue.client import JobInfo, Stats
 from osqueue.clock import SystemClock
 
-__all__ = ["age", "console", "print_job", "print_jobs", "print_stats"]
+__all__ = ["age", "make_console", "print_job", "print_jobs", "print_stats"]
 
 PIPE_COLUMNS: Final = 200
 """Width where there is no terminal: nothing is cut in a file."""
@@ -36,14 +36,14 @@ def print_stats(stats: Stats) -> None:
     table.add_row("completed", f"{stats.completed_total:,}")
     table.add_row("dead", f"{stats.dead:,}")
     table.add_row("broker", stats.broker_address)
-    console().print(table)
+    make_console().print(table)
 
 
 def print_jobs(jobs: Sequence[JobInfo], *, more: bool) -> None:
     """Print a line for each job."""
-    out = console()
+    console = make_console()
     if not jobs:
-        out.print("no jobs")
+        console.print("no jobs")
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("id", no_wrap=True)
@@ -56,9 +56,9 @@ def print_jobs(jobs: Sequence[JobInfo], *, more: bool) -> None:
         status = Text(job.status, style=_COLOURS.get(job.status, ""))
         tries = str(job.attempts)
         table.add_row(Text(job.job_id), Text(job.type), status, tries, age(job.created_at, now_ms))
-    out.print(table)
+    console.print(table)
     if more:
-        out.print("there may be more: --limit 0 shows all")
+        console.print("there may be more: --limit 0 shows all")
 
 
 def print_job(job: JobInfo) -> None:
@@ -66,10 +66,10 @@ def print_job(job: JobInfo) -> None:
     table = Table.grid(padding=(0, 2))
     for name, value in _rows(job):
         table.add_row(name, Text(value))
-    out = console()
-    out.print(table)
+    console = make_console()
+    console.print(table)
     if job.last_error is not None and job.last_error.traceback:
-        out.print(Text(f"\n{job.last_error.traceback.rstrip()}"))
+        console.print(Text(f"\n{job.last_error.traceback.rstrip()}"))
 
 
 def age(created_ms: int | None, now_ms: int) -> str:
@@ -110,7 +110,7 @@ def _time(ms: int | None) -> str:
     return moment.isoformat(sep=" ", timespec="milliseconds")
 
 
-def console() -> Console:
-    """Where tables go: as wide as the terminal, or wide enough for a file."""
-    out = Console(highlight=False)
-    return out if out.is_terminal else Console(highlight=False, width=PIPE_COLUMNS)
+def make_console() -> Console:
+    """Where tables are printed: stdout, and nothing is cut where that is no terminal."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPE_COLUMNS)

@@ -41,7 +41,7 @@ from osqueue.errors import (
 )
 from osqueue.model.job import Moment
 from osqueue.model.ops import Claim, Op
-from osqueue.storage.protocol import Store
+from osqueue.storage.protocol import Paced, Store, layers
 
 __all__ = ["Caller", "CallerGoneError", "Engine", "EngineStatus"]
 
@@ -96,6 +96,7 @@ class Engine:
         probe: Probe,
     ) -> None:
         self._store = store
+        self._pace = next((layer for layer in layers(store) if isinstance(layer, Paced)), None)
         self._key = key
         self._address = address
         self._settings = settings
@@ -319,6 +320,8 @@ class Engine:
 
     def _work(self, committer: Committer, now: Instant) -> None:
         committer.tick(now)
+        if self._pace is not None and committer.wants_commit(now):
+            committer.hold_back(now.mono + self._pace.write_ready_in_ms(self._key))
         if committer.wants_commit(now):
             began = self._clock.cpu_us()
             committer.begin(now)

@@ -127,6 +127,25 @@ def test_broker_when_flags_say_otherwise_then_they_win(
     )
 
 
+LIMITS = {
+    "READS_PER_MINUTE": "reads_per_minute",
+    "WRITES_PER_MINUTE": "writes_per_minute",
+    "WRITES_PER_DAY": "writes_per_day",
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_broker_when_a_limit_is_set_then_for_any_store(
+    limit: str, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"S3_MAX_{limit}", "7")
+    assert app.run(["broker"]) == 0
+    assert getattr(started.plan.settings().throttle, LIMITS[limit]) == 7
+    flag = f"--max-{limit.lower().replace('_', '-')}"
+    assert app.run(["broker", flag, "8"]) == 0
+    assert getattr(started.plan.settings().throttle, LIMITS[limit]) == 8
+
+
 @pytest.mark.parametrize("backend", ["", "memory"])
 def test_broker_when_the_older_variable_says_memory_then_memory(
     backend: str, started: Started, monkeypatch: pytest.MonkeyPatch
@@ -193,6 +212,7 @@ def test_broker_when_a_storage_is_given_then_the_older_variable_does_not_matter(
         ("JOB_HEARTBEAT_TIMEOUT_MS", "10", "JOB_HEARTBEAT_TIMEOUT_MS must be at least 1000"),
         ("BROKER_HEARTBEAT_INTERVAL_MS", "9000", "the broker's heartbeat interval (9000 ms) must"),
         ("BROKER_HEARTBEAT_TIMEOUT_MS", "1", "the broker's heartbeat interval (3000 ms) must be"),
+        ("S3_MAX_WRITES_PER_DAY", "-1", "S3_MAX_WRITES_PER_DAY=-1: input should be greater than"),
         ("OSQUEUE_LOG_FORMAT", "xml", "OSQUEUE_LOG_FORMAT=xml: 'xml' is not one of 'text', 'json'"),
     ],
 )

@@ -89,6 +89,37 @@ HeartbeatTimeout = Annotated[
         rich_help_panel=TUNING,
     ),
 ]
+ReadsPerMinute = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        envvar="S3_MAX_READS_PER_MINUTE",
+        help="Most reads of the store in a minute; 0: no limit.",
+        rich_help_panel=TUNING,
+    ),
+]
+WritesPerMinute = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        envvar="S3_MAX_WRITES_PER_MINUTE",
+        help="Most writes in a minute, beside heartbeats; 0: no limit.",
+        rich_help_panel=TUNING,
+    ),
+]
+WritesPerDay = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        envvar="S3_MAX_WRITES_PER_DAY",
+        help="Writes in a UTC day after which only heartbeats, and what joins them, are written; "
+        "0: no limit.",
+        rich_help_panel=TUNING,
+    ),
+]
 
 
 def broker(  # noqa: PLR0913 - the signature is the list of options
@@ -106,6 +137,9 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     group_commit_interval_ms: CommitInterval = 0,
     broker_heartbeat_interval_ms: HeartbeatInterval = 3_000,
     broker_heartbeat_timeout_ms: HeartbeatTimeout = 10_000,
+    max_reads_per_minute: ReadsPerMinute = 0,
+    max_writes_per_minute: WritesPerMinute = 0,
+    max_writes_per_day: WritesPerDay = 0,
     log_format: options.LogFormatOption = LogFormat.TEXT,
     log_level: options.LogLevelOption = LogLevel.INFO,
     supervised: options.Supervised = False,
@@ -135,6 +169,9 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
         archive_retention_ms=milliseconds(
             archive_retention, options.origin_of(context, "archive_retention")
         ),
+        reads_per_minute=max_reads_per_minute,
+        writes_per_minute=max_writes_per_minute,
+        writes_per_day=max_writes_per_day,
         supervised=supervised,
     )
     return serving.run(plan, options.open_storage(context, storage))
