@@ -6,6 +6,7 @@ import pytest
 from tests.integration.servers.s3 import S3Server
 
 from osqueue.storage import S3Backend, Store
+from osqueue.storage.cloud import LIST_PAGE_KEYS
 from osqueue.testing import StoreContract
 
 
@@ -24,6 +25,21 @@ class TestS3Store(StoreContract):
             access_key_id="test",
             secret_access_key="test",
         )
+
+
+async def test_list_of_more_than_a_page_then_all_in_order(moto: S3Server) -> None:
+    store = S3Backend(
+        moto.new_bucket(),
+        endpoint=moto.endpoint,
+        access_key_id="test",
+        secret_access_key="test",
+    )
+    keys = [f"pages/{number:05}" for number in range(LIST_PAGE_KEYS + 5)]
+    for key in keys:
+        await store.create(key, b"")
+    assert [key async for key in store.list("pages/")] == keys
+    assert [key async for key in store.list("pages/010")] == keys[LIST_PAGE_KEYS:]
+    await store.close()
 
 
 class TestS3StoreWithoutAPrefix(TestS3Store):

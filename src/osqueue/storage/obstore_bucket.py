@@ -93,7 +93,7 @@ class ObstoreBucket:
             stream = list_objects(
                 self._reads,
                 folder or None,
-                offset=prefix[:-1] if start else None,
+                offset=(prefix[:-1] or None) if start else None,
                 chunk_size=LIST_PAGE_KEYS,
             )
             for page in stream:

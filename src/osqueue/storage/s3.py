@@ -86,7 +86,9 @@ class S3Backend(CloudStore):
 
     @dialect.setter
     def dialect(self, name: str) -> None:
-        self._s3.unquoted = bool(DIALECTS.index(name))
+        if name not in self._dialects:
+            raise ValueError(f"it can be {' or '.join(self._dialects)}, not {name!r}")
+        self._s3.unquoted = name == "unquoted"
 
 
 class _Place(msgspec.Struct, frozen=True):
