@@ -221,6 +221,19 @@ def test_store_when_it_is_ready_sooner_than_it_said_then_it_is_asked_only_at_tha
     assert t.asks_for() == ["Write"]
 
 
+def test_store_when_it_was_not_ready_for_one_commit_then_it_is_asked_anew_for_the_next(
+    lead: Start,
+) -> None:
+    t = lead()
+    t.ready_at = t.now.mono + 86_400_000
+    t.submit("a")
+    t.runs(3_000)
+    t.ok()
+    t.ready_at = t.now.mono
+    t.submit("b")
+    assert t.asks_for() == ["Write"]
+
+
 def test_store_when_it_is_not_ready_then_a_stop_does_not_wait_for_it(lead: Start) -> None:
     t = lead()
     t.ready_at = t.now.mono + 86_400_000

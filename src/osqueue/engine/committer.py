@@ -271,7 +271,7 @@ class Committer:
         data = encode_state(self._intake.state)
         held = self._intake.cut(data)
         self._commit = _Commit(header.commit, self._number, data, held, now.mono, resigns)
-        self._began = now.mono
+        self._began, self._held_back_until = now.mono, 0
         self._write(self._commit, now)
 
     def encode_took(self, cpu_us: int) -> None:

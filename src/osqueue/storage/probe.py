@@ -230,7 +230,8 @@ class _Probe:
         """The same kind of error, saying where and at what it came."""
         doing = [*CHECKS.values()][min(len(self._pass.done), len(CHECKS) - 1)]
         kind = next(kind for kind in _KINDS if isinstance(error, kind))
-        placed = kind(f"{self._store.url} failed at {doing}: {error.message}")
+        url, message = self._store.url, error.message
+        placed = kind(message if url in message else f"{url} failed at {doing}: {message}")
         placed.__cause__ = error
         return placed
 

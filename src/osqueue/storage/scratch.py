@@ -13,7 +13,13 @@ from contextlib import contextmanager, suppress
 from types import MappingProxyType
 
 from osqueue.clock import Clock
-from osqueue.errors import CASConflictError, StoreDeniedError, StoreNotFoundError
+from osqueue.errors import (
+    CASConflictError,
+    StoreBusyError,
+    StoreDeniedError,
+    StoreNotFoundError,
+    StoreUnavailableError,
+)
 from osqueue.storage.asking import PatientStore
 from osqueue.storage.protocol import Stored, Version
 
@@ -111,8 +117,12 @@ class Pass:
         except CASConflictError:
             return None
         except StoreNotFoundError as error:
+            self._left.discard(self._key)
             message = f"there is no such bucket, container or directory ({error.message})"
             raise StoreNotFoundError(message) from error
+        except (StoreBusyError, StoreUnavailableError, StoreDeniedError):
+            self._left.discard(self._key)
+            raise
 
     async def _creates_once(self) -> None:
         with suppress(CASConflictError):

@@ -59,7 +59,7 @@ async def test_budget_when_it_is_used_up_then_requests_go_with_the_heartbeats(
     stats = store.stats()
     assert stats.total_writes == stats.daily_write_count >= engine.status().commits
     assert stats.daily_budget_exceeded
-    assert stats.throttled_writes >= 1
+    assert stats.throttled_writes >= 2, "each of those that had to wait"
     assert stats.total_write_delay_ms >= 1
 
 

@@ -326,6 +326,35 @@ async def test_failure_when_it_lasts_then_its_class_and_message_after_some_tries
     assert calls == (1 if kind is StorageBackendError else TRIES_MAX)
 
 
+async def test_failure_when_the_store_names_itself_then_its_message_stands_alone() -> None:
+    class Down(MemoryBackend):
+        async def create(self, *_: Any, **__: Any) -> Version:
+            raise StoreUnavailableError("cannot create 'x' in memory://: it is gone")
+
+    report = await examined(Down())
+    assert str(report.error) == "cannot create 'x' in memory://: it is gone"
+
+
+@pytest.mark.parametrize(
+    "kind", [StoreUnavailableError, StoreBusyError, StoreDeniedError, StoreNotFoundError]
+)
+async def test_failure_when_nothing_can_have_been_created_then_nothing_is_removed(
+    kind: type[StorageBackendError],
+) -> None:
+    class Down(MemoryBackend):
+        removed = 0
+
+        async def create(self, *_: Any, **__: Any) -> Version:
+            raise kind("no")
+
+        async def delete(self, *_: Any, **__: Any) -> None:
+            self.removed += 1
+
+    store = Down()
+    assert not (await examined(store)).fit
+    assert store.removed == 0
+
+
 @pytest.mark.parametrize("fault", [Fault.BUSY, Fault.UNAVAILABLE])
 @pytest.mark.parametrize("call", ["create", "put", "get", "delete"])
 async def test_failure_when_it_passes_then_fit(call: str, fault: Fault) -> None:
