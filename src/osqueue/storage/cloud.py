@@ -52,6 +52,8 @@ class Bucket(Protocol):
 
     def delete(self, key: str) -> None: ...
 
+    def last_modified_ms(self, key: str) -> int | None: ...
+
     def pages(self, prefix: str) -> Iterator[Sequence[str]]:
         """All keys that begin with ``prefix``, and perhaps others before and after, ascending."""
         ...
@@ -88,6 +90,11 @@ class CloudStore:
     async def delete(self, key: str) -> None:
         work = partial(self._bucket.delete, self._whole(key))
         await self._threads.run(Lane.TRANSFER, work)
+
+    async def last_modified_ms(self, key: str) -> int | None:
+        """When an object was written, by the store's clock, in whole seconds."""
+        work = partial(self._bucket.last_modified_ms, self._whole(key))
+        return await self._threads.run(Lane.TRANSFER, work)
 
     async def list(self, prefix: str = "") -> AsyncIterator[str]:
         if not may_begin_key(prefix):

@@ -28,6 +28,9 @@ class GCSBackend(CloudStore):
     when ``osqueue[gcs]`` is not installed.
     """
 
+    least_write_spacing_ms = 1_000
+    """Google takes about one write a second of one object."""
+
     def __init__(
         self,
         bucket: str,

@@ -76,6 +76,12 @@ class GcsBucket:
         except StoreNotFoundError:
             pass
 
+    def last_modified_ms(self, key: str) -> int | None:
+        with self._call(f"look at {key!r}", writes=False) as bucket:
+            blob = bucket.blob(key)
+            blob.reload(**self._reading())
+            return None if blob.updated is None else int(blob.updated.timestamp() * 1_000)
+
     def pages(self, prefix: str) -> Iterator[Sequence[str]]:
         with self._call("list", writes=False) as bucket:
             found = bucket.list_blobs(

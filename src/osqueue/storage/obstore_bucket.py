@@ -85,6 +85,12 @@ class ObstoreBucket:
         except StoreNotFoundError:
             pass
 
+    def last_modified_ms(self, key: str) -> int | None:
+        from obstore import head  # noqa: PLC0415 - an optional package
+
+        with self._call(f"look at {key!r}", writes=False):
+            return int(head(self._reads, key)["last_modified"].timestamp() * 1_000)
+
     def pages(self, prefix: str) -> Iterator[Sequence[str]]:
         from obstore import list as list_objects  # noqa: PLC0415 - an optional package
 

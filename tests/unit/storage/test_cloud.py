@@ -38,6 +38,9 @@ class ListedBucket:
     def delete(self, key: str) -> None:
         self._keep(key, None)
 
+    def last_modified_ms(self, key: str) -> int:
+        return self._keep(key, 7)
+
     def pages(self, prefix: str) -> Iterator[Sequence[str]]:
         for page in self._pages:
             self._keep(prefix, None)
@@ -64,12 +67,13 @@ async def test_calls_then_whole_keys_and_those_with_a_version_on_the_lane_of_the
     assert await store.create("k", b"xx") == "2"
     assert await store.put("k", b"xx", if_version=Version("1")) == "12"
     await store.delete("k")
+    assert await store.last_modified_ms("k") == 7
     assert [key async for key in store.list("a")] == ["a"]
     await store.close()
     transfer, state = "osqueue-store-transfer", "osqueue-store-state"
     assert bucket.asked == [
         ("p/k", transfer), ("p/k", state), ("p/k", transfer), ("p/k", state), ("p/k", transfer),
-        ("p/a", transfer),
+        ("p/k", transfer), ("p/a", transfer),
     ]  # fmt: skip
 
 
