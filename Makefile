@@ -45,8 +45,8 @@ format: $(READY)  ## Lay the code out.
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## Print figures, as JSON lines.
-	@for part in model rest latency; do $(BIN)/python bench/$$part.py || exit 1; done
+bench: servers  ## Print figures, as JSON lines.
+	@for part in model rest latency slow_store stall ceph; do $(BIN)/python bench/$$part.py || exit 1; done
 
 docs: $(READY)  ## Build the documentation, strictly.
 	$(BIN)/mkdocs build --strict --quiet

@@ -8,14 +8,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from typing import Annotated, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, cast
 
 import typer
 
-from osqueue.cli.failures import USAGE, CliError
+from osqueue.cli.failures import USAGE, CliError, usage
 from osqueue.cli.invocation import Invocation
 from osqueue.cli.logs import LogFormat, LogLevel, start_logging
 from osqueue.errors import ConfigError
+
+if TYPE_CHECKING:  # it takes a tenth of a second, and most commands need none
+    from osqueue.storage import Store
 
 __all__ = [
     "Broker",
@@ -29,10 +32,10 @@ __all__ = [
     "broker",
     "check_range",
     "checked_address",
+    "open_storage",
     "origin_of",
     "set_up",
     "split_origins",
-    "storage",
 ]
 
 BrokerUrl = Annotated[
@@ -56,6 +59,17 @@ LogLevelOption = Annotated[
         help="Least that is logged: debug, info, warning, error.",
     ),
 ]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        envvar="OSQUEUE_STORAGE",
+        help="Where the queue lives: s3://bucket/folder, gs://, az://, file:///path, or memory:// "
+        "for as long as the broker runs (the default).",
+        show_default=False,
+    ),
+]
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 """Stop when stdin ends, as it does when whoever started this process dies."""
 
@@ -67,13 +81,6 @@ _ORIGIN: Final = re.compile(r"https?://[^\s/?#@]+")
 
 class Broker(NamedTuple):
     """The broker to talk to, and the flag or variable that said so."""
-
-    url: str
-    origin: str
-
-
-class Storage(NamedTuple):
-    """Where the queue lives, and the flag or variable that said so."""
 
     url: str
     origin: str
@@ -120,16 +127,20 @@ def check_range(
     raise CliError(f"{origin_of(context, name)}: must be {bounds}, not {value:g}", code=USAGE)
 
 
-def storage(context: typer.Context, url: str | None) -> Storage:
-    """The storage's URL from ``--storage``, or from the variables of the older implementations."""
-    from osqueue.storage.environment import storage_url  # noqa: PLC0415 - heavy
+def open_storage(context: typer.Context, storage: str | None) -> Store:
+    """The store that ``--storage`` names, or the variables of the older implementations do.
 
-    if url:
-        return Storage(url, origin_of(context, "storage"))
+    Nothing is read or written yet.
+    """
+    from osqueue.storage import open_store  # noqa: PLC0415 - see above
+    from osqueue.storage.environment import storage_url  # noqa: PLC0415 - the same
+
     try:
-        return Storage(storage_url(os.environ), "STORAGE_BACKEND")
+        url = storage or storage_url(os.environ)
     except ConfigError as error:
         raise CliError(error.message, code=USAGE) from error
+    with usage(origin_of(context, "storage") if storage else "STORAGE_BACKEND"):
+        return open_store(url)
 
 
 def checked_address(context: typer.Context, name: str, address: str | None) -> str | None:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 __all__ = [
+    "ArchiveBehind",
     "BadCursor",
     "Claimed",
     "Counts",
@@ -16,11 +17,13 @@ __all__ = [
     "IdConflict",
     "JobView",
     "LeaseLost",
+    "Leaving",
     "NotFound",
     "Outcome",
     "Page",
     "RefOutcome",
     "Results",
+    "Sealed",
     "StateFull",
     "Submitted",
 ]
@@ -42,6 +45,20 @@ class StateFull(msgspec.Struct, frozen=True, gc=False):
     """Refused: the state would pass its bound."""
 
     bytes_max: int
+
+
+class ArchiveBehind(msgspec.Struct, frozen=True, gc=False):
+    """Refused: ended jobs wait for the archive beyond their bound."""
+
+    bytes_max: int
+
+
+class Sealed(msgspec.Struct, frozen=True, gc=False):
+    """The batch that goes to the archive under ``key``, as JSON Lines."""
+
+    key: str
+    data: bytes
+    jobs: int
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False):
@@ -76,6 +93,12 @@ class NotFound(msgspec.Struct, frozen=True, gc=False):
 
 class LeaseLost(msgspec.Struct, frozen=True, gc=False):
     """Refused: the caller does not hold the job."""
+
+    id: str
+
+
+class Leaving(msgspec.Struct, frozen=True, gc=False):
+    """Refused: the dead letter is on its way to the archive; it can be queued again from there."""
 
     id: str
 
@@ -135,10 +158,13 @@ Outcome: TypeAlias = (
     Submitted
     | IdConflict
     | StateFull
+    | ArchiveBehind
+    | Sealed
     | Claimed
     | Done
     | NotFound
     | LeaseLost
+    | Leaving
     | Results
     | Counts
     | JobView

@@ -40,6 +40,8 @@ ENVIRONMENT = {
     "BROKER_CORS_ORIGINS": "https://a.example, https://b.example/ http://c:1",
     "JOB_HEARTBEAT_TIMEOUT_MS": "40000",
     "GROUP_COMMIT_INTERVAL_MS": "50",
+    "ARCHIVE_RETENTION": "12h",
+    "DEAD_LETTERS_MAX": "7",
     "BROKER_HEARTBEAT_INTERVAL_MS": "2000",
     "BROKER_HEARTBEAT_TIMEOUT_MS": "9000",
 }
@@ -51,6 +53,8 @@ FLAGS = {
     "--cors-origin": "https://d.example",
     "--job-heartbeat-timeout-ms": "50000",
     "--group-commit-interval-ms": "60",
+    "--archive-retention": "0",
+    "--dead-max": "8",
     "--broker-heartbeat-interval-ms": "1000",
     "--broker-heartbeat-timeout-ms": "8000",
 }
@@ -58,8 +62,8 @@ FLAGS = {
 
 def test_broker_when_nothing_is_said_then_the_defaults(started: Started) -> None:
     assert app.run(["broker"]) == 0
+    assert started.store.url == "memory://"
     assert started.plan == BrokerPlan(
-        storage="memory://",
         host="0.0.0.0",
         port=8080,
         advertise=None,
@@ -69,6 +73,8 @@ def test_broker_when_nothing_is_said_then_the_defaults(started: Started) -> None
         commit_interval_ms=0,
         heartbeat_interval_ms=3_000,
         heartbeat_timeout_ms=10_000,
+        archive_retention_ms=7 * 86_400_000,
+        dead_max=1_000,
         supervised=False,
     )
     assert isinstance(started.store, MemoryBackend)
@@ -80,8 +86,8 @@ def test_broker_when_the_environment_says_then_so(
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     assert app.run(["broker"]) == 0
+    assert started.store.url == "file:///tmp/queue"
     assert started.plan == BrokerPlan(
-        storage="file:///tmp/queue",
         host="127.0.0.2",
         port=8081,
         advertise="10.0.0.5:80",
@@ -91,6 +97,8 @@ def test_broker_when_the_environment_says_then_so(
         commit_interval_ms=50,
         heartbeat_interval_ms=2_000,
         heartbeat_timeout_ms=9_000,
+        archive_retention_ms=12 * 3_600_000,
+        dead_max=7,
         supervised=False,
     )
     assert isinstance(started.store, LocalBackend)
@@ -102,8 +110,8 @@ def test_broker_when_flags_say_otherwise_then_they_win(
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     assert app.run(["broker", *(part for flag in FLAGS.items() for part in flag)]) == 0
+    assert started.store.url == "memory://"
     assert started.plan == BrokerPlan(
-        storage="memory://",
         host="127.0.0.3",
         port=8082,
         advertise="[::1]:81",
@@ -113,8 +121,29 @@ def test_broker_when_flags_say_otherwise_then_they_win(
         commit_interval_ms=60,
         heartbeat_interval_ms=1_000,
         heartbeat_timeout_ms=8_000,
+        archive_retention_ms=0,
+        dead_max=8,
         supervised=False,
     )
+
+
+LIMITS = {
+    "READS_PER_MINUTE": "reads_per_minute",
+    "WRITES_PER_MINUTE": "writes_per_minute",
+    "WRITES_PER_DAY": "writes_per_day",
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_broker_when_a_limit_is_set_then_for_any_store(
+    limit: str, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"S3_MAX_{limit}", "7")
+    assert app.run(["broker"]) == 0
+    assert getattr(started.plan.settings().throttle, LIMITS[limit]) == 7
+    flag = f"--max-{limit.lower().replace('_', '-')}"
+    assert app.run(["broker", flag, "8"]) == 0
+    assert getattr(started.plan.settings().throttle, LIMITS[limit]) == 8
 
 
 @pytest.mark.parametrize("backend", ["", "memory"])
@@ -123,7 +152,7 @@ def test_broker_when_the_older_variable_says_memory_then_memory(
 ) -> None:
     monkeypatch.setenv("STORAGE_BACKEND", backend)
     assert app.run(["broker"]) == 0
-    assert started.plan.storage == "memory://"
+    assert started.store.url == "memory://"
 
 
 def test_broker_when_the_older_variables_name_a_bucket_then_its_url(
@@ -133,7 +162,7 @@ def test_broker_when_the_older_variables_name_a_bucket_then_its_url(
     monkeypatch.setenv("S3_BUCKET", "jobs")
     monkeypatch.setenv("S3_PREFIX", "mail")
     assert app.run(["broker"]) == 0
-    assert started.plan.storage == "s3://jobs?prefix=mail"
+    assert started.store.url == "s3://jobs?prefix=mail"
 
 
 def test_broker_when_the_older_variables_are_wrong_together_then_named_and_2(
@@ -151,7 +180,7 @@ def test_broker_when_a_storage_is_given_then_the_older_variable_does_not_matter(
 ) -> None:
     monkeypatch.setenv("STORAGE_BACKEND", "s3")
     assert app.run(["broker", "--storage", "memory://"]) == 0
-    assert started.plan.storage == "memory://"
+    assert started.store.url == "memory://"
 
 
 @pytest.mark.parametrize(
@@ -183,6 +212,7 @@ def test_broker_when_a_storage_is_given_then_the_older_variable_does_not_matter(
         ("JOB_HEARTBEAT_TIMEOUT_MS", "10", "JOB_HEARTBEAT_TIMEOUT_MS must be at least 1000"),
         ("BROKER_HEARTBEAT_INTERVAL_MS", "9000", "the broker's heartbeat interval (9000 ms) must"),
         ("BROKER_HEARTBEAT_TIMEOUT_MS", "1", "the broker's heartbeat interval (3000 ms) must be"),
+        ("S3_MAX_WRITES_PER_DAY", "-1", "S3_MAX_WRITES_PER_DAY=-1: input should be greater than"),
         ("OSQUEUE_LOG_FORMAT", "xml", "OSQUEUE_LOG_FORMAT=xml: 'xml' is not one of 'text', 'json'"),
     ],
 )
