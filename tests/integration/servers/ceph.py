@@ -8,6 +8,7 @@ acknowledged may be lost as long as two OSDs' files are there, whoever is killed
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -64,12 +65,17 @@ class Ceph:
         self._daemons[f"rgw.{number}"].kill()
 
     def kill_all(self) -> None:
-        """As a power failure does: all at once, before any of them can notice."""
+        """All at once, before any of them can notice that another one is gone."""
         for daemon in self._daemons.values():
-            daemon.kill()
+            daemon.send(signal.SIGKILL)
+        for daemon in self._daemons.values():
+            daemon.wait()
 
     def restart_dead(self) -> None:
-        """Start again what does not run, and wait until the whole cluster works."""
+        """Start again what does not run, and wait until all OSDs count as up and gateways answer.
+
+        After `kill_all` the first writes may still wait some seconds for the copies to agree.
+        """
         for daemon in self._daemons.values():
             if not daemon.running:
                 daemon.start()
