@@ -14,7 +14,7 @@ from osqueue.config import QueueLimits
 from osqueue.engine.requests import Conflicted, Gone, Held, Write, Written
 from osqueue.model.invariants import check
 from osqueue.model.job import Moment
-from osqueue.model.ops import Complete, Submit
+from osqueue.model.ops import Claim, Complete, Submit
 from osqueue.model.outcomes import Claimed, Done, Grant, Results, Submitted
 from osqueue.model.snapshot import decode_state, read_origin
 from osqueue.storage.protocol import Stored, Version
@@ -54,6 +54,16 @@ class World:
     def submit(self, job_id: str, type_: str) -> None:
         self.submitted[job_id] += 1
         self.leader.submit(job_id, type_=type_)
+        self.look()
+
+    def claim(self, *types: str, waits: bool, most: int, claim_id: str | None) -> None:
+        """A repeated claim takes the place of the one before, as the engine has it."""
+        for held in self.leader.asked:
+            if isinstance(held.op, Claim) and None is not claim_id == held.op.claim_id:
+                held.superseded = True
+                if not held.answered:
+                    self.leader.wait_over(held)
+        self.leader.claim(*types, waits=waits, most=most, claim_id=claim_id)
         self.look()
 
     # The store
@@ -233,7 +243,7 @@ class World:
             if self.forgot and not held.writes:
                 return  # known already, as of a second ago; somebody has dropped it since
             self.acked.update(job.id for job in op.jobs)
-        elif isinstance(outcome, Claimed):
+        elif isinstance(outcome, Claimed) and not held.superseded:
             for grant in outcome.grants:
                 self._has_lease(grant)
                 self.grants.append((held, grant))

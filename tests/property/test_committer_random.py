@@ -50,8 +50,7 @@ class CommitterInTheWorld(RuleBasedStateMachine):
 
     @rule(types=types, waits=st.booleans(), most=st.integers(1, 3), again=claim_ids)
     def claim(self, types: tuple[str, ...], waits: bool, most: int, again: str | None) -> None:
-        self.world.leader.claim(*types, waits=waits, most=most, claim_id=again)
-        self.world.look()
+        self.world.claim(*types, waits=waits, most=most, claim_id=again)
 
     @precondition(lambda self: self.world.grants)
     @rule(number=numbers, what=st.sampled_from(["complete", "heartbeat", "cancel", "withdraw"]))
@@ -65,7 +64,7 @@ class CommitterInTheWorld(RuleBasedStateMachine):
                 leader.heartbeat(grant)
             case "cancel":
                 leader.cancel(grant.id)
-            case "withdraw":
+            case "withdraw" if not held.superseded:
                 leader.withdraw(held)
         self.world.look()
 
@@ -80,7 +79,7 @@ class CommitterInTheWorld(RuleBasedStateMachine):
         """A caller's wait is over, or the caller has gone."""
         leader = self.world.leader
         held = leader.asked[-1 - number % len(leader.asked)]
-        if held not in leader.gone:
+        if held not in leader.gone and not held.superseded:
             (leader.withdraw if gone else leader.wait_over)(held)
         self.world.look()
 
