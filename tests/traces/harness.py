@@ -18,6 +18,7 @@ from osqueue.engine.requests import (
     Action,
     Check,
     Conflicted,
+    Discard,
     End,
     Failed,
     Found,
@@ -37,7 +38,7 @@ from osqueue.engine.requests import (
 )
 from osqueue.errors import OsqueueError
 from osqueue.model.invariants import check
-from osqueue.model.job import Moment
+from osqueue.model.job import LargePayload, Moment
 from osqueue.model.ops import (
     Cancel,
     Claim,
@@ -86,6 +87,8 @@ class Trace:
         """What the object is, as far as the test has said."""
         self.todo: list[Write | ReadBack | Check | Save] = []
         self.notices: list[Notice] = []
+        self.discarded: list[str] = []
+        """Payload objects that were given up."""
         self.asked: list[Held] = []
         self.gone: set[Held] = set()
         """Whose callers have gone away."""
@@ -188,6 +191,14 @@ class Trace:
 
     def submit(self, *job_ids: str, type_: str = "") -> Held:
         return self.ask(Submit(tuple(NewJob(job_id, type_) for job_id in job_ids)))
+
+    def submit_large(self, job_id: str) -> Held:
+        """With the payload object ``payloads/<epoch>/<job id>``."""
+        large = LargePayload(self.key(job_id), 100_000, 1)
+        return self.ask(Submit((NewJob(job_id, large=large),)))
+
+    def key(self, job_id: str) -> str:
+        return f"payloads/{self._epoch}/{job_id}"
 
     def claim(
         self,
@@ -418,6 +429,8 @@ class Trace:
     def _note(self, action: Action) -> None:
         if isinstance(action, Notice):
             self.notices.append(action)
+        elif isinstance(action, Discard):
+            self.discarded += action.keys
         elif not isinstance(action, End):
             assert type(action) not in map(type, self.todo), "one of a kind at a time"
             self.todo.append(action)

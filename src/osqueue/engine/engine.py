@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, assert_never
+from typing import Any, TypeAlias, assert_never
 
 import msgspec
 
@@ -18,10 +18,12 @@ from osqueue.config import BrokerSettings
 from osqueue.engine.committer import Committer, Identity
 from osqueue.engine.intake import Intake, Waiting
 from osqueue.engine.leadership import Leadership, Probe
-from osqueue.engine.refusals import starting_error, stopping_error
+from osqueue.engine.payloads import PayloadObjects
+from osqueue.engine.refusals import not_leading_error, starting_error, stopping_error
 from osqueue.engine.requests import (
     Action,
     Check,
+    Discard,
     End,
     EndReason,
     Held,
@@ -32,6 +34,7 @@ from osqueue.engine.requests import (
     Write,
 )
 from osqueue.engine.storeio import read_object, save_object, write_object
+from osqueue.engine.sweeper import Sweeper
 from osqueue.errors import (
     BrokerLeadershipError,
     CorruptStateError,
@@ -39,12 +42,17 @@ from osqueue.errors import (
     StoreUnavailableError,
 )
 from osqueue.model.job import Moment
-from osqueue.model.ops import Claim, Op
+from osqueue.model.ops import Claim, GetPayloadKeys, Op
+from osqueue.model.outcomes import PayloadKeys
 from osqueue.storage.protocol import Store
 
 __all__ = ["Caller", "CallerGoneError", "Engine", "EngineStatus"]
 
 logger = logging.getLogger("osqueue.engine")
+
+
+Follow: TypeAlias = Callable[[Held], Coroutine[Any, Any, None]]
+"""What is done with a claim's grants, once they are durable, before the claim is answered."""
 
 
 class CallerGoneError(Exception):
@@ -104,6 +112,7 @@ class Engine:
         self._leadership = Leadership(
             store, key, address=address, settings=settings, clock=clock, probe=probe
         )
+        self.payloads = PayloadObjects(store, settings.payloads, entropy=entropy)
         self._committer: Committer | None = None
         self._claims: dict[str, Held] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -130,6 +139,7 @@ class Engine:
                 await self._progress.wait()
             end = self._committer.ended
             if end is None:
+                self._spawn(self._sweep(), "sweep")
                 return
             if end.reason is not EndReason.FENCED:
                 raise _start_error(end, f"{self._store.url} {self._key}")
@@ -190,11 +200,24 @@ class Engine:
         self._arrive(held)
         return await _answer_of(held)
 
-    async def claim(self, op: Claim, *, wait_ms: int, caller: Caller) -> Held:
+    @property
+    def epoch(self) -> int:
+        """The epoch that payload objects are written under now. Raises unless this broker leads."""
+        if self._committer is None:
+            raise starting_error()
+        end = self._committer.ended
+        if end is not None:
+            raise not_leading_error(end.message, end.leader)
+        return self._committer.position[0]
+
+    async def claim(
+        self, op: Claim, *, wait_ms: int, caller: Caller, follow: Follow | None = None
+    ) -> Held:
         """Have a claim applied, waiting for a job if need be.
 
         When the caller goes away, what was granted is released, unless a repeated request of the
-        same claim has taken its place; raises `CallerGoneError` then.
+        same claim has taken its place; raises `CallerGoneError` then. When ``follow`` fails, a
+        claim that cannot be repeated is released, too.
         """
         caller.ticket = ticket = self._new_ticket()
         held = Held(op=op, waits=wait_ms > 0, ticket=ticket)
@@ -206,6 +229,8 @@ class Engine:
                 loop = asyncio.get_running_loop()
                 timer = loop.call_later(wait_ms / 1_000, self._wait_over, held)
             await _answer_of(held)
+            if follow is not None:
+                await self._follow(held, caller, follow)
             _expect_there(caller)
         except (asyncio.CancelledError, CallerGoneError):
             self._withdraw(held)
@@ -218,6 +243,17 @@ class Engine:
             self._settle(held)
             if timer is not None:
                 timer.cancel()
+
+    async def _follow(self, held: Held, caller: Caller, follow: Follow) -> None:
+        caller.ticket = following = asyncio.ensure_future(follow(held))
+        try:
+            await following
+        except OsqueueError as error:
+            error.applied = "unknown"  # the same claim will get the same jobs
+            if isinstance(held.op, Claim) and held.op.claim_id is None:
+                self._withdraw(held)
+                error.applied = "no"
+            raise
 
     def _settle(self, held: Held) -> None:
         claim_id = held.op.claim_id if isinstance(held.op, Claim) else None
@@ -351,6 +387,8 @@ class Engine:
                 self._spawn(self._check(action), "check")
             case Save():
                 self._spawn(self._save(action), "save")
+            case Discard(keys):
+                self._spawn(self.payloads.discard(keys), "discard")
             case Notice(message, error):
                 logger.log(logging.ERROR if error else logging.WARNING, "%s", message)
             case End():
@@ -387,6 +425,28 @@ class Engine:
         if committer is not None and committer.ended is None:
             committer.read_back(result, self._now())
             self._after_event()
+
+    async def _sweep(self) -> None:
+        sweeper = Sweeper(
+            self._store,
+            self.payloads,
+            self._settings.payloads,
+            entropy=self._entropy,
+            named=self._named_payloads,
+        )
+        sweeping = asyncio.ensure_future(sweeper.run(lambda: self.epoch))
+        ended = asyncio.ensure_future(self.ended.wait())
+        try:
+            await asyncio.wait({sweeping, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sweeping.cancel()
+            ended.cancel()
+            await asyncio.gather(sweeping, ended, return_exceptions=True)
+
+    async def _named_payloads(self) -> frozenset[str]:
+        held = await self.ask(GetPayloadKeys(), consistent=True)
+        assert isinstance(held.outcome, PayloadKeys), "looking cannot be refused"
+        return held.outcome.keys
 
     async def _check(self, action: Check) -> None:
         committer = self._committer

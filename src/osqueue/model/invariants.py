@@ -21,6 +21,8 @@ def check(state: QueueState) -> None:
     counted = Counter(job.status for job in jobs)
     _same("counts", {k: v for k, v in state.counts.items() if v}, dict(counted))
     _same("size", state.size, sum(weight_of(job) for job in jobs))
+    keys = Counter(job.large.key for job in jobs if job.large is not None)
+    _same("payload objects", state.payload_keys, dict(keys))
     _check_places(state, jobs)
     for job in state.ends.finished:
         _law(job.status in END_STATUSES and job.ended_at is not None, f"finished: {job.id}")

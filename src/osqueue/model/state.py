@@ -14,13 +14,20 @@ from osqueue.config import LINEAGE_WRITERS_MAX, QueueLimits
 from osqueue.model import codec
 from osqueue.model.ends import End, EndMemory
 from osqueue.model.index import DelayedIndex, LeaseIndex, ReadyIndex
-from osqueue.model.job import Job, JobStatus, Moment, checksum, payload_of
+from osqueue.model.job import (
+    Job,
+    JobStatus,
+    LargePayload,
+    Moment,
+    content_of,
+    payload_of,
+)
 from osqueue.model.ops import Claim, NewJob
 from osqueue.model.outcomes import Counts
 from osqueue.model.segments import SegmentedArray
 from osqueue.model.transitions import TRANSITIONS, Move
 
-__all__ = ["Header", "QueueState", "new_job_weight", "same_job", "weight_of"]
+__all__ = ["Header", "QueueState", "length_of", "new_job_weight", "same_job", "weight_of"]
 
 JOB_OVERHEAD_BYTES = 256
 """What a job's fields beside payload, type and id count towards the state's bound."""
@@ -60,6 +67,7 @@ class QueueState:
         "delayed",
         "ends",
         "extra",
+        "freed",
         "generation",
         "header",
         "jobs",
@@ -67,6 +75,7 @@ class QueueState:
         "limits",
         "order",
         "paused",
+        "payload_keys",
         "ready",
         "revision",
         "size",
@@ -89,6 +98,10 @@ class QueueState:
             limits, encode_finished=codec.encode_finished, encode_recent=codec.encode_recent
         )
         self.counts = dict.fromkeys((JobStatus.UNCLAIMED, JobStatus.IN_PROGRESS, JobStatus.DEAD), 0)
+        self.payload_keys: dict[str, int] = {}
+        """The payload objects that jobs name, and how many: a job may have been copied by hand."""
+        self.freed: list[str] = []
+        """Those whose jobs ended since somebody last took this: not written down."""
         self.revision = 0
         self.size = 0
 
@@ -117,6 +130,7 @@ class QueueState:
             run_at,
             0,
             new.max_attempts,
+            large=new.large,
         )
         self.admit(job, weight)
         self.revision += 1
@@ -127,6 +141,8 @@ class QueueState:
         self.jobs[job.id] = job
         self.counts[job.status] += 1
         self.size += weight
+        if job.large is not None:
+            self.payload_keys[job.large.key] = self.payload_keys.get(job.large.key, 0) + 1
         self._place(job)
 
     def claim(self, job: Job, request: Claim, lease: str, now: Moment) -> None:
@@ -200,6 +216,11 @@ class QueueState:
             self.order.touch(job)
             self.ready.push(job)
 
+    def take_freed(self) -> tuple[str, ...]:
+        """The payload objects that nothing names any more since the last call."""
+        freed, self.freed = tuple(self.freed), []
+        return freed
+
     def _place(self, job: Job) -> None:
         if job.status is JobStatus.UNCLAIMED:
             (self.ready if job.run_at is None else self.delayed).push(job)
@@ -226,14 +247,24 @@ class QueueState:
         del self.jobs[job.id]
         payload = payload_of(job)
         self.size -= _weight(job, payload)
-        job.content = checksum(job.type, payload)
+        job.content = content_of(job.type, payload, job.large)
+        self._free(job)
         job.ended_at = now.wall
         job.run_at = None
         job.payload, job.encoded = UNSET, b""
         self.ends.add_job(job)
 
+    def _free(self, job: Job) -> None:
+        if job.large is None:
+            return
+        key, job.large = job.large.key, None
+        self.payload_keys[key] -= 1
+        if self.payload_keys[key] == 0:
+            del self.payload_keys[key]
+            self.freed.append(key)
+
     def _note_error(self, job: Job, error: Raw) -> None:
-        self.size += _length(error) - _length(job.last_error)
+        self.size += length_of(error) - length_of(job.last_error)
         job.last_error = error
 
 
@@ -243,24 +274,38 @@ def weight_of(job: Job) -> int:
 
 
 def _weight(job: Job, payload: Raw | UnsetType) -> int:
-    texts = _length(payload) + _length(job.last_error)
+    texts = length_of(payload) + length_of(job.last_error) + _key_length(job.large)
     return JOB_OVERHEAD_BYTES + len(job.id) + len(job.type) + texts
 
 
-def _length(json: Raw | UnsetType) -> int:
+def length_of(json: Raw | UnsetType) -> int:
+    """Bytes of a JSON text that may be unset."""
     return 0 if json is UNSET else len(memoryview(json))
+
+
+def _key_length(large: LargePayload | None) -> int:
+    return 0 if large is None else len(large.key)
 
 
 def new_job_weight(new: NewJob) -> int:
     """Bytes that a job to be will count towards the state's bound."""
-    return JOB_OVERHEAD_BYTES + len(new.id) + len(new.type) + new.payload_bytes
+    texts = length_of(new.payload) + _key_length(new.large)
+    return JOB_OVERHEAD_BYTES + len(new.id) + len(new.type) + texts
 
 
 def same_job(job: Job, new: NewJob) -> bool:
     """Whether a submitted job is the one that its id already names."""
     payload = payload_of(job)
-    if job.type != new.type or (payload is UNSET) is not (new.payload is UNSET):
+    if job.type != new.type:
         return False
-    return (
-        payload is UNSET or new.payload is UNSET or memoryview(payload) == memoryview(new.payload)
-    )
+    if job.large is not None or new.large is not None:
+        return _outline(payload, job) == _outline(new.payload, new)
+    if payload is UNSET or new.payload is UNSET:
+        return payload is new.payload
+    return memoryview(payload) == memoryview(new.payload)
+
+
+def _outline(payload: Raw | UnsetType, job: Job | NewJob) -> tuple[int, int]:
+    """Size and checksum: what can be compared without the object."""
+    size = length_of(payload) if job.large is None else job.large.size
+    return size, content_of(job.type, payload, job.large)
