@@ -40,6 +40,7 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
     advertise: str | None
     allow_remote: bool
     cors_origins: tuple[str, ...]
+    payload_bytes_max: int = ServerSettings().payload_bytes_max
     lease_timeout_ms: int
     commit_interval_ms: int
     heartbeat_interval_ms: int
@@ -54,6 +55,7 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
                 port=self.port,
                 allow_remote=self.allow_remote,
                 cors_origins=self.cors_origins,
+                payload_bytes_max=self.payload_bytes_max,
             ),
             limits=QueueLimits(lease_timeout_ms=self.lease_timeout_ms),
             commit=CommitSettings(interval_ms=self.commit_interval_ms),

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeAlias, assert_never
 
 import msgspec
 
 from osqueue.clock import Clock, Entropy
-from osqueue.config import BrokerSettings
+from osqueue.config import BrokerSettings, QueueLimits
 from osqueue.engine.committer import Committer, Identity
 from osqueue.engine.intake import Intake, Waiting
 from osqueue.engine.leadership import Leadership, Probe
@@ -201,6 +201,16 @@ class Engine:
         return await _answer_of(held)
 
     @property
+    def limits(self) -> QueueLimits:
+        """What bounds the queue's state."""
+        return self._settings.limits
+
+    def discard(self, keys: Iterable[str]) -> None:
+        """Delete payload objects that no commit names or will name, in the background."""
+        if keys := tuple(keys):
+            self._spawn(self.payloads.discard(keys), "discard")
+
+    @property
     def epoch(self) -> int:
         """The epoch that payload objects are written under now. Raises unless this broker leads."""
         if self._committer is None:
@@ -208,6 +218,8 @@ class Engine:
         end = self._committer.ended
         if end is not None:
             raise not_leading_error(end.message, end.leader)
+        if not self._committer.leads:
+            raise starting_error()
         return self._committer.position[0]
 
     async def claim(
@@ -388,7 +400,7 @@ class Engine:
             case Save():
                 self._spawn(self._save(action), "save")
             case Discard(keys):
-                self._spawn(self.payloads.discard(keys), "discard")
+                self.discard(keys)
             case Notice(message, error):
                 logger.log(logging.ERROR if error else logging.WARNING, "%s", message)
             case End():

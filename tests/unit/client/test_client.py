@@ -143,7 +143,7 @@ async def test_submit_jobs_of_large_payloads_keeps_requests_below_the_brokers_li
     transport: ScriptedTransport, runtime: Runtime
 ) -> None:
     client = OsqueueClient(
-        transport=transport, settings=ClientSettings(batch_bytes_max=100), runtime=runtime
+        transport=transport, settings=ClientSettings(batch_bytes_max=500), runtime=runtime
     )
     transport.answers(messages.SubmitBatchAnswer(["x"]))
 
