@@ -40,7 +40,7 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
     advertise: str | None
     allow_remote: bool
     cors_origins: tuple[str, ...]
-    payload_bytes_max: int = ServerSettings().payload_bytes_max
+    payload_bytes_max: int
     lease_timeout_ms: int
     commit_interval_ms: int
     heartbeat_interval_ms: int

@@ -120,6 +120,7 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
         self._progress = asyncio.Event()
+        self._stopped = False
         self.broker_id = entropy.token()
         self.ended = asyncio.Event()
         """Set once leadership is over, for whatever reason."""
@@ -157,6 +158,7 @@ class Engine:
             except TimeoutError:
                 self._committer.abandon(self._now())
                 self._after_event()
+        self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks:
@@ -207,7 +209,8 @@ class Engine:
 
     def discard(self, keys: Iterable[str]) -> None:
         """Delete payload objects that no commit names or will name, in the background."""
-        if keys := tuple(keys):
+        keys = tuple(keys)
+        if keys and not self._stopped:  # the sweeper gets them otherwise
             self._spawn(self.payloads.discard(keys), "discard")
 
     @property
