@@ -10,7 +10,14 @@ import aiohttp
 import pytest
 from tests.integration.conftest import Dial
 from tests.integration.flaky_payloads import FlakyPayloads
-from tests.integration.rest import Answer, Rest, check, eventually, request
+from tests.integration.rest import (
+    Answer,
+    Rest,
+    check,
+    eventually,
+    open_connections,
+    request,
+)
 
 from osqueue.app import BrokerServer
 from osqueue.config import BrokerSettings, PayloadSettings, QueueLimits, ServerSettings
@@ -488,3 +495,21 @@ async def test_put_when_there_is_no_room_then_it_waits_and_is_refused_after_that
         assert (await wire.answer()).status == 200
         await put_well(rest, "b", OTHER)
         assert room.free == 200_000
+
+
+async def test_payload_when_its_caller_takes_nothing_in_then_the_connection_is_dropped(
+    store: FlakyPayloads, session: aiohttp.ClientSession, dial: Dial
+) -> None:
+    impatient = BrokerSettings(server=ServerSettings(send_s_max=0))
+    async with BrokerServer(store, host="127.0.0.1", port=0, settings=impatient) as broker:
+        rest = Rest(session, broker.url)
+        await put_well(rest, "a", b'"' + b"x" * (40 * 2**20) + b'"')
+        before = open_connections(broker)
+        wire = await dial(broker)
+        wire.writer.transport.pause_reading()  # type: ignore[attr-defined] # of a socket
+        await wire.send(request("/v1/jobs/a/payload", method="GET"))
+        await eventually(lambda: "get" in store.calls)
+        await eventually(lambda: open_connections(broker) == before)
+        engine = broker._engine
+        assert engine is not None
+        assert engine.payloads.outgoing.free == PayloadSettings().out_bytes_max
