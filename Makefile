@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format bench docs ci lock clean
+.PHONY: help demo test test-all servers lint format bench docs ci lock clean
 
 help:  ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -19,11 +19,21 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## Index the standard library with a real broker and two workers.
 	$(BIN)/osqueue demo $(DEMO)
 
-test: $(READY)  ## Run the tests, with coverage of the core.
+define run_tests
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest $(TESTS)
+	$(BIN)/python -m coverage run -m pytest $(1) $(TESTS)
 	@$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --include='*/osqueue/model/*,*/osqueue/engine/*' --fail-under=95
+endef
+
+test: $(READY)  ## Run the tests that PyPI suffices for, with coverage of the core.
+	$(call run_tests)
+
+test-all: servers  ## Run these and the tests on Ceph and azurite, which it installs.
+	$(call run_tests,-m '')
+
+servers: $(READY)  ## Install the test servers that PyPI does not have: Debian packages, npm.
+	$(BIN)/python -m tests.integration.servers.install
 
 lint: $(READY)  ## Check style, types and the direction of imports.
 	$(BIN)/ruff check .
@@ -35,13 +45,13 @@ format: $(READY)  ## Lay the code out.
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## Print figures, as JSON lines.
-	@for part in model rest latency; do $(BIN)/python bench/$$part.py || exit 1; done
+bench: servers  ## Print figures, as JSON lines.
+	@for part in model rest latency slow_store stall ceph; do $(BIN)/python bench/$$part.py || exit 1; done
 
 docs: $(READY)  ## Build the documentation, strictly.
 	$(BIN)/mkdocs build --strict --quiet
 
-ci: lint docs test  ## What the continuous integration runs.
+ci: lint docs test-all  ## What the continuous integration runs.
 
 lock:  ## Take the newest allowed versions into constraints.txt.
 	$(PYTHON) -m venv --clear $(VENV)/lock
@@ -50,4 +60,4 @@ lock:  ## Take the newest allowed versions into constraints.txt.
 	mv constraints.new constraints.txt
 
 clean:  ## Remove what the targets made.
-	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(VENV) .servers site .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -12,6 +12,29 @@ import uvloop
 from osqueue.allocator import keep_large_buffers
 from osqueue.app import BrokerServer
 from osqueue.config import BrokerSettings, QueueLimits
+from osqueue.storage import MemoryBackend, Store, Version, open_store
+
+
+class SlowStore(MemoryBackend):
+    """Memory whose writes take their time."""
+
+    def __init__(self, latency_ms: float) -> None:
+        super().__init__()
+        self._latency_s = latency_ms / 1_000
+
+    async def create(self, key: str, data: bytes) -> Version:
+        await asyncio.sleep(self._latency_s)
+        return await super().create(key, data)
+
+    async def put(self, key: str, data: bytes, *, if_version: Version) -> Version:
+        await asyncio.sleep(self._latency_s)
+        return await super().put(key, data, if_version=if_version)
+
+
+def opened(storage: str) -> Store:
+    """``slow:50``: memory with writes of 50 ms; anything else is a storage URL."""
+    kind, _, latency_ms = storage.partition(":")
+    return SlowStore(float(latency_ms)) if kind == "slow" else open_store(storage)
 
 
 async def main() -> None:
@@ -19,7 +42,8 @@ async def main() -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with BrokerServer(sys.argv[1], host="127.0.0.1", port=0, settings=settings) as server:
+    store = opened(sys.argv[1])
+    async with BrokerServer(store, host="127.0.0.1", port=0, settings=settings) as server:
         print(server.address.rpartition(":")[2], flush=True)
         gc.freeze()
         await stop.wait()

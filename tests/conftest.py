@@ -1,10 +1,12 @@
-"""Hypothesis settings of all tests.
+"""Hypothesis settings of all tests, and the servers that they can ask for.
 
 No deadlines: the machines that run the tests are shared. No explaining of failures: it traces
 every line, and a failing state machine would run into the time-out instead of being reported.
 """
 
 from hypothesis import HealthCheck, Phase, settings
+
+pytest_plugins = ["tests.integration.servers.fixtures"]
 
 for profile in ("default", "ci"):
     settings.register_profile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -15,15 +16,22 @@ from osqueue.broker.service import QueueService
 from osqueue.broker.waiting import WaitingClaims
 from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy
 from osqueue.config import BrokerSettings
+from osqueue.engine.archive import Archive
+from osqueue.engine.archiver import Archiver
 from osqueue.engine.engine import Engine, EngineStatus
 from osqueue.engine.requests import End
 from osqueue.errors import ConfigError, EngineStateError
 from osqueue.server.asgi import make_app
 from osqueue.server.http_server import HttpServer, bind
-from osqueue.storage.protocol import Store
+from osqueue.storage.findings import ProbeReport
+from osqueue.storage.probe import probe_store
+from osqueue.storage.protocol import Spaced, Store, layers
+from osqueue.storage.throttled import DAY_MS, ThrottledStorageBackend
 from osqueue.storage.urls import open_store
 
 __all__ = ["BrokerServer"]
+
+logger = logging.getLogger("osqueue.broker")
 
 STATE_KEY = "queue.json"
 """The default queue's object."""
@@ -65,6 +73,7 @@ class BrokerServer:
         self._engine: Engine | None = None
         self._http: HttpServer | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._archiving: asyncio.Task[None] | None = None
         self._address = ""
 
     @property
@@ -92,7 +101,8 @@ class BrokerServer:
         """Take the queue and serve it. A second start does nothing.
 
         Raises `ConfigError` when the port is taken, `BrokerLeadershipError` when another broker
-        is active, `CorruptStateError`, `UnsupportedStoreError`, and the store's errors.
+        is active, `CorruptStateError`, `UnsupportedStoreError` when the store fails the probe
+        (`osqueue.storage.probe`), and the store's errors.
         """
         if self._starting is not None:
             return
@@ -112,6 +122,9 @@ class BrokerServer:
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait({self._starting})
+        if self._archiving is not None:
+            self._archiving.cancel()
+            await asyncio.wait({self._archiving})
         async with AsyncExitStack() as closing:
             if self._store is not None and self._store is not self._storage:
                 closing.push_async_callback(self._store.close)
@@ -119,7 +132,7 @@ class BrokerServer:
                 closing.push_async_callback(self._http.stop)
             if self._engine is not None:
                 await self._engine.stop()
-        self._engine = self._http = self._store = self._starting = None
+        self._engine = self._http = self._store = self._starting = self._archiving = None
 
     async def wait_ended(self) -> End:
         """Wait until this broker does not lead any more, for whatever reason."""
@@ -148,22 +161,57 @@ class BrokerServer:
         self._address = self._advertise or f"{_own_host(self._settings.server.host)}:{port}"
         store = open_store(self._storage) if isinstance(self._storage, str) else self._storage
         self._store = store
+        paced = self._throttled(store)
+        archive = Archive(paced) if self._settings.archive.retention_ms > 0 else None
         self._engine = Engine(
-            store,
+            paced,
             STATE_KEY,
             address=self._address,
-            settings=self._settings,
+            settings=_spaced(_archiving(self._settings), store),
             clock=self._clock,
             entropy=self._entropy,
             waiting=WaitingClaims,
             probe=probe_leader,
         )
-        service = QueueService(self._engine, address=self._address, entropy=self._entropy)
+        service = QueueService(self._engine, archive, address=self._address, entropy=self._entropy)
         local = {f"{name}:{port}" for name in ("localhost", "127.0.0.1", "[::1]")}
-        app = make_app(service, self._settings.server, frozenset({self._address, *local}))
+        addresses = frozenset({self._address, *local})
+        app = make_app(service, self._settings.server, addresses, throttle=_throttle_of(paced))
         self._http = HttpServer(app, self._settings.server, sock)
         await self._http.start()
+        report = await probe_store(store, clock=self._clock, entropy=self._entropy)
+        logger.info("%s", _in_one_line(report))
         await self._engine.start()
+        archiver = Archiver(
+            self._engine,
+            archive or Archive(paced),
+            paced,
+            settings=self._settings.archive,
+            clock=self._clock,
+            entropy=self._entropy,
+        )
+        loop = asyncio.get_running_loop()
+        self._archiving = loop.create_task(archiver.run(), name="osqueue archiver")
+
+    def _throttled(self, store: Store) -> Store:
+        limits, leadership = self._settings.throttle, self._settings.leadership
+        if not limits.active:
+            return store
+        heartbeats = DAY_MS // leadership.heartbeat_interval_ms
+        if 0 < limits.writes_per_day < heartbeats:
+            logger.warning(
+                "S3_MAX_WRITES_PER_DAY=%d is used up by the broker's own %d heartbeats a day; "
+                "raise it, or BROKER_HEARTBEAT_INTERVAL_MS", limits.writes_per_day, heartbeats,
+            )  # fmt: skip
+        return ThrottledStorageBackend(
+            store, limits, least_spacing_ms=leadership.heartbeat_interval_ms, clock=self._clock
+        )
+
+
+def _archiving(settings: BrokerSettings) -> BrokerSettings:
+    """With an archive, ended jobs stay in the state until they are in it."""
+    archived = settings.archive.retention_ms > 0
+    return replace(settings, limits=replace(settings.limits, archived=archived))
 
 
 def _expect_started(starting: asyncio.Task[None]) -> None:
@@ -175,6 +223,30 @@ def _expect_started(starting: asyncio.Task[None]) -> None:
 def _merged(settings: BrokerSettings, host: str | None, port: int | None) -> BrokerSettings:
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     return replace(settings, server=replace(settings.server, **given))
+
+
+def _spaced(settings: BrokerSettings, store: Store) -> BrokerSettings:
+    """The settings, with the spacing that the store needs where none was asked for."""
+    least_ms = [each.least_write_spacing_ms for each in layers(store) if isinstance(each, Spaced)]
+    if settings.commit.interval_ms > 0 or not least_ms:
+        return settings
+    return replace(settings, commit=replace(settings.commit, interval_ms=max(least_ms)))
+
+
+def _throttle_of(store: Store) -> ThrottledStorageBackend | None:
+    """What keeps the statistics, also of a store that was handed in already throttled."""
+    return next((each for each in layers(store) if isinstance(each, ThrottledStorageBackend)), None)
+
+
+def _in_one_line(report: ProbeReport) -> str:
+    parts = [f"{report.url} can carry a queue"]
+    if report.put_ms is not None and report.get_ms is not None:
+        parts.append(f"put {report.put_ms} ms, get {report.get_ms} ms")
+    if report.dialect is not None:
+        parts.append(f"spoken to as {report.dialect}")
+    if report.clock is not None:
+        parts.append(f"its clock {report.clock}")
+    return "; ".join(parts)
 
 
 def _own_host(host: str) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from osqueue.errors import ConfigError
 
 __all__ = [
+    "ArchiveSettings",
     "BrokerSettings",
     "ClientSettings",
     "CommitSettings",
@@ -18,11 +19,13 @@ __all__ = [
     "PayloadSettings",
     "QueueLimits",
     "ServerSettings",
+    "ThrottleSettings",
     "WorkerSettings",
 ]
 
 KIB = 1024
 MIB = 1024 * KIB
+HOUR_MS = 3_600_000
 
 DEFAULT_MAX_ATTEMPTS = 3
 """Attempts of a job that asked for none; the older implementations' default."""
@@ -81,6 +84,14 @@ STORE_ANSWER_S_MAX = 20
 """Longest wait for one answer of the store; a write that takes longer is of unknown fate."""
 
 
+ARCHIVE_LOOKUPS_MAX = 16
+"""Most lookups in the archive at a time: each may hold one batch of some MiB in memory."""
+
+ARCHIVE_LOOKUP_OBJECTS_MAX = 64
+"""Most batches read for one lookup. A UUIDv7 is in one of the first few; an id that carries no
+time is found among the newest of the batches that hold such ids."""
+
+
 class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What bounds one queue's state."""
 
@@ -105,6 +116,16 @@ class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
     finished_max: int = 1_000
     """Ended jobs kept with their details while nothing archives them."""
 
+    dead_max: int = 1_000
+    """Dead letters kept in the state; with an archive, the oldest beyond it move there."""
+
+    archived: bool = False
+    """Whether ended jobs are kept, beyond ``finished_max``, until they are in the archive."""
+
+    finished_bytes_max: int = 16 * MIB
+    """When more than this waits for an archive that cannot be written, submits are refused: a
+    quarter of the state, some 60,000 jobs."""
+
     dedupe_window_ms: int = 60_000
     """How long the end of a job or lease is remembered. Clients repeat a request for at most half
     of it."""
@@ -117,7 +138,7 @@ class CommitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How the committer paces and bounds itself."""
 
     interval_ms: int = 0
-    """Least time between the starts of two commits."""
+    """Least time between the starts of two commits; 0: as little as the store takes."""
 
     encode_share: int = 5
     """Under load, commits start no sooner than this many times the last encoding's time after one
@@ -154,6 +175,38 @@ class CommitSettings(msgspec.Struct, frozen=True, kw_only=True):
     expiry_grace_ms: int = 50
     """A due lease expires this much after it was first seen due: requests that had arrived by
     then are applied first."""
+
+
+class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How ended jobs are kept outside of the state."""
+
+    retention_ms: int = 7 * 24 * HOUR_MS
+    """How long; older hours are deleted. 0: no archive, only the last ended jobs are known."""
+
+    batch_jobs_max: int = 4_000
+    """Most jobs of one object: sealing and dropping them takes about 10 ms each."""
+
+    batch_bytes_max: int = 4 * MIB
+    """About the most bytes of one object: a lookup reads whole objects."""
+
+    linger_ms: int = 10_000
+    """An ended job waits at most this long for more to share its object with: an object and two
+    commits every 10 s under a light load."""
+
+    look_ms: int = 500
+    """How often it is looked whether there is enough for an object."""
+
+    sweep_ms: int = 600_000
+    """How often old hours are deleted."""
+
+    backoff_max_ms: int = 10_000
+    """Longest pause before an object that could not be written is tried again."""
+
+    def validate(self) -> None:
+        if 0 < self.retention_ms < HOUR_MS or self.retention_ms < 0:
+            raise ConfigError(
+                "ARCHIVE_RETENTION must be at least an hour (1h), or 0 for no archive"
+            )
 
 
 class LeadershipSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,6 +269,27 @@ class PayloadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Larger texts are checked piece by piece on a thread: this much takes about 10 ms."""
 
 
+class ThrottleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a store may be asked, for those whom it costs money; 0: as often as it takes."""
+
+    reads_per_minute: int = 0
+    writes_per_minute: int = 0
+    writes_per_day: int = 0
+
+    @property
+    def active(self) -> bool:
+        """Whether there is any limit."""
+        return max(self.reads_per_minute, self.writes_per_minute, self.writes_per_day) > 0
+
+    def validate(self) -> None:
+        """Raise `ConfigError` for a negative limit."""
+        if min(self.reads_per_minute, self.writes_per_minute, self.writes_per_day) < 0:
+            raise ConfigError(
+                "S3_MAX_READS_PER_MINUTE, S3_MAX_WRITES_PER_MINUTE and S3_MAX_WRITES_PER_DAY must "
+                "not be negative; 0 means no limit"
+            )
+
+
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The HTTP port."""
 
@@ -258,12 +332,16 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
     commit: CommitSettings = CommitSettings()
     leadership: LeadershipSettings = LeadershipSettings()
     payloads: PayloadSettings = PayloadSettings()
+    archive: ArchiveSettings = ArchiveSettings()
+    throttle: ThrottleSettings = ThrottleSettings()
     drain_ms: int = 10_000
     """How long a clean stop waits for the commits under way."""
 
     def validate(self) -> None:
         """Raise `ConfigError` when the settings make no sense alone or together."""
         self.leadership.validate()
+        self.archive.validate()
+        self.throttle.validate()
         if self.limits.lease_timeout_ms < 1_000:
             raise ConfigError("JOB_HEARTBEAT_TIMEOUT_MS must be at least 1000")
         if self.commit.interval_ms < 0:

@@ -15,8 +15,9 @@ from osqueue.errors import (
     StoreUnavailableError,
     StoreUnknownError,
 )
-from osqueue.storage import MemoryBackend, Store, Version
+from osqueue.storage import MemoryBackend, Store, Stored, Version
 from osqueue.testing import Fault, Happened, ScriptedStore, Step, StoreContract
+from osqueue.testing.store_expectations import keys_of
 
 KEY = "queue.json"
 
@@ -211,6 +212,46 @@ async def test_held_put_when_cancelled_then_logged_and_no_longer_held(
     assert await content(truth) == b"one"
 
 
+async def test_get_that_is_truncated_then_half_of_the_bytes_as_if_they_were_all(
+    truth: MemoryBackend, version: Version
+) -> None:
+    store = ScriptedStore(truth, [Step("get", Fault.TRUNCATED)] * 2)
+    assert await store.get(KEY) == Stored(b"o", version)
+    assert await store.get(KEY, unless=version) is None
+    assert await store.get(KEY) == Stored(b"one", version)
+
+
+async def test_slow_put_then_applied_before_it_is_answered(
+    truth: MemoryBackend, version: Version
+) -> None:
+    store = ScriptedStore(truth, [Step("put", Fault.SLOW, delay_s=0.02)])
+    put = asyncio.create_task(store.put(KEY, b"two", if_version=version))
+    await asyncio.sleep(0)
+    assert await content(truth) == b"two"
+    assert not put.done()
+    assert await put == (await truth.get(KEY)).version  # type: ignore[union-attr]  # it is there
+
+
+async def test_hanging_put_then_applied_and_never_answered(
+    truth: MemoryBackend, version: Version
+) -> None:
+    store = ScriptedStore(truth, [Step("put", Fault.HANGING)])
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(store.put(KEY, b"two", if_version=version), 0.02)
+    assert await content(truth) == b"two"
+    assert store.log == [Happened("put", KEY, "cancelled", Fault.HANGING)]
+
+
+async def test_list_with_a_fault_then_unavailable_and_the_next_passes(
+    truth: MemoryBackend, version: Version
+) -> None:
+    assert version
+    store = ScriptedStore(truth, [Step("list", Fault.LOST_REPLY)])
+    with pytest.raises(StoreUnavailableError):
+        await keys_of(store)
+    assert await keys_of(store) == [KEY]
+
+
 @pytest.mark.parametrize(
     ("on", "fault", "after"),
     [
@@ -220,12 +261,16 @@ async def test_held_put_when_cancelled_then_logged_and_no_longer_held(
         ("create", Fault.NOT_FOUND, None),
         ("put", Fault.LOST_REPLY, 1),
         ("put", Fault.LATE_WRITE, 0),
+        ("put", Fault.TRUNCATED, None),
+        ("list", Fault.LATE_WRITE, None),
+        ("list", Fault.NOT_FOUND, None),
+        ("get", Fault.SLOW, None),
     ],
 )
 def test_step_without_sense_then_refused_when_it_is_written(
     on: str, fault: Fault, after: int | None
 ) -> None:
-    with pytest.raises(ValueError, match=r"says nothing|after is for"):
+    with pytest.raises(ValueError, match=r"says nothing|after is for|needs a delay"):
         Step(on, fault, after=after)  # type: ignore[arg-type]  # as a test without types would
 
 
@@ -235,4 +280,4 @@ async def test_wrapped_store_then_its_url_and_keys_show(
     assert version
     store = ScriptedStore(truth)
     assert store.url == truth.url
-    assert [key async for key in store.list()] == [KEY]
+    assert await keys_of(store) == [KEY]

@@ -119,7 +119,7 @@ class World:
                 self.late.append(write)
                 self.leader.unclear()
             case "busy":
-                self.leader.unapplied()
+                self.leader.busy()
             case "conflict":
                 self.leader.conflicts()
             case "sent twice":

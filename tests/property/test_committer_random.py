@@ -74,6 +74,11 @@ class CommitterInTheWorld(RuleBasedStateMachine):
                 leader.withdraw(held)
         self.world.look()
 
+    @rule(ms=st.sampled_from([0, 500, 86_400_000]))
+    def throttle(self, ms: int) -> None:
+        """The store would rather not be written for a while."""
+        self.world.leader.ready_at = self.world.leader.now.mono + ms
+
     @precondition(lambda self: self.world.leader.asked)
     @rule(number=numbers, gone=st.booleans())
     def leave(self, number: int, gone: bool) -> None:

@@ -84,9 +84,12 @@ class Trace:
         jitter: float = 0.0,
         epoch: int = EPOCH,
         start: Instant = START,
+        ready_at: int = 0,
     ) -> None:
         self.now = start
         self.encode_us = 0
+        self.ready_at = ready_at
+        """When the store would like to be written, as a throttle says."""
         self.wakes = 0
         self.wake = 0
         self.stored = None if data is None else Stored(data, Version(version))
@@ -342,8 +345,12 @@ class Trace:
     def conflicts(self) -> None:
         self.writes(Conflicted())
 
-    def unapplied(self, why: str = "slow down") -> None:
+    def unapplied(self, why: str = "it is not reached") -> None:
         self.writes(Unapplied(why))
+
+    def busy(self) -> None:
+        """The store asks to slow down."""
+        self.writes(Unapplied("slow down", busy=True))
 
     def missing(self) -> None:
         self.writes(Gone())
@@ -410,6 +417,8 @@ class Trace:
 
     def _once(self) -> None:
         self.committer.tick(self.now)
+        if self.committer.wants_commit(self.now):
+            self.committer.hold_back(self.ready_at)
         if self.committer.wants_commit(self.now):
             self.committer.begin(self.now)
             self.committer.encode_took(self.encode_us)

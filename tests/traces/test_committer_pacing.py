@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
 
 from osqueue.config import CommitSettings
+from osqueue.engine.requests import EndReason
 
 from .conftest import Start
-from .harness import Trace
+from .harness import START, Trace
 from .objects import older
 
 LEASE_MS = 30_000
@@ -158,3 +160,117 @@ def test_heartbeat_when_it_is_written_then_it_shows_the_time_and_a_new_commit(le
     after = json.loads(t.write.data)
     assert after["brokerHeartbeat"] == t.now.wall
     assert after["commit"] != before["commit"]
+
+
+# A store that is not to be written yet
+
+
+def test_store_when_it_is_not_ready_then_requests_gather_until_it_is(lead: Start) -> None:
+    t = lead()
+    t.ready_at = t.now.mono + 2_000
+    asked = []
+    for number in range(4):
+        asked.append(t.submit(f"j{number}"))
+        t.runs(499)
+    t.runs(3)
+    assert t.todo == []
+    t.runs(1)
+    assert t.asks_for() == ["Write"]
+    t.ok()
+    assert not any(t.waits(held) for held in asked), "all in one commit"
+
+
+def test_store_when_it_is_not_ready_for_long_then_what_waits_goes_with_the_heartbeat(
+    lead: Start,
+) -> None:
+    t = lead()
+    t.ready_at = t.now.mono + 86_400_000
+    asked = t.submit("a")
+    t.runs(2_999)
+    assert t.todo == []
+    t.runs(1)
+    t.ok()
+    assert not t.waits(asked)
+    t.runs(2_999)
+    assert t.todo == []
+    t.runs(1)
+    assert t.asks_for() == ["Write"], "and so do those that come later"
+
+
+def test_store_when_it_is_not_ready_then_the_machine_is_not_woken_for_it_all_the_time(
+    lead: Start,
+) -> None:
+    t = lead()
+    t.ready_at = t.now.mono + 86_400_000
+    t.submit("a")
+    before = t.wakes
+    t.runs(2_900)
+    assert t.wakes - before <= 13, "only to see who has waited too long"
+
+
+def test_store_when_it_is_ready_sooner_than_it_said_then_it_is_asked_only_at_that_time(
+    lead: Start,
+) -> None:
+    t = lead()
+    t.ready_at = t.now.mono + 1_000
+    t.submit("a")
+    t.ready_at = t.now.mono + 1_500
+    t.runs(1_000)
+    assert t.todo == [], "asked again, it put it off further"
+    t.runs(500)
+    assert t.asks_for() == ["Write"]
+
+
+def test_store_when_it_was_not_ready_for_one_commit_then_it_is_asked_anew_for_the_next(
+    lead: Start,
+) -> None:
+    t = lead()
+    t.ready_at = t.now.mono + 86_400_000
+    t.submit("a")
+    t.runs(3_000)
+    t.ok()
+    t.ready_at = t.now.mono
+    t.submit("b")
+    assert t.asks_for() == ["Write"]
+
+
+def test_store_when_it_is_not_ready_then_a_stop_does_not_wait_for_it(lead: Start) -> None:
+    t = lead()
+    t.ready_at = t.now.mono + 86_400_000
+    asked = t.submit("a")
+    t.stop()
+    t.ok()
+    assert not t.waits(asked)
+    t.ok()
+    assert t.over.reason is EndReason.RELEASED
+
+
+def test_store_when_it_is_not_ready_then_a_takeover_does_not_wait_for_it() -> None:
+    t = Trace(ready_at=START.mono + 86_400_000)
+    assert t.asks_for() == ["Write"]
+    t.ok()
+    t.finish()
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_store_when_it_asks_to_slow_down_then_the_same_commit_is_put_again_less_often(
+    start: Start, *, leads: bool
+) -> None:
+    t = start()
+    if leads:
+        t.ok()
+        t.submit("a")
+    first = t.write
+    times = []
+    for _ in range(12):
+        times.append(t.now.mono)
+        t.busy()
+        assert t.goes_on
+        while not t.todo:
+            t.runs(1)
+        assert t.write == first
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] >= 1_000
+    t.ok()
+    assert t.committer.leads

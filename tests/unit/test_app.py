@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
+from typing import Any
 
 import pytest
 
 from osqueue.app import BrokerServer
 from osqueue.clock import SystemClock
-from osqueue.config import BrokerSettings, LeadershipSettings, ServerSettings
+from osqueue.config import (
+    BrokerSettings,
+    CommitSettings,
+    LeadershipSettings,
+    ServerSettings,
+    ThrottleSettings,
+)
 from osqueue.engine.requests import EndReason
-from osqueue.errors import ConfigError, UnsupportedStoreError
-from osqueue.storage import MemoryBackend
+from osqueue.errors import ConfigError, StoreDeniedError, UnsupportedStoreError
+from osqueue.storage import MemoryBackend, Store, ThrottledStorageBackend, Version
+from osqueue.testing import Fault, ScriptedStore, Step
 
 
 class CountingStore(MemoryBackend):
@@ -27,7 +36,7 @@ class CountingStore(MemoryBackend):
         self.closed += 1
 
 
-def local(store: MemoryBackend | str, settings: BrokerSettings | None = None) -> BrokerServer:
+def local(store: Store | str, settings: BrokerSettings | None = None) -> BrokerServer:
     return BrokerServer(store, host="127.0.0.1", port=0, settings=settings)
 
 
@@ -152,3 +161,121 @@ async def test_clock_when_handed_in_then_jobs_carry_its_time() -> None:
         stored = await store.get("queue.json")
     assert stored is not None
     assert json.loads(stored.data)["brokerHeartbeat"] == 4_000_000_000_000
+
+
+# The probe
+
+
+class Careless(MemoryBackend):
+    """Ignores preconditions."""
+
+    async def create(self, key: str, data: bytes) -> Version:
+        return self._write(key, data)
+
+
+async def test_probe_when_the_store_ignores_preconditions_then_no_queue_is_put_there() -> None:
+    store = Careless()
+    with pytest.raises(UnsupportedStoreError, match="let a second create overwrite an object"):
+        await local(store).start()
+    assert store._objects == {}
+
+
+async def test_probe_when_the_store_is_read_only_then_its_own_error() -> None:
+    store = ScriptedStore(MemoryBackend(), [Step("create", Fault.DENIED)])
+    with pytest.raises(StoreDeniedError, match="memory:// failed at creating an object"):
+        await local(store).start()
+
+
+async def test_probe_when_the_store_is_fit_then_one_line_says_so_and_nothing_is_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = MemoryBackend()
+    with caplog.at_level(logging.INFO, "osqueue.broker"):
+        async with local(store):
+            assert [key async for key in store.list()] == ["queue.json"]
+    (line,) = [each.getMessage() for each in caplog.records if each.name == "osqueue.broker"]
+    assert line.startswith("memory:// can carry a queue; put ")
+
+
+async def test_probe_when_the_store_tells_more_then_the_line_does_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Talkative(MemoryBackend):
+        dialects = ("quoted", "plain")
+        dialect = "plain"
+
+        async def last_modified_ms(self, _key: str) -> int:
+            return SystemClock().wall_ms() + 60_000
+
+    with caplog.at_level(logging.INFO, "osqueue.broker"):
+        async with local(Talkative()):
+            pass
+    assert "; spoken to as plain; its clock about 60 s ahead of ours" in caplog.text
+
+
+async def test_stop_when_the_probe_still_runs_then_it_ends_and_leaves_nothing() -> None:
+    memory = MemoryBackend()
+    store = ScriptedStore(memory, [Step("put", hold="request")])
+    broker = local(store)
+    starting = asyncio.create_task(broker.start())
+    await store.held()
+    await broker.stop()
+    with pytest.raises(Exception, match="stopped while it was starting"):
+        await starting
+    assert [key async for key in memory.list()] == []
+
+
+# How often the store is asked
+
+
+class Slow(MemoryBackend):
+    least_write_spacing_ms = 400
+
+
+@pytest.mark.parametrize(("interval_ms", "spacing_ms"), [(0, 400), (1, 1), (1_000, 1_000)])
+async def test_spacing_when_the_store_needs_one_then_it_is_kept_unless_another_is_set(
+    interval_ms: int, spacing_ms: int
+) -> None:
+    settings = BrokerSettings(commit=CommitSettings(interval_ms=interval_ms))
+    async with local(ScriptedStore(Slow()), settings) as broker:
+        engine = broker._engine
+        assert engine is not None
+        assert engine._settings.commit.interval_ms == spacing_ms
+
+
+async def stats_of(broker: BrokerServer) -> Any:
+    reader, writer = await asyncio.open_connection(*broker.address.split(":"))
+    writer.write(b"GET /v1/throttle-stats HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+async def test_throttle_when_there_is_none_then_its_page_says_so() -> None:
+    async with local("memory://") as broker:
+        assert await stats_of(broker) == {"throttling": False}
+
+
+async def test_throttle_when_there_are_limits_then_its_page_has_the_statistics() -> None:
+    settings = BrokerSettings(throttle=ThrottleSettings(writes_per_minute=6_000))
+    async with local("memory://", settings) as broker:
+        stats = await stats_of(broker)
+    assert stats["totalWrites"] == stats["dailyWriteCount"] == 1
+    assert stats["dailyBudgetExceeded"] is False
+
+
+async def test_throttle_when_the_store_has_its_own_then_its_statistics() -> None:
+    store = ThrottledStorageBackend(MemoryBackend(), ThrottleSettings(writes_per_day=1))
+    async with local(store) as broker:
+        assert (await stats_of(broker))["dailyBudgetExceeded"] is True
+
+
+@pytest.mark.parametrize(("per_day", "warned"), [(28_799, True), (28_800, False), (0, False)])
+async def test_budget_when_the_heartbeats_alone_use_it_up_then_a_warning(
+    per_day: int, caplog: pytest.LogCaptureFixture, *, warned: bool
+) -> None:
+    limits = ThrottleSettings(writes_per_day=per_day, reads_per_minute=6_000)
+    async with local("memory://", BrokerSettings(throttle=limits)):
+        pass
+    assert ("28800 heartbeats a day" in caplog.text) is warned

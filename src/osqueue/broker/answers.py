@@ -15,6 +15,7 @@ from osqueue.errors import (
     OverloadedError,
 )
 from osqueue.model.outcomes import (
+    ArchiveBehind,
     BadCursor,
     Counts,
     Done,
@@ -22,6 +23,7 @@ from osqueue.model.outcomes import (
     IdConflict,
     JobView,
     LeaseLost,
+    Leaving,
     NotFound,
     Outcome,
     Page,
@@ -99,7 +101,7 @@ def job_answer(job_id: str, outcome: Outcome) -> JobAnswer:
     return JobAnswer(job_id=job_id, error=error_body(refusal(outcome)))
 
 
-def refusal(outcome: Outcome | None) -> OsqueueError:
+def refusal(outcome: Outcome | None) -> OsqueueError:  # noqa: PLR0911 - one flat table
     """The typed error of a refusal."""
     match outcome:
         case NotFound(job_id, ended):
@@ -115,6 +117,11 @@ def refusal(outcome: Outcome | None) -> OsqueueError:
         case StateFull(bytes_max):
             full = f"the queue has reached its bound of {bytes_max} bytes"
             return OverloadedError(f"{full}; try again when jobs have been completed")
+        case ArchiveBehind(bytes_max):
+            behind = f"more than {bytes_max} bytes of ended jobs wait for the archive"
+            return OverloadedError(f"{behind}, which cannot be written; try again later")
+        case Leaving(job_id):
+            return OverloadedError(f"job {job_id} is on its way to the archive; try again")
         case BadCursor():
             stale = "`cursor` belongs to an earlier listing"
             return BrokerProtocolError(f"{stale}; begin again without a cursor")

@@ -17,11 +17,14 @@ from osqueue.broker import answers
 from osqueue.broker.fetches import Delivery
 from osqueue.broker.submits import submit_jobs, submit_large
 from osqueue.clock import Entropy
+from osqueue.engine.archive import Archive
 from osqueue.engine.engine import Caller, Engine, EngineStatus
 from osqueue.engine.payloads import PayloadLostError
 from osqueue.engine.requests import Held
 from osqueue.engine.room import Share
 from osqueue.errors import BrokerProtocolError, JobNotFoundError, OsqueueError
+from osqueue.model.codec import decode_finished
+from osqueue.model.job import JobStatus
 from osqueue.model.ops import (
     Cancel,
     Claim,
@@ -44,11 +47,13 @@ from osqueue.model.outcomes import (
     Done,
     Grant,
     JobView,
+    NotFound,
     Page,
     Results,
     Submitted,
 )
 from osqueue.model.payload import payload_fault
+from osqueue.model.queries import view
 from osqueue.wire.messages import (
     BatchAnswer,
     ClaimAnswer,
@@ -92,8 +97,11 @@ class Reply(NamedTuple, Generic[AnswerT]):
 class QueueService:
     """The operations on the queues of one broker."""
 
-    def __init__(self, engine: Engine, *, address: str, entropy: Entropy) -> None:
+    def __init__(
+        self, engine: Engine, archive: Archive | None = None, *, address: str, entropy: Entropy
+    ) -> None:
         self._engine = engine
+        self._archive = archive
         self._address = address
         self._entropy = entropy
         self._deliveries: Counter[str] = Counter()
@@ -213,15 +221,24 @@ class QueueService:
         return await self._one(queue, Cancel(job_id))
 
     async def retry(self, queue: str, job_id: str) -> Reply[None]:
-        """Queue a dead letter again."""
-        return await self._one(queue, Retry(job_id))
+        """Queue a dead letter again, also one that has left for the archive."""
+        held = await self._engine_of(queue).ask(Retry(job_id))
+        if isinstance(held.outcome, NotFound) and held.outcome.ended in {None, JobStatus.DEAD}:
+            line = await self._archived(job_id)
+            if line is not None:
+                held = await self._engine_of(queue).ask(Retry(job_id, line))
+        return _done(held)
 
     async def get_job(self, queue: str, job_id: str, *, consistent: bool = False) -> Reply[JobInfo]:
-        """Look at one job, also one that ended a short while ago."""
+        """Look at one job, also one that ended, for as long as the archive keeps it."""
         held = await self._engine_of(queue).ask(GetJob(job_id), consistent=consistent)
-        if not isinstance(held.outcome, JobView):
+        found = held.outcome
+        if not isinstance(found, JobView) or found.created_at is None:
+            line = await self._archived(job_id)
+            found = found if line is None else view(decode_finished(line))
+        if not isinstance(found, JobView):
             raise _refused(held)
-        return Reply(answers.job_info(held.outcome), held.position)
+        return Reply(answers.job_info(found), held.position)
 
     async def get_payload(
         self, queue: str, job_id: str, *, consistent: bool = False
@@ -277,6 +294,9 @@ class QueueService:
         """Whether this broker leads and its store answers. Never waits."""
         return self._engine.status()
 
+    async def _archived(self, job_id: str) -> bytes | None:
+        return None if self._archive is None else await self._archive.find(job_id)
+
     def _engine_of(self, queue: str) -> Engine:
         if queue != DEFAULT_QUEUE:
             raise BrokerProtocolError(f"there is no queue {queue!r}: only 'default' exists")
@@ -308,12 +328,7 @@ class QueueService:
         )
 
     async def _one(self, queue: str, op: Op) -> Reply[None]:
-        held = await self._engine_of(queue).ask(op)
-        if isinstance(held.outcome, Results):
-            held.outcome = held.outcome.each[0]
-        if not isinstance(held.outcome, Done):
-            raise _refused(held)
-        return Reply(None, held.position)
+        return _done(await self._engine_of(queue).ask(op))
 
     async def _many(self, queue: str, op: Op, jobs: list[JobRef]) -> Reply[BatchAnswer]:
         _refuse_doubles([job.job_id for job in jobs], "jobs")
@@ -324,6 +339,14 @@ class QueueService:
             BatchAnswer([answers.job_answer(job.job_id, outcome) for job, outcome in each]),
             held.position,
         )
+
+
+def _done(held: Held) -> Reply[None]:
+    if isinstance(held.outcome, Results):
+        held.outcome = held.outcome.each[0]
+    if not isinstance(held.outcome, Done):
+        raise _refused(held)
+    return Reply(None, held.position)
 
 
 def _types(types: list[str] | None) -> tuple[str, ...] | None:

@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from osqueue import __version__
+from osqueue.cli.commands.archive import archive
 from osqueue.cli.commands.broker import broker
 from osqueue.cli.commands.demo import demo
+from osqueue.cli.commands.doctor import doctor
 from osqueue.cli.commands.jobs import jobs
 from osqueue.cli.commands.producer import producer
 from osqueue.cli.commands.stats import stats
@@ -36,7 +38,9 @@ app.command()(producer)
 app.command()(submit)
 app.command()(stats)
 app.add_typer(jobs, name="jobs")
+app.add_typer(archive, name="archive")
 app.command()(demo)
+app.command()(doctor)
 
 
 @app.callback(invoke_without_command=True)

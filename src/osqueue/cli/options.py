@@ -5,15 +5,20 @@ Here the environment is read: each option names its variable, and a flag wins ov
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
-from typing import Annotated, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, cast
 
 import typer
 
-from osqueue.cli.failures import USAGE, CliError
+from osqueue.cli.failures import USAGE, CliError, usage
 from osqueue.cli.invocation import Invocation
 from osqueue.cli.logs import LogFormat, LogLevel, start_logging
+from osqueue.errors import ConfigError
+
+if TYPE_CHECKING:  # it takes a tenth of a second, and most commands need none
+    from osqueue.storage import Store
 
 __all__ = [
     "Broker",
@@ -22,14 +27,15 @@ __all__ = [
     "JsonOutput",
     "LogFormatOption",
     "LogLevelOption",
+    "Storage",
     "Supervised",
     "broker",
     "check_range",
     "checked_address",
+    "open_storage",
     "origin_of",
     "set_up",
     "split_origins",
-    "storage_url",
 ]
 
 BrokerUrl = Annotated[
@@ -53,15 +59,24 @@ LogLevelOption = Annotated[
         help="Least that is logged: debug, info, warning, error.",
     ),
 ]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        envvar="OSQUEUE_STORAGE",
+        help="Where the queue lives: s3://bucket/folder, gs://, az://, file:///path, or memory:// "
+        "for as long as the broker runs (the default).",
+        show_default=False,
+    ),
+]
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 """Stop when stdin ends, as it does when whoever started this process dies."""
 
 DEFAULT_BROKER_URL: Final = "http://localhost:8080"
-DEFAULT_STORAGE: Final = "memory://"
 
 _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):([0-9]{1,5})")
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@]+")
-_BACKENDS: Final = {"s3": "S3", "gcs": "Google Cloud Storage"}
 
 
 class Broker(NamedTuple):
@@ -112,23 +127,20 @@ def check_range(
     raise CliError(f"{origin_of(context, name)}: must be {bounds}, not {value:g}", code=USAGE)
 
 
-def storage_url(storage: str | None, backend: str | None) -> str:
-    """The storage's URL from ``--storage``, or from the older implementations' variable."""
-    if storage:
-        return storage
-    if backend in {None, "", "memory"}:
-        return DEFAULT_STORAGE
-    if backend in _BACKENDS:
-        raise CliError(
-            f"STORAGE_BACKEND={backend}: this version cannot keep a queue in {_BACKENDS[backend]} "
-            "yet; it has file:// and memory:// (--storage)",
-            code=USAGE,
-        )
-    raise CliError(
-        f"STORAGE_BACKEND={backend}: it can be memory; for a directory use --storage "
-        "file:///path (OSQUEUE_STORAGE)",
-        code=USAGE,
-    )
+def open_storage(context: typer.Context, storage: str | None) -> Store:
+    """The store that ``--storage`` names, or the variables of the older implementations do.
+
+    Nothing is read or written yet.
+    """
+    from osqueue.storage import open_store  # noqa: PLC0415 - see above
+    from osqueue.storage.environment import storage_url  # noqa: PLC0415 - the same
+
+    try:
+        url = storage or storage_url(os.environ)
+    except ConfigError as error:
+        raise CliError(error.message, code=USAGE) from error
+    with usage(origin_of(context, "storage") if storage else "STORAGE_BACKEND"):
+        return open_store(url)
 
 
 def checked_address(context: typer.Context, name: str, address: str | None) -> str | None:

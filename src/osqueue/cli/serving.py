@@ -16,15 +16,17 @@ from osqueue.cli.failures import USAGE, CliError
 from osqueue.cli.output import say
 from osqueue.cli.signals import StopRequest, StopRequestedError
 from osqueue.config import (
+    ArchiveSettings,
     BrokerSettings,
     CommitSettings,
     LeadershipSettings,
     QueueLimits,
     ServerSettings,
+    ThrottleSettings,
 )
 from osqueue.engine.requests import End, EndReason
 from osqueue.errors import ConfigError
-from osqueue.storage import Store, open_store
+from osqueue.storage import MemoryBackend, Store
 
 __all__ = ["BrokerPlan", "run"]
 
@@ -34,7 +36,6 @@ _log = logging.getLogger("osqueue.cli")
 class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a broker was asked to be."""
 
-    storage: str
     host: str
     port: int
     advertise: str | None
@@ -45,7 +46,12 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
     commit_interval_ms: int
     heartbeat_interval_ms: int
     heartbeat_timeout_ms: int
+    archive_retention_ms: int
+    dead_max: int
     supervised: bool
+    reads_per_minute: int = 0
+    writes_per_minute: int = 0
+    writes_per_day: int = 0
 
     def settings(self) -> BrokerSettings:
         """The broker's settings. Raises `CliError` when they make no sense."""
@@ -57,11 +63,17 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
                 cors_origins=self.cors_origins,
                 payload_bytes_max=self.payload_bytes_max,
             ),
-            limits=QueueLimits(lease_timeout_ms=self.lease_timeout_ms),
+            limits=QueueLimits(lease_timeout_ms=self.lease_timeout_ms, dead_max=self.dead_max),
             commit=CommitSettings(interval_ms=self.commit_interval_ms),
             leadership=LeadershipSettings(
                 heartbeat_interval_ms=self.heartbeat_interval_ms,
                 heartbeat_timeout_ms=self.heartbeat_timeout_ms,
+            ),
+            archive=ArchiveSettings(retention_ms=self.archive_retention_ms),
+            throttle=ThrottleSettings(
+                reads_per_minute=self.reads_per_minute,
+                writes_per_minute=self.writes_per_minute,
+                writes_per_day=self.writes_per_day,
             ),
         )
         try:
@@ -69,10 +81,6 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
         except ConfigError as error:
             raise CliError(error.message, code=USAGE) from error
         return settings
-
-    def open_store(self) -> Store:
-        """The store; nothing is read or written yet."""
-        return open_store(self.storage)
 
 
 def run(plan: BrokerPlan, store: Store) -> int:
@@ -88,19 +96,19 @@ async def _run(plan: BrokerPlan, store: Store, settings: BrokerSettings) -> int:
     say(_config_line(settings))
     try:
         with StopRequest(supervised=plan.supervised) as stop:
-            return await _serve(broker, plan, stop)
+            return await _serve(broker, plan, store, stop)
     finally:
         await broker.stop()
         await store.close()
 
 
-async def _serve(broker: BrokerServer, plan: BrokerPlan, stop: StopRequest) -> int:
+async def _serve(broker: BrokerServer, plan: BrokerPlan, store: Store, stop: StopRequest) -> int:
     try:
         await stop.unless_requested(broker.start())
     except StopRequestedError:
         say("Shutting down broker...")
         return 0
-    if plan.storage.startswith("memory:"):
+    if isinstance(store, MemoryBackend):
         _log.warning("the queue is in memory and ends with this broker; keep it with --storage")
     gc.freeze()
     say(f"Broker listening on {_listening(broker, plan)}")

@@ -14,7 +14,7 @@ from rich.text import Text
 from osqueue.client import JobInfo, Stats
 from osqueue.clock import SystemClock
 
-__all__ = ["age", "print_job", "print_jobs", "print_stats"]
+__all__ = ["age", "make_console", "print_job", "print_jobs", "print_stats"]
 
 PIPE_COLUMNS: Final = 200
 """Width where there is no terminal: nothing is cut in a file."""
@@ -36,12 +36,12 @@ def print_stats(stats: Stats) -> None:
     table.add_row("completed", f"{stats.completed_total:,}")
     table.add_row("dead", f"{stats.dead:,}")
     table.add_row("broker", stats.broker_address)
-    _console().print(table)
+    make_console().print(table)
 
 
 def print_jobs(jobs: Sequence[JobInfo], *, more: bool) -> None:
     """Print a line for each job."""
-    console = _console()
+    console = make_console()
     if not jobs:
         console.print("no jobs")
         return
@@ -66,7 +66,7 @@ def print_job(job: JobInfo) -> None:
     table = Table.grid(padding=(0, 2))
     for name, value in _rows(job):
         table.add_row(name, Text(value))
-    console = _console()
+    console = make_console()
     console.print(table)
     if job.last_error is not None and job.last_error.traceback:
         console.print(Text(f"\n{job.last_error.traceback.rstrip()}"))
@@ -110,6 +110,7 @@ def _time(ms: int | None) -> str:
     return moment.isoformat(sep=" ", timespec="milliseconds")
 
 
-def _console() -> Console:
+def make_console() -> Console:
+    """Where tables are printed: stdout, and nothing is cut where that is no terminal."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=PIPE_COLUMNS)

@@ -59,6 +59,7 @@ from osqueue.engine.requests import (
 )
 from osqueue.engine.serving import ServingClock
 from osqueue.errors import CorruptStateError, OsqueueError
+from osqueue.model.ends import EndMemory
 from osqueue.model.job import Moment
 from osqueue.model.ops import Claim, Expire, Forget, Lead, LeaseRef, Release, Resign
 from osqueue.model.outcomes import Claimed
@@ -145,6 +146,7 @@ class Committer:
         self._checking = False
         self._encode_us = 0
         self._retry_at = self._check_at = self._patrol_at = 0
+        self._held_back_until = 0
         self._expiry_seen_at: int | None = None
         """When a lease was first seen due, in serving time."""
         self._wake_at = now.mono
@@ -170,6 +172,11 @@ class Committer:
     def durable(self) -> bytes:
         """The state object as last known to be stored."""
         return b"{}" if self._last is None else self._last.data
+
+    @property
+    def ends(self) -> EndMemory:
+        """What is remembered of ended jobs, durable or not."""
+        return self._intake.state.ends
 
     @property
     def leads(self) -> bool:
@@ -245,6 +252,12 @@ class Committer:
             return False
         return self._intake.dirty or self._stopping or now.mono >= self._heartbeat_at()
 
+    def hold_back(self, until: int) -> None:
+        """The store had better not be written before this. A heartbeat that is due, or a stop,
+        does not wait for it.
+        """
+        self._held_back_until = until
+
     def begin(self, now: Instant) -> None:
         """Fix the next commit: its id, its bytes, and the requests in it."""
         assert self._phase is Phase.READY, "one commit at a time"
@@ -263,7 +276,7 @@ class Committer:
         freed = self._intake.state.take_freed()
         held = self._intake.cut(data)
         self._commit = _Commit(header.commit, self._number, data, held, now.mono, resigns, freed)
-        self._began = now.mono
+        self._began, self._held_back_until = now.mono, 0
         self._write(self._commit, now)
 
     def encode_took(self, cpu_us: int) -> None:
@@ -280,7 +293,7 @@ class Committer:
                 self._landed(commit, Base(version, commit.data, commit.id), now)
             case Conflicted() | Gone():
                 self._read_back(now)
-            case Unapplied(why) if not self._led and not commit.tainted:
+            case Unapplied(why, busy=False) if not self._led and not commit.tainted:
                 self._end(EndReason.UNWRITABLE, why)
             case Unapplied(why):
                 self._back_off(commit, why, now)
@@ -613,11 +626,14 @@ class Committer:
         return Moment(now.wall, serving)
 
     def _not_before(self) -> int:
-        """When the next commit may begin: at a fair share of time for encoding, or in a lull."""
+        """When the next commit may begin: at a fair share of time for encoding, or in a lull,
+        and not before the store is ready for it, if that is in time for a heartbeat.
+        """
         settings = self._settings
         paced = self._began + settings.encode_share * self._encode_us // 1_000
         lull = max(self._began + 2 * self._encode_us // 1_000, self._arrived + settings.lull_ms)
-        return max(self._began + settings.interval_ms, min(paced, lull))
+        ready = 0 if self._stopping else min(self._held_back_until, self._heartbeat_at())
+        return max(self._began + settings.interval_ms, min(paced, lull), ready)
 
     def _heartbeat_at(self) -> int:
         return self._began + self._leadership.heartbeat_interval_ms

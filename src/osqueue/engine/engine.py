@@ -15,6 +15,7 @@ import msgspec
 
 from osqueue.clock import Clock, Entropy
 from osqueue.config import BrokerSettings, QueueLimits
+from osqueue.engine.archiver import Backlog
 from osqueue.engine.committer import Committer, Identity
 from osqueue.engine.intake import Intake, Waiting
 from osqueue.engine.leadership import Leadership, Probe
@@ -44,7 +45,7 @@ from osqueue.errors import (
 from osqueue.model.job import Moment
 from osqueue.model.ops import Claim, GetPayloadKeys, Op
 from osqueue.model.outcomes import PayloadKeys
-from osqueue.storage.protocol import Store
+from osqueue.storage.protocol import Paced, Store, layers
 
 __all__ = ["Caller", "CallerGoneError", "Engine", "EngineStatus"]
 
@@ -103,6 +104,7 @@ class Engine:
         probe: Probe,
     ) -> None:
         self._store = store
+        self._pace = next((layer for layer in layers(store) if isinstance(layer, Paced)), None)
         self._key = key
         self._address = address
         self._settings = settings
@@ -192,6 +194,20 @@ class Engine:
     def durable(self) -> bytes:
         """The state object as last known to be stored."""
         return b"{}" if self._committer is None else self._committer.durable
+
+    @property
+    def backlog(self) -> Backlog:
+        """The ended jobs that are not in the archive yet."""
+        if self._committer is None:
+            return Backlog(0, 0, None, sealed=False)
+        ends = self._committer.ends
+        oldest = ends.finished.oldest()
+        return Backlog(
+            len(ends.finished),
+            ends.finished_bytes,
+            None if oldest is None else oldest.ended_at,
+            ends.outbox is not None,
+        )
 
     async def ask(self, op: Op, *, size: int = 0, consistent: bool = False) -> Held:
         """Have an operation applied; returns it with its outcome, once that is true for good.
@@ -355,6 +371,8 @@ class Engine:
 
     def _work(self, committer: Committer, now: Instant) -> None:
         committer.tick(now)
+        if self._pace is not None and committer.wants_commit(now):
+            committer.hold_back(now.mono + self._pace.write_ready_in_ms(self._key))
         if committer.wants_commit(now):
             began = self._clock.cpu_us()
             committer.begin(now)

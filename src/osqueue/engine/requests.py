@@ -103,6 +103,8 @@ class Unapplied(msgspec.Struct, frozen=True):
     """The attempt was not applied: busy, unreachable or denied."""
 
     why: str
+    busy: bool = False
+    """Whether the store asked to slow down, so that waiting is all it takes."""
 
 
 class Gone(msgspec.Struct, frozen=True):

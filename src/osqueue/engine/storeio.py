@@ -54,7 +54,9 @@ def _write_failure(error: Exception) -> WriteResult:
             return Conflicted()
         case StoreNotFoundError():
             return Gone()
-        case StoreBusyError() | StoreUnavailableError() | StoreDeniedError():
+        case StoreBusyError():
+            return Unapplied(error.message, busy=True)
+        case StoreUnavailableError() | StoreDeniedError():
             return Unapplied(error.message)
         case _:
             return Unclear(_why(error))

@@ -12,11 +12,13 @@ import msgspec
 from msgspec import Raw
 
 from osqueue.model import queries
+from osqueue.model.codec import decode_finished, encode_finished
 from osqueue.model.job import PAYLOADS, Job, JobStatus, Moment, content_of, payload_of
 from osqueue.model.ops import (
     Cancel,
     Claim,
     Complete,
+    Drop,
     Expire,
     Fail,
     Forget,
@@ -33,20 +35,24 @@ from osqueue.model.ops import (
     Release,
     Resign,
     Retry,
+    Seal,
     Submit,
 )
 from osqueue.model.outcomes import (
+    ArchiveBehind,
     Claimed,
     Done,
     Grant,
     IdConflict,
     LeaseLost,
+    Leaving,
     NotFound,
     Outcome,
     PayloadKeys,
     PayloadOutdated,
     RefOutcome,
     Results,
+    Sealed,
     StateFull,
     Submitted,
 )
@@ -87,6 +93,10 @@ def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR
         case Forget():
             state.ends.trim(now.wall)
             return _DONE
+        case Seal():
+            return _seal(state, op, now)
+        case Drop():
+            return _drop(state, op)
         case Lead():
             return _lead(state, op)
         case Resign():
@@ -125,6 +135,8 @@ def _submit(state: QueueState, op: Submit, now: Moment) -> Outcome:
     weights = [new_job_weight(new) for new in fresh.values()]
     if fresh and state.size + sum(weights) > state.limits.state_bytes_max:
         return StateFull(state.limits.state_bytes_max)
+    if fresh and state.ends.finished_bytes > state.limits.finished_bytes_max:
+        return ArchiveBehind(state.limits.finished_bytes_max)
     for new, weight in zip(fresh.values(), weights, strict=True):
         state.submit(new, weight, now)
     return Submitted(len(fresh), _unused(state, op))
@@ -224,18 +236,12 @@ def _fail(state: QueueState, op: Fail, now: Moment) -> Outcome:
         return _repeated(state, op.ref, FAILED)
     lease = job.lease
     run_at = now.wall + op.delay_ms if op.delay_ms > 0 else None
-    _end_attempt(state, job, error=op.error, retry=op.retry, run_at=run_at)
+    if op.retry and job.attempts < job.attempts_allowed:
+        state.requeue(job, error=op.error, run_at=run_at)
+    else:
+        state.bury(job, op.error, now)
     state.remember_lease(job.id, lease, how=FAILED, at=now.wall)
     return _DONE
-
-
-def _end_attempt(
-    state: QueueState, job: Job, *, error: Raw, retry: bool, run_at: int | None = None
-) -> None:
-    if retry and job.attempts < job.attempts_allowed:
-        state.requeue(job, error=error, run_at=run_at)
-    else:
-        state.bury(job, error)
 
 
 def _release(state: QueueState, worker_id: str, ref: LeaseRef, now: Moment) -> RefOutcome:
@@ -261,9 +267,26 @@ def _cancel(state: QueueState, op: Cancel, now: Moment) -> Outcome:
 def _retry(state: QueueState, op: Retry) -> Outcome:
     job = state.jobs.get(op.id)
     if job is None:
-        return _not_found(state, op.id)
+        return _restore(state, op)
     if job.status is JobStatus.DEAD:
         state.revive(job)
+    return _DONE
+
+
+def _restore(state: QueueState, op: Retry) -> Outcome:
+    """Queue a dead letter again that has left the state: for the archive, or is there already."""
+    if state.ends.how_job_ended(op.id) not in {None, JobStatus.DEAD}:
+        return _not_found(state, op.id)
+    if state.ends.sealed(op.id):
+        return Leaving(op.id)
+    entry = state.ends.finished_job(op.id)
+    line = op.archived if entry is None else entry.encoded or encode_finished(entry)
+    if line is None:
+        return _not_found(state, op.id)
+    job = decode_finished(line)
+    if job.id != op.id or job.status is not JobStatus.DEAD:
+        return _not_found(state, op.id)
+    state.restore(job)
     return _DONE
 
 
@@ -272,8 +295,30 @@ def _expire(state: QueueState, now: Moment) -> Outcome:
     while ended < EXPIRE_BATCH_MAX and (job := state.leases.due(now.serving)) is not None:
         message = f"no heartbeat from worker {job.worker_id!r} before the lease ran out"
         error = Raw(msgspec.json.encode({"type": "LeaseExpired", "message": message}))
-        _end_attempt(state, job, error=error, retry=True)
+        if job.attempts < job.attempts_allowed:
+            state.requeue(job, error=error, run_at=None)
+        else:
+            state.bury(job, error, now)
         ended += 1
+    return _DONE
+
+
+def _seal(state: QueueState, op: Seal, now: Moment) -> Outcome:
+    ends = state.ends
+    outbox = ends.outbox
+    if outbox is None:
+        outbox = ends.seal(op.token, now.wall, jobs_max=op.jobs_max, bytes_max=op.bytes_max)
+        if outbox is None:
+            return _DONE
+        state.revision += 1
+    lines = [job.encoded if not job.stale else encode_finished(job) for job in ends.batch()]
+    return Sealed(outbox.key, b"".join([line + b"\n" for line in lines]), len(lines))
+
+
+def _drop(state: QueueState, op: Drop) -> Outcome:
+    if state.ends.outbox is not None and state.ends.outbox.key == op.key:
+        state.ends.drop()
+        state.revision += 1
     return _DONE
 
 

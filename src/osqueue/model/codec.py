@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 _LIVE = {status.value: status for status in JobStatus if status not in END_STATUSES}
-_ENDED = {status.value: status for status in END_STATUSES}
+_ENDED = {status.value: status for status in (*END_STATUSES, JobStatus.DEAD)}
 
 _ATTEMPTS_MAX = 2**31 - 1
 """The most that every transport can show."""
@@ -74,6 +74,8 @@ class _FinishedWire(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=
     priority: int = 0
     last_error: Raw | UnsetType = UNSET
     content: int | None = None
+    payload: Raw | UnsetType = UNSET
+    """Of dead letters only: they can be queued again."""
 
 
 class _RecentWire(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
@@ -160,7 +162,7 @@ def _large(wire: _JobWire) -> LargePayload | None:
 
 
 def encode_finished(job: Job) -> bytes:
-    """Refresh the JSON of an ended job: no payload."""
+    """Refresh the JSON of an ended job; only that of a dead letter has its payload."""
     assert job.ended_at is not None, "only ended jobs are finished"
     job.encoded = _encode(
         _FinishedWire(
@@ -176,8 +178,11 @@ def encode_finished(job: Job) -> bytes:
             priority=job.priority,
             last_error=job.last_error,
             content=job.content,
+            payload=payload_of(job) if job.status is JobStatus.DEAD else UNSET,
         )
     )
+    if job.status is JobStatus.DEAD:
+        job.payload = None
     job.stale = False
     return job.encoded
 
@@ -193,7 +198,7 @@ def decode_finished(data: bytes) -> Job:
         id=wire.id,
         type=wire.type,
         created_at=wire.created_at,
-        payload=UNSET,
+        payload=None if status is JobStatus.DEAD else UNSET,
         status=status,
         priority=wire.priority,
         attempts=wire.attempts,

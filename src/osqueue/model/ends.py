@@ -1,7 +1,8 @@
 """What is remembered of jobs and leases that ended, so that a repeated request takes effect once.
 
 An ended job stands in ``finished`` with its details, then in ``recent`` as id, lease, how,
-when, and a checksum of what it was.
+when, and a checksum of what it was. With an archive, it stays in ``finished`` until a sealed batch
+has taken it there: `seal` fixes which jobs in which order, `drop` lets go of exactly those.
 A lease that ended while its job lives on (failed, released) goes into ``recent`` at once. Entries
 of ``recent`` older than the window, or beyond its length, are dropped, oldest first.
 """
@@ -9,14 +10,24 @@ of ``recent`` older than the window, or beyond its length, are dropped, oldest f
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 
 import msgspec
+from msgspec import UNSET
 
 from osqueue.config import QueueLimits
-from osqueue.model.job import END_STATUSES, Job
+from osqueue.model.batches import Outbox, batch_key
+from osqueue.model.job import END_STATUSES, Job, JobStatus, payload_of
 from osqueue.model.segments import SegmentedArray
 
-__all__ = ["End", "EndMemory"]
+__all__ = ["End", "EndMemory", "weight"]
+
+FINISHED_OVERHEAD_BYTES = 256
+"""What the fields of an ended job beside its texts count."""
+
+
+_LEFT = END_STATUSES | {JobStatus.DEAD}
+"""How a job can have left the queue: dead letters do when there are too many."""
 
 
 class End(msgspec.Struct, gc=False, eq=False):
@@ -37,7 +48,16 @@ class End(msgspec.Struct, gc=False, eq=False):
 class EndMemory:
     """``finished`` and ``recent``, found by job id and by lease."""
 
-    __slots__ = ("_by_id", "_by_lease", "_finished_by_id", "_limits", "finished", "recent")
+    __slots__ = (
+        "_by_id",
+        "_by_lease",
+        "_finished_by_id",
+        "_limits",
+        "finished",
+        "finished_bytes",
+        "outbox",
+        "recent",
+    )
 
     def __init__(
         self,
@@ -49,6 +69,9 @@ class EndMemory:
         self._limits = limits
         self.finished: SegmentedArray[Job] = SegmentedArray(encode_finished)
         self.recent: SegmentedArray[End] = SegmentedArray(encode_recent)
+        self.finished_bytes = 0
+        """About what ``finished`` takes in the state."""
+        self.outbox: Outbox | None = None
         self._finished_by_id: dict[str, Job] = {}
         self._by_id: dict[str, End] = {}
         self._by_lease: dict[str, End] = {}
@@ -88,14 +111,56 @@ class EndMemory:
     def add_job(self, job: Job) -> None:
         """Remember an ended job; its status, lease and ``ended_at`` are set."""
         self.finished.append(job)
+        self.finished_bytes += weight(job)
         self._finished_by_id[job.id] = job
-        while len(self.finished) > self._limits.finished_max:
-            self._retire()
+        if not self._limits.archived:
+            self._make_room()
+
+    def sealed(self, job_id: str) -> bool:
+        """Whether a job is part of the open outbox."""
+        return self.outbox is not None and job_id in self.outbox.ids
+
+    def forget_dead(self, job_id: str) -> None:
+        """A dead letter lives again: its end is no more."""
+        job = self._finished_by_id.pop(job_id, None)
+        if job is not None:
+            self.finished.remove(job)
+            self.finished_bytes -= weight(job)
+        self._by_id.pop(job_id, None)
+
+    def batch(self) -> list[Job]:
+        """The jobs of the open outbox, in its order."""
+        ids = () if self.outbox is None else self.outbox.ids
+        found = map(self._finished_by_id.get, ids)
+        return [job for job in found if job is not None]
+
+    def seal(self, token: str, wall_ms: int, *, jobs_max: int, bytes_max: int) -> Outbox | None:
+        """Fix the next batch: the oldest finished jobs, at least one; ``None`` if there is none."""
+        assert self.outbox is None, "one batch at a time"
+        ids: list[str] = []
+        size = 0
+        for job in islice(self.finished, jobs_max):
+            size += weight(job)
+            if ids and size > bytes_max:
+                break
+            ids.append(job.id)
+        if ids:
+            self.outbox = Outbox(batch_key(ids, wall_ms, token), tuple(ids))
+        return self.outbox
+
+    def drop(self) -> None:
+        """Let go of the details of the batch's jobs: they are in the archive."""
+        batch = self.batch()
+        self.outbox = None
+        for job in batch:
+            self._retire(job)
+        if not self._limits.archived:
+            self._make_room()
 
     def add_end(self, end: End) -> None:
         """Remember an end without details."""
         self.recent.append(end)
-        if end.how in END_STATUSES:
+        if end.how in _LEFT:
             self._by_id[end.id] = end
         if end.lease is not None:
             self._by_lease[end.lease] = end
@@ -108,10 +173,16 @@ class EndMemory:
         while (end := self.recent.oldest()) is not None and end.at < oldest_kept:
             self._forget_oldest()
 
-    def _retire(self) -> None:
-        job = self.finished.oldest()
-        assert job is not None, "only called while there are finished jobs"
+    def _make_room(self) -> None:
+        """Without an archive, let the oldest go; what an open outbox names must stay."""
+        while len(self.finished) > self._limits.finished_max and self.outbox is None:
+            oldest = self.finished.oldest()
+            assert oldest is not None, "there are more than none"
+            self._retire(oldest)
+
+    def _retire(self, job: Job) -> None:
         self.finished.remove(job)
+        self.finished_bytes -= weight(job)
         del self._finished_by_id[job.id]
         assert job.ended_at is not None, "finished jobs have ended"
         self.add_end(End(job.id, job.status.value, job.ended_at, job.lease, job.content))
@@ -124,3 +195,11 @@ class EndMemory:
             del self._by_id[end.id]
         if end.lease is not None and self._by_lease.get(end.lease) is end:
             del self._by_lease[end.lease]
+
+
+def weight(job: Job) -> int:
+    """About what an ended job takes in ``finished``."""
+    size = FINISHED_OVERHEAD_BYTES + len(job.id) + len(job.type)
+    for text in (job.last_error, payload_of(job) if job.status is JobStatus.DEAD else UNSET):
+        size += 0 if text is UNSET else len(memoryview(text))
+    return size

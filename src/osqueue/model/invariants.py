@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from osqueue.model.ends import weight
 from osqueue.model.job import END_STATUSES, Job, JobStatus, payload_of
 from osqueue.model.state import QueueState, weight_of
 
@@ -24,8 +25,10 @@ def check(state: QueueState) -> None:
     keys = Counter(job.large.key for job in jobs if job.large is not None)
     _same("payload objects", state.payload_keys, dict(keys))
     _check_places(state, jobs)
+    _same("finished bytes", state.ends.finished_bytes, sum(map(weight, state.ends.finished)))
     for job in state.ends.finished:
-        _law(job.status in END_STATUSES and job.ended_at is not None, f"finished: {job.id}")
+        left = job.status in END_STATUSES or job.status is JobStatus.DEAD
+        _law(left and job.ended_at is not None, f"finished: {job.id}")
         _law(job.id not in state.jobs, f"{job.id} is finished and lives on")
         _law(state.ends.finished_job(job.id) is job, f"finished by id: {job.id}")
 
@@ -40,6 +43,8 @@ def _check_places(state: QueueState, jobs: list[Job]) -> None:
     )
     for type_, number in ready.items():
         _same(f"ready of type {type_!r}", state.ready.count(type_), number)
+    dead = [job.id for job in jobs if job.status is JobStatus.DEAD]
+    _same("dead letters", sorted(state.dead), sorted(dead))
     running = [job for job in jobs if job.status is JobStatus.IN_PROGRESS]
     _same("leases", state.leases.live, len(running))
     deadlines = [job.deadline for job in running]

@@ -18,6 +18,7 @@ __all__ = [
     "Change",
     "Claim",
     "Complete",
+    "Drop",
     "Expire",
     "Fail",
     "Forget",
@@ -35,6 +36,7 @@ __all__ = [
     "Release",
     "Resign",
     "Retry",
+    "Seal",
     "Submit",
 ]
 
@@ -125,9 +127,13 @@ class Cancel(msgspec.Struct, frozen=True, gc=False):
 
 
 class Retry(msgspec.Struct, frozen=True, gc=False):
-    """Queue a dead letter again with all its attempts."""
+    """Queue a dead letter again with all its attempts.
+
+    ``archived``: its entry in the archive, for one that has left the state.
+    """
 
     id: str
+    archived: bytes | None = None
 
 
 class Expire(msgspec.Struct, frozen=True, gc=False):
@@ -136,6 +142,23 @@ class Expire(msgspec.Struct, frozen=True, gc=False):
 
 class Forget(msgspec.Struct, frozen=True, gc=False):
     """Drop remembered ends that are older than the window."""
+
+
+class Seal(msgspec.Struct, frozen=True, gc=False):
+    """Fix the next batch for the archive, or answer the one that is fixed already.
+
+    ``token`` is never used again: it makes the key of the batch's object unique.
+    """
+
+    token: str
+    jobs_max: int
+    bytes_max: int
+
+
+class Drop(msgspec.Struct, frozen=True, gc=False):
+    """The batch of this key stands in the archive: let go of its jobs' details."""
+
+    key: str
 
 
 class Lead(msgspec.Struct, frozen=True, gc=False):
@@ -189,6 +212,8 @@ Change: TypeAlias = (
     | Retry
     | Expire
     | Forget
+    | Seal
+    | Drop
     | Lead
     | Resign
 )

@@ -10,6 +10,7 @@ from msgspec import UNSET, Raw, UnsetType
 from osqueue.model.job import LargePayload
 
 __all__ = [
+    "ArchiveBehind",
     "BadCursor",
     "Claimed",
     "Counts",
@@ -18,6 +19,7 @@ __all__ = [
     "IdConflict",
     "JobView",
     "LeaseLost",
+    "Leaving",
     "NotFound",
     "Outcome",
     "Page",
@@ -25,6 +27,7 @@ __all__ = [
     "PayloadOutdated",
     "RefOutcome",
     "Results",
+    "Sealed",
     "StateFull",
     "Submitted",
 ]
@@ -64,6 +67,20 @@ class StateFull(msgspec.Struct, frozen=True, gc=False):
     bytes_max: int
 
 
+class ArchiveBehind(msgspec.Struct, frozen=True, gc=False):
+    """Refused: ended jobs wait for the archive beyond their bound."""
+
+    bytes_max: int
+
+
+class Sealed(msgspec.Struct, frozen=True, gc=False):
+    """The batch that goes to the archive under ``key``, as JSON Lines."""
+
+    key: str
+    data: bytes
+    jobs: int
+
+
 class Grant(msgspec.Struct, frozen=True, gc=False):
     """A job handed out."""
 
@@ -97,6 +114,12 @@ class NotFound(msgspec.Struct, frozen=True, gc=False):
 
 class LeaseLost(msgspec.Struct, frozen=True, gc=False):
     """Refused: the caller does not hold the job."""
+
+    id: str
+
+
+class Leaving(msgspec.Struct, frozen=True, gc=False):
+    """Refused: the dead letter is on its way to the archive; it can be queued again from there."""
 
     id: str
 
@@ -159,10 +182,13 @@ Outcome: TypeAlias = (
     | StateFull
     | PayloadOutdated
     | PayloadKeys
+    | ArchiveBehind
+    | Sealed
     | Claimed
     | Done
     | NotFound
     | LeaseLost
+    | Leaving
     | Results
     | Counts
     | JobView

@@ -8,14 +8,14 @@ from osqueue.model.ops import ListJobs
 from osqueue.model.outcomes import BadCursor, JobView, NotFound, Page
 from osqueue.model.state import QueueState
 
-__all__ = ["job", "page"]
+__all__ = ["job", "page", "view"]
 
 
 def job(state: QueueState, job_id: str) -> JobView | NotFound:
     """A job by id, also one that ended a short while ago."""
     found = state.jobs.get(job_id) or state.ends.finished_job(job_id)
     if found is not None:
-        return _view(found)
+        return view(found)
     end = state.ends.end_of_job(job_id)
     if end is not None:
         return JobView(id=end.id, status=end.how, ended_at=end.at)
@@ -34,7 +34,7 @@ def page(state: QueueState, op: ListJobs) -> Page | BadCursor:
             return Page(state.totals(), tuple(views), cursor)
         place = found.seq
         if op.status in {None, found.status.value} and op.type in {None, found.type}:
-            views.append(_view(found))
+            views.append(view(found))
     return Page(state.totals(), tuple(views), None)
 
 
@@ -47,7 +47,8 @@ def _place(state: QueueState, cursor: str | None) -> int | None:
     return int(place)
 
 
-def _view(found: Job) -> JobView:
+def view(found: Job) -> JobView:
+    """A job as it stands."""
     return JobView(
         id=found.id,
         status=found.status.value,

@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from osqueue.config import QueueLimits
 from osqueue.errors import CorruptStateError
+from osqueue.model.batches import Outbox
 from osqueue.model.codec import decode_finished, decode_job, decode_recent
 from osqueue.model.job import JobStatus, Moment
 from osqueue.model.state import Header, QueueState, weight_of
@@ -33,6 +34,7 @@ class _HeaderWire(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=Tr
     completed_total: int
     dead_total: int = 0
     paused: bool = False
+    outbox: Outbox | None = None
 
 
 class Origin(msgspec.Struct, rename="camel", kw_only=True, gc=False):
@@ -52,6 +54,7 @@ class _StateWire(Origin, kw_only=True):
     completed_total: int = 0
     dead_total: int = 0
     paused: bool = False
+    outbox: Outbox | None = None
     jobs: list[Raw]
     finished: list[Raw] = []
     recent: list[Raw] = []
@@ -79,6 +82,7 @@ def encode_state(state: QueueState) -> bytes:
         completed_total=state.completed_total,
         dead_total=state.dead_total,
         paused=state.paused,
+        outbox=state.ends.outbox,
     )
     head = _encode(wire)[:-1]
     if state.extra:
@@ -136,6 +140,7 @@ def decode_state(
 
 
 def _read_ends(state: QueueState, wire: _StateWire) -> None:
+    state.ends.outbox = wire.outbox
     for raw in wire.finished:
         job = decode_finished(bytes(raw))
         if job.id in state.jobs or job.id in state.ends:

@@ -7,6 +7,8 @@ change that must be durable before it is answered.
 
 from __future__ import annotations
 
+from itertools import islice
+
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
@@ -28,6 +30,9 @@ from osqueue.model.segments import SegmentedArray
 from osqueue.model.transitions import TRANSITIONS, Move
 
 __all__ = ["Header", "QueueState", "length_of", "new_job_weight", "same_job", "weight_of"]
+
+DEAD_LEAVE_MAX = 2
+"""Dead letters that leave the state for each new one."""
 
 JOB_OVERHEAD_BYTES = 256
 """What a job's fields beside payload, type and id count towards the state's bound."""
@@ -63,6 +68,7 @@ class QueueState:
     __slots__ = (
         "completed_total",
         "counts",
+        "dead",
         "dead_total",
         "delayed",
         "ends",
@@ -97,6 +103,8 @@ class QueueState:
         self.ends = EndMemory(
             limits, encode_finished=codec.encode_finished, encode_recent=codec.encode_recent
         )
+        self.dead: dict[str, Job] = {}
+        """Dead letters, longest dead first."""
         self.counts = dict.fromkeys((JobStatus.UNCLAIMED, JobStatus.IN_PROGRESS, JobStatus.DEAD), 0)
         self.payload_keys: dict[str, int] = {}
         """The payload objects that jobs name, and how many: a job may have been copied by hand."""
@@ -176,11 +184,18 @@ class QueueState:
         job.run_at = run_at
         self._place(job)
 
-    def bury(self, job: Job, error: Raw) -> None:
-        """End a lease as failed for good."""
+    def bury(self, job: Job, error: Raw, now: Moment) -> None:
+        """End a lease as failed for good. Too many dead letters: the oldest leave the state.
+
+        Those whose payload is an object stay: only what stands in the state is kept from sweepers.
+        """
         self._end_lease(job, Move.BURY)
         self._note_error(job, error)
         self.dead_total += 1
+        self._place(job)
+        may_leave = (each for each in self.dead.values() if each.large is None)
+        for oldest in list(islice(may_leave, self._dead_surplus())):
+            self._put_away(oldest, now)
 
     def release(self, job: Job) -> None:
         """End a lease as if it had not been granted."""
@@ -191,9 +206,20 @@ class QueueState:
     def revive(self, job: Job) -> None:
         """Queue a dead letter again."""
         self._move(job, Move.REVIVE)
+        del self.dead[job.id]
         job.attempts = 0
         job.run_at = None
         self._place(job)
+
+    def restore(self, job: Job) -> None:
+        """Queue a dead letter again that has left the state. Its id must not be taken."""
+        self.ends.forget_dead(job.id)
+        job.status = TRANSITIONS[job.status, Move.REVIVE]
+        job.attempts = 0
+        job.worker_id = job.lease = job.ended_at = job.content = None
+        job.stale = True
+        self.admit(job, weight_of(job))
+        self.revision += 1
 
     def cancel(self, job: Job, now: Moment) -> None:
         """End a job in whatever state it is."""
@@ -201,6 +227,8 @@ class QueueState:
         if status is JobStatus.IN_PROGRESS:
             self.leases.remove(job)
         self._end(job, Move.DISCARD if status is JobStatus.DEAD else Move.CANCEL, now)
+        if status is JobStatus.DEAD:
+            del self.dead[job.id]
         if status is JobStatus.UNCLAIMED:
             (self.ready if run_at is None else self.delayed).discard(job)
 
@@ -226,6 +254,30 @@ class QueueState:
             (self.ready if job.run_at is None else self.delayed).push(job)
         elif job.status is JobStatus.IN_PROGRESS:
             self.leases.add(job)
+        else:
+            self.dead[job.id] = job
+
+    def _dead_surplus(self) -> int:
+        """How many dead letters should leave; a few at a time, should the bound be lowered."""
+        if not self.limits.archived:
+            return 0
+        return min(DEAD_LEAVE_MAX, max(0, len(self.dead) - self.limits.dead_max))
+
+    def _put_away(self, job: Job, now: Moment) -> None:
+        """Let a dead letter leave for the archive, with its payload."""
+        payload = payload_of(job)
+        del self.dead[job.id]
+        self.counts[JobStatus.DEAD] -= 1
+        self._take_out(job, payload, now)
+        job.payload, job.encoded, job.stale = payload, b"", True
+        self.ends.add_job(job)
+
+    def _take_out(self, job: Job, payload: Raw | UnsetType, now: Moment) -> None:
+        self.order.remove(job)
+        del self.jobs[job.id]
+        self.size -= _weight(job, payload)
+        job.content = content_of(job.type, payload, job.large)
+        job.ended_at = now.wall
 
     def _move(self, job: Job, move: Move) -> None:
         target = TRANSITIONS[job.status, move]
@@ -243,13 +295,8 @@ class QueueState:
 
     def _end(self, job: Job, move: Move, now: Moment) -> None:
         self._move(job, move)
-        self.order.remove(job)
-        del self.jobs[job.id]
-        payload = payload_of(job)
-        self.size -= _weight(job, payload)
-        job.content = content_of(job.type, payload, job.large)
+        self._take_out(job, payload_of(job), now)
         self._free(job)
-        job.ended_at = now.wall
         job.run_at = None
         job.payload, job.encoded = UNSET, b""
         self.ends.add_job(job)

@@ -23,6 +23,7 @@ from osqueue.server.http import (
 )
 from osqueue.server.openapi import openapi_document
 from osqueue.server.rest import rest_routes
+from osqueue.storage.throttled import ThrottledStorageBackend
 
 __all__ = ["make_app"]
 
@@ -31,9 +32,15 @@ _JOBS = "/v1/jobs"
 _encode = msgspec.json.Encoder().encode
 
 
-def make_app(service: QueueService, settings: ServerSettings, addresses: frozenset[str]) -> ASGIApp:
+def make_app(
+    service: QueueService,
+    settings: ServerSettings,
+    addresses: frozenset[str],
+    *,
+    throttle: ThrottledStorageBackend | None = None,
+) -> ASGIApp:
     """The application. ``addresses``: every ``host:port`` under which a page may be its own."""
-    pages = _Pages(service)
+    pages = _Pages(service, throttle)
     routes = [
         *rest_routes(service, settings),
         _page("/healthz", pages.health),
@@ -138,8 +145,9 @@ async def _no_route(scope: Scope, send: Send, allowed: set[str]) -> None:
 class _Pages:
     """What is asked now and then."""
 
-    def __init__(self, service: QueueService) -> None:
+    def __init__(self, service: QueueService, throttle: ThrottledStorageBackend | None) -> None:
         self._service = service
+        self._throttle = throttle
         self._openapi = openapi_document()
 
     async def health(self, _scope: Scope, _receive: Receive, send: Send) -> None:
@@ -161,7 +169,9 @@ class _Pages:
         await respond_json(send, reply.value, headers=commit_header(reply.position))
 
     async def throttle(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await respond_json(send, b'{"throttling":false}')
+        throttle = self._throttle
+        idle = b'{"throttling":false}'
+        await respond_json(send, idle if throttle is None else _encode(throttle.stats()))
 
     async def openapi(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await respond_json(send, self._openapi)

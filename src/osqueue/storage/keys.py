@@ -12,7 +12,14 @@ from __future__ import annotations
 
 from osqueue.errors import StoreDeniedError
 
-__all__ = ["KEY_BYTES_MAX", "SEGMENT_BYTES_MAX", "check_key", "is_key", "key_fault"]
+__all__ = [
+    "KEY_BYTES_MAX",
+    "SEGMENT_BYTES_MAX",
+    "check_key",
+    "is_key",
+    "key_fault",
+    "may_begin_key",
+]
 
 KEY_BYTES_MAX = 512
 """Longest key in UTF-8: half of what object stores take, so a prefix of that length fits, too."""
@@ -31,6 +38,12 @@ def check_key(key: str) -> None:
 def is_key(key: str) -> bool:
     """Whether a store may hold an object of this key."""
     return key_fault(key) is None
+
+
+def may_begin_key(prefix: str) -> bool:
+    """Whether a key can begin with ``prefix``, so that listing it is no waste."""
+    head, slash, _ = prefix.rpartition("/")
+    return not slash or is_key(head)
 
 
 def key_fault(key: str) -> str | None:

@@ -2,7 +2,8 @@
 
 ``memory://`` is a new, empty store each time: to share one, pass the store itself around.
 ``file:///path`` is a directory of this machine; ``file:path`` is one relative to where the
-process was started. Percent-escapes are decoded. No message repeats what stands before an ``@``.
+process was started. ``s3://``, ``gs://`` and ``az://`` are buckets: `osqueue.storage.clouds`.
+Percent-escapes are decoded. No message repeats what stands before an ``@``.
 
 More kinds of store need no change here: ``open_store(url, openers={**OPENERS, "db": open_db})``,
 and `osqueue.testing.store_contract` to prove them.
@@ -15,6 +16,7 @@ from types import MappingProxyType
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from osqueue.errors import ConfigError, UnsupportedStoreError
+from osqueue.storage.clouds import open_azure, open_gcs, open_s3
 from osqueue.storage.local import LocalBackend
 from osqueue.storage.memory import MemoryBackend
 from osqueue.storage.protocol import Store
@@ -81,22 +83,18 @@ def _open_file(parts: SplitResult) -> Store:
 
 def _unsupported(scheme: str, known: Mapping[str, Opener]) -> UnsupportedStoreError:
     supported = ", ".join(f"{name}://" for name in sorted(known))
-    if scheme in _PLANNED:
-        return UnsupportedStoreError(
-            f"this version cannot keep a queue in {_PLANNED[scheme]} yet; it has {supported}"
-        )
     return UnsupportedStoreError(f"no kind of store is called {scheme}://; there are {supported}")
 
 
-_PLANNED = MappingProxyType(
+OPENERS: Mapping[str, Opener] = MappingProxyType(
     {
-        "s3": "S3",
-        "gs": "Google Cloud Storage",
-        "gcs": "Google Cloud Storage",
-        "az": "Azure Blob Storage",
-        "azure": "Azure Blob Storage",
+        "az": open_azure,
+        "azure": open_azure,
+        "file": _open_file,
+        "gcs": open_gcs,
+        "gs": open_gcs,
+        "memory": _open_memory,
+        "s3": open_s3,
     }
 )
-
-OPENERS: Mapping[str, Opener] = MappingProxyType({"file": _open_file, "memory": _open_memory})
 """The kinds of store of this version, by scheme."""

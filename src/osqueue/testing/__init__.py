@@ -1,6 +1,35 @@
 """For tests of programs that use osqueue, and of stores made for it. Imports no test framework."""
 
-from osqueue.testing.faulty_store import Fault, Happened, ScriptedStore, Step
+from osqueue.testing.fault_proxy import FaultProxy
+from osqueue.testing.faults import Fault, FaultSource, RandomFaults, Script, Step
+from osqueue.testing.faulty_store import FaultyStore, Happened, ScriptedStore
+from osqueue.testing.http_faults import (
+    Exchange,
+    HttpFault,
+    HttpFaultSource,
+    HttpRequest,
+    HttpScript,
+    HttpStep,
+    RandomHttpFaults,
+)
 from osqueue.testing.store_contract import StoreContract
 
-__all__ = ["Fault", "Happened", "ScriptedStore", "Step", "StoreContract"]
+__all__ = [
+    "Exchange",
+    "Fault",
+    "FaultProxy",
+    "FaultSource",
+    "FaultyStore",
+    "Happened",
+    "HttpFault",
+    "HttpFaultSource",
+    "HttpRequest",
+    "HttpScript",
+    "HttpStep",
+    "RandomFaults",
+    "RandomHttpFaults",
+    "Script",
+    "ScriptedStore",
+    "Step",
+    "StoreContract",
+]

@@ -1,7 +1,6 @@
-"""A store that fails as its script says: the faults of a network, one call at a time.
+"""A store that fails as it is told: the faults of a network, one call at a time.
 
-A script is a list of `Step`, plain data, read from top to bottom. Its first step waits for a call
-of its kind; calls of other kinds pass meanwhile, and so does everything once the script has ended::
+What becomes of a call is told by a script, by a seed, or by both::
 
     store = ScriptedStore(MemoryBackend(), [
         Step("put", Fault.LOST_REPLY),            # applied, but the caller is told "unknown"
@@ -9,6 +8,7 @@ of its kind; calls of other kinds pass meanwhile, and so does everything once th
         Step("put", Fault.LATE_WRITE, after=2),   # applied after two more calls have ended
         Step("put", hold="request"),              # waits until the test calls `release`
     ])
+    store = FaultyStore(MemoryBackend(), RandomFaults(seed=7, rates={Fault.LOST_REPLY: 0.05}))
 
 Everything that happened stands in `log`, in the order in which it ended. The wrapped store is the
 truth: look there for what was really written.
@@ -20,10 +20,9 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
-from enum import StrEnum
 from functools import partial
 from types import MappingProxyType
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -37,50 +36,11 @@ from osqueue.errors import (
     StoreUnknownError,
 )
 from osqueue.storage.protocol import Store, Stored, Version
+from osqueue.testing.faults import Call, Fault, FaultSource, Script, Step
 
-__all__ = ["Call", "Fault", "Happened", "ScriptedStore", "Step"]
+__all__ = ["Call", "Fault", "FaultyStore", "Happened", "ScriptedStore", "Step"]
 
 T = TypeVar("T")
-
-Call = Literal["get", "create", "put", "delete"]
-"""The calls that a script can speak of."""
-
-
-class Fault(StrEnum):
-    """What becomes of a call."""
-
-    NONE = "none"
-    """It passes; the step only counts it."""
-    LOST_REQUEST = "lost-request"
-    """Never applied, answered as unknown (a read: as unavailable)."""
-    LOST_REPLY = "lost-reply"
-    """Applied, answered as unknown (a read: as unavailable)."""
-    LATE_WRITE = "late-write"
-    """Answered as unknown; applied after ``after`` more calls, or when the test says `land`."""
-    FALSE_CONFLICT = "false-conflict"
-    """Applied, answered as a conflict: something on the way sent it twice."""
-    CONFLICT = "conflict"
-    BUSY = "busy"
-    UNAVAILABLE = "unavailable"
-    DENIED = "denied"
-    NOT_FOUND = "not-found"
-
-
-class Step(msgspec.Struct, frozen=True):
-    """One entry of a script: what becomes of the next call of this kind."""
-
-    on: Call
-    fault: Fault = Fault.NONE
-    hold: Literal["", "request", "reply"] = ""
-    """Wait for `ScriptedStore.release`, before it is carried out or before it is answered."""
-    after: int | None = None
-    """Of a late write: how many later calls end before it lands; ``None``: when told to."""
-
-    def __post_init__(self) -> None:
-        if self.on not in _MEANT_FOR.get(self.fault, _ANY):
-            raise ValueError(f"{self.fault} says nothing about a {self.on}")
-        if self.after is not None and (self.fault is not Fault.LATE_WRITE or self.after < 1):
-            raise ValueError("after is for a late write, and at least 1")
 
 
 class Happened(msgspec.Struct, frozen=True):
@@ -95,13 +55,13 @@ class Happened(msgspec.Struct, frozen=True):
     """Whether this is a late write's landing; the call itself has an entry of its own."""
 
 
-class ScriptedStore:
-    """Wraps a store. ``script`` tells the faults; calls that it leaves out pass unchanged."""
+class FaultyStore:
+    """Wraps any store. ``faults`` tells what becomes of each call; assign another at any time."""
 
-    def __init__(self, inner: Store, script: Iterable[Step] = ()) -> None:
+    def __init__(self, inner: Store, faults: FaultSource) -> None:
         self.inner = inner
+        self.faults = faults
         self.log: list[Happened] = []
-        self._steps = deque(script)
         self._late: list[_Late] = []
         self._gates: deque[asyncio.Event] = deque()
         self._holding = asyncio.Event()
@@ -109,15 +69,6 @@ class ScriptedStore:
     @property
     def url(self) -> str:
         return self.inner.url
-
-    @property
-    def unused(self) -> tuple[Step, ...]:
-        """The steps that still wait for their call."""
-        return tuple(self._steps)
-
-    def then(self, *steps: Step) -> None:
-        """Add to the end of the script."""
-        self._steps.extend(steps)
 
     async def held(self) -> None:
         """Return when a call is being held."""
@@ -146,14 +97,15 @@ class ScriptedStore:
     async def delete(self, key: str) -> None:
         await self._call("delete", key, partial(self.inner.delete, key))
 
-    def list(self, prefix: str = "") -> AsyncIterator[str]:
-        return self.inner.list(prefix)
+    async def list(self, prefix: str = "") -> AsyncIterator[str]:
+        for key in await self._call("list", prefix, partial(_keys, self.inner, prefix)):
+            yield key
 
     async def close(self) -> None:
         await self.inner.close()
 
     async def _call(self, call: Call, key: str, work: Callable[[], Awaitable[T]]) -> T:
-        step = self._next(call)
+        step = self.faults.step(call, key)
         due = list(self._late)
         happened = Happened(call, key, "cancelled", step.fault)
         try:
@@ -167,15 +119,11 @@ class ScriptedStore:
             await self._count_down(due)
         return answer
 
-    def _next(self, call: Call) -> Step:
-        if self._steps and self._steps[0].on == call:
-            return self._steps.popleft()
-        return Step(call)
-
     async def _carried_out(self, step: Step, key: str, work: Callable[[], Awaitable[T]]) -> T:
         if step.hold == "request":
             await self._hold()
         answer = await self._outcome(step, key, work)
+        await _delay(step)
         if step.hold == "reply":
             await self._hold()
         if isinstance(answer, OsqueueError):
@@ -185,13 +133,15 @@ class ScriptedStore:
     async def _outcome(
         self, step: Step, key: str, work: Callable[[], Awaitable[T]]
     ) -> T | OsqueueError:
-        if step.fault is Fault.NONE:
+        if step.fault in _ANSWERED:
             return await _tried(work)
+        if step.fault is Fault.TRUNCATED:
+            return _truncated(await _tried(work))
         if step.fault in {Fault.LOST_REPLY, Fault.FALSE_CONFLICT}:
             await _tried(work)
         if step.fault is Fault.LATE_WRITE:
             self._late.append(_Late(step, key, work))
-        return _scripted_error(step, key)
+        return _injected_error(step, key)
 
     async def _hold(self) -> None:
         gate = asyncio.Event()
@@ -225,6 +175,23 @@ class ScriptedStore:
         return landed
 
 
+class ScriptedStore(FaultyStore):
+    """A faulty store with a script of its own; calls that it leaves out pass unchanged."""
+
+    def __init__(self, inner: Store, script: Iterable[Step] = ()) -> None:
+        self._script = Script(script)
+        super().__init__(inner, self._script)
+
+    @property
+    def unused(self) -> tuple[Step, ...]:
+        """The steps that still wait for their call."""
+        return self._script.unused
+
+    def then(self, *steps: Step) -> None:
+        """Add to the end of the script."""
+        self._script.then(*steps)
+
+
 class _Late:
     """A write on its way."""
 
@@ -242,25 +209,31 @@ async def _tried(work: Callable[[], Awaitable[T]]) -> T | OsqueueError:
         return error
 
 
-def _scripted_error(step: Step, key: str) -> OsqueueError:
+def _truncated(answer: T) -> T:
+    if isinstance(answer, Stored):
+        return msgspec.structs.replace(answer, data=answer.data[: len(answer.data) // 2])
+    return answer
+
+
+async def _delay(step: Step) -> None:
+    if step.delay_s:
+        await asyncio.sleep(step.delay_s)
+    if step.fault is Fault.HANGING:
+        await asyncio.Event().wait()
+
+
+async def _keys(store: Store, prefix: str) -> list[str]:
+    return [key async for key in store.list(prefix)]
+
+
+def _injected_error(step: Step, key: str) -> OsqueueError:
     kind = _ERRORS[step.fault]
-    if step.on == "get" and kind is StoreUnknownError:
+    if step.on in {"get", "list"} and kind is StoreUnknownError:
         kind = StoreUnavailableError
-    return kind(f"the script answers the {step.on} of {key!r} so: {step.fault}")
+    return kind(f"the faulty store answers the {step.on} of {key!r} so: {step.fault}")
 
 
-_ANY = frozenset({"get", "create", "put", "delete"})
-_WRITES = frozenset({"create", "put", "delete"})
-_CONDITIONAL = frozenset({"create", "put"})
-
-_MEANT_FOR = MappingProxyType(
-    {
-        Fault.LATE_WRITE: _WRITES,
-        Fault.FALSE_CONFLICT: _CONDITIONAL,
-        Fault.CONFLICT: _CONDITIONAL,
-        Fault.NOT_FOUND: frozenset({"get", "put"}),
-    }
-)
+_ANSWERED = frozenset({Fault.NONE, Fault.SLOW, Fault.HANGING})
 
 _ERRORS = MappingProxyType[Fault, type[OsqueueError]](
     {

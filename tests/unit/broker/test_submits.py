@@ -40,7 +40,7 @@ async def eventually(true: Callable[[], object]) -> None:
 class World:
     """A service over a real engine on a store in memory."""
 
-    def __init__(self, **limits: int) -> None:
+    def __init__(self, *, lease_timeout_ms: int = 30_000) -> None:
         self.store = FlakyPayloads()
         self.engine = Engine(
             self.store,
@@ -51,7 +51,7 @@ class World:
                     heartbeat_interval_ms=20_000, heartbeat_timeout_ms=60_000
                 ),
                 commit=CommitSettings(answer_ms_max=50, backoff_first_ms=1, backoff_max_ms=2),
-                limits=QueueLimits(**limits),
+                limits=QueueLimits(lease_timeout_ms=lease_timeout_ms),
                 drain_ms=50,
             ),
             clock=SystemClock(),

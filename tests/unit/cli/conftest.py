@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 LOGGERS = ("", "aiohttp", "asyncio", "uvicorn")
-OWN_VARIABLES = ("BROKER_", "GROUP_", "JOB_", "OSQUEUE_", "STORAGE_")
+OWN_VARIABLES = ("BROKER_", "GROUP_", "JOB_", "OSQUEUE_", "S3_", "STORAGE_")
 
 
 @pytest.fixture(autouse=True)

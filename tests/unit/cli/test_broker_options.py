@@ -41,6 +41,8 @@ ENVIRONMENT = {
     "BROKER_MAX_PAYLOAD_BYTES": "1000",
     "JOB_HEARTBEAT_TIMEOUT_MS": "40000",
     "GROUP_COMMIT_INTERVAL_MS": "50",
+    "ARCHIVE_RETENTION": "12h",
+    "DEAD_LETTERS_MAX": "7",
     "BROKER_HEARTBEAT_INTERVAL_MS": "2000",
     "BROKER_HEARTBEAT_TIMEOUT_MS": "9000",
 }
@@ -53,6 +55,8 @@ FLAGS = {
     "--max-payload-bytes": "2000",
     "--job-heartbeat-timeout-ms": "50000",
     "--group-commit-interval-ms": "60",
+    "--archive-retention": "0",
+    "--dead-max": "8",
     "--broker-heartbeat-interval-ms": "1000",
     "--broker-heartbeat-timeout-ms": "8000",
 }
@@ -60,8 +64,8 @@ FLAGS = {
 
 def test_broker_when_nothing_is_said_then_the_defaults(started: Started) -> None:
     assert app.run(["broker"]) == 0
+    assert started.store.url == "memory://"
     assert started.plan == BrokerPlan(
-        storage="memory://",
         host="0.0.0.0",
         port=8080,
         advertise=None,
@@ -72,6 +76,8 @@ def test_broker_when_nothing_is_said_then_the_defaults(started: Started) -> None
         commit_interval_ms=0,
         heartbeat_interval_ms=3_000,
         heartbeat_timeout_ms=10_000,
+        archive_retention_ms=7 * 86_400_000,
+        dead_max=1_000,
         supervised=False,
     )
     assert isinstance(started.store, MemoryBackend)
@@ -83,8 +89,8 @@ def test_broker_when_the_environment_says_then_so(
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     assert app.run(["broker"]) == 0
+    assert started.store.url == "file:///tmp/queue"
     assert started.plan == BrokerPlan(
-        storage="file:///tmp/queue",
         host="127.0.0.2",
         port=8081,
         advertise="10.0.0.5:80",
@@ -95,6 +101,8 @@ def test_broker_when_the_environment_says_then_so(
         commit_interval_ms=50,
         heartbeat_interval_ms=2_000,
         heartbeat_timeout_ms=9_000,
+        archive_retention_ms=12 * 3_600_000,
+        dead_max=7,
         supervised=False,
     )
     assert isinstance(started.store, LocalBackend)
@@ -106,8 +114,8 @@ def test_broker_when_flags_say_otherwise_then_they_win(
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     assert app.run(["broker", *(part for flag in FLAGS.items() for part in flag)]) == 0
+    assert started.store.url == "memory://"
     assert started.plan == BrokerPlan(
-        storage="memory://",
         host="127.0.0.3",
         port=8082,
         advertise="[::1]:81",
@@ -118,8 +126,29 @@ def test_broker_when_flags_say_otherwise_then_they_win(
         commit_interval_ms=60,
         heartbeat_interval_ms=1_000,
         heartbeat_timeout_ms=8_000,
+        archive_retention_ms=0,
+        dead_max=8,
         supervised=False,
     )
+
+
+LIMITS = {
+    "READS_PER_MINUTE": "reads_per_minute",
+    "WRITES_PER_MINUTE": "writes_per_minute",
+    "WRITES_PER_DAY": "writes_per_day",
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_broker_when_a_limit_is_set_then_for_any_store(
+    limit: str, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"S3_MAX_{limit}", "7")
+    assert app.run(["broker"]) == 0
+    assert getattr(started.plan.settings().throttle, LIMITS[limit]) == 7
+    flag = f"--max-{limit.lower().replace('_', '-')}"
+    assert app.run(["broker", flag, "8"]) == 0
+    assert getattr(started.plan.settings().throttle, LIMITS[limit]) == 8
 
 
 @pytest.mark.parametrize("backend", ["", "memory"])
@@ -128,7 +157,27 @@ def test_broker_when_the_older_variable_says_memory_then_memory(
 ) -> None:
     monkeypatch.setenv("STORAGE_BACKEND", backend)
     assert app.run(["broker"]) == 0
-    assert started.plan.storage == "memory://"
+    assert started.store.url == "memory://"
+
+
+def test_broker_when_the_older_variables_name_a_bucket_then_its_url(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_BACKEND", "s3")
+    monkeypatch.setenv("S3_BUCKET", "jobs")
+    monkeypatch.setenv("S3_PREFIX", "mail")
+    assert app.run(["broker"]) == 0
+    assert started.store.url == "s3://jobs?prefix=mail"
+
+
+def test_broker_when_the_older_variables_are_wrong_together_then_named_and_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STORAGE_BACKEND", "s3")
+    monkeypatch.setenv("S3_BUCKET", "jobs")
+    monkeypatch.setenv("S3_ENDPOINT", "nowhere")
+    assert app.run(["broker"]) == 2
+    assert "STORAGE_BACKEND: endpoint: write http://host:port" in capsys.readouterr().err
 
 
 def test_broker_when_a_storage_is_given_then_the_older_variable_does_not_matter(
@@ -136,7 +185,7 @@ def test_broker_when_a_storage_is_given_then_the_older_variable_does_not_matter(
 ) -> None:
     monkeypatch.setenv("STORAGE_BACKEND", "s3")
     assert app.run(["broker", "--storage", "memory://"]) == 0
-    assert started.plan.storage == "memory://"
+    assert started.store.url == "memory://"
 
 
 @pytest.mark.parametrize(
@@ -145,11 +194,15 @@ def test_broker_when_a_storage_is_given_then_the_older_variable_does_not_matter(
         ("BROKER_PORT", "abc", "BROKER_PORT=abc: input should be a valid integer"),
         ("BROKER_PORT", "65536", "BROKER_PORT: must be 0 to 65535, not 65536"),
         ("OSQUEUE_STORAGE", "ftp://x", "OSQUEUE_STORAGE: no kind of store is called ftp://"),
-        ("OSQUEUE_STORAGE", "s3://b", "OSQUEUE_STORAGE: this version cannot keep a queue in S3"),
+        ("OSQUEUE_STORAGE", "s3://", "OSQUEUE_STORAGE: s3:// needs a name: write s3://name/folder"),
         ("OSQUEUE_STORAGE", "/tmp/x", "OSQUEUE_STORAGE: a storage URL begins with its kind"),
-        ("STORAGE_BACKEND", "s3", "STORAGE_BACKEND=s3: this version cannot keep a queue in S3"),
-        ("STORAGE_BACKEND", "gcs", "STORAGE_BACKEND=gcs: this version cannot keep a queue in Goog"),
-        ("STORAGE_BACKEND", "disk", "STORAGE_BACKEND=disk: it can be memory; for a directory"),
+        ("STORAGE_BACKEND", "s3", "STORAGE_BACKEND=s3 needs S3_BUCKET: set it"),
+        ("STORAGE_BACKEND", "gcs", "STORAGE_BACKEND=gcs needs GCS_BUCKET: set it"),
+        (
+            "STORAGE_BACKEND",
+            "disk",
+            "STORAGE_BACKEND=disk: it can be azure, gcs, local, memory, s3",
+        ),
         ("BROKER_ADVERTISE", "host", "BROKER_ADVERTISE: 'host' is not host:port"),
         ("BROKER_ADVERTISE", "http://h:1", "BROKER_ADVERTISE: 'http://h:1' is not host:port"),
         ("BROKER_ADVERTISE", "h:99999", "BROKER_ADVERTISE: 'h:99999' is not host:port"),
@@ -166,6 +219,7 @@ def test_broker_when_a_storage_is_given_then_the_older_variable_does_not_matter(
         ("BROKER_MAX_PAYLOAD_BYTES", "0", "BROKER_MAX_PAYLOAD_BYTES must be 1 to 1073741824"),
         ("BROKER_MAX_PAYLOAD_BYTES", "9999999999", "BROKER_MAX_PAYLOAD_BYTES must be 1 to"),
         ("BROKER_HEARTBEAT_TIMEOUT_MS", "1", "the broker's heartbeat interval (3000 ms) must be"),
+        ("S3_MAX_WRITES_PER_DAY", "-1", "S3_MAX_WRITES_PER_DAY=-1: input should be greater than"),
         ("OSQUEUE_LOG_FORMAT", "xml", "OSQUEUE_LOG_FORMAT=xml: 'xml' is not one of 'text', 'json'"),
     ],
 )

@@ -89,6 +89,8 @@ async def test_write_when_the_store_fails_then_it_is_told_apart(fault: Fault, ki
     assert type(result) is kind
     if isinstance(result, Unapplied | Unclear):
         assert fault in result.why
+    if isinstance(result, Unapplied):
+        assert result.busy is (fault is Fault.BUSY), "only that is over by waiting"
 
 
 @pytest.mark.parametrize("error", [ValueError("odd"), TimeoutError(), OSError(5, "io")])

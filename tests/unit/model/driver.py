@@ -56,7 +56,7 @@ def state_json(*jobs: dict[str, Any], **fields: Any) -> bytes:
 class Driver:
     """Does one operation after another, and checks the laws of the state after each."""
 
-    def __init__(self, data: bytes | None = None, **limits: int) -> None:
+    def __init__(self, data: bytes | None = None, **limits: Any) -> None:
         self.limits = QueueLimits(**limits)
         self.now = START
         self.seed = 0

@@ -35,7 +35,7 @@ OLDER = b"""{
 }"""
 
 
-def opened(data: bytes, **limits: int) -> QueueState:
+def opened(data: bytes, **limits: Any) -> QueueState:
     return decode_state(data, limits=QueueLimits(**limits), now=START)
 
 

@@ -7,24 +7,14 @@ from typing import Annotated
 import typer
 
 from osqueue.cli import options
-from osqueue.cli.failures import require_broker, usage
+from osqueue.cli.durations import milliseconds
+from osqueue.cli.failures import require_broker
 from osqueue.cli.logs import LogFormat, LogLevel
 
 __all__ = ["broker"]
 
 TUNING = "Timing"
 
-Storage = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        envvar="OSQUEUE_STORAGE",
-        help="Where the queue lives: file:///path, or memory:// for as long as the broker runs "
-        "(the default).",
-        show_default=False,
-    ),
-]
-Backend = Annotated[str | None, typer.Option(envvar="STORAGE_BACKEND", hidden=True)]
 Host = Annotated[
     str, typer.Option(metavar="HOST", envvar="BROKER_HOST", help="Address to listen on.")
 ]
@@ -71,6 +61,22 @@ CommitInterval = Annotated[
         rich_help_panel=TUNING,
     ),
 ]
+ArchiveRetention = Annotated[
+    str,
+    typer.Option(
+        metavar="TIME",
+        envvar="ARCHIVE_RETENTION",
+        help="How long ended jobs are kept, such as 12h or 7d; 0 keeps only the last few.",
+    ),
+]
+DeadMax = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        envvar="DEAD_LETTERS_MAX",
+        help="Dead letters kept in the state; the oldest beyond it move to the archive.",
+    ),
+]
 HeartbeatInterval = Annotated[
     int,
     typer.Option(
@@ -89,23 +95,58 @@ HeartbeatTimeout = Annotated[
         rich_help_panel=TUNING,
     ),
 ]
+ReadsPerMinute = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        envvar="S3_MAX_READS_PER_MINUTE",
+        help="Most reads of the store in a minute; 0: no limit.",
+        rich_help_panel=TUNING,
+    ),
+]
+WritesPerMinute = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        envvar="S3_MAX_WRITES_PER_MINUTE",
+        help="Most writes in a minute, beside heartbeats; 0: no limit.",
+        rich_help_panel=TUNING,
+    ),
+]
+WritesPerDay = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        envvar="S3_MAX_WRITES_PER_DAY",
+        help="Writes in a UTC day after which only heartbeats, and what joins them, are written; "
+        "0: no limit.",
+        rich_help_panel=TUNING,
+    ),
+]
 
 
 def broker(  # noqa: PLR0913 - the signature is the list of options
     context: typer.Context,
     *,
-    storage: Storage = None,
-    backend: Backend = None,
+    storage: options.Storage = None,
     host: Host = "0.0.0.0",  # noqa: S104 - other hosts are refused unless allowed
     port: Port = 8080,
     advertise: Advertise = None,
     allow_remote: AllowRemote = False,
     cors_origin: CorsOrigin = None,
     max_payload_bytes: MaxPayloadBytes = 67_108_864,
+    archive_retention: ArchiveRetention = "7d",
+    dead_max: DeadMax = 1_000,
     job_heartbeat_timeout_ms: LeaseTimeout = 30_000,
     group_commit_interval_ms: CommitInterval = 0,
     broker_heartbeat_interval_ms: HeartbeatInterval = 3_000,
     broker_heartbeat_timeout_ms: HeartbeatTimeout = 10_000,
+    max_reads_per_minute: ReadsPerMinute = 0,
+    max_writes_per_minute: WritesPerMinute = 0,
+    max_writes_per_day: WritesPerDay = 0,
     log_format: options.LogFormatOption = LogFormat.TEXT,
     log_level: options.LogLevelOption = LogLevel.INFO,
     supervised: options.Supervised = False,
@@ -117,11 +158,11 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     """
     options.set_up(context, debug=debug, log_format=log_format, log_level=log_level)
     options.check_range(context, "port", port, least=0, most=65_535)
+    options.check_range(context, "dead_max", dead_max, least=0)
     require_broker("the broker")
     from osqueue.cli import serving  # noqa: PLC0415 - heavy, and not always installed
 
     plan = serving.BrokerPlan(
-        storage=options.storage_url(storage, backend),
         host=host,
         port=port,
         advertise=options.checked_address(context, "advertise", advertise),
@@ -132,8 +173,13 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
         commit_interval_ms=group_commit_interval_ms,
         heartbeat_interval_ms=broker_heartbeat_interval_ms,
         heartbeat_timeout_ms=broker_heartbeat_timeout_ms,
+        dead_max=dead_max,
+        archive_retention_ms=milliseconds(
+            archive_retention, options.origin_of(context, "archive_retention")
+        ),
+        reads_per_minute=max_reads_per_minute,
+        writes_per_minute=max_writes_per_minute,
+        writes_per_day=max_writes_per_day,
         supervised=supervised,
     )
-    with usage(options.origin_of(context, "storage")):
-        store = plan.open_store()
-    return serving.run(plan, store)
+    return serving.run(plan, options.open_storage(context, storage))

@@ -1,0 +1,126 @@
+"""The archive as its readers see it: immutable JSON Lines objects, by hour.
+
+Laws: a batch is never changed; a job is looked for from its id's own time on, newest batch first.
+The names of all batches stand in memory once `load` has listed them, so a lookup lists nothing
+and reads only the batches whose name says that they may hold the id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left, insort
+from collections.abc import AsyncIterator, Iterator
+
+import msgspec
+
+from osqueue.config import (
+    ARCHIVE_LOOKUP_OBJECTS_MAX,
+    ARCHIVE_LOOKUPS_MAX,
+    HOUR_MS,
+    STORE_ANSWER_S_MAX,
+)
+from osqueue.errors import OverloadedError, StoreNotFoundError, StoreUnavailableError
+from osqueue.model.batches import ARCHIVE_PREFIX, BatchName, hour_of, id_time
+from osqueue.storage.protocol import Store
+
+__all__ = ["Archive", "list_batches"]
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def list_batches(store: Store) -> AsyncIterator[BatchName]:
+    """The batches of a store, by hour. What else stands under the prefix is passed over."""
+    async for key in store.list(ARCHIVE_PREFIX):
+        name = BatchName.parse(key)
+        if name is not None:
+            yield name
+
+
+class Archive:
+    """The batches of one queue, and how to find a job in them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._hours: dict[str, list[BatchName]] = {}
+        self._loaded = asyncio.Event()
+        self._lookups = 0
+
+    async def load(self) -> None:
+        """List what is there. Raises the store's errors; then it may be called again."""
+        async for name in list_batches(self._store):
+            self.add(name)
+        self._loaded.set()
+
+    def add(self, name: BatchName) -> None:
+        """Know of a batch."""
+        names = self._hours.setdefault(name.hour, [])
+        at = bisect_left(names, name)
+        if at == len(names) or names[at] != name:
+            insort(names, name)
+
+    async def delete_before(self, hour: str) -> int:
+        """Delete the batches of earlier hours; how many. Raises the store's errors."""
+        deleted = 0
+        for old in sorted(known for known in self._hours if known < hour):
+            names = self._hours[old]
+            while names:
+                await self._store.delete(names[-1].key)
+                names.pop()
+                deleted += 1
+            del self._hours[old]
+        return deleted
+
+    async def find(self, job_id: str) -> bytes | None:
+        """The JSON of an ended job, or ``None``. Raises the store's errors.
+
+        Waits until the batches have been listed. `OverloadedError` when too many look at once.
+        """
+        if self._lookups >= ARCHIVE_LOOKUPS_MAX:
+            raise OverloadedError("too many jobs are being looked up in the archive; try again")
+        self._lookups += 1
+        try:
+            async with asyncio.timeout(STORE_ANSWER_S_MAX):
+                return await self._find(job_id)
+        except TimeoutError as error:
+            message = f"the archive could not be searched within {STORE_ANSWER_S_MAX} s"
+            raise StoreUnavailableError(message) from error
+        finally:
+            self._lookups -= 1
+
+    async def _find(self, job_id: str) -> bytes | None:
+        await self._loaded.wait()
+        for name in self._candidates(job_id):
+            line = await self._line(name, job_id)
+            if line is not None:
+                return line
+        return None
+
+    def _candidates(self, job_id: str) -> list[BatchName]:
+        """The batches that may hold an id, newest first."""
+        time = id_time(job_id)
+        names = (name for name in self._since(time) if name.may_hold(time))
+        return [name for name, _ in zip(names, range(ARCHIVE_LOOKUP_OBJECTS_MAX), strict=False)]
+
+    def _since(self, time: int | None) -> Iterator[BatchName]:
+        """From an hour before the id's time on: whoever made the id may have a clock ahead."""
+        first = "" if time is None else hour_of(max(0, time - HOUR_MS))
+        for hour in sorted(self._hours, reverse=True):
+            if hour < first:
+                return
+            yield from reversed(self._hours[hour])
+
+    async def _line(self, name: BatchName, job_id: str) -> bytes | None:
+        try:
+            stored = await self._store.get(name.key)
+        except StoreNotFoundError:
+            return None  # deleted meanwhile
+        assert stored is not None, "only a read with a version is answered by nothing"
+        return _find_line(stored.data, job_id)
+
+
+def _find_line(data: bytes, job_id: str) -> bytes | None:
+    head = b'{"id":' + _encode(job_id) + b","
+    at = 0 if data.startswith(head) else data.find(b"\n" + head) + 1
+    if at == 0 and not data.startswith(head):
+        return None
+    return data[at : data.index(b"\n", at)]

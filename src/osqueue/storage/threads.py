@@ -1,0 +1,79 @@
+"""Blocking calls of a cloud library, on threads of the store's own.
+
+The libraries are used through their blocking interfaces only: the asynchronous one of the library
+for S3 and Azure aborts the interpreter at the exit of up to a third of short processes.
+
+Two lanes, so that a slow transfer never holds up the state object:
+
+- ``STATE``: calls that name a version (a commit, a confirmation, a standby's look). Two threads:
+  a put that hangs does not hold up the look beside it.
+- ``TRANSFER``: everything else (payloads, archive, listings). Four threads: enough to fill a
+  network link with large objects, few enough to bound their memory.
+
+A call whose awaiting is cancelled is dropped if it has not begun, and otherwise carried out in
+full. Each call ends by its library's own time-out, so neither `StoreThreads.close` nor the end of
+the process waits longer than that; the threads are no daemons, because a library that returns
+into an interpreter that is gone aborts the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from typing import TypeVar
+
+from osqueue.errors import StoreUnavailableError
+
+__all__ = ["STATE_THREADS", "TRANSFER_THREADS", "Lane", "StoreThreads"]
+
+STATE_THREADS = 2
+TRANSFER_THREADS = 4
+
+T = TypeVar("T")
+
+
+class Lane(StrEnum):
+    """Which threads a call runs on."""
+
+    STATE = "state"
+    TRANSFER = "transfer"
+
+
+class StoreThreads:
+    """The threads of one store. They begin with the first call and end with `close`."""
+
+    def __init__(self) -> None:
+        self._pools = {
+            Lane.STATE: _pool(Lane.STATE, STATE_THREADS),
+            Lane.TRANSFER: _pool(Lane.TRANSFER, TRANSFER_THREADS),
+        }
+        self._closed = False
+
+    async def run(self, lane: Lane, work: Callable[[], T]) -> T:
+        """The result of blocking ``work``. `StoreUnavailableError` once the store is closed."""
+        self._check_open()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pools[lane], self._unless_closed, work)
+
+    async def close(self) -> None:
+        """Finish what was begun, refuse what waits, end the threads. Harmless when repeated."""
+        self._closed = True
+        await asyncio.get_running_loop().run_in_executor(None, self._end)
+
+    def _unless_closed(self, work: Callable[[], T]) -> T:
+        self._check_open()
+        return work()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailableError("the store is closed: open another one")
+
+    def _end(self) -> None:
+        for pool in self._pools.values():
+            pool.shutdown()
+
+
+def _pool(lane: Lane, threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix=f"osqueue-store-{lane}")
