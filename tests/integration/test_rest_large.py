@@ -144,6 +144,11 @@ async def test_put_when_it_comes_in_chunks_then_the_same(rest: Rest, store: Flak
     assert list(store.payloads.values()) == [LARGE]
 
 
+async def test_put_when_nothing_but_space_comes_then_that_has_an_end(rest: Rest) -> None:
+    check(await rest.send("PUT", "/v1/jobs/a", chunks(b" " * (MAX + 1))), status=413)
+    check(await rest.send("PUT", "/v1/jobs/a", chunks(b" " * (MAX // 2))), status=400)
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_put_when_one_byte_too_large_then_413_says_what_to_set(
     rest: Rest, chunked: bool

@@ -44,7 +44,7 @@ from osqueue.errors import (
 )
 from osqueue.model.job import Moment
 from osqueue.model.ops import Claim, GetPayloadKeys, Op
-from osqueue.model.outcomes import PayloadKeys
+from osqueue.model.outcomes import Claimed, PayloadKeys
 from osqueue.storage.protocol import Paced, Store, layers
 
 __all__ = ["Caller", "CallerGoneError", "Engine", "EngineStatus"]
@@ -53,7 +53,8 @@ logger = logging.getLogger("osqueue.engine")
 
 
 Follow: TypeAlias = Callable[[Held], Coroutine[Any, Any, None]]
-"""What is done with a claim's grants, once they are durable, before the claim is answered."""
+"""What is done with a claim's grants that name payload objects, once they are durable and before
+the claim is answered."""
 
 
 class CallerGoneError(Exception):
@@ -260,7 +261,7 @@ class Engine:
                 loop = asyncio.get_running_loop()
                 timer = loop.call_later(wait_ms / 1_000, self._wait_over, held)
             await _answer_of(held)
-            if follow is not None:
+            if follow is not None and _names_objects(held):
                 await self._follow(held, caller, follow)
             _expect_there(caller)
         except (asyncio.CancelledError, CallerGoneError):
@@ -494,6 +495,12 @@ class Engine:
         if committer is not None and committer.ended is None:
             committer.saved(where, self._now())
             self._after_event()
+
+
+def _names_objects(held: Held) -> bool:
+    """Whether a claim got jobs whose payloads are objects: most do not, and cost nothing more."""
+    outcome = held.outcome
+    return isinstance(outcome, Claimed) and any(grant.large for grant in outcome.grants)
 
 
 async def _answer_of(held: Held) -> Held:

@@ -33,6 +33,9 @@ from osqueue.wire.operations import PutQuery
 
 __all__ = ["GetPayload", "PutJob"]
 
+CHUNK_BYTES: Final = 64 * 1024
+"""What is kept in one piece: a body that comes byte by byte must not take fifty times its size."""
+
 _SPACE: Final = b" \t\r\n"
 _encode = msgspec.json.Encoder().encode
 
@@ -70,19 +73,22 @@ class PutJob:
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
         """The body without the space around it."""
         chunks: list[bytes] = []
+        small = bytearray()
         size, more = 0, True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise CallerGoneError
             chunk: bytes = message.get("body", b"")
-            chunk = chunk if size else chunk.lstrip(_SPACE)
             size += len(chunk)
             more = message.get("more_body", False)
             if size > self._max:
                 await self._drain(receive, more=more)
                 raise self._too_large(scope)
-            chunks.append(chunk)
+            small += chunk if chunks or small else chunk.lstrip(_SPACE)
+            if len(small) >= CHUNK_BYTES or (small and not more):
+                chunks.append(bytes(small))
+                small.clear()
         while chunks and not chunks[-1].rstrip(_SPACE):
             chunks.pop()
         if not chunks:
