@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, assert_never
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeAlias, assert_never
 
 import msgspec
 
 from osqueue.clock import Clock, Entropy
-from osqueue.config import BrokerSettings
+from osqueue.config import BrokerSettings, QueueLimits
 from osqueue.engine.archiver import Backlog
 from osqueue.engine.committer import Committer, Identity
 from osqueue.engine.intake import Intake, Waiting
 from osqueue.engine.leadership import Leadership, Probe
-from osqueue.engine.refusals import starting_error, stopping_error
+from osqueue.engine.payloads import PayloadObjects
+from osqueue.engine.refusals import not_leading_error, starting_error, stopping_error
 from osqueue.engine.requests import (
     Action,
     Check,
+    Discard,
     End,
     EndReason,
     Held,
@@ -33,6 +35,7 @@ from osqueue.engine.requests import (
     Write,
 )
 from osqueue.engine.storeio import read_object, save_object, write_object
+from osqueue.engine.sweeper import Sweeper
 from osqueue.errors import (
     BrokerLeadershipError,
     CorruptStateError,
@@ -40,12 +43,18 @@ from osqueue.errors import (
     StoreUnavailableError,
 )
 from osqueue.model.job import Moment
-from osqueue.model.ops import Claim, Op
+from osqueue.model.ops import Claim, GetPayloadKeys, Op
+from osqueue.model.outcomes import Claimed, PayloadKeys
 from osqueue.storage.protocol import Paced, Store, layers
 
 __all__ = ["Caller", "CallerGoneError", "Engine", "EngineStatus"]
 
 logger = logging.getLogger("osqueue.engine")
+
+
+Follow: TypeAlias = Callable[[Held], Coroutine[Any, Any, None]]
+"""What is done with a claim's grants that name payload objects, once they are durable and before
+the claim is answered."""
 
 
 class CallerGoneError(Exception):
@@ -106,6 +115,7 @@ class Engine:
         self._leadership = Leadership(
             store, key, address=address, settings=settings, clock=clock, probe=probe
         )
+        self.payloads = PayloadObjects(store, settings.payloads, entropy=entropy)
         self._committer: Committer | None = None
         self._claims: dict[str, Held] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -113,6 +123,7 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
         self._progress = asyncio.Event()
+        self._stopped = False
         self.broker_id = entropy.token()
         self.ended = asyncio.Event()
         """Set once leadership is over, for whatever reason."""
@@ -132,6 +143,7 @@ class Engine:
                 await self._progress.wait()
             end = self._committer.ended
             if end is None:
+                self._spawn(self._sweep(), "sweep")
                 return
             if end.reason is not EndReason.FENCED:
                 raise _start_error(end, f"{self._store.url} {self._key}")
@@ -149,6 +161,7 @@ class Engine:
             except TimeoutError:
                 self._committer.abandon(self._now())
                 self._after_event()
+        self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks:
@@ -206,11 +219,37 @@ class Engine:
         self._arrive(held)
         return await _answer_of(held)
 
-    async def claim(self, op: Claim, *, wait_ms: int, caller: Caller) -> Held:
+    @property
+    def limits(self) -> QueueLimits:
+        """What bounds the queue's state."""
+        return self._settings.limits
+
+    def discard(self, keys: Iterable[str]) -> None:
+        """Delete payload objects that no commit names or will name, in the background."""
+        keys = tuple(keys)
+        if keys and not self._stopped:  # the sweeper gets them otherwise
+            self._spawn(self.payloads.discard(keys), "discard")
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that payload objects are written under now. Raises unless this broker leads."""
+        if self._committer is None:
+            raise starting_error()
+        end = self._committer.ended
+        if end is not None:
+            raise not_leading_error(end.message, end.leader)
+        if not self._committer.leads:
+            raise starting_error()
+        return self._committer.position[0]
+
+    async def claim(
+        self, op: Claim, *, wait_ms: int, caller: Caller, follow: Follow | None = None
+    ) -> Held:
         """Have a claim applied, waiting for a job if need be.
 
         When the caller goes away, what was granted is released, unless a repeated request of the
-        same claim has taken its place; raises `CallerGoneError` then.
+        same claim has taken its place; raises `CallerGoneError` then. When ``follow`` fails, a
+        claim that cannot be repeated is released, too.
         """
         caller.ticket = ticket = self._new_ticket()
         held = Held(op=op, waits=wait_ms > 0, ticket=ticket)
@@ -222,6 +261,8 @@ class Engine:
                 loop = asyncio.get_running_loop()
                 timer = loop.call_later(wait_ms / 1_000, self._wait_over, held)
             await _answer_of(held)
+            if follow is not None and _names_objects(held):
+                await self._follow(held, caller, follow)
             _expect_there(caller)
         except (asyncio.CancelledError, CallerGoneError):
             self._withdraw(held)
@@ -234,6 +275,17 @@ class Engine:
             self._settle(held)
             if timer is not None:
                 timer.cancel()
+
+    async def _follow(self, held: Held, caller: Caller, follow: Follow) -> None:
+        caller.ticket = following = asyncio.ensure_future(follow(held))
+        try:
+            await following
+        except OsqueueError as error:
+            error.applied = "unknown"  # the same claim will get the same jobs
+            if isinstance(held.op, Claim) and held.op.claim_id is None:
+                self._withdraw(held)
+                error.applied = "no"
+            raise
 
     def _settle(self, held: Held) -> None:
         claim_id = held.op.claim_id if isinstance(held.op, Claim) else None
@@ -369,6 +421,8 @@ class Engine:
                 self._spawn(self._check(action), "check")
             case Save():
                 self._spawn(self._save(action), "save")
+            case Discard(keys):
+                self.discard(keys)
             case Notice(message, error):
                 logger.log(logging.ERROR if error else logging.WARNING, "%s", message)
             case End():
@@ -406,6 +460,28 @@ class Engine:
             committer.read_back(result, self._now())
             self._after_event()
 
+    async def _sweep(self) -> None:
+        sweeper = Sweeper(
+            self._store,
+            self.payloads,
+            self._settings.payloads,
+            entropy=self._entropy,
+            named=self._named_payloads,
+        )
+        sweeping = asyncio.ensure_future(sweeper.run(lambda: self.epoch))
+        ended = asyncio.ensure_future(self.ended.wait())
+        try:
+            await asyncio.wait({sweeping, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sweeping.cancel()
+            ended.cancel()
+            await asyncio.gather(sweeping, ended, return_exceptions=True)
+
+    async def _named_payloads(self) -> frozenset[str]:
+        held = await self.ask(GetPayloadKeys(), consistent=True)
+        assert isinstance(held.outcome, PayloadKeys), "looking cannot be refused"
+        return held.outcome.keys
+
     async def _check(self, action: Check) -> None:
         committer = self._committer
         result = await read_object(self._store, self._key, unless=action.unless)
@@ -419,6 +495,12 @@ class Engine:
         if committer is not None and committer.ended is None:
             committer.saved(where, self._now())
             self._after_event()
+
+
+def _names_objects(held: Held) -> bool:
+    """Whether a claim got jobs whose payloads are objects: most do not, and cost nothing more."""
+    outcome = held.outcome
+    return isinstance(outcome, Claimed) and any(grant.large for grant in outcome.grants)
 
 
 async def _answer_of(held: Held) -> Held:
