@@ -18,7 +18,8 @@ from osqueue.broker.fetches import Delivery
 from osqueue.broker.submits import submit_jobs, submit_large
 from osqueue.clock import Entropy
 from osqueue.engine.archive import Archive
-from osqueue.engine.engine import Caller, Engine, EngineStatus
+from osqueue.engine.callers import Caller
+from osqueue.engine.engine import Engine, EngineStatus
 from osqueue.engine.payloads import PayloadLostError
 from osqueue.engine.requests import Held
 from osqueue.engine.room import Share

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, TypeAlias, assert_never
+from typing import Any, assert_never
 
 import msgspec
 
 from osqueue.clock import Clock, Entropy
 from osqueue.config import BrokerSettings, QueueLimits
 from osqueue.engine.archiver import Backlog
+from osqueue.engine.callers import Caller, Claims, Follow, answer_of, new_ticket
 from osqueue.engine.committer import Committer, Identity
 from osqueue.engine.intake import Intake, Waiting
 from osqueue.engine.leadership import Leadership, Probe
@@ -44,37 +45,12 @@ from osqueue.errors import (
 )
 from osqueue.model.job import Moment
 from osqueue.model.ops import Claim, GetPayloadKeys, Op
-from osqueue.model.outcomes import Claimed, PayloadKeys
+from osqueue.model.outcomes import PayloadKeys
 from osqueue.storage.protocol import Paced, Store, layers
 
-__all__ = ["Caller", "CallerGoneError", "Engine", "EngineStatus"]
+__all__ = ["Engine", "EngineStatus"]
 
 logger = logging.getLogger("osqueue.engine")
-
-
-Follow: TypeAlias = Callable[[Held], Coroutine[Any, Any, None]]
-"""What is done with a claim's grants that name payload objects, once they are durable and before
-the claim is answered."""
-
-
-class CallerGoneError(Exception):
-    """Whoever asked is not there any more: there is nobody to answer."""
-
-
-class Caller:
-    """Somebody who waits for an answer, and may go away meanwhile."""
-
-    __slots__ = ("gone", "ticket")
-
-    def __init__(self) -> None:
-        self.gone = False
-        self.ticket: asyncio.Future[None] | None = None
-
-    def leave(self) -> None:
-        """The caller has gone away."""
-        self.gone = True
-        if self.ticket is not None:
-            self.ticket.cancel()
 
 
 class EngineStatus(msgspec.Struct, frozen=True, rename="camel"):
@@ -117,7 +93,7 @@ class Engine:
         )
         self.payloads = PayloadObjects(store, settings.payloads, entropy=entropy)
         self._committer: Committer | None = None
-        self._claims: dict[str, Held] = {}
+        self._claims = Claims(self)
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
@@ -201,23 +177,16 @@ class Engine:
         """The ended jobs that are not in the archive yet."""
         if self._committer is None:
             return Backlog(0, 0, None, sealed=False)
-        ends = self._committer.ends
-        oldest = ends.finished.oldest()
-        return Backlog(
-            len(ends.finished),
-            ends.finished_bytes,
-            None if oldest is None else oldest.ended_at,
-            ends.outbox is not None,
-        )
+        return Backlog.of(self._committer.ends)
 
     async def ask(self, op: Op, *, size: int = 0, consistent: bool = False) -> Held:
         """Have an operation applied; returns it with its outcome, once that is true for good.
 
         Raises what the request was refused with. A caller that goes away changes nothing.
         """
-        held = Held(op=op, size=size, consistent=consistent, ticket=self._new_ticket())
-        self._arrive(held)
-        return await _answer_of(held)
+        held = Held(op=op, size=size, consistent=consistent, ticket=new_ticket())
+        self.arrive(held)
+        return await answer_of(held)
 
     @property
     def limits(self) -> QueueLimits:
@@ -251,68 +220,22 @@ class Engine:
         same claim has taken its place; raises `CallerGoneError` then. When ``follow`` fails, a
         claim that cannot be repeated is released, too.
         """
-        caller.ticket = ticket = self._new_ticket()
-        held = Held(op=op, waits=wait_ms > 0, ticket=ticket)
-        self._supersede(op.claim_id, held)
-        timer = None
-        try:
-            self._arrive(held)
-            if wait_ms > 0 and not held.answered:
-                loop = asyncio.get_running_loop()
-                timer = loop.call_later(wait_ms / 1_000, self._wait_over, held)
-            await _answer_of(held)
-            if follow is not None and _names_objects(held):
-                await self._follow(held, caller, follow)
-            _expect_there(caller)
-        except (asyncio.CancelledError, CallerGoneError):
-            self._withdraw(held)
-            if caller.gone:
-                raise CallerGoneError from None
-            raise
-        else:
-            return held
-        finally:
-            self._settle(held)
-            if timer is not None:
-                timer.cancel()
+        return await self._claims.claim(op, wait_ms=wait_ms, caller=caller, follow=follow)
 
-    async def _follow(self, held: Held, caller: Caller, follow: Follow) -> None:
-        caller.ticket = following = asyncio.ensure_future(follow(held))
-        try:
-            await following
-        except OsqueueError as error:
-            error.applied = "unknown"  # the same claim will get the same jobs
-            if isinstance(held.op, Claim) and held.op.claim_id is None:
-                self._withdraw(held)
-                error.applied = "no"
-            raise
+    # The desk at which claims are handed in
 
-    def _settle(self, held: Held) -> None:
-        claim_id = held.op.claim_id if isinstance(held.op, Claim) else None
-        if claim_id is not None and self._claims.get(claim_id) is held:
-            del self._claims[claim_id]
-
-    def _withdraw(self, held: Held) -> None:
-        if self._committer is not None and not held.superseded:
-            self._tell(self._committer.withdraw, held)
-
-    def _supersede(self, claim_id: str | None, held: Held) -> None:
-        if claim_id is None:
-            return
-        before = self._claims.get(claim_id)
-        if before is not None:
-            before.superseded = True
-            self._wait_over(before)
-        self._claims[claim_id] = held
-
-    def _wait_over(self, held: Held) -> None:
+    def wait_over(self, held: Held) -> None:
+        """A claim has waited as long as it asked for."""
         if self._committer is not None:
             self._tell(self._committer.wait_over, held)
 
-    def _new_ticket(self) -> asyncio.Future[None]:
-        return asyncio.get_running_loop().create_future()
+    def withdraw(self, held: Held) -> None:
+        """The caller of a request has gone away."""
+        if self._committer is not None:
+            self._tell(self._committer.withdraw, held)
 
-    def _arrive(self, held: Held) -> None:
+    def arrive(self, held: Held) -> None:
+        """Hand in a request. Raises when nobody takes it."""
         if self._committer is None:
             raise starting_error()
         self._tell(self._committer.arrive, held)
@@ -495,26 +418,6 @@ class Engine:
         if committer is not None and committer.ended is None:
             committer.saved(where, self._now())
             self._after_event()
-
-
-def _names_objects(held: Held) -> bool:
-    """Whether a claim got jobs whose payloads are objects: most do not, and cost nothing more."""
-    outcome = held.outcome
-    return isinstance(outcome, Claimed) and any(grant.large for grant in outcome.grants)
-
-
-async def _answer_of(held: Held) -> Held:
-    assert isinstance(held.ticket, asyncio.Future), "somebody waits for it"
-    await held.ticket
-    if held.error is not None:
-        raise held.error
-    return held
-
-
-def _expect_there(caller: Caller) -> None:
-    """It may have left after the answer, before hearing it."""
-    if caller.gone:
-        raise CallerGoneError
 
 
 def _start_error(end: End, where: str) -> OsqueueError:

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from osqueue.broker.service import DEFAULT_QUEUE, QueueService
 from osqueue.config import ServerSettings
-from osqueue.engine.engine import CallerGoneError
+from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import OsqueueError
 from osqueue.server.guard import Guard
 from osqueue.server.http import (

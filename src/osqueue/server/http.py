@@ -12,7 +12,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from osqueue.config import PAYLOAD_DEPTH_MAX
-from osqueue.engine.engine import CallerGoneError
+from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import BrokerProtocolError, OsqueueError
 from osqueue.server.fields import not_utf8, with_plain_integers
 from osqueue.wire.errors import error_body, http_status

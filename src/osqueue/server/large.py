@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from osqueue.broker.service import DEFAULT_QUEUE, QueueService
 from osqueue.config import ServerSettings
-from osqueue.engine.engine import CallerGoneError
+from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import BrokerProtocolError, OsqueueError
 from osqueue.server.connection import connection_of
 from osqueue.server.http import (

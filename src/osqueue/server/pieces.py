@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 from starlette.types import Send
 
-from osqueue.engine.engine import CallerGoneError
+from osqueue.engine.callers import CallerGoneError
 from osqueue.server.connection import Connection
 from osqueue.server.http import JSON
 from osqueue.wire.messages import ClaimAnswer, ClaimedJob, JobsPage

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from osqueue.broker.service import DEFAULT_QUEUE, QueueService, Reply
 from osqueue.config import JOB_ID_CHARS_MAX, MIB, ServerSettings
-from osqueue.engine.engine import Caller
+from osqueue.engine.callers import Caller
 from osqueue.errors import BrokerProtocolError, JobNotFoundError
 from osqueue.server.connection import Connection, connection_of
 from osqueue.server.http import (

@@ -8,7 +8,7 @@ import pytest
 from msgspec import UNSET, Raw
 from tests.unit.broker.scripted_engine import AT, LEASE, Q, Under
 
-from osqueue.engine.engine import Caller
+from osqueue.engine.callers import Caller
 from osqueue.errors import (
     BrokerProtocolError,
     JobNotFoundError,

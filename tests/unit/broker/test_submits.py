@@ -13,8 +13,9 @@ from osqueue.broker.service import DEFAULT_QUEUE, QueueService
 from osqueue.broker.waiting import WaitingClaims
 from osqueue.clock import SystemClock, SystemEntropy
 from osqueue.config import BrokerSettings, CommitSettings, LeadershipSettings, QueueLimits
+from osqueue.engine.callers import Caller
 from osqueue.engine.election import ProbeAnswer
-from osqueue.engine.engine import Caller, Engine
+from osqueue.engine.engine import Engine
 from osqueue.errors import CommitUnknownError, EngineStateError
 from osqueue.model.job import LargePayload
 from osqueue.model.ops import Claim, Heartbeat, Op
