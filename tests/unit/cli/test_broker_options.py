@@ -212,7 +212,7 @@ def test_broker_when_a_storage_is_given_then_the_older_variable_does_not_matter(
         ("JOB_HEARTBEAT_TIMEOUT_MS", "10", "JOB_HEARTBEAT_TIMEOUT_MS must be at least 1000"),
         ("BROKER_HEARTBEAT_INTERVAL_MS", "9000", "the broker's heartbeat interval (9000 ms) must"),
         ("BROKER_HEARTBEAT_TIMEOUT_MS", "1", "the broker's heartbeat interval (3000 ms) must be"),
-        ("S3_MAX_WRITES_PER_DAY", "-1", "S3_MAX_WRITES_PER_DAY=-1: input should be greater than"),
+        ("S3_MAX_WRITES_PER_DAY", "-1", "S3_MAX_WRITES_PER_DAY: must be at least 0, not -1"),
         ("OSQUEUE_LOG_FORMAT", "xml", "OSQUEUE_LOG_FORMAT=xml: 'xml' is not one of 'text', 'json'"),
     ],
 )
