@@ -132,6 +132,8 @@ class Engine:
                 await self._progress.wait()
             end = self._committer.ended
             if end is None:
+                epoch = self._committer.position[0]
+                logger.info("leadership is taken: %s, epoch %d", self._key, epoch)
                 return
             if end.reason is not EndReason.FENCED:
                 raise _start_error(end, f"{self._store.url} {self._key}")
