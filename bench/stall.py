@@ -21,8 +21,9 @@ from osqueue.allocator import keep_large_buffers
 from osqueue.broker.waiting import WaitingClaims
 from osqueue.clock import SystemClock, SystemEntropy
 from osqueue.config import BrokerSettings
+from osqueue.engine.callers import Caller
 from osqueue.engine.election import ProbeAnswer
-from osqueue.engine.engine import Caller, Engine
+from osqueue.engine.engine import Engine
 from osqueue.model.ops import Claim, Complete, LeaseRef, NewJob, Submit
 from osqueue.model.outcomes import Claimed
 from osqueue.model.snapshot import Origin

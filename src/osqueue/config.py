@@ -16,6 +16,7 @@ __all__ = [
     "ClientSettings",
     "CommitSettings",
     "LeadershipSettings",
+    "PayloadSettings",
     "QueueLimits",
     "ServerSettings",
     "ThrottleSettings",
@@ -49,6 +50,9 @@ PRIORITY_MAX = 2**53 - 1
 
 TIME_MS_MAX = 253_402_300_799_999
 """The last millisecond of the year 9999: what `datetime` can still show."""
+
+PAYLOAD_BYTES_LIMIT = 1024 * MIB
+"""The most that the largest payload can be configured to: each is held whole in memory."""
 
 PAYLOAD_DEPTH_MAX = 200
 """Deepest nesting of a payload. Plain `json` stops near 1,000, V8 and Go later; the state
@@ -100,6 +104,14 @@ class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     state_bytes_max: int = 64 * MIB
     """Beyond this, submits are refused; claims and completes go on. Each commit writes it all."""
+
+    payload_inline_max: int = 64 * KIB
+    """A larger payload is an object of its own: the state is written whole with every commit, so
+    what stands in it costs again each time, while an object costs one write and one read."""
+
+    claim_bytes_max: int = 64 * MIB
+    """Most payload bytes of one claim, beyond its first job: what the broker has to hold and send
+    for it, and the worker to take in before it can begin."""
 
     finished_max: int = 1_000
     """Ended jobs kept with their details while nothing archives them."""
@@ -219,6 +231,44 @@ class LeadershipSettings(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
+class PayloadSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How payload objects are written, read and swept."""
+
+    in_bytes_max: int = 256 * MIB
+    """Most bytes of large payloads on their way into the store: four of the largest."""
+
+    out_bytes_max: int = 256 * MIB
+    """Most bytes of large payloads on their way to workers."""
+
+    room_wait_ms: int = 10_000
+    """How long a request waits for room among these, unread, before it is refused: as long as a
+    client waits for an answer."""
+
+    parallel_max: int = 8
+    """Most objects written, read or deleted at a time: more only queue up at the store."""
+
+    answer_ms_max: int = 60_000
+    """Longest wait for one object: 64 MiB at 9 Mbit/s."""
+
+    tries_max: int = 4
+    """How often an object is written, each time under a fresh key, or deleted."""
+
+    backoff_ms: int = 200
+    """Pause before the second try; doubled each time."""
+
+    sweep_first_ms: int = 60_000
+    """How long after a takeover the first sweep begins: when the start is over."""
+
+    sweep_every_ms: int = 3_600_000
+    """Time between sweeps: what they find is rare, and listing costs."""
+
+    sweep_keys_max: int = 10_000
+    """Most objects deleted by one sweep; the next goes on."""
+
+    checked_at_once_max: int = MIB
+    """Larger texts are checked piece by piece on a thread: this much takes about 10 ms."""
+
+
 class ThrottleSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How often a store may be asked, for those whom it costs money; 0: as often as it takes."""
 
@@ -246,7 +296,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "0.0.0.0"  # noqa: S104 - documented; other hosts are refused unless allowed
     port: int = 8080
     body_bytes_max: int = MIB
-    """Largest request body."""
+    """Largest request body, but of `PUT /v1/jobs/{jobId}`."""
+
+    payload_bytes_max: int = 64 * MIB
+    """Largest payload, by `PUT /v1/jobs/{jobId}`: it is held whole in memory on its way."""
 
     keep_alive_s: int = 72
     """An idle connection is closed after this: longer than common load balancers keep theirs."""
@@ -258,7 +311,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Largest request line with its headers: what common servers and proxies let through."""
 
     request_s_max: int = 60
-    """A request that has not arrived in full after this is given up: 1 MiB at 140 kbit/s."""
+    """A request that has not arrived in full after this is given up, and after as long again for
+    each further MiB: 140 kbit/s."""
+
+    send_s_max: int = 30
+    """A caller that takes in nothing of a large answer for this long is given up."""
 
     allow_remote: bool = False
     """Whether other hosts are served although no token protects the queue."""
@@ -274,6 +331,7 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
     limits: QueueLimits = QueueLimits()
     commit: CommitSettings = CommitSettings()
     leadership: LeadershipSettings = LeadershipSettings()
+    payloads: PayloadSettings = PayloadSettings()
     archive: ArchiveSettings = ArchiveSettings()
     throttle: ThrottleSettings = ThrottleSettings()
     drain_ms: int = 10_000
@@ -290,6 +348,11 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("GROUP_COMMIT_INTERVAL_MS must not be negative")
         if not 0 <= self.server.port <= 65_535:
             raise ConfigError(f"the port must be 0 to 65535, not {self.server.port}")
+        if not 1 <= self.server.payload_bytes_max <= PAYLOAD_BYTES_LIMIT:
+            raise ConfigError(
+                f"BROKER_MAX_PAYLOAD_BYTES must be 1 to {PAYLOAD_BYTES_LIMIT}, "
+                f"not {self.server.payload_bytes_max}"
+            )
 
 
 class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,11 +6,9 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import pytest
-
-from osqueue.clock import SystemEntropy
+from tests.integration.servers.s3 import S3Server
 
 PROCESS = Path(__file__).with_name("exit_process.py")
 ROUNDS = 5
@@ -26,12 +24,11 @@ def run_to_its_end(url: str, how: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize(("how", "status"), [("open", 0), ("closed", 0), ("failing", 3)])
 def test_exit_with_calls_under_way_then_its_own_status_and_nothing_said(
-    how: str, status: int, moto: str
+    how: str, status: int, moto: S3Server
 ) -> None:
-    bucket = f"test-{SystemEntropy().token()}"
-    urlopen(Request(f"{moto}/{bucket}", method="PUT")).close()
+    bucket = moto.new_bucket()
     for number in range(ROUNDS):
-        url = f"s3://{bucket}/{number}?endpoint={moto}&{KEYS}"
+        url = f"s3://{bucket}/{number}?endpoint={moto.endpoint}&{KEYS}"
         assert run_to_its_end(url, how) == (status, "")
 
 

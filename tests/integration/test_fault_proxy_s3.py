@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
-import boto3  # it ships no types
+import boto3
 import obstore
 import pytest
-from botocore.config import Config  # the same
-from botocore.exceptions import ClientError  # the same
-from moto.server import ThreadedMotoServer
+from botocore.config import Config
+from botocore.exceptions import ClientError
 from obstore.store import S3Store
+from tests.integration.servers.s3 import S3Server
 
 from osqueue.testing import FaultProxy, HttpFault, HttpScript, HttpStep
 
 BUCKET = "behind-a-proxy"
 KEY = "queue.json"
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture
@@ -35,8 +26,8 @@ async def script() -> HttpScript:
 
 
 @pytest.fixture
-async def proxy(moto: str, script: HttpScript) -> AsyncIterator[FaultProxy]:
-    async with FaultProxy(moto, script) as proxy:
+async def proxy(moto: S3Server, script: HttpScript) -> AsyncIterator[FaultProxy]:
+    async with FaultProxy(moto.endpoint, script) as proxy:
         yield proxy
 
 

@@ -27,7 +27,8 @@ ROUTES = {
     "/v1/jobs/claim": {"post"},
     "/v1/jobs/heartbeat": {"post"},
     "/v1/jobs/complete": {"post"},
-    "/v1/jobs/{jobId}": {"get", "delete"},
+    "/v1/jobs/{jobId}": {"get", "put", "delete"},
+    "/v1/jobs/{jobId}/payload": {"get"},
     "/v1/jobs/{jobId}/heartbeat": {"post"},
     "/v1/jobs/{jobId}/complete": {"post"},
     "/v1/jobs/{jobId}/fail": {"post"},
@@ -62,7 +63,7 @@ async def test_document_when_read_then_operations_have_names_of_their_own(shared
     names = [
         operation["operationId"] for methods in paths.values() for operation in methods.values()
     ]
-    assert len(set(names)) == len(names) == 19
+    assert len(set(names)) == len(names) == 21
 
 
 async def test_document_when_read_then_its_patterns_are_those_of_json_schema(
@@ -91,7 +92,7 @@ async def test_broker_when_schemathesis_tries_every_operation_then_it_finds_noth
     )
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
-    assert "Tested: 18" in output.decode()  # all but the document itself
+    assert "Tested: 20" in output.decode()  # all but the document itself
 
 
 def _path() -> str:

@@ -27,6 +27,8 @@ pytestmark = [*EXTERNAL]
 
 JOBS = 2_000
 CLIENTS = 16
+LARGE_EVERY = 20
+LARGE_CHARS = 70_000
 TIMEOUT_S = 1.0
 """The store client's: it has given up when a late write is sent on its way."""
 
@@ -77,13 +79,19 @@ async def archived(store: Store) -> list[dict[str, Any]]:
 
 
 async def submit(client: OsqueueClient, numbers: Iterable[int]) -> list[str]:
-    return [await client.submit_job("count", {"n": number}) for number in numbers]
+    return [await client.submit_job("count", payload(number)) for number in numbers]
+
+
+def payload(number: int) -> dict[str, object]:
+    """Some are so large that they are objects of their own."""
+    return {"n": number, "text": str(number) * (LARGE_CHARS if number % LARGE_EVERY == 0 else 1)}
 
 
 async def work(client: OsqueueClient, worker: str, done: Counter[int]) -> None:
     """Complete jobs until all are done."""
     while done.total() < JOBS:
         for job in await client.claim_jobs(worker, max_jobs=4, wait_ms=500):
+            assert job.payload == payload(job.payload["n"])
             await client.complete_job(job)
             done[job.payload["n"]] += 1
 
@@ -120,5 +128,7 @@ async def test_jobs_when_replies_are_lost_and_writes_late_then_each_is_done_and_
     assert done == Counter(range(JOBS))
     assert sorted(entry["id"] for entry in entries) == sorted(submitted)
     assert {entry["status"] for entry in entries} == {"completed"}
+    left = [key async for key in direct.list("payloads/")]
+    assert len(left) <= proxy.counts[HttpFault.LATE_WRITE] + proxy.counts[HttpFault.LOST_REPLY]
     assert proxy.counts[HttpFault.LOST_REPLY] >= 5
     assert proxy.counts[HttpFault.LATE_WRITE] >= 2

@@ -101,7 +101,7 @@ async def test_preflight_when_complete_then_204_for_any_path(shared: Shared, pat
     assert answer.headers["content-length"] == "0"
     assert answer.headers["access-control-allow-origin"] == origin
     methods = set(answer.headers["access-control-allow-methods"].split(", "))
-    assert methods == {"GET", "POST", "OPTIONS", "DELETE"}
+    assert methods == {"GET", "POST", "PUT", "OPTIONS", "DELETE"}
     assert (
         answer.headers["access-control-allow-headers"]
         == "Content-Type, Connect-Protocol-Version, Connect-Timeout-Ms"

@@ -47,7 +47,7 @@ async def test_route_when_unknown_then_404_with_the_reference_body(
         ("GET", "/v1/jobs/x/complete", {"POST"}),
         ("GET", "/v1/jobs/x/fail", {"POST"}),
         ("HEAD", "/v1/jobs/x/heartbeat", {"POST"}),
-        ("PATCH", "/v1/jobs/x", {"GET", "HEAD", "DELETE"}),
+        ("PATCH", "/v1/jobs/x", {"GET", "HEAD", "PUT", "DELETE"}),
         ("PUT", "/v1/jobs/x/release", {"POST"}),
         ("TRACE", "/v1/jobs/x/retry", {"POST"}),
     ],

@@ -14,12 +14,12 @@ from osqueue.config import QueueLimits
 from osqueue.engine.requests import Conflicted, Gone, Held, Write, Written
 from osqueue.model.invariants import check
 from osqueue.model.job import Moment
-from osqueue.model.ops import Complete, Submit
-from osqueue.model.outcomes import Claimed, Done, Grant, Results, Submitted
+from osqueue.model.ops import Claim, Complete, GetPayloadKeys, Submit
+from osqueue.model.outcomes import Claimed, Done, Grant, PayloadKeys, Results, Submitted
 from osqueue.model.snapshot import decode_state, read_origin
 from osqueue.storage.protocol import Stored, Version
 
-from ..traces.harness import Trace
+from ..traces.harness import Trace, named_keys
 from ..traces.objects import edited, older, taken_over
 
 __all__ = ["World"]
@@ -43,6 +43,12 @@ class World:
         self.not_applied: set[str] = set()
         """Ids whose submit was refused, with the word that nothing was applied."""
         self.grants: list[tuple[Held, Grant]] = []
+        self.uploaded: set[str] = set()
+        """Payload objects that were ever written."""
+        self.deleted: set[str] = set()
+        """Those given up with a commit, or swept."""
+        self.sweeps: dict[Held, set[str]] = {}
+        """What was listed before the state was asked."""
         self.epoch = 100
         self.notes = 0
         self.forgot = False
@@ -54,6 +60,32 @@ class World:
     def submit(self, job_id: str, type_: str) -> None:
         self.submitted[job_id] += 1
         self.leader.submit(job_id, type_=type_)
+        self.look()
+
+    def claim(self, *types: str, waits: bool, most: int, claim_id: str | None) -> None:
+        """A repeated claim takes the place of the one before, as the engine has it."""
+        for held in self.leader.asked:
+            if isinstance(held.op, Claim) and None is not claim_id == held.op.claim_id:
+                held.superseded = True
+                if not held.answered:
+                    self.leader.wait_over(held)
+        self.leader.claim(*types, waits=waits, most=most, claim_id=claim_id)
+        self.look()
+
+    def submit_large(self, job_id: str, type_: str) -> None:
+        """With an object of its own, under a key that is never used again."""
+        self.submitted[job_id] += 1
+        name = f"{job_id}-{len(self.uploaded)}"
+        held = self.leader.submit_large(job_id, name=name, type_=type_)
+        assert isinstance(held.op, Submit)
+        self.uploaded.update(job.large.key for job in held.op.jobs if job.large is not None)
+        self.look()
+
+    def sweep(self) -> None:
+        """The leader lists what lower epochs have left, and then asks the state."""
+        epoch = self.leader.committer.position[0]
+        listed = {key for key in self.uploaded if int(key.split("/")[1]) < epoch}
+        self.sweeps[self.leader.ask(GetPayloadKeys())] = listed
         self.look()
 
     # The store
@@ -203,7 +235,10 @@ class World:
         for held in answered[self.seen :]:
             self._judge(held)
         self.seen = len(answered)
+        self.deleted.update(self.leader.discarded)
         if self.current is not None:
+            dangling = named_keys(self.current.data) & self.deleted
+            assert not dangling, f"deleted, and named in the object: {dangling}"
             lost = self.acked - self.known
             assert not lost, f"acknowledged, and not in the object: {lost}"
 
@@ -229,11 +264,15 @@ class World:
         assert held.position is not None
         assert held.position >= self.position, "answers never go back"
         self.position = held.position
+        if isinstance(outcome, PayloadKeys):
+            self.deleted |= self.sweeps.pop(held) - outcome.keys
+        elif isinstance(outcome, Submitted):
+            self.deleted.update(outcome.unused)
         if isinstance(op, Submit) and isinstance(outcome, Submitted):
             if self.forgot and not held.writes:
                 return  # known already, as of a second ago; somebody has dropped it since
             self.acked.update(job.id for job in op.jobs)
-        elif isinstance(outcome, Claimed):
+        elif isinstance(outcome, Claimed) and not held.superseded:
             for grant in outcome.grants:
                 self._has_lease(grant)
                 self.grants.append((held, grant))

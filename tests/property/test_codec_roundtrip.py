@@ -23,7 +23,7 @@ from osqueue.model.codec import (
 )
 from osqueue.model.ends import End
 from osqueue.model.invariants import check
-from osqueue.model.job import END_STATUSES, Job, JobStatus, Moment, payload_of
+from osqueue.model.job import END_STATUSES, Job, JobStatus, LargePayload, Moment, payload_of
 from osqueue.model.ops import Claim, Expire, ListJobs, NewJob, Submit
 from osqueue.model.outcomes import Page, Submitted
 from osqueue.model.snapshot import decode_state, encode_state, read_origin
@@ -58,6 +58,7 @@ jobs = st.builds(
     attempts=st.integers(0, 2**31 - 1),
     max_attempts=st.none() | st.integers(0, 2**31 - 1),
     last_error=optional_raws,
+    large=st.none() | st.builds(LargePayload, texts, times, st.integers(0, 2**32 - 1)),
 )
 FIELDS = ("id", "type", "created_at", "status", "priority", "attempts", "max_attempts")
 HELD = ("worker_id", "heartbeat", "lease", "claim_id", "last_error", "run_at", "ended_at")
@@ -104,6 +105,7 @@ def test_job_when_written_and_read_then_the_same(
     again = decode_job(text)
     assert fields_of(again) == fields_of(job)
     assert payload_of(again) == payload
+    assert again.large == job.large
     assert encode_job(again) == text
     assert json.loads(text)["id"] == job.id
 

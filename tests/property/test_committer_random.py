@@ -37,21 +37,25 @@ class CommitterInTheWorld(RuleBasedStateMachine):
 
     # Callers
 
-    @rule(type_=st.sampled_from("ab"))
-    def submit(self, type_: str) -> None:
+    @rule(type_=st.sampled_from("ab"), large=st.booleans())
+    def submit(self, type_: str, large: bool) -> None:
         self.jobs += 1
-        self.world.submit(f"j{self.jobs}", type_)
+        (self.world.submit_large if large else self.world.submit)(f"j{self.jobs}", type_)
+
+    @rule()
+    def sweep(self) -> None:
+        self.world.sweep()
 
     @precondition(lambda self: self.jobs > 0)
-    @rule(number=numbers)
-    def submit_again(self, number: int) -> None:
+    @rule(number=numbers, large=st.booleans())
+    def submit_again(self, number: int, large: bool) -> None:
         """A retry with the same id; its type tells whether it is the same job."""
-        self.world.submit(f"j{number % self.jobs + 1}", "a")
+        job_id = f"j{number % self.jobs + 1}"
+        (self.world.submit_large if large else self.world.submit)(job_id, "a")
 
     @rule(types=types, waits=st.booleans(), most=st.integers(1, 3), again=claim_ids)
     def claim(self, types: tuple[str, ...], waits: bool, most: int, again: str | None) -> None:
-        self.world.leader.claim(*types, waits=waits, most=most, claim_id=again)
-        self.world.look()
+        self.world.claim(*types, waits=waits, most=most, claim_id=again)
 
     @precondition(lambda self: self.world.grants)
     @rule(number=numbers, what=st.sampled_from(["complete", "heartbeat", "cancel", "withdraw"]))
@@ -65,7 +69,7 @@ class CommitterInTheWorld(RuleBasedStateMachine):
                 leader.heartbeat(grant)
             case "cancel":
                 leader.cancel(grant.id)
-            case "withdraw":
+            case "withdraw" if not held.superseded:
                 leader.withdraw(held)
         self.world.look()
 
@@ -80,7 +84,7 @@ class CommitterInTheWorld(RuleBasedStateMachine):
         """A caller's wait is over, or the caller has gone."""
         leader = self.world.leader
         held = leader.asked[-1 - number % len(leader.asked)]
-        if held not in leader.gone:
+        if held not in leader.gone and not held.superseded:
             (leader.withdraw if gone else leader.wait_over)(held)
         self.world.look()
 

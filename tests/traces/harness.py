@@ -7,6 +7,7 @@ laws, and a wake that is due has something to do.
 
 from __future__ import annotations
 
+import json
 from typing import TypeVar
 
 from osqueue.broker.waiting import WaitingClaims
@@ -18,6 +19,7 @@ from osqueue.engine.requests import (
     Action,
     Check,
     Conflicted,
+    Discard,
     End,
     Failed,
     Found,
@@ -37,7 +39,7 @@ from osqueue.engine.requests import (
 )
 from osqueue.errors import OsqueueError
 from osqueue.model.invariants import check
-from osqueue.model.job import Moment
+from osqueue.model.job import LargePayload, Moment
 from osqueue.model.ops import (
     Cancel,
     Claim,
@@ -53,7 +55,7 @@ from osqueue.model.outcomes import Claimed, Grant, Outcome
 from osqueue.model.snapshot import read_origin
 from osqueue.storage.protocol import Stored, Version
 
-__all__ = ["EPOCH", "START", "Trace"]
+__all__ = ["EPOCH", "START", "Trace", "named_keys"]
 
 START = Instant(1_800_000_000_000, 5_000)
 EPOCH = 100
@@ -61,6 +63,11 @@ STEPS_MAX = 5
 """Steps at one moment after which a machine that still wants another is in a busy loop."""
 
 ActionT = TypeVar("ActionT", Write, ReadBack, Check, Save)
+
+
+def named_keys(data: bytes) -> set[str]:
+    """The payload objects that a state object names."""
+    return {job["payloadKey"] for job in json.loads(data)["jobs"] if "payloadKey" in job}
 
 
 class Trace:
@@ -89,6 +96,8 @@ class Trace:
         """What the object is, as far as the test has said."""
         self.todo: list[Write | ReadBack | Check | Save] = []
         self.notices: list[Notice] = []
+        self.discarded: list[str] = []
+        """Payload objects that were given up."""
         self.asked: list[Held] = []
         self.gone: set[Held] = set()
         """Whose callers have gone away."""
@@ -191,6 +200,15 @@ class Trace:
 
     def submit(self, *job_ids: str, type_: str = "") -> Held:
         return self.ask(Submit(tuple(NewJob(job_id, type_) for job_id in job_ids)))
+
+    def submit_large(self, job_id: str, *, name: str | None = None, type_: str = "") -> Held:
+        """With a payload object, under the epoch that leads now."""
+        key = f"payloads/{self.committer.position[0]}/{name or job_id}"
+        return self.ask(Submit((NewJob(job_id, type_, large=LargePayload(key, 100_000, 1)),)))
+
+    def key(self, job_id: str) -> str:
+        """The object of a job that was submitted under the first epoch."""
+        return f"payloads/{self._epoch}/{job_id}"
 
     def claim(
         self,
@@ -427,6 +445,9 @@ class Trace:
     def _note(self, action: Action) -> None:
         if isinstance(action, Notice):
             self.notices.append(action)
+        elif isinstance(action, Discard):
+            self.discarded += action.keys
+            assert named_keys(self.committer.durable).isdisjoint(action.keys), "given up too early"
         elif not isinstance(action, End):
             assert type(action) not in map(type, self.todo), "one of a kind at a time"
             self.todo.append(action)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from osqueue.errors import (
     BrokerProtocolError,
+    EngineStateError,
     JobIdConflictError,
     JobNotFoundError,
     LeaseLostError,
@@ -26,6 +27,7 @@ from osqueue.model.outcomes import (
     NotFound,
     Outcome,
     Page,
+    PayloadOutdated,
     StateFull,
 )
 from osqueue.wire.errors import error_body
@@ -34,11 +36,11 @@ from osqueue.wire.messages import ClaimedJob, JobAnswer, JobError, JobInfo, Jobs
 __all__ = ["claimed", "job_answer", "job_info", "page", "refusal", "stats"]
 
 
-def claimed(grant: Grant) -> ClaimedJob:
-    """A job handed out."""
+def claimed(grant: Grant, text: bytes | None = None) -> ClaimedJob:
+    """A job handed out. ``text``: its payload, when that is an object of its own."""
     return ClaimedJob(
         job_id=grant.id,
-        payload=grant.payload,
+        payload=grant.payload if text is None else Raw(text),
         type=grant.type or UNSET,
         lease=grant.lease,
         attempt=grant.attempt,
@@ -64,6 +66,7 @@ def job_info(view: JobView) -> JobInfo:
         run_at=view.run_at,
         last_error=None if view.last_error is UNSET else _job_error(view.last_error),
         ended_at=view.ended_at,
+        payload_bytes=None if view.large is None else view.large.size,
     )
 
 
@@ -108,6 +111,9 @@ def refusal(outcome: Outcome | None) -> OsqueueError:  # noqa: PLR0911 - one fla
             return LeaseLostError(f"job {job_id} is not held under this lease or by this worker")
         case IdConflict(job_id):
             return JobIdConflictError(f"job {job_id} exists with another type or payload")
+        case PayloadOutdated():
+            again = "this broker has begun to lead anew while the payload was being stored"
+            return EngineStateError(f"{again}; nothing was applied, send it again")
         case StateFull(bytes_max):
             full = f"the queue has reached its bound of {bytes_max} bytes"
             return OverloadedError(f"{full}; try again when jobs have been completed")

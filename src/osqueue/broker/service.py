@@ -6,17 +6,24 @@ one of the typed errors. The queue's name is part of every request; only ``defau
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from osqueue.broker import answers
+from osqueue.broker.fetches import Delivery
+from osqueue.broker.submits import submit_jobs, submit_large
 from osqueue.clock import Entropy
 from osqueue.engine.archive import Archive
-from osqueue.engine.engine import Caller, Engine, EngineStatus
+from osqueue.engine.callers import Caller
+from osqueue.engine.engine import Engine, EngineStatus
+from osqueue.engine.payloads import PayloadLostError
 from osqueue.engine.requests import Held
-from osqueue.errors import BrokerProtocolError, OsqueueError
+from osqueue.engine.room import Share
+from osqueue.errors import BrokerProtocolError, JobNotFoundError, OsqueueError
 from osqueue.model.codec import decode_finished
 from osqueue.model.job import JobStatus
 from osqueue.model.ops import (
@@ -34,12 +41,12 @@ from osqueue.model.ops import (
     Op,
     Release,
     Retry,
-    Submit,
 )
 from osqueue.model.outcomes import (
     Claimed,
     Counts,
     Done,
+    Grant,
     JobView,
     NotFound,
     Page,
@@ -65,20 +72,27 @@ from osqueue.wire.messages import (
     SubmitBatchRequest,
     SubmitRequest,
 )
-from osqueue.wire.operations import ListQuery
+from osqueue.wire.operations import ListQuery, PutQuery
 
 __all__ = ["DEFAULT_QUEUE", "QueueService", "Reply"]
 
 DEFAULT_QUEUE = "default"
 
+LOST_ROUNDS_MAX = 8
+"""How often one request claims when all that it got were jobs whose payloads are lost."""
+
 AnswerT = TypeVar("AnswerT")
 
 
 class Reply(NamedTuple, Generic[AnswerT]):
-    """An answer, and the commit (epoch, number) that it rests on."""
+    """An answer, and the commit (epoch, number) that it rests on.
+
+    ``sent``, if there is one, is to be called when the answer has been sent, or could not be.
+    """
 
     value: AnswerT
     position: tuple[int, int] | None
+    sent: Callable[[], None] | None = None
 
 
 class QueueService:
@@ -91,6 +105,7 @@ class QueueService:
         self._archive = archive
         self._address = address
         self._entropy = entropy
+        self._deliveries: Counter[str] = Counter()
 
     async def submit(
         self, queue: str, request: SubmitRequest, *, size: int = 0
@@ -112,22 +127,54 @@ class QueueService:
         held = await self._submitted(queue, jobs, size)
         return Reply(SubmitBatchAnswer(ids), held.position)
 
+    async def submit_text(
+        self, queue: str, job_id: str, query: PutQuery, text: bytes
+    ) -> Reply[SubmitAnswer]:
+        """Add one job whose payload is JSON text of any size; the caller has room for it."""
+        engine = self._engine_of(queue)
+        fault = await engine.payloads.fault(text)
+        if fault is not None:
+            raise BrokerProtocolError(f"the body cannot be kept as a payload: {fault}")
+        large = len(text) > engine.limits.payload_inline_max
+        job = NewJob(
+            job_id,
+            query.type,
+            UNSET if large else Raw(text),
+            None if query.max_attempts is UNSET else query.max_attempts,
+            query.priority,
+            None if query.run_at is UNSET else query.run_at,
+        )
+        if large:
+            held = _added(await submit_large(engine, (job,), {job_id: text}))
+        else:
+            held = await self._submitted(queue, (job,), len(text))
+        return Reply(SubmitAnswer(job_id), held.position)
+
+    async def room_for(self, queue: str, size: int) -> Share:
+        """Room for the body of a large request: waits for it, and raises `OverloadedError`."""
+        return await self._engine_of(queue).payloads.incoming.take(size)
+
     async def claim(self, queue: str, request: ClaimRequest, caller: Caller) -> Reply[ClaimAnswer]:
         """Hand out jobs; waits up to ``wait_ms`` for one."""
         engine = self._engine_of(queue)
-        op = Claim(
-            request.worker_id,
-            self._entropy.token(),
-            _types(request.types),
-            request.max or 1,
-            request.claim_id,
-        )
-        held = await engine.claim(op, wait_ms=request.wait_ms, caller=caller)
-        outcome = held.outcome
-        assert isinstance(outcome, Claimed), f"a claim is answered by jobs, not {outcome!r}"
-        return Reply(
-            ClaimAnswer([answers.claimed(grant) for grant in outcome.grants]), held.position
-        )
+        wait_ms, position = request.wait_ms, None
+        for _ in range(LOST_ROUNDS_MAX):
+            delivery = Delivery(engine, self._deliveries)
+            try:
+                held = await engine.claim(
+                    self._claim_op(request), wait_ms=wait_ms, caller=caller, follow=delivery.fetch
+                )
+            except BaseException:
+                delivery.close()
+                raise
+            grants = _grants(held)
+            kept = [grant for grant in grants if grant.id not in delivery.lost]
+            if kept or not grants:
+                jobs = [answers.claimed(grant, delivery.texts.get(grant.id)) for grant in kept]
+                return Reply(ClaimAnswer(jobs), held.position, delivery.close)
+            delivery.close()
+            wait_ms, position = 0, held.position
+        return Reply(ClaimAnswer([]), position)
 
     async def heartbeat(self, queue: str, job_id: str, request: LeaseRequest) -> Reply[None]:
         """Renew one lease."""
@@ -138,8 +185,9 @@ class QueueService:
         self, queue: str, request: HeartbeatBatchRequest
     ) -> Reply[BatchAnswer]:
         """Renew many leases; ``all``: the worker holds no others."""
+        complete = request.all and request.worker_id not in self._deliveries
         return await self._many(
-            queue, Heartbeat(request.worker_id, _refs(request.jobs), request.all), request.jobs
+            queue, Heartbeat(request.worker_id, _refs(request.jobs), complete), request.jobs
         )
 
     async def complete(self, queue: str, job_id: str, request: LeaseRequest) -> Reply[None]:
@@ -192,6 +240,29 @@ class QueueService:
         if not isinstance(found, JobView):
             raise _refused(held)
         return Reply(answers.job_info(found), held.position)
+
+    async def get_payload(
+        self, queue: str, job_id: str, *, consistent: bool = False
+    ) -> Reply[Raw | None]:
+        """The JSON text of one job's payload; ``None`` when it has none."""
+        engine = self._engine_of(queue)
+        held = await engine.ask(GetJob(job_id), consistent=consistent)
+        view = held.outcome
+        if not isinstance(view, JobView):
+            raise _refused(held)
+        if view.ended_at is not None:
+            raise JobNotFoundError(f"job {job_id} is over: its payload is not kept")
+        if view.large is None:
+            return Reply(None if view.payload is UNSET else view.payload, held.position)
+        share = await engine.payloads.outgoing.take(view.large.size)
+        try:
+            text = await engine.payloads.fetch(view.large, view.type or "")
+        except BaseException as error:
+            share.give_back()
+            if isinstance(error, PayloadLostError):
+                raise JobNotFoundError(f"the payload of job {job_id} is gone: {error}") from error
+            raise
+        return Reply(Raw(text), held.position, share.give_back)
 
     async def list_jobs(
         self, queue: str, query: ListQuery, *, consistent: bool = False
@@ -246,10 +317,16 @@ class QueueService:
         )
 
     async def _submitted(self, queue: str, jobs: tuple[NewJob, ...], size: int) -> Held:
-        held = await self._engine_of(queue).ask(Submit(jobs), size=size)
-        if not isinstance(held.outcome, Submitted):
-            raise _refused(held)
-        return held
+        return _added(await submit_jobs(self._engine_of(queue), jobs, size=size))
+
+    def _claim_op(self, request: ClaimRequest) -> Claim:
+        return Claim(
+            request.worker_id,
+            self._entropy.token(),
+            _types(request.types),
+            request.max or 1,
+            request.claim_id,
+        )
 
     async def _one(self, queue: str, op: Op) -> Reply[None]:
         return _done(await self._engine_of(queue).ask(op))
@@ -276,6 +353,18 @@ def _done(held: Held) -> Reply[None]:
 def _types(types: list[str] | None) -> tuple[str, ...] | None:
     """The types asked for: none given means any. No list matches jobs without a type."""
     return tuple([type_ for type_ in types if type_]) if types else None
+
+
+def _added(held: Held) -> Held:
+    if not isinstance(held.outcome, Submitted):
+        raise _refused(held)
+    return held
+
+
+def _grants(held: Held) -> tuple[Grant, ...]:
+    outcome = held.outcome
+    assert isinstance(outcome, Claimed), f"a claim is answered by jobs, not {outcome!r}"
+    return outcome.grants
 
 
 def _refused(held: Held) -> OsqueueError:

@@ -41,6 +41,7 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
     advertise: str | None
     allow_remote: bool
     cors_origins: tuple[str, ...]
+    payload_bytes_max: int
     lease_timeout_ms: int
     commit_interval_ms: int
     heartbeat_interval_ms: int
@@ -60,6 +61,7 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
                 port=self.port,
                 allow_remote=self.allow_remote,
                 cors_origins=self.cors_origins,
+                payload_bytes_max=self.payload_bytes_max,
             ),
             limits=QueueLimits(lease_timeout_ms=self.lease_timeout_ms, dead_max=self.dead_max),
             commit=CommitSettings(interval_ms=self.commit_interval_ms),

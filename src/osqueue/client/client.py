@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from copy import copy
 from typing import Self, Unpack, cast
 
+from msgspec import Raw
+
 from osqueue.client.caller import Caller, Seen
 from osqueue.client.failures import describe_failure
 from osqueue.client.models import (
@@ -25,7 +27,14 @@ from osqueue.client.models import (
     job_info,
     jobs_page,
 )
-from osqueue.client.requests import by_size, chunks, job_refs, only_worker, submit_request
+from osqueue.client.requests import (
+    by_size,
+    chunks,
+    is_large,
+    job_refs,
+    only_worker,
+    submit_request,
+)
 from osqueue.client.results import batch_results
 from osqueue.client.runtime import Runtime
 from osqueue.client.transports.protocol import Transport
@@ -106,23 +115,27 @@ class OsqueueClient:
 
         The payload is anything that JSON can hold, or a `msgspec.Raw` that is JSON already.
         Raises `PayloadValidationError`, and `JobIdConflictError` when ``job_id`` names a job of
-        another type or payload; the same job again answers its id and adds nothing.
+        another type or payload; the same job again answers its id and adds nothing. A payload may
+        be as large as the broker takes, 64 MiB by default.
         """
         request = self._submit_request(NewJob(job_type, payload, **options))
-        answer = await self._caller.call(operations.SUBMIT, request)
-        return cast("messages.SubmitAnswer", answer).job_id
+        return await self._submit(request)
 
     async def submit_jobs(self, jobs: Iterable[NewJob | tuple[str, object]]) -> list[str]:
         """Submit many jobs and return their ids, in order; each a `NewJob` or (type, payload).
 
-        Sent in requests of at most 1,000 jobs and about ``settings.batch_bytes_max``. Each
-        request is all or none; when a later one fails, the earlier ones stay submitted.
+        Sent in requests of at most 1,000 jobs and about ``settings.batch_bytes_max``; a larger job
+        goes alone. Each request is all or none; when a later one fails, the earlier ones stay
+        submitted.
         """
         requests = [
             self._submit_request(job if isinstance(job, NewJob) else NewJob(*job)) for job in jobs
         ]
         job_ids: list[str] = []
         for batch in by_size(requests, self.settings.batch_bytes_max):
+            if is_large(batch[0], self.settings.batch_bytes_max):
+                job_ids.append(await self._submit(batch[0]))
+                continue
             request = messages.SubmitBatchRequest(batch)
             answer = await self._caller.call(operations.SUBMIT_BATCH, request)
             job_ids += cast("messages.SubmitBatchAnswer", answer).job_ids
@@ -267,6 +280,22 @@ class OsqueueClient:
             cursor = page.next_cursor
             if cursor is None:
                 return
+
+    async def get_payload(self, job_id: str) -> bytes | None:
+        """The JSON text of a job's payload, of any size; ``None`` when it has none.
+
+        Raises `JobNotFoundError`, also for a job that is over.
+        """
+        answer = await self._caller.call(operations.GET_PAYLOAD, job_id=job_id)
+        return None if answer is None else bytes(cast("Raw", answer))
+
+    async def _submit(self, request: messages.SubmitRequest) -> str:
+        if is_large(request, self.settings.batch_bytes_max):
+            job_id = request.job_id
+            answer = await self._caller.call(operations.SUBMIT_LARGE, request, job_id=job_id)
+        else:
+            answer = await self._caller.call(operations.SUBMIT, request)
+        return cast("messages.SubmitAnswer", answer).job_id
 
     def _submit_request(self, job: NewJob) -> messages.SubmitRequest:
         return submit_request(

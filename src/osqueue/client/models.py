@@ -93,6 +93,8 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
     run_at: int | None
     last_error: JobError | None
     ended_at: int | None
+    payload_bytes: int | None = None
+    """Size of a large payload, which is not shown here: see `OsqueueClient.get_payload`."""
 
     @property
     def payload(self) -> Any:
@@ -142,6 +144,7 @@ def job_info(info: messages.JobInfo) -> JobInfo:
         run_at=info.run_at,
         last_error=info.last_error,
         ended_at=info.ended_at,
+        payload_bytes=info.payload_bytes,
     )
 
 

@@ -14,7 +14,7 @@ from osqueue.config import BATCH_JOBS_MAX
 from osqueue.errors import BrokerProtocolError
 from osqueue.wire.messages import JobRef, SubmitRequest
 
-__all__ = ["by_size", "chunks", "job_refs", "only_worker", "submit_request"]
+__all__ = ["by_size", "chunks", "is_large", "job_refs", "only_worker", "submit_request"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ENVELOPE_BYTES: Final = 256
@@ -48,6 +48,11 @@ def by_size(requests: Iterable[SubmitRequest], bytes_max: int) -> Iterator[list[
         size += weight
     if batch:
         yield batch
+
+
+def is_large(request: SubmitRequest, bytes_max: int) -> bool:
+    """Whether a job is too large to travel with others."""
+    return _weight(request) > bytes_max
 
 
 def chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:

@@ -21,6 +21,7 @@ from osqueue.engine.requests import Conflicted, Held, Write, Written
 from osqueue.engine.storeio import write_object
 from osqueue.errors import OsqueueError
 from osqueue.model.batches import BatchName, hour_of
+from osqueue.model.ends import EndMemory
 from osqueue.model.ops import Drop, Op, Seal
 from osqueue.model.outcomes import Sealed
 from osqueue.storage.protocol import Store
@@ -41,6 +42,16 @@ class Backlog(msgspec.Struct, frozen=True, gc=False):
     oldest_at: int | None
     sealed: bool
     """Whether a batch is sealed and not dropped yet."""
+
+    @staticmethod
+    def of(ends: EndMemory) -> Backlog:
+        oldest = ends.finished.oldest()
+        return Backlog(
+            len(ends.finished),
+            ends.finished_bytes,
+            None if oldest is None else oldest.ended_at,
+            ends.outbox is not None,
+        )
 
 
 class Leader(Protocol):

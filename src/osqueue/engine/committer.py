@@ -11,6 +11,7 @@ durable. While a write is under way, later operations form the next commit. The 
 - An operation whose fate is unknown is never applied again by us; its caller is told.
 - What needs no write is answered when all that it saw is durable and leadership is confirmed.
 - Every request is answered exactly once.
+- A payload object is given up only when the commit that ended its job is durable.
 
 It is one machine in one file, longer than others because its phases are read together. The
 runner calls one method per event, then `take`, and performs what that gives.
@@ -37,6 +38,7 @@ from osqueue.engine.requests import (
     Action,
     Check,
     Conflicted,
+    Discard,
     End,
     EndReason,
     Failed,
@@ -103,6 +105,8 @@ class _Commit(msgspec.Struct):
     began: int
     """When its last attempt began."""
     resigns: bool
+    freed: tuple[str, ...] = ()
+    """Payload objects that nothing names once it is durable."""
     arrivals: int = 0
     """How many requests had arrived by then."""
     attempts: int = 0
@@ -269,8 +273,9 @@ class Committer:
         header.commit = f"{self._identity.epoch}-{self._number}-{self._identity.broker_id}"
         header.broker_heartbeat = now.wall
         data = encode_state(self._intake.state)
+        freed = self._intake.state.take_freed()
         held = self._intake.cut(data)
-        self._commit = _Commit(header.commit, self._number, data, held, now.mono, resigns)
+        self._commit = _Commit(header.commit, self._number, data, held, now.mono, resigns, freed)
         self._began, self._held_back_until = now.mono, 0
         self._write(self._commit, now)
 
@@ -495,6 +500,8 @@ class Committer:
             elif not held.answered:
                 unconfirmed.append(held)
         self._intake.pending[:0] = unconfirmed
+        if commit.freed:
+            self._actions.append(Discard(commit.freed))
         if commit.resigns:
             self._end(EndReason.RELEASED, "leadership was given back")
 
@@ -511,6 +518,8 @@ class Committer:
                 self._doubt(commit, now)
             case Verdict.LANDED | Verdict.LANDED_THEN_EDITED:
                 assert commit is not None, "only a commit can land"
+                if finding.verdict is Verdict.LANDED_THEN_EDITED:
+                    commit.freed = ()  # whoever edited it may name them again: left to the sweeper
                 self._landed(commit, Base(found.version, found.data, commit.id), now)
                 if finding.verdict is Verdict.LANDED_THEN_EDITED:
                     self._adopt_edit(edited, self._intake.pending, now)

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, assert_never
 
 import msgspec
 
 from osqueue.clock import Clock, Entropy
-from osqueue.config import BrokerSettings
+from osqueue.config import BrokerSettings, QueueLimits
 from osqueue.engine.archiver import Backlog
+from osqueue.engine.callers import Caller, Claims, Follow, answer_of, new_ticket
 from osqueue.engine.committer import Committer, Identity
 from osqueue.engine.intake import Intake, Waiting
 from osqueue.engine.leadership import Leadership, Probe
-from osqueue.engine.refusals import starting_error, stopping_error
+from osqueue.engine.payloads import PayloadObjects
+from osqueue.engine.refusals import not_leading_error, starting_error, stopping_error
 from osqueue.engine.requests import (
     Action,
     Check,
+    Discard,
     End,
     EndReason,
     Held,
@@ -33,6 +36,7 @@ from osqueue.engine.requests import (
     Write,
 )
 from osqueue.engine.storeio import read_object, save_object, write_object
+from osqueue.engine.sweeper import Sweeper
 from osqueue.errors import (
     BrokerLeadershipError,
     CorruptStateError,
@@ -40,32 +44,13 @@ from osqueue.errors import (
     StoreUnavailableError,
 )
 from osqueue.model.job import Moment
-from osqueue.model.ops import Claim, Op
+from osqueue.model.ops import Claim, GetPayloadKeys, Op
+from osqueue.model.outcomes import PayloadKeys
 from osqueue.storage.protocol import Paced, Store, layers
 
-__all__ = ["Caller", "CallerGoneError", "Engine", "EngineStatus"]
+__all__ = ["Engine", "EngineStatus"]
 
 logger = logging.getLogger("osqueue.engine")
-
-
-class CallerGoneError(Exception):
-    """Whoever asked is not there any more: there is nobody to answer."""
-
-
-class Caller:
-    """Somebody who waits for an answer, and may go away meanwhile."""
-
-    __slots__ = ("gone", "ticket")
-
-    def __init__(self) -> None:
-        self.gone = False
-        self.ticket: asyncio.Future[None] | None = None
-
-    def leave(self) -> None:
-        """The caller has gone away."""
-        self.gone = True
-        if self.ticket is not None:
-            self.ticket.cancel()
 
 
 class EngineStatus(msgspec.Struct, frozen=True, rename="camel"):
@@ -106,13 +91,15 @@ class Engine:
         self._leadership = Leadership(
             store, key, address=address, settings=settings, clock=clock, probe=probe
         )
+        self.payloads = PayloadObjects(store, settings.payloads, entropy=entropy)
         self._committer: Committer | None = None
-        self._claims: dict[str, Held] = {}
+        self._claims = Claims(self)
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
         self._progress = asyncio.Event()
+        self._stopped = False
         self.broker_id = entropy.token()
         self.ended = asyncio.Event()
         """Set once leadership is over, for whatever reason."""
@@ -134,6 +121,7 @@ class Engine:
             if end is None:
                 epoch = self._committer.position[0]
                 logger.info("leadership is taken: %s, epoch %d", self._key, epoch)
+                self._spawn(self._sweep(), "sweep")
                 return
             if end.reason is not EndReason.FENCED:
                 raise _start_error(end, f"{self._store.url} {self._key}")
@@ -151,6 +139,7 @@ class Engine:
             except TimeoutError:
                 self._committer.abandon(self._now())
                 self._after_event()
+        self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks:
@@ -190,79 +179,65 @@ class Engine:
         """The ended jobs that are not in the archive yet."""
         if self._committer is None:
             return Backlog(0, 0, None, sealed=False)
-        ends = self._committer.ends
-        oldest = ends.finished.oldest()
-        return Backlog(
-            len(ends.finished),
-            ends.finished_bytes,
-            None if oldest is None else oldest.ended_at,
-            ends.outbox is not None,
-        )
+        return Backlog.of(self._committer.ends)
 
     async def ask(self, op: Op, *, size: int = 0, consistent: bool = False) -> Held:
         """Have an operation applied; returns it with its outcome, once that is true for good.
 
         Raises what the request was refused with. A caller that goes away changes nothing.
         """
-        held = Held(op=op, size=size, consistent=consistent, ticket=self._new_ticket())
-        self._arrive(held)
-        return await _answer_of(held)
+        held = Held(op=op, size=size, consistent=consistent, ticket=new_ticket())
+        self.arrive(held)
+        return await answer_of(held)
 
-    async def claim(self, op: Claim, *, wait_ms: int, caller: Caller) -> Held:
+    @property
+    def limits(self) -> QueueLimits:
+        """What bounds the queue's state."""
+        return self._settings.limits
+
+    def discard(self, keys: Iterable[str]) -> None:
+        """Delete payload objects that no commit names or will name, in the background."""
+        keys = tuple(keys)
+        if keys and not self._stopped:  # the sweeper gets them otherwise
+            self._spawn(self.payloads.discard(keys), "discard")
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that payload objects are written under now. Raises unless this broker leads."""
+        if self._committer is None:
+            raise starting_error()
+        end = self._committer.ended
+        if end is not None:
+            raise not_leading_error(end.message, end.leader)
+        if not self._committer.leads:
+            raise starting_error()
+        return self._committer.position[0]
+
+    async def claim(
+        self, op: Claim, *, wait_ms: int, caller: Caller, follow: Follow | None = None
+    ) -> Held:
         """Have a claim applied, waiting for a job if need be.
 
         When the caller goes away, what was granted is released, unless a repeated request of the
-        same claim has taken its place; raises `CallerGoneError` then.
+        same claim has taken its place; raises `CallerGoneError` then. When ``follow`` fails, a
+        claim that cannot be repeated is released, too.
         """
-        caller.ticket = ticket = self._new_ticket()
-        held = Held(op=op, waits=wait_ms > 0, ticket=ticket)
-        self._supersede(op.claim_id, held)
-        timer = None
-        try:
-            self._arrive(held)
-            if wait_ms > 0 and not held.answered:
-                loop = asyncio.get_running_loop()
-                timer = loop.call_later(wait_ms / 1_000, self._wait_over, held)
-            await _answer_of(held)
-            _expect_there(caller)
-        except (asyncio.CancelledError, CallerGoneError):
-            self._withdraw(held)
-            if caller.gone:
-                raise CallerGoneError from None
-            raise
-        else:
-            return held
-        finally:
-            self._settle(held)
-            if timer is not None:
-                timer.cancel()
+        return await self._claims.claim(op, wait_ms=wait_ms, caller=caller, follow=follow)
 
-    def _settle(self, held: Held) -> None:
-        claim_id = held.op.claim_id if isinstance(held.op, Claim) else None
-        if claim_id is not None and self._claims.get(claim_id) is held:
-            del self._claims[claim_id]
+    # The desk at which claims are handed in
 
-    def _withdraw(self, held: Held) -> None:
-        if self._committer is not None and not held.superseded:
-            self._tell(self._committer.withdraw, held)
-
-    def _supersede(self, claim_id: str | None, held: Held) -> None:
-        if claim_id is None:
-            return
-        before = self._claims.get(claim_id)
-        if before is not None:
-            before.superseded = True
-            self._wait_over(before)
-        self._claims[claim_id] = held
-
-    def _wait_over(self, held: Held) -> None:
+    def wait_over(self, held: Held) -> None:
+        """A claim has waited as long as it asked for."""
         if self._committer is not None:
             self._tell(self._committer.wait_over, held)
 
-    def _new_ticket(self) -> asyncio.Future[None]:
-        return asyncio.get_running_loop().create_future()
+    def withdraw(self, held: Held) -> None:
+        """The caller of a request has gone away."""
+        if self._committer is not None:
+            self._tell(self._committer.withdraw, held)
 
-    def _arrive(self, held: Held) -> None:
+    def arrive(self, held: Held) -> None:
+        """Hand in a request. Raises when nobody takes it."""
         if self._committer is None:
             raise starting_error()
         self._tell(self._committer.arrive, held)
@@ -371,6 +346,8 @@ class Engine:
                 self._spawn(self._check(action), "check")
             case Save():
                 self._spawn(self._save(action), "save")
+            case Discard(keys):
+                self.discard(keys)
             case Notice(message, error):
                 logger.log(logging.ERROR if error else logging.WARNING, "%s", message)
             case End():
@@ -408,6 +385,28 @@ class Engine:
             committer.read_back(result, self._now())
             self._after_event()
 
+    async def _sweep(self) -> None:
+        sweeper = Sweeper(
+            self._store,
+            self.payloads,
+            self._settings.payloads,
+            entropy=self._entropy,
+            named=self._named_payloads,
+        )
+        sweeping = asyncio.ensure_future(sweeper.run(lambda: self.epoch))
+        ended = asyncio.ensure_future(self.ended.wait())
+        try:
+            await asyncio.wait({sweeping, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sweeping.cancel()
+            ended.cancel()
+            await asyncio.gather(sweeping, ended, return_exceptions=True)
+
+    async def _named_payloads(self) -> frozenset[str]:
+        held = await self.ask(GetPayloadKeys(), consistent=True)
+        assert isinstance(held.outcome, PayloadKeys), "looking cannot be refused"
+        return held.outcome.keys
+
     async def _check(self, action: Check) -> None:
         committer = self._committer
         result = await read_object(self._store, self._key, unless=action.unless)
@@ -421,20 +420,6 @@ class Engine:
         if committer is not None and committer.ended is None:
             committer.saved(where, self._now())
             self._after_event()
-
-
-async def _answer_of(held: Held) -> Held:
-    assert isinstance(held.ticket, asyncio.Future), "somebody waits for it"
-    await held.ticket
-    if held.error is not None:
-        raise held.error
-    return held
-
-
-def _expect_there(caller: Caller) -> None:
-    """It may have left after the answer, before hearing it."""
-    if caller.gone:
-        raise CallerGoneError
 
 
 def _start_error(end: End, where: str) -> OsqueueError:

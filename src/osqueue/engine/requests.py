@@ -17,6 +17,7 @@ __all__ = [
     "Action",
     "Check",
     "Conflicted",
+    "Discard",
     "End",
     "EndReason",
     "Failed",
@@ -157,6 +158,12 @@ class Save(msgspec.Struct, frozen=True):
     data: bytes
 
 
+class Discard(msgspec.Struct, frozen=True):
+    """Delete payload objects: the commit that ended their jobs is durable. There is no answer."""
+
+    keys: tuple[str, ...]
+
+
 class Notice(msgspec.Struct, frozen=True):
     """Tell the people who run the broker."""
 
@@ -183,4 +190,4 @@ class End(msgspec.Struct, frozen=True):
     leader: str | None = None
 
 
-Action: TypeAlias = Write | ReadBack | Check | Save | Notice | End
+Action: TypeAlias = Write | ReadBack | Check | Save | Discard | Notice | End

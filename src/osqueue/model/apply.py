@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from osqueue.model import queries
 from osqueue.model.codec import decode_finished, encode_finished
-from osqueue.model.job import Job, JobStatus, Moment, checksum, payload_of
+from osqueue.model.job import PAYLOADS, Job, JobStatus, Moment, content_of, payload_of
 from osqueue.model.ops import (
     Cancel,
     Claim,
@@ -23,6 +23,7 @@ from osqueue.model.ops import (
     Fail,
     Forget,
     GetJob,
+    GetPayloadKeys,
     GetState,
     GetStats,
     Heartbeat,
@@ -47,13 +48,15 @@ from osqueue.model.outcomes import (
     Leaving,
     NotFound,
     Outcome,
+    PayloadKeys,
+    PayloadOutdated,
     RefOutcome,
     Results,
     Sealed,
     StateFull,
     Submitted,
 )
-from osqueue.model.state import QueueState, new_job_weight, same_job
+from osqueue.model.state import QueueState, length_of, new_job_weight, same_job
 
 __all__ = ["EXPIRE_BATCH_MAX", "apply"]
 
@@ -106,6 +109,8 @@ def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR
         case ListJobs():
             state.promote_due(now.wall)
             return queries.page(state, op)
+        case GetPayloadKeys():
+            return PayloadKeys(frozenset(state.payload_keys))
         case _:  # pragma: no cover
             assert_never(op)
 
@@ -117,12 +122,16 @@ def _submit(state: QueueState, op: Submit, now: Moment) -> Outcome:
         if job is not None:
             same = same_job(job, new)
         elif new.id in state.ends:
-            same = state.ends.content_of(new.id) in {None, checksum(new.type, new.payload)}
+            content = content_of(new.type, new.payload, new.large)
+            same = state.ends.content_of(new.id) in {None, content}
         else:
             first = fresh.setdefault(new.id, new)
-            same = first is new or (first.type, first.payload) == (new.type, new.payload)
+            same = first is new or _same_content(first, new)
         if not same:
             return IdConflict(new.id)
+    for new in fresh.values():
+        if new.large is not None and not _is_of_epoch(new.large.key, state.header.epoch):
+            return PayloadOutdated(new.large.key)
     weights = [new_job_weight(new) for new in fresh.values()]
     if fresh and state.size + sum(weights) > state.limits.state_bytes_max:
         return StateFull(state.limits.state_bytes_max)
@@ -130,7 +139,26 @@ def _submit(state: QueueState, op: Submit, now: Moment) -> Outcome:
         return ArchiveBehind(state.limits.finished_bytes_max)
     for new, weight in zip(fresh.values(), weights, strict=True):
         state.submit(new, weight, now)
-    return Submitted(len(fresh))
+    return Submitted(len(fresh), _unused(state, op))
+
+
+def _same_content(one: NewJob, other: NewJob) -> bool:
+    if one.large is None and other.large is None:
+        return (one.type, one.payload) == (other.type, other.payload)
+    return (one.payload_bytes, content_of(one.type, one.payload, one.large)) == (
+        other.payload_bytes,
+        content_of(other.type, other.payload, other.large),
+    )
+
+
+def _is_of_epoch(key: str, epoch: int | None) -> bool:
+    """Whether a payload object is safe from the sweepers: they look at lower epochs only."""
+    return epoch is not None and key.startswith(f"{PAYLOADS}{epoch}/")
+
+
+def _unused(state: QueueState, op: Submit) -> tuple[str, ...]:
+    keys = [new.large.key for new in op.jobs if new.large is not None]
+    return tuple([key for key in keys if key not in state.payload_keys])
 
 
 def _claim(state: QueueState, op: Claim, now: Moment) -> Outcome:
@@ -142,9 +170,17 @@ def _claim(state: QueueState, op: Claim, now: Moment) -> Outcome:
     if state.paused:
         return _NOTHING
     grants: list[Grant] = []
+    room = state.limits.claim_bytes_max
     while len(grants) < op.max and (job := state.ready.pop(op.types)) is not None:
+        size = 0 if job.large is None else job.large.size
+        if grants and size > room:
+            state.ready.push(job)
+            break
         state.claim(job, op, f"{op.lease_seed}-{len(grants)}", now)
-        grants.append(_grant(job))
+        grants.append(grant := _grant(job))
+        room -= size or length_of(grant.payload)
+        if room <= 0:
+            break
     return Claimed(tuple(grants)) if grants else _NOTHING
 
 
@@ -158,6 +194,7 @@ def _grant(job: Job) -> Grant:
         job.attempts_allowed,
         job.created_at,
         job.priority,
+        job.large,
     )
 
 

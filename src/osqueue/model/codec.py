@@ -16,7 +16,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from osqueue.errors import CorruptStateError
 from osqueue.model.ends import End
-from osqueue.model.job import END_STATUSES, Job, JobStatus, payload_of
+from osqueue.model.job import END_STATUSES, Job, JobStatus, LargePayload, payload_of
 
 __all__ = [
     "decode_finished",
@@ -56,6 +56,9 @@ class _JobWire(
     priority: int = 0
     run_at: int | None = None
     last_error: Raw | UnsetType = UNSET
+    payload_key: str | None = None
+    payload_bytes: Annotated[int, Meta(ge=0)] = 0
+    content: int = 0
 
 
 class _FinishedWire(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True, gc=False):
@@ -109,6 +112,9 @@ def encode_job(job: Job) -> bytes:
         run_at=job.run_at,
         last_error=job.last_error,
     )
+    if job.large is not None:
+        wire.payload_key, wire.payload_bytes = job.large.key, job.large.size
+        wire.content = job.large.content
     encoded = _encode(wire)
     job.encoded = encoded[:-1] + job.extra + b"}" if job.extra else encoded
     job.payload = None
@@ -142,10 +148,17 @@ def decode_job(data: bytes) -> Job:
         lease=wire.lease if running else None,
         claim_id=wire.claim_id if running else None,
         last_error=UNSET if wire.last_error is UNSET else Raw(bytes(wire.last_error)),
+        large=_large(wire),
         extra=extra,
         encoded=data,
         stale=False,
     )
+
+
+def _large(wire: _JobWire) -> LargePayload | None:
+    if wire.payload_key is None:
+        return None
+    return LargePayload(wire.payload_key, wire.payload_bytes, wire.content)
 
 
 def encode_finished(job: Job) -> bytes:

@@ -22,6 +22,8 @@ def check(state: QueueState) -> None:
     counted = Counter(job.status for job in jobs)
     _same("counts", {k: v for k, v in state.counts.items() if v}, dict(counted))
     _same("size", state.size, sum(weight_of(job) for job in jobs))
+    keys = Counter(job.large.key for job in jobs if job.large is not None)
+    _same("payload objects", state.payload_keys, dict(keys))
     _check_places(state, jobs)
     _same("finished bytes", state.ends.finished_bytes, sum(map(weight, state.ends.finished)))
     for job in state.ends.finished:

@@ -11,7 +11,20 @@ from msgspec import UNSET, Raw, UnsetType
 
 from osqueue.config import DEFAULT_MAX_ATTEMPTS
 
-__all__ = ["END_STATUSES", "Job", "JobStatus", "Moment", "checksum", "payload_of"]
+__all__ = [
+    "END_STATUSES",
+    "PAYLOADS",
+    "Job",
+    "JobStatus",
+    "LargePayload",
+    "Moment",
+    "checksum",
+    "content_of",
+    "payload_of",
+]
+
+PAYLOADS = "payloads/"
+"""What the keys of payload objects begin with; the epoch that wrote them follows."""
 
 
 class Moment(NamedTuple):
@@ -42,6 +55,16 @@ END_STATUSES = frozenset(
 """A job in one of these is over and never changes again."""
 
 
+class LargePayload(msgspec.Struct, frozen=True, gc=False):
+    """A payload that is an object of its own, named here."""
+
+    key: str
+    size: int
+    """Bytes of its JSON text."""
+    content: int
+    """The `checksum` of the job's type and the payload."""
+
+
 class Job(msgspec.Struct, gc=False, eq=False):
     """A job and what the indexes know of it. Mutable: only `QueueState` changes one.
 
@@ -64,6 +87,8 @@ class Job(msgspec.Struct, gc=False, eq=False):
     lease: str | None = None
     claim_id: str | None = None
     last_error: Raw | UnsetType = UNSET
+    large: LargePayload | None = None
+    """Stands for the payload, which is unset then."""
     ended_at: int | None = None
     content: int | None = None
     """Checksum of type and payload, once the job has ended and its payload is gone."""
@@ -86,7 +111,7 @@ class Job(msgspec.Struct, gc=False, eq=False):
         return DEFAULT_MAX_ATTEMPTS if self.max_attempts is None else max(1, self.max_attempts)
 
 
-def checksum(type_: str, payload: Raw | UnsetType) -> int:
+def checksum(type_: str, payload: Raw | bytes | UnsetType) -> int:
     """A number that tells one submit's content from another's."""
     start = zlib.crc32(type_.encode())
     return start if payload is UNSET else zlib.crc32(memoryview(payload), start)
@@ -104,3 +129,8 @@ def payload_of(job: Job) -> Raw | UnsetType:
     if job.payload is not None:
         return job.payload
     return _payload_decoder.decode(job.encoded).payload
+
+
+def content_of(type_: str, payload: Raw | UnsetType, large: LargePayload | None) -> int:
+    """The checksum of a job's content, wherever its payload is."""
+    return checksum(type_, payload) if large is None else large.content

@@ -11,6 +11,8 @@ from typing import TypeAlias
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from osqueue.model.job import LargePayload
+
 __all__ = [
     "Cancel",
     "Change",
@@ -21,6 +23,7 @@ __all__ = [
     "Fail",
     "Forget",
     "GetJob",
+    "GetPayloadKeys",
     "GetState",
     "GetStats",
     "Heartbeat",
@@ -39,7 +42,7 @@ __all__ = [
 
 
 class NewJob(msgspec.Struct, frozen=True, gc=False):
-    """A job to be. ``payload`` is checked JSON text."""
+    """A job to be. ``payload`` is checked JSON text; ``large`` names it where it is an object."""
 
     id: str
     type: str = ""
@@ -47,9 +50,12 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     max_attempts: int | None = None
     priority: int = 0
     run_at: int | None = None
+    large: LargePayload | None = None
 
     @property
     def payload_bytes(self) -> int:
+        if self.large is not None:
+            return self.large.size
         return 0 if self.payload is UNSET else len(memoryview(self.payload))
 
 
@@ -61,7 +67,10 @@ class LeaseRef(msgspec.Struct, frozen=True, gc=False):
 
 
 class Submit(msgspec.Struct, frozen=True, gc=False):
-    """Add jobs: all or none. Ids already known add nothing."""
+    """Add jobs: all or none. Ids already known add nothing.
+
+    Payload objects must have been written under the epoch that applies this.
+    """
 
     jobs: tuple[NewJob, ...]
 
@@ -188,6 +197,10 @@ class ListJobs(msgspec.Struct, frozen=True, gc=False):
     type: str | None = None
 
 
+class GetPayloadKeys(msgspec.Struct, frozen=True, gc=False):
+    """Look at which payload objects are named."""
+
+
 Change: TypeAlias = (
     Submit
     | Claim
@@ -204,5 +217,5 @@ Change: TypeAlias = (
     | Lead
     | Resign
 )
-Query: TypeAlias = GetJob | GetStats | GetState | ListJobs
+Query: TypeAlias = GetJob | GetStats | GetState | ListJobs | GetPayloadKeys
 Op: TypeAlias = Change | Query

@@ -7,6 +7,8 @@ from typing import TypeAlias
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from osqueue.model.job import LargePayload
+
 __all__ = [
     "ArchiveBehind",
     "BadCursor",
@@ -21,6 +23,8 @@ __all__ = [
     "NotFound",
     "Outcome",
     "Page",
+    "PayloadKeys",
+    "PayloadOutdated",
     "RefOutcome",
     "Results",
     "Sealed",
@@ -30,15 +34,31 @@ __all__ = [
 
 
 class Submitted(msgspec.Struct, frozen=True, gc=False):
-    """All jobs are known; ``added`` of them are new."""
+    """All jobs are known; ``added`` of them are new.
+
+    ``unused``: keys of payload objects that no job took, since its id was known.
+    """
 
     added: int
+    unused: tuple[str, ...] = ()
 
 
 class IdConflict(msgspec.Struct, frozen=True, gc=False):
     """Refused: this id names a job of another type or payload."""
 
     id: str
+
+
+class PayloadOutdated(msgspec.Struct, frozen=True, gc=False):
+    """Refused: the payload object was written under another epoch, and could be swept away."""
+
+    key: str
+
+
+class PayloadKeys(msgspec.Struct, frozen=True, gc=False):
+    """The keys of all payload objects that jobs name."""
+
+    keys: frozenset[str]
 
 
 class StateFull(msgspec.Struct, frozen=True, gc=False):
@@ -72,6 +92,7 @@ class Grant(msgspec.Struct, frozen=True, gc=False):
     max_attempts: int
     created_at: int
     priority: int
+    large: LargePayload | None = None
 
 
 class Claimed(msgspec.Struct, frozen=True, gc=False):
@@ -140,6 +161,7 @@ class JobView(msgspec.Struct, frozen=True, gc=False):
     heartbeat: int | None = None
     last_error: Raw | UnsetType = UNSET
     ended_at: int | None = None
+    large: LargePayload | None = None
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
@@ -158,6 +180,8 @@ Outcome: TypeAlias = (
     Submitted
     | IdConflict
     | StateFull
+    | PayloadOutdated
+    | PayloadKeys
     | ArchiveBehind
     | Sealed
     | Claimed

@@ -3,21 +3,45 @@
 The decoder that cuts a payload out of a request has seen that it is JSON. It lets three things
 through that would make the state object unreadable, here or for plain `json`: bytes that are not
 UTF-8, nesting without end, and integers without end. Small payloads cannot hold the last two, so
-for most this costs one pass over the bytes.
+for most this costs one pass over the bytes. Large payloads are checked by `osqueue.model.jsontext`,
+which accepts exactly the same.
 """
 
 from __future__ import annotations
 
-import re
+from typing import Final
 
 from msgspec import UNSET, Raw, UnsetType
 
 from osqueue.config import PAYLOAD_DEPTH_MAX, PAYLOAD_DIGITS_MAX
 
-__all__ = ["payload_fault"]
+__all__ = [
+    "NOT_UTF8",
+    "TOO_DEEP",
+    "TOO_LONG",
+    "BracketError",
+    "blank_escapes",
+    "has_long_number",
+    "is_utf8",
+    "payload_fault",
+    "too_deep",
+]
 
-_LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (PAYLOAD_DIGITS_MAX + 1))
-_OUTSIDE_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)
+NOT_UTF8: Final = "it is not valid UTF-8"
+TOO_DEEP: Final = f"it is nested deeper than {PAYLOAD_DEPTH_MAX} levels"
+TOO_LONG: Final = f"it has a number of more than {PAYLOAD_DIGITS_MAX} digits"
+
+_ZEROS: Final = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
+_LONG_NUMBER: Final = b"0" * (PAYLOAD_DIGITS_MAX + 1)
+_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_CLOSES: Final = {0x5D: 0x5B, 0x7D: 0x7B}
+_FOLDS: Final = 3
+"""Rounds of taking out empty pairs before the brackets are walked one by one: most are leaves. A
+round takes out two levels at most, one of each kind."""
+
+
+class BracketError(ValueError):
+    """A bracket closes what is not open."""
 
 
 def payload_fault(payload: Raw | UnsetType) -> str | None:
@@ -25,16 +49,22 @@ def payload_fault(payload: Raw | UnsetType) -> str | None:
     if payload is UNSET:
         return None
     text = bytes(payload)
-    if not text.isascii() and not _is_utf8(text):
-        return "it is not valid UTF-8"
-    if len(text) > 2 * PAYLOAD_DEPTH_MAX and _depth(text) > PAYLOAD_DEPTH_MAX:
-        return f"it is nested deeper than {PAYLOAD_DEPTH_MAX} levels"
-    if len(text) > PAYLOAD_DIGITS_MAX and _has_long_number(text):
-        return f"it has a number of more than {PAYLOAD_DIGITS_MAX} digits"
-    return None
+    if not is_utf8(text):
+        return NOT_UTF8
+    deep = len(text) > 2 * PAYLOAD_DEPTH_MAX and _openers(text) > PAYLOAD_DEPTH_MAX
+    long = len(text) > PAYLOAD_DIGITS_MAX and has_long_number(text)
+    if not deep and not long:
+        return None
+    outside = b"s".join(blank_escapes(text).split(b'"')[::2])
+    if deep and too_deep(outside, bytearray()):
+        return TOO_DEEP
+    return TOO_LONG if long and has_long_number(outside) else None
 
 
-def _is_utf8(text: bytes) -> bool:
+def is_utf8(text: bytes) -> bool:
+    """Whether bytes are a Unicode text."""
+    if text.isascii():
+        return True
     try:
         text.decode()
     except UnicodeDecodeError:
@@ -42,21 +72,47 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
-def _depth(text: bytes) -> int:
-    if text.count(b"[") + text.count(b"{") <= PAYLOAD_DEPTH_MAX:
-        return 0
-    depth = deepest = 0
-    for match in _OUTSIDE_STRINGS.finditer(text):
-        if match.group(1):
-            depth += 1
-            deepest = max(deepest, depth)
-        elif match.group(2):
-            depth -= 1
-    return deepest
+def blank_escapes(text: bytes) -> bytes:
+    """The same length of text, in which every quote begins or ends a string."""
+    if b"\\" not in text:
+        return text
+    return text.replace(b"\\\\", b"__").replace(b'\\"', b"__")
 
 
-def _has_long_number(text: bytes) -> bool:
-    if _LONG_NUMBER.search(text) is None:
-        return False
-    outside = re.sub(rb'"(?:[^"\\]|\\.)*"', b'""', text)
-    return _LONG_NUMBER.search(outside) is not None
+def has_long_number(outside: bytes) -> bool:
+    """Whether there are more digits in a row than a reader takes."""
+    return _LONG_NUMBER in outside.translate(_ZEROS)
+
+
+def too_deep(outside: bytes, open_: bytearray) -> bool:
+    """Whether text without strings nests deeper than a reader follows.
+
+    ``open_`` holds the brackets that are open before the text, and is left with those behind it.
+    Raises `BracketError` for a bracket that closes another.
+    """
+    brackets = few = outside.translate(None, _NO_BRACKETS)
+    for _ in range(_FOLDS):
+        few = few.replace(b"[]", b"").replace(b"{}", b"")
+    before = bytes(open_)
+    depth = _walk(few, open_)
+    if depth <= PAYLOAD_DEPTH_MAX < depth + 2 * _FOLDS:
+        open_[:] = before
+        depth = _walk(brackets, open_)
+    return depth > PAYLOAD_DEPTH_MAX
+
+
+def _walk(brackets: bytes, open_: bytearray) -> int:
+    """The deepest nesting on the way through brackets."""
+    depth = len(open_)
+    for bracket in brackets:
+        opener = _CLOSES.get(bracket)
+        if opener is None:
+            open_.append(bracket)
+            depth = max(depth, len(open_))
+        elif not open_ or open_.pop() != opener:
+            raise BracketError
+    return depth
+
+
+def _openers(text: bytes) -> int:
+    return text.count(b"[") + text.count(b"{")

@@ -63,4 +63,5 @@ def view(found: Job) -> JobView:
         heartbeat=found.heartbeat if found.status is JobStatus.IN_PROGRESS else None,
         last_error=found.last_error,
         ended_at=found.ended_at if found.status in END_STATUSES else None,
+        large=found.large,
     )

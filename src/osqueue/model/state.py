@@ -16,13 +16,20 @@ from osqueue.config import LINEAGE_WRITERS_MAX, QueueLimits
 from osqueue.model import codec
 from osqueue.model.ends import End, EndMemory
 from osqueue.model.index import DelayedIndex, LeaseIndex, ReadyIndex
-from osqueue.model.job import Job, JobStatus, Moment, checksum, payload_of
+from osqueue.model.job import (
+    Job,
+    JobStatus,
+    LargePayload,
+    Moment,
+    content_of,
+    payload_of,
+)
 from osqueue.model.ops import Claim, NewJob
 from osqueue.model.outcomes import Counts
 from osqueue.model.segments import SegmentedArray
 from osqueue.model.transitions import TRANSITIONS, Move
 
-__all__ = ["Header", "QueueState", "new_job_weight", "same_job", "weight_of"]
+__all__ = ["Header", "QueueState", "length_of", "new_job_weight", "same_job", "weight_of"]
 
 DEAD_LEAVE_MAX = 2
 """Dead letters that leave the state for each new one."""
@@ -66,6 +73,7 @@ class QueueState:
         "delayed",
         "ends",
         "extra",
+        "freed",
         "generation",
         "header",
         "jobs",
@@ -73,6 +81,7 @@ class QueueState:
         "limits",
         "order",
         "paused",
+        "payload_keys",
         "ready",
         "revision",
         "size",
@@ -97,6 +106,10 @@ class QueueState:
         self.dead: dict[str, Job] = {}
         """Dead letters, longest dead first."""
         self.counts = dict.fromkeys((JobStatus.UNCLAIMED, JobStatus.IN_PROGRESS, JobStatus.DEAD), 0)
+        self.payload_keys: dict[str, int] = {}
+        """The payload objects that jobs name, and how many: a job may have been copied by hand."""
+        self.freed: list[str] = []
+        """Those whose jobs ended since somebody last took this: not written down."""
         self.revision = 0
         self.size = 0
 
@@ -125,6 +138,7 @@ class QueueState:
             run_at,
             0,
             new.max_attempts,
+            large=new.large,
         )
         self.admit(job, weight)
         self.revision += 1
@@ -135,6 +149,8 @@ class QueueState:
         self.jobs[job.id] = job
         self.counts[job.status] += 1
         self.size += weight
+        if job.large is not None:
+            self.payload_keys[job.large.key] = self.payload_keys.get(job.large.key, 0) + 1
         self._place(job)
 
     def claim(self, job: Job, request: Claim, lease: str, now: Moment) -> None:
@@ -169,12 +185,16 @@ class QueueState:
         self._place(job)
 
     def bury(self, job: Job, error: Raw, now: Moment) -> None:
-        """End a lease as failed for good. Too many dead letters: the oldest leave the state."""
+        """End a lease as failed for good. Too many dead letters: the oldest leave the state.
+
+        Those whose payload is an object stay: only what stands in the state is kept from sweepers.
+        """
         self._end_lease(job, Move.BURY)
         self._note_error(job, error)
         self.dead_total += 1
         self._place(job)
-        for oldest in list(islice(self.dead.values(), self._dead_surplus())):
+        may_leave = (each for each in self.dead.values() if each.large is None)
+        for oldest in list(islice(may_leave, self._dead_surplus())):
             self._put_away(oldest, now)
 
     def release(self, job: Job) -> None:
@@ -224,6 +244,11 @@ class QueueState:
             self.order.touch(job)
             self.ready.push(job)
 
+    def take_freed(self) -> tuple[str, ...]:
+        """The payload objects that nothing names any more since the last call."""
+        freed, self.freed = tuple(self.freed), []
+        return freed
+
     def _place(self, job: Job) -> None:
         if job.status is JobStatus.UNCLAIMED:
             (self.ready if job.run_at is None else self.delayed).push(job)
@@ -251,7 +276,7 @@ class QueueState:
         self.order.remove(job)
         del self.jobs[job.id]
         self.size -= _weight(job, payload)
-        job.content = checksum(job.type, payload)
+        job.content = content_of(job.type, payload, job.large)
         job.ended_at = now.wall
 
     def _move(self, job: Job, move: Move) -> None:
@@ -271,12 +296,22 @@ class QueueState:
     def _end(self, job: Job, move: Move, now: Moment) -> None:
         self._move(job, move)
         self._take_out(job, payload_of(job), now)
+        self._free(job)
         job.run_at = None
         job.payload, job.encoded = UNSET, b""
         self.ends.add_job(job)
 
+    def _free(self, job: Job) -> None:
+        if job.large is None:
+            return
+        key, job.large = job.large.key, None
+        self.payload_keys[key] -= 1
+        if self.payload_keys[key] == 0:
+            del self.payload_keys[key]
+            self.freed.append(key)
+
     def _note_error(self, job: Job, error: Raw) -> None:
-        self.size += _length(error) - _length(job.last_error)
+        self.size += length_of(error) - length_of(job.last_error)
         job.last_error = error
 
 
@@ -286,24 +321,38 @@ def weight_of(job: Job) -> int:
 
 
 def _weight(job: Job, payload: Raw | UnsetType) -> int:
-    texts = _length(payload) + _length(job.last_error)
+    texts = length_of(payload) + length_of(job.last_error) + _key_length(job.large)
     return JOB_OVERHEAD_BYTES + len(job.id) + len(job.type) + texts
 
 
-def _length(json: Raw | UnsetType) -> int:
+def length_of(json: Raw | UnsetType) -> int:
+    """Bytes of a JSON text that may be unset."""
     return 0 if json is UNSET else len(memoryview(json))
+
+
+def _key_length(large: LargePayload | None) -> int:
+    return 0 if large is None else len(large.key)
 
 
 def new_job_weight(new: NewJob) -> int:
     """Bytes that a job to be will count towards the state's bound."""
-    return JOB_OVERHEAD_BYTES + len(new.id) + len(new.type) + new.payload_bytes
+    texts = length_of(new.payload) + _key_length(new.large)
+    return JOB_OVERHEAD_BYTES + len(new.id) + len(new.type) + texts
 
 
 def same_job(job: Job, new: NewJob) -> bool:
     """Whether a submitted job is the one that its id already names."""
     payload = payload_of(job)
-    if job.type != new.type or (payload is UNSET) is not (new.payload is UNSET):
+    if job.type != new.type:
         return False
-    return (
-        payload is UNSET or new.payload is UNSET or memoryview(payload) == memoryview(new.payload)
-    )
+    if job.large is not None or new.large is not None:
+        return _outline(payload, job) == _outline(new.payload, new)
+    if payload is UNSET or new.payload is UNSET:
+        return payload is new.payload
+    return memoryview(payload) == memoryview(new.payload)
+
+
+def _outline(payload: Raw | UnsetType, job: Job | NewJob) -> tuple[int, int]:
+    """Size and checksum: what can be compared without the object."""
+    size = length_of(payload) if job.large is None else job.large.size
+    return size, content_of(job.type, payload, job.large)

@@ -10,12 +10,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from osqueue.broker.service import DEFAULT_QUEUE, QueueService
 from osqueue.config import ServerSettings
-from osqueue.engine.engine import CallerGoneError
+from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import OsqueueError
 from osqueue.server.guard import Guard
-from osqueue.server.http import Headers, commit_header, respond, respond_error, respond_json
+from osqueue.server.http import (
+    Headers,
+    commit_header,
+    respond,
+    respond_error,
+    respond_json,
+    wants_consistent,
+)
 from osqueue.server.openapi import openapi_document
-from osqueue.server.rest import rest_routes, wants_consistent
+from osqueue.server.rest import rest_routes
 from osqueue.storage.throttled import ThrottledStorageBackend
 
 __all__ = ["make_app"]
@@ -35,7 +42,7 @@ def make_app(
     """The application. ``addresses``: every ``host:port`` under which a page may be its own."""
     pages = _Pages(service, throttle)
     routes = [
-        *rest_routes(service, settings.body_bytes_max),
+        *rest_routes(service, settings),
         _page("/healthz", pages.health),
         _page("/readyz", pages.ready),
         _page("/state", pages.state),

@@ -17,7 +17,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from osqueue.config import ServerSettings
+from osqueue.config import MIB, ServerSettings
 from osqueue.errors import BrokerProtocolError, OsqueueError, OverloadedError
 from osqueue.server.http import CLOSE, JSON, respond_error
 from osqueue.wire.errors import error_body, http_status
@@ -34,12 +34,22 @@ not letting the parser see it, which would take the body for the other protocol.
 class Connection:
     """What a request may know of its connection."""
 
-    __slots__ = ("lost", "on_lost")
+    __slots__ = ("_transport", "lost", "on_lost")
 
     def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
         self.lost = False
         self.on_lost: Callable[[], None] | None = None
         """Called once, when the connection is lost."""
+
+    def open_on(self, transport: asyncio.Transport) -> None:
+        """The connection is made."""
+        self._transport = transport
+
+    def abort(self) -> None:
+        """Close at once, whatever is still to be sent."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def lose(self) -> None:
         """The connection is lost."""
@@ -73,11 +83,14 @@ class HttpProtocol(HttpToolsProtocol):
         self._receiving = True
         """Whether a request is on its way, or the first one is awaited."""
         self._overdue_at: float | None = None
+        self._body_bytes = 0
+        """Bytes of the body on its way."""
         self._unparsed = 0
         """Bytes since the last piece of a body, or the last whole request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._connection.open_on(transport)
         if len(self.connections) > self._settings.connections_max:
             self.app = _refuse_connection
 
@@ -100,10 +113,11 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._receiving, self._overdue_at = True, None
+        self._receiving, self._overdue_at, self._body_bytes = True, None, 0
 
     def on_body(self, body: bytes) -> None:
         self._unparsed = 0
+        self._body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -129,7 +143,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._overdue_at = None
         elif self._overdue_at is None:
             self._overdue_at = now_s + self._settings.request_s_max
-        elif now_s >= self._overdue_at:
+        elif now_s >= self._overdue_at + self._settings.request_s_max * (self._body_bytes // MIB):
             limit = self._settings.request_s_max
             message = f"the request has not arrived in full within {limit} s"
             self.refuse(BrokerProtocolError(message, status=408))

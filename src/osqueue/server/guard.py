@@ -17,7 +17,7 @@ _OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """What a load balancer asks, from wherever it is."""
 
 _PREFLIGHT: Final = (
-    (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
+    (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS"),
     (
         b"access-control-allow-headers",
         b"Content-Type, Connect-Protocol-Version, Connect-Timeout-Ms",

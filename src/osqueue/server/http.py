@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
 from osqueue.config import PAYLOAD_DEPTH_MAX
-from osqueue.engine.engine import CallerGoneError
+from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import BrokerProtocolError, OsqueueError
 from osqueue.server.fields import not_utf8, with_plain_integers
 from osqueue.wire.errors import error_body, http_status
@@ -20,12 +21,16 @@ __all__ = [
     "CLOSE",
     "JSON",
     "Headers",
+    "check_json",
     "commit_header",
     "decode_body",
+    "describe",
+    "query_fields",
     "read_body",
     "respond",
     "respond_error",
     "respond_json",
+    "wants_consistent",
 ]
 
 Headers = Mapping[bytes, bytes]
@@ -58,17 +63,16 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         raise CallerGoneError
     if size > limit:
         raise BrokerProtocolError(
-            f"the request body is larger than {limit} bytes ({scope['path']})", status=413
+            f"the request body is larger than {limit} bytes ({scope['path']}); a job with a large "
+            "payload is submitted by PUT /v1/jobs/{jobId}, with the payload as the body",
+            status=413,
         )
     return body
 
 
 def decode_body(body: bytes, headers: Headers, decoder: msgspec.json.Decoder[Any]) -> Any:
     """The request of a JSON body; what is wrong with it is said with the field's name."""
-    kind = headers.get(b"content-type")
-    if kind is not None and kind.partition(b";")[0].strip().lower() != b"application/json":
-        message = f"content-type must be application/json, not {kind.decode('latin-1')}"
-        raise BrokerProtocolError(message, status=415)
+    check_json(headers)
     if not body:
         raise BrokerProtocolError("the request has no body; it must be a JSON object")
     try:
@@ -80,6 +84,14 @@ def decode_body(body: bytes, headers: Headers, decoder: msgspec.json.Decoder[Any
         raise BrokerProtocolError(message) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BrokerProtocolError(f"the body is not valid JSON: {error}") from error
+
+
+def check_json(headers: Headers) -> None:
+    """Refuse a body that says of itself that it is something else."""
+    kind = headers.get(b"content-type")
+    if kind is not None and kind.partition(b";")[0].strip().lower() != b"application/json":
+        message = f"content-type must be application/json, not {kind.decode('latin-1')}"
+        raise BrokerProtocolError(message, status=415)
 
 
 def _decode(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
@@ -111,6 +123,21 @@ def describe(error: msgspec.ValidationError) -> str:
     return (
         f"`{field}`: {text[:1].lower()}{text[1:]}" if field else f"the request is invalid: {text}"
     )
+
+
+def query_fields(query: bytes) -> dict[str, str]:
+    """The fields of a query string."""
+    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+
+
+def wants_consistent(query: bytes) -> bool:
+    """Whether a read asks for what is true after it was sent."""
+    if b"consistent" not in query:
+        return False
+    value = query_fields(query).get("consistent", "false")
+    if value not in {"true", "false"}:
+        raise BrokerProtocolError(f"`consistent`: must be true or false, not {value!r}")
+    return value == "true"
 
 
 def commit_header(position: tuple[int, int] | None) -> tuple[tuple[bytes, bytes], ...]:

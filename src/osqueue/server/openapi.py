@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
+from msgspec import Raw
 
 import osqueue
 from osqueue.wire import operations as ops
 from osqueue.wire.errors import HTTP_STATUS
 from osqueue.wire.messages import ClaimedJob, ErrorBody, JobId
-from osqueue.wire.operations import ListQuery, Operation
+from osqueue.wire.operations import ListQuery, Operation, PutQuery
 
 __all__ = ["openapi_document"]
 
@@ -39,7 +40,12 @@ _PAGES = {
 
 def openapi_document() -> bytes:
     """The document as JSON text."""
-    types = [type_ for op in ops.OPERATIONS for type_ in (op.request, op.answer) if type_]
+    types = [
+        type_
+        for op in ops.OPERATIONS
+        for type_ in (op.request, op.answer)
+        if type_ is not None and type_ is not Raw
+    ]
     _, schemas = msgspec.json.schema_components([*types, ErrorBody, ClaimedJob], ref_template=_REF)
     schemas.pop(ListQuery.__name__, None)
     paths: dict[str, dict[str, Any]] = {}
@@ -70,13 +76,20 @@ def _operation(operation: Operation) -> dict[str, Any]:
             "required": True,
             "content": {"application/json": {"schema": _ref(operation.request)}},
         }
+    if operation is ops.SUBMIT_LARGE:
+        described["requestBody"] = {
+            "required": True,
+            "description": "The payload: any JSON.",
+            "content": {"application/json": {"schema": {}}},
+        }
     return described
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     parameters = [_JOB_ID] if operation.on_one_job else []
-    if operation is ops.LIST_JOBS:
-        (schema,) = msgspec.json.schema_components([ListQuery])[1].values()
+    query = _QUERIES.get(operation.name)
+    if query is not None:
+        (schema,) = msgspec.json.schema_components([query])[1].values()
         parameters += [
             {"name": name, "in": "query", "schema": _not_null(field)}
             for name, field in schema["properties"].items()
@@ -84,6 +97,9 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     if operation.verb == "GET":
         parameters.append(_CONSISTENT)
     return parameters
+
+
+_QUERIES: Final = {ops.LIST_JOBS.name: ListQuery, ops.SUBMIT_LARGE.name: PutQuery}
 
 
 def _not_null(field: dict[str, Any]) -> dict[str, Any]:
@@ -98,12 +114,14 @@ def _responses(operation: Operation) -> dict[str, Any]:
     if operation.answer is None:
         success: dict[str, Any] = {"204": {"description": "Done."}}
     else:
-        schema: dict[str, Any] = _ref(operation.answer)
+        schema: dict[str, Any] = {} if operation.answer is Raw else _ref(operation.answer)
         if operation is ops.CLAIM:
             schema = {"anyOf": [schema, _ref(ClaimedJob), {"type": "object", "maxProperties": 0}]}
         success = {
             "200": {"description": "Done.", "content": {"application/json": {"schema": schema}}}
         }
+    if operation is ops.GET_PAYLOAD:
+        success["204"] = {"description": "The job has no payload."}
     statuses = sorted({*HTTP_STATUS.values(), 413, 415, 500})
     errors = {str(status): {"description": "Refused.", "content": _ERROR} for status in statuses}
     return {**success, **errors}

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from osqueue.broker.service import DEFAULT_QUEUE, QueueService, Reply
-from osqueue.config import JOB_ID_CHARS_MAX
-from osqueue.engine.engine import Caller
+from osqueue.config import JOB_ID_CHARS_MAX, MIB, ServerSettings
+from osqueue.engine.callers import Caller
 from osqueue.errors import BrokerProtocolError, JobNotFoundError
 from osqueue.server.connection import Connection, connection_of
 from osqueue.server.http import (
@@ -20,18 +19,32 @@ from osqueue.server.http import (
     commit_header,
     decode_body,
     describe,
+    query_fields,
     read_body,
     respond,
     respond_json,
+    wants_consistent,
+)
+from osqueue.server.large import GetPayload, PutJob
+from osqueue.server.pieces import (
+    Pieces,
+    claim_pieces,
+    job_pieces,
+    page_pieces,
+    respond_pieces,
+    size_of,
 )
 from osqueue.wire import operations as ops
-from osqueue.wire.messages import ClaimAnswer, ClaimRequest
+from osqueue.wire.messages import ClaimAnswer, ClaimedJob, ClaimRequest, JobsPage
 from osqueue.wire.operations import ListQuery, Operation
 
 __all__ = ["rest_routes"]
 
 Answer: TypeAlias = Reply[Any]
 _encode = msgspec.json.Encoder().encode
+
+PIECES_FROM = MIB
+"""Answers with more payload bytes are made and sent in pieces: a whole one takes about 1 ms."""
 
 
 class Request:
@@ -59,12 +72,18 @@ class Endpoint:
     """An ASGI application for one operation."""
 
     def __init__(
-        self, operation: Operation, handler: Handler, *, service: QueueService, body_max: int
+        self,
+        operation: Operation,
+        handler: Handler,
+        *,
+        service: QueueService,
+        settings: ServerSettings,
     ) -> None:
         self._operation = operation
         self._handler = handler
         self._service = service
-        self._body_max = body_max
+        self._body_max = settings.body_bytes_max
+        self._stall_s = settings.send_s_max
         self._takes_body = operation.verb == "POST" and operation.request is not None
         self._decoder = msgspec.json.Decoder(operation.request if self._takes_body else object)
 
@@ -77,24 +96,60 @@ class Endpoint:
         if self._takes_body:
             message = decode_body(body, request.headers, self._decoder)
         reply = await self._handler(self._service, request, message)
+        try:
+            await self._respond(reply, request, send)
+        finally:
+            if reply.sent is not None:
+                reply.sent()
+
+    async def _respond(self, reply: Answer, request: Request, send: Send) -> None:
         position = commit_header(reply.position)
         if reply.value is None:
             await respond(send, 204, headers=position)
-        else:
+            return
+        pieces = await _pieces(reply.value)
+        if pieces is None:
             await respond_json(send, _encode(reply.value), headers=position)
+        else:
+            await respond_pieces(
+                send,
+                pieces,
+                headers=position,
+                connection=request.connection,
+                stall_s=self._stall_s,
+            )
 
 
-def rest_routes(service: QueueService, body_max: int) -> list[Route]:
+async def _pieces(value: object) -> Pieces | None:
+    """An answer in pieces, when it is too large to be made in one go."""
+    match value:
+        case ClaimedJob() if size_of(value.payload) > PIECES_FROM:
+            return job_pieces(value)
+        case ClaimAnswer() if sum(size_of(job.payload) for job in value.jobs) > PIECES_FROM:
+            return claim_pieces(value)
+        case JobsPage() if sum(size_of(job.payload) for job in value.jobs) > PIECES_FROM:
+            return await page_pieces(value)
+        case _:
+            return None
+
+
+def rest_routes(service: QueueService, settings: ServerSettings) -> list[Route]:
     """A route per operation, exact paths first."""
     routes = []
     for operation in sorted(ops.OPERATIONS, key=lambda operation: operation.on_one_job):
-        endpoint = Endpoint(
-            operation, _HANDLERS[operation.name], service=service, body_max=body_max
-        )
+        endpoint = _endpoint(operation, service, settings)
         routes.append(
             Route(operation.path, endpoint, methods=[operation.verb], name=operation.name)
         )
     return routes
+
+
+def _endpoint(operation: Operation, service: QueueService, settings: ServerSettings) -> ASGIApp:
+    if operation is ops.SUBMIT_LARGE:
+        return PutJob(service, settings)
+    if operation is ops.GET_PAYLOAD:
+        return GetPayload(service, settings)
+    return Endpoint(operation, _HANDLERS[operation.name], service=service, settings=settings)
 
 
 def _check_job_id(job_id: str) -> None:
@@ -118,7 +173,9 @@ async def _claim(service: QueueService, request: Request, message: ClaimRequest)
         reply = await service.claim(DEFAULT_QUEUE, message, caller)
     finally:
         connection.on_lost = None
-    return reply if message.max is not None else Reply(_first(reply.value), reply.position)
+    if message.max is not None:
+        return reply
+    return Reply(_first(reply.value), reply.position, reply.sent)
 
 
 def _first(answer: ClaimAnswer) -> object:
@@ -173,27 +230,13 @@ async def _stats(service: QueueService, request: Request, _: Any) -> Answer:
     return await service.stats(DEFAULT_QUEUE, consistent=wants_consistent(request.query))
 
 
-def wants_consistent(query: bytes) -> bool:
-    """Whether a read asks for what is true after it was sent."""
-    if b"consistent" not in query:
-        return False
-    value = _fields(query).get("consistent", "false")
-    if value not in {"true", "false"}:
-        raise BrokerProtocolError(f"`consistent`: must be true or false, not {value!r}")
-    return value == "true"
-
-
 def _list_query(query: bytes) -> ListQuery:
     if not query:
         return ListQuery()
     try:
-        return msgspec.convert(_fields(query), ListQuery, strict=False)
+        return msgspec.convert(query_fields(query), ListQuery, strict=False)
     except msgspec.ValidationError as error:
         raise BrokerProtocolError(describe(error)) from error
-
-
-def _fields(query: bytes) -> dict[str, str]:
-    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
 
 
 _HANDLERS: dict[str, Handler] = {

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from osqueue.clock import SystemEntropy
 from osqueue.errors import StoreBusyError
-from osqueue.storage.disk import descriptor, sync
+from osqueue.storage.disk import SLICE_BYTES, descriptor, sync
 
 __all__ = ["DRAFT_PREFIX", "drafted", "sweep_drafts"]
 
@@ -74,7 +74,7 @@ def _claim(file: int) -> bool:
 def _write_all(file: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
-        rest = rest[os.write(file, rest) :]
+        rest = rest[os.write(file, rest[:SLICE_BYTES]) :]
 
 
 def _discard(root: int, name: str, file: int) -> None:

@@ -27,8 +27,9 @@ for a compare and a rename, while all writing and syncing go on beside it, so lo
 buy nothing. There is no lock file that somebody could delete under its holder, and none to clean
 up. A file system that locks only files open for writing (NFS) is refused by the first `put`.
 
-All of it runs on one thread of the store, in the order of the calls, so the event loop never
-waits for a disk. A call whose awaiting was cancelled is carried out whole or not at all.
+All of it runs on threads of the store (`osqueue.storage.threads`), so the event loop never waits
+for a disk, and a commit not for a large payload. A call whose awaiting was cancelled is carried
+out whole or not at all.
 
 Limits: an editor does not take the lock, so what it saves between our compare and our rename is
 overwritten; and one that writes in place shows half a file to those who look meanwhile.
@@ -37,11 +38,9 @@ Directories that have become empty stay.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -64,6 +63,7 @@ from osqueue.storage.drafts import drafted, sweep_drafts
 from osqueue.storage.keys import check_key
 from osqueue.storage.oserrors import store_error, was_refused
 from osqueue.storage.protocol import Stored, Version
+from osqueue.storage.threads import Lane, StoreThreads
 
 __all__ = ["LOCK_WAIT_MS_MAX", "LocalBackend"]
 
@@ -84,50 +84,42 @@ class LocalBackend:
         self, path: str | os.PathLike[str], *, lock_wait_ms: int = LOCK_WAIT_MS_MAX
     ) -> None:
         self._files = _Files(str(Path(path).absolute()), lock_wait_ms)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="osqueue-local-store")
-        self._closed = False
+        self._threads = StoreThreads()
 
     @property
     def url(self) -> str:
         return f"file://{quote(os.fsencode(self._files.root))}"
 
     async def get(self, key: str, *, unless: Version | None = None) -> Stored | None:
-        return await self._run("get", key, partial(self._files.get, key, unless))
+        lane = Lane.TRANSFER if unless is None else Lane.STATE
+        return await self._run(
+            lane, f"get {key!r}", partial(self._files.get, _checked(key), unless)
+        )
 
     async def create(self, key: str, data: bytes) -> Version:
-        return await self._run("create", key, partial(self._files.create, key, data))
+        work = partial(self._files.create, _checked(key), data)
+        return await self._run(Lane.TRANSFER, f"create {key!r}", work)
 
     async def put(self, key: str, data: bytes, *, if_version: Version) -> Version:
-        return await self._run("put", key, partial(self._files.put, key, data, if_version))
+        work = partial(self._files.put, _checked(key), data, if_version)
+        return await self._run(Lane.STATE, f"put {key!r}", work)
 
     async def delete(self, key: str) -> None:
-        await self._run("delete", key, partial(self._files.delete, key))
+        work = partial(self._files.delete, _checked(key))
+        await self._run(Lane.TRANSFER, f"delete {key!r}", work)
 
     async def list(self, prefix: str = "") -> AsyncIterator[str]:
         work = partial(self._files.keys, prefix)
-        for key in await self._on_thread(f"list {self._files.root}", work):
+        for key in await self._run(Lane.TRANSFER, "list", work):
             yield key
 
     async def close(self) -> None:
-        """Finish what was begun, then end the thread. A second close does nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, _nothing)
-        finally:
-            self._thread.shutdown(wait=False)
+        """Finish what was begun, then end the threads. A second close does nothing."""
+        await self._threads.close()
 
-    async def _run(self, verb: str, key: str, work: Callable[[], T]) -> T:
-        check_key(key)
-        return await self._on_thread(f"{verb} {key!r} in {self._files.root}", work)
-
-    async def _on_thread(self, doing: str, work: Callable[[], T]) -> T:
-        if self._closed:
-            raise StoreUnavailableError(f"cannot {doing}: the store is closed")
-        return await asyncio.get_running_loop().run_in_executor(
-            self._thread, _translated, doing, work
-        )
+    async def _run(self, lane: Lane, doing: str, work: Callable[[], T]) -> T:
+        whole = f"{doing} in {self._files.root}"
+        return await self._threads.run(lane, partial(_translated, whole, work))
 
 
 class _Files:
@@ -263,5 +255,6 @@ def _translated(doing: str, work: Callable[[], T]) -> T:
         raise store_error(error, doing) from error
 
 
-def _nothing() -> None:
-    """The last piece of work: when it is done, all before it is."""
+def _checked(key: str) -> str:
+    check_key(key)
+    return key

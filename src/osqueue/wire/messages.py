@@ -199,7 +199,8 @@ class JobInfo(_Message, kw_only=True, omit_defaults=True):
 
     ``status`` is ``unclaimed``, ``in_progress`` or ``dead``, and for a job that ended
     ``completed``, ``cancelled``, ``expired`` or ``discarded``. ``max_attempts`` is 0 when the job
-    asked for none, ``heartbeat`` 0 when it has none. Times are ms since the epoch.
+    asked for none, ``heartbeat`` 0 when it has none. Times are ms since the epoch. A large payload
+    is left out, and ``payload_bytes`` tells its size.
     """
 
     id: str
@@ -215,6 +216,7 @@ class JobInfo(_Message, kw_only=True, omit_defaults=True):
     run_at: int | None = None
     last_error: JobError | None = None
     ended_at: int | None = None
+    payload_bytes: int | None = None
 
 
 class Stats(_Message, kw_only=True):

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from osqueue.config import LIST_PAGE_MAX, NAME_CHARS_MAX
 from osqueue.wire.messages import (
+    Attempts,
     BatchAnswer,
     ClaimAnswer,
     ClaimRequest,
@@ -22,15 +23,18 @@ from osqueue.wire.messages import (
     JobInfo,
     JobsPage,
     LeaseRequest,
+    Name,
+    Priority,
     ReleaseRequest,
     Stats,
     SubmitAnswer,
     SubmitBatchAnswer,
     SubmitBatchRequest,
     SubmitRequest,
+    TimeMs,
 )
 
-__all__ = ["ListQuery", "Operation"]
+__all__ = ["ListQuery", "Operation", "PutQuery"]
 
 
 class ListQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
@@ -42,8 +46,24 @@ class ListQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"
     type: Annotated[str, Meta(max_length=NAME_CHARS_MAX)] | None = None
 
 
+class PutQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
+    """What `PUT /v1/jobs/{jobId}` takes in its query string; the body is the payload.
+
+    Nothing in it can be null: that is a word like any other in a query string.
+    """
+
+    type: Name = ""
+    max_attempts: Attempts | UnsetType = UNSET
+    priority: Priority = 0
+    run_at: TimeMs | UnsetType = UNSET
+
+
 class Operation(msgspec.Struct, frozen=True):
-    """One operation. ``answer`` is ``None`` where a success is 204 without a body."""
+    """One operation. ``answer`` is ``None`` where a success is 204 without a body.
+
+    A verb of GET sends the request as its query, and so does PUT, but for ``payload``, which is the
+    body, and ``jobId``, which the path names. An answer that is `Raw` is JSON text as it is.
+    """
 
     name: str
     verb: str
@@ -60,6 +80,14 @@ class Operation(msgspec.Struct, frozen=True):
 
 SUBMIT: Final = Operation(
     "submitJob", "POST", "/v1/jobs", SubmitRequest, SubmitAnswer, "Submit one job."
+)
+SUBMIT_LARGE: Final = Operation(
+    "putJob",
+    "PUT",
+    "/v1/jobs/{jobId}",
+    SubmitRequest,
+    SubmitAnswer,
+    "Submit one job whose payload, the body, may be large.",
 )
 SUBMIT_BATCH: Final = Operation(
     "submitJobs",
@@ -122,6 +150,9 @@ CANCEL: Final = Operation(
     "cancelJob", "DELETE", "/v1/jobs/{jobId}", None, None, "Cancel a job, or discard a dead letter."
 )
 GET_JOB: Final = Operation("getJob", "GET", "/v1/jobs/{jobId}", None, JobInfo, "One job.")
+GET_PAYLOAD: Final = Operation(
+    "getPayload", "GET", "/v1/jobs/{jobId}/payload", None, Raw, "The payload of one job."
+)
 LIST_JOBS: Final = Operation(
     "listJobs", "GET", "/v1/jobs", ListQuery, JobsPage, "A page of jobs, with the counts."
 )
@@ -129,6 +160,7 @@ GET_STATS: Final = Operation("getStats", "GET", "/v1/stats", None, Stats, "The c
 
 OPERATIONS: Final = (
     SUBMIT,
+    SUBMIT_LARGE,
     SUBMIT_BATCH,
     CLAIM,
     HEARTBEAT,
@@ -140,6 +172,7 @@ OPERATIONS: Final = (
     RETRY,
     CANCEL,
     GET_JOB,
+    GET_PAYLOAD,
     LIST_JOBS,
     GET_STATS,
 )

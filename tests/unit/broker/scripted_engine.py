@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from osqueue.broker.service import DEFAULT_QUEUE, QueueService
+from osqueue.config import QueueLimits
 from osqueue.engine.engine import Engine, EngineStatus
 from osqueue.engine.requests import Held
 from osqueue.model import ops
@@ -28,6 +30,7 @@ class ScriptedEngine:
     """Answers every operation with the outcome that stands next in its script."""
 
     broker_id = "b"
+    limits = QueueLimits()
     durable = b'{"jobs":[]}'
 
     def __init__(self) -> None:
@@ -42,6 +45,9 @@ class ScriptedEngine:
 
     async def claim(self, op: ops.Claim, **options: Any) -> Held:
         return await self.ask(op, **options)
+
+    def discard(self, keys: Iterable[str]) -> None:
+        assert not list(keys), "there are no objects"
 
     def status(self) -> EngineStatus:
         return EngineStatus(

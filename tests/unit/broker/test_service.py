@@ -8,7 +8,7 @@ import pytest
 from msgspec import UNSET, Raw
 from tests.unit.broker.scripted_engine import AT, LEASE, Q, Under
 
-from osqueue.engine.engine import Caller
+from osqueue.engine.callers import Caller
 from osqueue.errors import (
     BrokerProtocolError,
     JobNotFoundError,
@@ -120,7 +120,8 @@ async def test_claim_when_it_says_all_then_the_engine_is_asked_so() -> None:
     assert [job.job_id for job in reply.value.jobs] == ["j"]
     assert reply.position == AT
     assert under.op == ops.Claim("w", "token-1", None, 5, "c")
-    assert under.engine.options == [{"wait_ms": 9, "caller": caller}]
+    (options,) = under.engine.options
+    assert (options["wait_ms"], options["caller"]) == (9, caller)
 
 
 async def test_claim_when_repeated_then_its_leases_are_of_another_seed() -> None:

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 from tests.unit.broker.scripted_engine import AT, COUNTS, LEASE, Q, Under
 
-from osqueue.engine.engine import Caller
+from osqueue.engine.callers import Caller
 from osqueue.errors import (
     BrokerProtocolError,
     JobIdConflictError,

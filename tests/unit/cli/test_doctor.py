@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
 from osqueue.cli import app, options, tables
+from osqueue.errors import StoreUnavailableError
 from osqueue.storage import LocalBackend, MemoryBackend, Store, Version
 from osqueue.storage.scratch import CHECKS
 
@@ -147,4 +149,5 @@ def test_doctor_when_done_then_the_store_is_closed(
     store = LocalBackend(tmp_path)
     give(monkeypatch, store)
     assert app.run(["doctor"]) == 0
-    assert store._closed
+    with pytest.raises(StoreUnavailableError, match="closed"):
+        asyncio.run(store.get("queue.json"))

@@ -143,13 +143,46 @@ async def test_submit_jobs_of_large_payloads_keeps_requests_below_the_brokers_li
     transport: ScriptedTransport, runtime: Runtime
 ) -> None:
     client = OsqueueClient(
-        transport=transport, settings=ClientSettings(batch_bytes_max=100), runtime=runtime
+        transport=transport, settings=ClientSettings(batch_bytes_max=500), runtime=runtime
     )
     transport.answers(messages.SubmitBatchAnswer(["x"]))
 
     await client.submit_jobs([("t", "x" * 60), ("t", "x" * 60)])
 
     assert [len(call.request.jobs) for call in transport.calls] == [1, 1]
+
+
+async def test_submit_jobs_sends_a_job_beyond_the_limit_by_itself(
+    transport: ScriptedTransport, runtime: Runtime
+) -> None:
+    client = OsqueueClient(
+        transport=transport, settings=ClientSettings(batch_bytes_max=500), runtime=runtime
+    )
+    transport.answers(
+        messages.SubmitBatchAnswer(["a"]),
+        messages.SubmitAnswer("b"),
+        messages.SubmitBatchAnswer(["c"]),
+    )
+
+    ids = await client.submit_jobs([("t", 1), NewJob("t", "x" * 600, job_id="b"), ("t", 2)])
+
+    assert ids == ["a", "b", "c"]
+    names = [call.operation.name for call in transport.calls]
+    assert names == ["submitJobs", "putJob", "submitJobs"]
+    large = transport.calls[1]
+    assert (large.job_id, large.request.job_id, large.request.type) == ("b", "b", "t")
+
+
+async def test_submit_job_beyond_the_limit_over_a_transport_that_lacks_it_says_so(
+    transport: ScriptedTransport, runtime: Runtime
+) -> None:
+    client = OsqueueClient(
+        transport=transport, settings=ClientSettings(batch_bytes_max=500), runtime=runtime
+    )
+    transport.answers(TransportConfigError("this transport carries no large payloads"))
+    with pytest.raises(TransportConfigError, match="large payloads"):
+        await client.submit_job("t", "x" * 600)
+    assert len(transport.calls) == 1
 
 
 async def test_submit_jobs_of_nothing_sends_nothing(

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aiohttp import web
+from msgspec import Raw
 
 from osqueue.client.transports import Answer, Position, RestTransport
 from osqueue.client.transports.rest import parse_base_url
@@ -24,10 +25,12 @@ from osqueue.wire.operations import (
     CANCEL,
     COMPLETE,
     GET_JOB,
+    GET_PAYLOAD,
     GET_STATS,
     LIST_JOBS,
     RETRY,
     SUBMIT,
+    SUBMIT_LARGE,
     ListQuery,
     Operation,
 )
@@ -194,6 +197,46 @@ async def test_call_of_a_list_puts_its_query_into_the_url(
 
     assert dict(broker.requests[0].query) == {"limit": "5", "type": "a b&c", "cursor": "ü"}
     assert broker.requests[1].path_qs == "/v1/jobs"
+
+
+@pytest.mark.parametrize("text", [b'{"a": 1}', b'"' + b"x" * 900_000 + b'"'])
+async def test_put_sends_the_payload_as_the_body_and_the_rest_in_the_url(
+    broker: LoopbackBroker, rest: RestTransport, text: bytes
+) -> None:
+    request = SubmitRequest(
+        payload=Raw(text), type="a b&c", max_attempts=0, job_id="a", priority=-1, run_at=0
+    )
+
+    answer = await rest.call(SUBMIT_LARGE, request, job_id="a", timeout_s=5)
+
+    assert answer.value == SubmitAnswer("a")
+    assert broker.bodies == [text]
+    (sent,) = broker.requests
+    assert (sent.method, sent.path, sent.content_type) == ("PUT", "/v1/jobs/a", "application/json")
+    assert dict(sent.query) == {
+        "type": "a b&c",
+        "maxAttempts": "0",
+        "priority": "-1",
+        "runAt": "0",
+    }
+
+
+async def test_put_without_options_has_no_query(
+    broker: LoopbackBroker, rest: RestTransport
+) -> None:
+    await rest.call(SUBMIT_LARGE, SubmitRequest(job_id="a"), job_id="a", timeout_s=5)
+    assert broker.requests[0].path_qs == "/v1/jobs/a"
+    assert broker.bodies == [b"null"]
+
+
+async def test_payload_is_handed_through_as_it_came(
+    broker: LoopbackBroker, rest: RestTransport
+) -> None:
+    broker.answer = _says(200, b"not looked at")
+    answer = await rest.call(GET_PAYLOAD, job_id="a", timeout_s=5)
+    assert bytes(answer.value) == b"not looked at"
+    broker.answer = _says(204, b"")
+    assert (await rest.call(GET_PAYLOAD, job_id="a", timeout_s=5)).value is None
 
 
 async def test_calls_one_after_another_share_a_connection(

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from osqueue.broker.waiting import WaitingClaims
 from osqueue.clock import Clock, SystemClock, SystemEntropy
 from osqueue.config import BrokerSettings, CommitSettings, LeadershipSettings, QueueLimits
+from osqueue.engine.callers import Caller
 from osqueue.engine.election import ProbeAnswer
-from osqueue.engine.engine import Caller, Engine
+from osqueue.engine.engine import Engine
 from osqueue.model.ops import Claim, NewJob, Submit
 from osqueue.model.outcomes import Claimed
 from osqueue.model.snapshot import Origin
@@ -94,7 +95,7 @@ async def brokers() -> AsyncIterator[Brokers]:
     for engine in made.made:
         await soon(engine.stop())
         assert engine._tasks == set()
-        assert engine._claims == {}
+        assert len(engine._claims) == 0
 
 
 def submit(*job_ids: str) -> Submit:

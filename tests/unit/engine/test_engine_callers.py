@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from osqueue.engine.engine import Caller, CallerGoneError, Engine
+from osqueue.engine.callers import Caller, CallerGoneError
+from osqueue.engine.engine import Engine
 from osqueue.engine.requests import Held
 from osqueue.errors import EngineStateError
 from osqueue.model.ops import Claim, Complete, GetStats, LeaseRef

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from osqueue.engine import storeio
+from osqueue.engine.callers import Caller
 from osqueue.engine.committer import Committer
-from osqueue.engine.engine import Caller, Engine
+from osqueue.engine.engine import Engine
 from osqueue.engine.requests import EndReason
 from osqueue.errors import OsqueueError
 from osqueue.model.ops import Claim, GetStats

@@ -56,6 +56,7 @@ def test_payload_when_there_is_none_then_no_fault() -> None:
         (b'["\\"",' + LISTS + b',"\\""]', "deeper than 200"),
         (b"[" * 900 + b"]" * 900, "deeper than 200"),
         (b"[[]," + LISTS + b"]", "deeper than 200"),
+        (LISTS[:198] + b'[{"a":[]}]' + LISTS[-198:], "deeper than 200"),
         (b"[" + b"[],{}," * 300 + LISTS + b"]", "deeper than 200"),
         (DIGITS + b"1", "4300 digits"),
         (b"-1" + DIGITS, "4300 digits"),

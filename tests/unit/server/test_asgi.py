@@ -10,7 +10,8 @@ import pytest
 
 from osqueue.broker.service import QueueService, Reply
 from osqueue.config import ServerSettings
-from osqueue.engine.engine import CallerGoneError, EngineStatus
+from osqueue.engine.callers import CallerGoneError
+from osqueue.engine.engine import EngineStatus
 from osqueue.server.asgi import make_app
 from osqueue.wire.messages import LeaseRequest, Stats
 

@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from osqueue.config import ServerSettings
+from osqueue.config import MIB, ServerSettings
 from osqueue.errors import EngineStateError
 from osqueue.server.connection import Connection, HttpProtocol, connection_of
 
@@ -120,6 +120,19 @@ async def test_look_when_the_request_goes_on_but_never_ends_then_408_all_the_sam
         peer.protocol.look_after(second)
     peer.protocol.look_after(61)
     assert peer.transport.is_closing()
+
+
+async def test_look_when_a_large_body_is_on_its_way_then_it_gets_the_time_that_it_needs(
+    peer: Peer,
+) -> None:
+    await peer.sends(b"PUT /x HTTP/1.1\r\nhost: x\r\ncontent-length: 9000000\r\n\r\n")
+    for _ in range(2):
+        await peer.sends(b"b" * MIB)
+    peer.protocol.look_after(0)
+    peer.protocol.look_after(179)
+    assert not peer.transport.is_closing()
+    peer.protocol.look_after(180)
+    assert peer.transport.written.startswith(b"HTTP/1.1 408 ")
 
 
 async def test_look_when_each_request_is_in_time_then_nothing_happens(peer: Peer) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from osqueue.engine.engine import CallerGoneError
+from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import BrokerLeadershipError, BrokerProtocolError, JobNotFoundError
 from osqueue.server.http import decode_body, read_body, respond_error
 from osqueue.wire.messages import ClaimRequest, SubmitBatchRequest, SubmitRequest

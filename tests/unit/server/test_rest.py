@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from osqueue.errors import BrokerProtocolError
-from osqueue.server.rest import wants_consistent
+from osqueue.server.http import wants_consistent
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def test_table_when_read_then_names_and_routes_are_each_one_of_a_kind() -> None:
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 def test_operation_when_read_then_its_path_and_verb_fit_together(operation: Operation) -> None:
     assert operation.path.startswith("/v1/")
-    assert operation.verb in {"GET", "POST", "DELETE"}
+    assert operation.verb in {"GET", "POST", "PUT", "DELETE"}
     assert operation.on_one_job == ("{jobId}" in operation.path)
     assert operation.summary.endswith(".")
     if operation.verb == "GET":

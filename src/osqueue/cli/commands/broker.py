@@ -32,6 +32,12 @@ AllowRemote = Annotated[
     bool,
     typer.Option("--allow-remote", envvar="BROKER_ALLOW_REMOTE", help="Serve other hosts, too."),
 ]
+MaxPayloadBytes = Annotated[
+    int,
+    typer.Option(
+        metavar="BYTES", envvar="BROKER_MAX_PAYLOAD_BYTES", help="The largest payload taken."
+    ),
+]
 CorsOrigin = Annotated[
     list[str] | None,
     typer.Option(
@@ -129,6 +135,7 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     advertise: Advertise = None,
     allow_remote: AllowRemote = False,
     cors_origin: CorsOrigin = None,
+    max_payload_bytes: MaxPayloadBytes = 67_108_864,
     archive_retention: ArchiveRetention = "7d",
     dead_max: DeadMax = 1_000,
     job_heartbeat_timeout_ms: LeaseTimeout = 30_000,
@@ -165,6 +172,7 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
         advertise=options.checked_address(context, "advertise", advertise),
         allow_remote=allow_remote,
         cors_origins=options.split_origins(context, "cors_origin", cors_origin or ()),
+        payload_bytes_max=max_payload_bytes,
         lease_timeout_ms=job_heartbeat_timeout_ms,
         commit_interval_ms=group_commit_interval_ms,
         heartbeat_interval_ms=broker_heartbeat_interval_ms,

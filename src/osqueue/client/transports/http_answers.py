@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
+from msgspec import Raw
 
 from osqueue.client.transports.protocol import Answer, Position
 from osqueue.errors import OsqueueError, TransportConnectionError, TransportRequestError
@@ -20,11 +21,14 @@ from osqueue.wire.operations import OPERATIONS, Operation
 
 __all__ = ["HttpAnswer", "parse_position", "read_answer"]
 
+NO_CONTENT: Final = 204
 _EXCERPT_CHARS: Final = 200
 _GATEWAY_STATUSES: Final = frozenset({502, 503, 504})
 _error_decoder: Final = msgspec.json.Decoder(ErrorBody)
 _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    each.name: msgspec.json.Decoder(each.answer) for each in OPERATIONS if each.answer is not None
+    each.name: msgspec.json.Decoder(each.answer)
+    for each in OPERATIONS
+    if each.answer is not None and each.answer is not Raw
 }
 
 
@@ -41,8 +45,10 @@ def read_answer(operation: Operation, answer: HttpAnswer) -> Answer:
     if not 200 <= answer.status < 300:
         raise _error(operation, answer)
     position = parse_position(answer.commit)
-    if operation.answer is None:
+    if operation.answer is None or answer.status == NO_CONTENT:
         return Answer(None, position)
+    if operation.answer is Raw:
+        return Answer(Raw(answer.body), position)
     try:
         return Answer(_DECODERS[operation.name].decode(answer.body), position)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

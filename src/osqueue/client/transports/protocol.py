@@ -34,9 +34,9 @@ class Transport(Protocol):
 
     `call` raises the broker's error as the class that the broker raised, or
     `TransportConnectionError` when no answer came, `TransportRequestError` when the answer makes
-    no sense, `TransportConfigError` when it can never work. Its ``applied`` is ``"no"`` when the
-    request surely was not received. Cancelling a call gives up its connection, so that the broker
-    learns of it.
+    no sense, `TransportConfigError` when it can never work, such as for an operation that it lacks.
+    Its ``applied`` is ``"no"`` when the request surely was not received. Cancelling a call gives up
+    its connection, so that the broker learns of it.
     """
 
     async def call(

@@ -7,11 +7,13 @@ and proxies of the environment not used.
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import Final
 from urllib.parse import quote, urlencode
 
 import aiohttp
 import msgspec
+from msgspec import UNSET
 from yarl import URL
 
 from osqueue import __version__
@@ -24,11 +26,24 @@ from osqueue.errors import (
     TransportConnectionError,
     TransportRequestError,
 )
-from osqueue.wire.operations import Operation
+from osqueue.wire.messages import SubmitRequest
+from osqueue.wire.operations import CLAIM, GET_PAYLOAD, Operation, PutQuery
 
 __all__ = ["RestTransport", "parse_base_url"]
 
 _encode = msgspec.json.Encoder().encode
+_WITH_PAYLOADS: Final = frozenset({CLAIM.name, GET_PAYLOAD.name})
+"""What brings payloads: a silence is timed, not the whole answer."""
+
+BYTES_PER_S_MIN: Final = 1024 * 1024
+"""The slowest connection on which a large payload is still sent in time."""
+
+PAYLOADS_S_MAX: Final = 64
+"""Longest time that payloads take to come, once they do: 64 MiB at that speed."""
+
+WHOLE_BYTES_MAX: Final = 512 * 1024
+"""Larger bodies are written to the socket bit by bit."""
+
 _JSON_BODY: Final = {"content-type": "application/json"}
 
 
@@ -52,7 +67,8 @@ class RestTransport:
     ) -> Answer:
         url, body = self._encoded(operation, request, job_id)
         try:
-            answer = await self._exchange(operation.verb, url, body, timeout_s)
+            times = self._times(operation, len(body or b""), timeout_s)
+            answer = await self._exchange(operation.verb, url, body, times)
         except TimeoutError as error:
             raise _timed_out(self._base, timeout_s, error) from error
         except aiohttp.ClientError as error:
@@ -75,23 +91,36 @@ class RestTransport:
             path, body = _path(operation, job_id), None
             if request is not None and operation.verb == "GET":
                 path += _query(request)
+            elif isinstance(request, SubmitRequest) and operation.verb == "PUT":
+                path += _query(_put_query(request))
+                body = b"null" if request.payload is UNSET else bytes(request.payload)
             elif request is not None:
                 body = _encode(request)
         except UnicodeEncodeError as error:
             raise BrokerProtocolError(f"{operation.name}: not a Unicode text: {error}") from error
         return URL(self._base + path, encoded=True), body
 
-    async def _exchange(
-        self, verb: str, url: URL, body: bytes | None, timeout_s: float
-    ) -> HttpAnswer:
+    def _times(
+        self, operation: Operation, body_bytes: int, timeout_s: float
+    ) -> aiohttp.ClientTimeout:
+        """Payloads get time of their own to travel in."""
         connect_s = min(timeout_s, self._settings.timeout_ms / 1_000)
+        if operation.name not in _WITH_PAYLOADS:
+            total_s = timeout_s + (body_bytes / BYTES_PER_S_MIN if operation.verb == "PUT" else 0)
+            return aiohttp.ClientTimeout(total=total_s, sock_connect=connect_s)
+        total_s = timeout_s + PAYLOADS_S_MAX
+        return aiohttp.ClientTimeout(total=total_s, sock_connect=connect_s, sock_read=timeout_s)
+
+    async def _exchange(
+        self, verb: str, url: URL, body: bytes | None, times: aiohttp.ClientTimeout
+    ) -> HttpAnswer:
         async with self._open_session().request(
             verb,
             url,
-            data=body,
+            data=io.BytesIO(body) if body is not None and len(body) > WHOLE_BYTES_MAX else body,
             headers=_JSON_BODY if body is not None else None,
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=connect_s),
+            timeout=times,
         ) as response:
             content = await self._content(response)
             return HttpAnswer(response.status, content, response.headers.get("osqueue-commit"))
@@ -168,6 +197,15 @@ def _path(operation: Operation, job_id: str | None) -> str:
     if not job_id:
         raise BrokerProtocolError(f"{operation.name}: the job id is empty")
     return operation.path.replace("{jobId}", quote(job_id, safe=""))
+
+
+def _put_query(request: SubmitRequest) -> PutQuery:
+    return PutQuery(
+        type=request.type or "",
+        max_attempts=UNSET if request.max_attempts is None else request.max_attempts,
+        priority=request.priority,
+        run_at=UNSET if request.run_at is None else request.run_at,
+    )
 
 
 def _query(request: msgspec.Struct) -> str:

@@ -1,0 +1,152 @@
+"""Those who wait for an answer: how they are told, how they go away, and how claims are repeated.
+
+Laws: a claim whose caller has gone gives back what it was granted, unless a repeated request of
+the same claim has taken its place; of the requests of one claim, only the last waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeAlias
+
+from osqueue.engine.requests import Held
+from osqueue.errors import OsqueueError
+from osqueue.model.ops import Claim
+from osqueue.model.outcomes import Claimed
+
+__all__ = ["Caller", "CallerGoneError", "Claims", "Desk", "Follow", "answer_of", "new_ticket"]
+
+Follow: TypeAlias = Callable[[Held], Coroutine[Any, Any, None]]
+"""What is done with a claim's grants, once they are durable, before the claim is answered."""
+
+
+class CallerGoneError(Exception):
+    """Whoever asked is not there any more: there is nobody to answer."""
+
+
+class Caller:
+    """Somebody who waits for an answer, and may go away meanwhile."""
+
+    __slots__ = ("gone", "ticket")
+
+    def __init__(self) -> None:
+        self.gone = False
+        self.ticket: asyncio.Future[None] | None = None
+
+    def leave(self) -> None:
+        """The caller has gone away."""
+        self.gone = True
+        if self.ticket is not None:
+            self.ticket.cancel()
+
+
+class Desk(Protocol):
+    """Where requests are handed in."""
+
+    def arrive(self, held: Held) -> None:
+        """Hand in a request. Raises when nobody takes it."""
+        ...
+
+    def withdraw(self, held: Held) -> None:
+        """The caller of a request has gone away."""
+        ...
+
+    def wait_over(self, held: Held) -> None:
+        """A claim has waited as long as it asked for."""
+        ...
+
+
+class Claims:
+    """The claims under way at one desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._by_claim_id: dict[str, Held] = {}
+
+    def __len__(self) -> int:
+        """How many that can be repeated are under way."""
+        return len(self._by_claim_id)
+
+    async def claim(
+        self, op: Claim, *, wait_ms: int, caller: Caller, follow: Follow | None
+    ) -> Held:
+        """Hand in a claim and wait for its answer; see `Engine.claim`."""
+        caller.ticket = ticket = new_ticket()
+        held = Held(op=op, waits=wait_ms > 0, ticket=ticket)
+        self._supersede(op.claim_id, held)
+        timer = None
+        try:
+            self._desk.arrive(held)
+            if wait_ms > 0 and not held.answered:
+                loop = asyncio.get_running_loop()
+                timer = loop.call_later(wait_ms / 1_000, self._desk.wait_over, held)
+            await answer_of(held)
+            if follow is not None and _names_objects(held):
+                await self._follow(held, caller, follow)
+            _expect_there(caller)
+        except (asyncio.CancelledError, CallerGoneError):
+            self._withdraw(held)
+            if caller.gone:
+                raise CallerGoneError from None
+            raise
+        else:
+            return held
+        finally:
+            self._settle(op.claim_id, held)
+            if timer is not None:
+                timer.cancel()
+
+    async def _follow(self, held: Held, caller: Caller, follow: Follow) -> None:
+        caller.ticket = following = asyncio.ensure_future(follow(held))
+        try:
+            await following
+        except OsqueueError as error:
+            error.applied = "unknown"  # the same claim will get the same jobs
+            if isinstance(held.op, Claim) and held.op.claim_id is None:
+                self._withdraw(held)
+                error.applied = "no"
+            raise
+
+    def _supersede(self, claim_id: str | None, held: Held) -> None:
+        if claim_id is None:
+            return
+        before = self._by_claim_id.get(claim_id)
+        if before is not None:
+            before.superseded = True
+            self._desk.wait_over(before)
+        self._by_claim_id[claim_id] = held
+
+    def _settle(self, claim_id: str | None, held: Held) -> None:
+        if claim_id is not None and self._by_claim_id.get(claim_id) is held:
+            del self._by_claim_id[claim_id]
+
+    def _withdraw(self, held: Held) -> None:
+        if not held.superseded:
+            self._desk.withdraw(held)
+
+
+def new_ticket() -> asyncio.Future[None]:
+    """What a caller waits on."""
+    return asyncio.get_running_loop().create_future()
+
+
+async def answer_of(held: Held) -> Held:
+    """The request, once it is answered. Raises what it was refused with."""
+    assert isinstance(held.ticket, asyncio.Future), "somebody waits for it"
+    await held.ticket
+    if held.error is not None:
+        raise held.error
+    return held
+
+
+def _names_objects(held: Held) -> bool:
+    """Whether a claim got jobs whose payloads are objects: most do not, and cost nothing more."""
+    outcome = held.outcome
+    return isinstance(outcome, Claimed) and any(grant.large for grant in outcome.grants)
+
+
+def _expect_there(caller: Caller) -> None:
+    """It may have left after the answer, before hearing it."""
+    if caller.gone:
+        raise CallerGoneError

@@ -1,0 +1,99 @@
+"""Deleting payload objects that nobody names: left behind by crashes and lost answers.
+
+Laws: only keys of epochs below the leader's own are looked at, and of these only such as a durable
+state, asked after the listing, does not name. A lower epoch cannot commit any more, so none of
+them will ever be named: no clock is needed, and a leader that has lost its place without knowing
+does no harm either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+from osqueue.clock import Entropy
+from osqueue.config import PayloadSettings
+from osqueue.engine.payloads import PayloadObjects
+from osqueue.errors import OsqueueError
+from osqueue.model.job import PAYLOADS
+from osqueue.storage.protocol import Store
+
+__all__ = ["Sweeper"]
+
+logger = logging.getLogger("osqueue.engine")
+
+PAGE_KEYS = 1_000
+"""Keys looked at together: the state is asked once for them."""
+
+EPOCH_DIGITS_MAX = 18
+"""Longest epoch: seconds since 1970 have 10 digits until the year 2286."""
+
+
+class Sweeper:
+    """``named`` asks for the keys that the durable state names; it is asked after the listing."""
+
+    def __init__(
+        self,
+        store: Store,
+        payloads: PayloadObjects,
+        settings: PayloadSettings,
+        *,
+        entropy: Entropy,
+        named: Callable[[], Awaitable[frozenset[str]]],
+    ) -> None:
+        self._store = store
+        self._payloads = payloads
+        self._settings = settings
+        self._entropy = entropy
+        self._named = named
+
+    async def run(self, epoch: Callable[[], int]) -> NoReturn:
+        """Sweep now and then until cancelled; a sweep that fails is left to the next."""
+        await self._rest(self._settings.sweep_first_ms)
+        while True:
+            try:
+                await self.sweep(epoch())
+            except OsqueueError as error:
+                logger.info("sweeping payload objects: %s", error)
+            except Exception:
+                logger.exception("sweeping payload objects failed in an unexpected way")
+            await self._rest(self._settings.sweep_every_ms)
+
+    async def sweep(self, epoch: int) -> int:
+        """Delete what lower epochs left behind, and what this one lost sight of; answers how many.
+
+        Raises the store's errors, and what the engine refuses with.
+        """
+        swept = await self._delete_unnamed(self._payloads.take_stray())
+        page: list[str] = []
+        async for key in self._store.list(PAYLOADS):
+            if _is_below(key, epoch):
+                page.append(key)
+            if len(page) == PAGE_KEYS:
+                swept += await self._delete_unnamed(page)
+                page = []
+            if swept >= self._settings.sweep_keys_max:
+                break
+        return swept + await self._delete_unnamed(page)
+
+    async def _delete_unnamed(self, keys: list[str]) -> int:
+        if not keys:
+            return 0
+        named = await self._named()
+        orphans = [key for key in keys if key not in named]
+        await self._payloads.discard(orphans)
+        if orphans:
+            logger.info("swept %d payload objects that nobody names", len(orphans))
+        return len(orphans)
+
+    async def _rest(self, ms: int) -> None:
+        await asyncio.sleep(ms * (0.75 + self._entropy.jitter() / 2) / 1_000)
+
+
+def _is_below(key: str, epoch: int) -> bool:
+    """Whether a key is of a lower epoch; a key that is none of ours is not touched."""
+    written, _, name = key.removeprefix(PAYLOADS).partition("/")
+    is_epoch = written.isascii() and written.isdigit() and len(written) <= EPOCH_DIGITS_MAX
+    return bool(name) and is_epoch and int(written) < epoch
