@@ -163,7 +163,8 @@ def test_broker_when_its_logs_are_json_then_every_line_is() -> None:
         lines = [json.loads(line) for line in process.err]
     assert {"time", "level", "logger", "message"} <= set(lines[0])
     assert lines[0]["message"].startswith("memory:// can carry a queue")
-    assert "the queue is in memory" in lines[1]["message"]
+    assert lines[1]["message"].startswith("leadership is taken: queue.json, epoch ")
+    assert "the queue is in memory" in lines[2]["message"]
 
 
 def test_broker_when_supervised_then_ends_with_its_stdin() -> None:

@@ -7,11 +7,10 @@ import sys
 from collections.abc import AsyncIterator, Coroutine
 
 import msgspec
-from rich.table import Table
 
-from osqueue.cli.output import say_json
-from osqueue.cli.tables import make_console
+from osqueue.cli.output import say, say_json
 from osqueue.engine.archive import list_batches
+from osqueue.errors import StoreNotFoundError
 from osqueue.model.batches import BatchName, hour_of
 from osqueue.storage import Store
 
@@ -32,22 +31,21 @@ def run(work: Coroutine[object, object, None]) -> None:
 
 
 async def ls(store: Store, since_ms: int, *, json_output: bool) -> None:
-    """Print a line for each batch that was sealed since then."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("object", no_wrap=True)
-    table.add_column("jobs", justify="right")
-    table.add_column("bytes", justify="right")
+    """Print a line for each batch that was sealed since then, as soon as it has been read."""
+    found = 0
     try:
         async for name, data in _batches(store, since_ms):
-            jobs = data.count(b"\n")
+            jobs, found = data.count(b"\n"), found + 1
             if json_output:
                 say_json({"key": name.key, "jobs": jobs, "bytes": len(data)})
-            else:
-                table.add_row(name.key, f"{jobs:,}", f"{len(data):,}")
+                continue
+            if found == 1:
+                _print_line("jobs", "bytes", "object")
+            _print_line(f"{jobs:,}", f"{len(data):,}", name.key)
     finally:
         await store.close()
-    if not json_output:
-        make_console().print(table if table.row_count else "nothing in the archive since then")
+    if not found and not json_output:
+        say(f"nothing in the archive of {store.url} since then")
 
 
 async def cat(store: Store, since_ms: int, *, status: str | None) -> None:
@@ -63,11 +61,26 @@ async def cat(store: Store, since_ms: int, *, status: str | None) -> None:
         await store.close()
 
 
+def _print_line(jobs: str, size: str, key: str) -> None:
+    """The key last: many terminals are narrower. When nobody reads any more, the command ends."""
+    sys.stdout.write(f"{jobs:>6}  {size:>10}  {key}\n")
+    sys.stdout.flush()
+
+
 async def _batches(store: Store, since_ms: int) -> AsyncIterator[tuple[BatchName, bytes]]:
     """The batches sealed since then: a job is sealed after it ended, so none is missed."""
     first = hour_of(max(0, since_ms))
     async for name in list_batches(store):
         if name.hour >= first:
-            stored = await store.get(name.key)
-            assert stored is not None, "only a read with a version is answered by nothing"
-            yield name, stored.data
+            data = await _read(store, name.key)
+            if data is not None:
+                yield name, data
+
+
+async def _read(store: Store, key: str) -> bytes | None:
+    try:
+        stored = await store.get(key)
+    except StoreNotFoundError:
+        return None  # its time was over meanwhile, and a broker deleted it
+    assert stored is not None, "only a read with a version is answered by nothing"
+    return stored.data

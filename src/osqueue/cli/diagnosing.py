@@ -68,12 +68,14 @@ async def _examine(store: Store) -> ProbeReport:
 
 def _print(report: ProbeReport) -> None:
     table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(overflow="fold")  # nothing of the URL is cut
     table.add_row("store", Text(report.url))
     for check in report.checks:
         table.add_row(check.name, Text(check.verdict, style=_COLOURS.get(check.verdict, "")))
     for name, value in _findings(report):
         table.add_row(name, Text(value))
-    tables.make_console().print(table)
+    tables.print_table(tables.make_console(), table)
 
 
 def _findings(report: ProbeReport) -> list[tuple[str, str]]:

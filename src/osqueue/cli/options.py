@@ -27,11 +27,13 @@ __all__ = [
     "JsonOutput",
     "LogFormatOption",
     "LogLevelOption",
+    "NamedStorage",
     "Storage",
     "Supervised",
     "broker",
     "check_range",
     "checked_address",
+    "open_named_storage",
     "open_storage",
     "origin_of",
     "set_up",
@@ -70,6 +72,18 @@ Storage = Annotated[
         show_default=False,
     ),
 ]
+NamedStorage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        envvar="OSQUEUE_STORAGE",
+        help="Where the queue lives: s3://bucket/folder, gs://, az:// or file:///path.",
+        show_default=False,
+    ),
+]
+"""For commands that look at a queue which is there already."""
+
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 """Stop when stdin ends, as it does when whoever started this process dies."""
 
@@ -141,6 +155,14 @@ def open_storage(context: typer.Context, storage: str | None) -> Store:
         raise CliError(error.message, code=USAGE) from error
     with usage(origin_of(context, "storage") if storage else "STORAGE_BACKEND"):
         return open_store(url)
+
+
+def open_named_storage(context: typer.Context, storage: str | None) -> Store:
+    """The same, but something must name it: a new, empty memory is not what anybody asks about."""
+    if not storage and not os.environ.get("STORAGE_BACKEND"):
+        message = "say where the queue lives, such as file:///path or s3://bucket/folder"
+        raise CliError(f"{origin_of(context, 'storage')}: {message}", code=USAGE)
+    return open_storage(context, storage)
 
 
 def checked_address(context: typer.Context, name: str, address: str | None) -> str | None:

@@ -14,7 +14,7 @@ from rich.text import Text
 from osqueue.client import JobInfo, Stats
 from osqueue.clock import SystemClock
 
-__all__ = ["age", "make_console", "print_job", "print_jobs", "print_stats"]
+__all__ = ["age", "make_console", "print_job", "print_jobs", "print_stats", "print_table"]
 
 PIPE_COLUMNS: Final = 200
 """Width where there is no terminal: nothing is cut in a file."""
@@ -36,7 +36,7 @@ def print_stats(stats: Stats) -> None:
     table.add_row("completed", f"{stats.completed_total:,}")
     table.add_row("dead", f"{stats.dead:,}")
     table.add_row("broker", stats.broker_address)
-    make_console().print(table)
+    print_table(make_console(), table)
 
 
 def print_jobs(jobs: Sequence[JobInfo], *, more: bool) -> None:
@@ -56,7 +56,7 @@ def print_jobs(jobs: Sequence[JobInfo], *, more: bool) -> None:
         status = Text(job.status, style=_COLOURS.get(job.status, ""))
         tries = str(job.attempts)
         table.add_row(Text(job.job_id), Text(job.type), status, tries, age(job.created_at, now_ms))
-    console.print(table)
+    print_table(console, table)
     if more:
         console.print("there may be more: --limit 0 shows all")
 
@@ -67,9 +67,17 @@ def print_job(job: JobInfo) -> None:
     for name, value in _rows(job):
         table.add_row(name, Text(value))
     console = make_console()
-    console.print(table)
+    print_table(console, table)
     if job.last_error is not None and job.last_error.traceback:
         console.print(Text(f"\n{job.last_error.traceback.rstrip()}"))
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print it without the blanks that fill its last column."""
+    with console.capture() as capture:
+        console.print(table)
+    lines = (line.rstrip() for line in capture.get().splitlines())
+    console.file.write("".join(f"{line}\n" for line in lines))
 
 
 def age(created_ms: int | None, now_ms: int) -> str:

@@ -119,6 +119,8 @@ class Engine:
                 await self._progress.wait()
             end = self._committer.ended
             if end is None:
+                epoch = self._committer.position[0]
+                logger.info("leadership is taken: %s, epoch %d", self._key, epoch)
                 self._spawn(self._sweep(), "sweep")
                 return
             if end.reason is not EndReason.FENCED:

@@ -80,7 +80,10 @@ def _bucket(kind: _Kind, backend: str, environ: Mapping[str, str]) -> str:
 
 
 def _directory(environ: Mapping[str, str]) -> str:
-    return Path(_required("LOCAL_PATH", "local", environ)).absolute().as_uri()
+    path = _required("LOCAL_PATH", "local", environ)
+    if path.startswith("~"):
+        raise ConfigError(f"LOCAL_PATH={path}: ~ stands for nothing here: write the whole path")
+    return Path(path).absolute().as_uri()
 
 
 def _required(variable: str, backend: str, environ: Mapping[str, str]) -> str:

@@ -46,15 +46,29 @@ class GCSBackend(CloudStore):
         check_timeout(timeout_s)
         if anonymous and credentials_file is not None:
             raise ConfigError("anonymous and credentials_file: give one of them")
-        if credentials_file is not None and not Path(credentials_file).is_file():
-            raise ConfigError(f"credentials: there is no file {credentials_file!r}")
         require("google.cloud.storage", extra="gcs")
+        if credentials_file is not None:
+            _check_account_file(credentials_file)
         server = None if endpoint is None else check_endpoint(endpoint)
         account = _Account(server, project, credentials_file, anonymous)
         url = public_url("gs", bucket, prefix=prefix, options={"endpoint": endpoint})
         super().__init__(
             GcsBucket(bucket, account.client, timeout_s, url=url), url=url, prefix=prefix
         )
+
+
+def _check_account_file(path: str) -> None:
+    """Raise `ConfigError`, repeating nothing that stands in it, for a file that is no account's."""
+    from google.oauth2.service_account import Credentials  # noqa: PLC0415 - an optional package
+
+    if not Path(path).is_file():
+        raise ConfigError(f"credentials: there is no file {path!r}")
+    try:
+        Credentials.from_service_account_file(path)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"credentials: {path!r} is not a service account's key: create one as JSON"
+        ) from error
 
 
 class _Account(msgspec.Struct, frozen=True):

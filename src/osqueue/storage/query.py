@@ -60,5 +60,5 @@ def parse_options(query: str, known: Mapping[str, Reader], *, scheme: str) -> di
 
 def _unknown(name: str, known: Mapping[str, Reader], scheme: str) -> str:
     close = get_close_matches(name, known, n=1)
-    meant = f"did you mean {close[0]}? " if close else ""
-    return f"{scheme}:// has no option {name[:50]!r}: {meant}There are {', '.join(sorted(known))}"
+    meant = f": did you mean {close[0]}? There are" if close else "; there are"
+    return f"{scheme}:// has no option {name[:50]!r}{meant} {', '.join(sorted(known))}"

@@ -52,7 +52,8 @@ def _split(url: str) -> SplitResult:
     if url.startswith("/"):
         raise ConfigError(f"a storage URL begins with its kind: write file://{url}")
     raise ConfigError(
-        "a storage URL begins with its kind: file:///path for a directory, or memory://"
+        "a storage URL begins with its kind: s3://bucket/folder, gs://, az://, file:///path for a "
+        "directory, or memory://"
     )
 
 
@@ -82,6 +83,11 @@ def _open_file(parts: SplitResult) -> Store:
 
 
 def _unsupported(scheme: str, known: Mapping[str, Opener]) -> UnsupportedStoreError:
+    if scheme in {"http", "https"}:
+        return UnsupportedStoreError(
+            "the address of a server is an option of its kind of store: write "
+            f"s3://bucket/folder?endpoint={scheme}://host:port"
+        )
     supported = ", ".join(f"{name}://" for name in sorted(known))
     return UnsupportedStoreError(f"no kind of store is called {scheme}://; there are {supported}")
 

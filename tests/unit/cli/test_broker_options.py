@@ -219,7 +219,7 @@ def test_broker_when_a_storage_is_given_then_the_older_variable_does_not_matter(
         ("BROKER_MAX_PAYLOAD_BYTES", "0", "BROKER_MAX_PAYLOAD_BYTES must be 1 to 1073741824"),
         ("BROKER_MAX_PAYLOAD_BYTES", "9999999999", "BROKER_MAX_PAYLOAD_BYTES must be 1 to"),
         ("BROKER_HEARTBEAT_TIMEOUT_MS", "1", "the broker's heartbeat interval (3000 ms) must be"),
-        ("S3_MAX_WRITES_PER_DAY", "-1", "S3_MAX_WRITES_PER_DAY=-1: input should be greater than"),
+        ("S3_MAX_WRITES_PER_DAY", "-1", "S3_MAX_WRITES_PER_DAY: must be at least 0, not -1"),
         ("OSQUEUE_LOG_FORMAT", "xml", "OSQUEUE_LOG_FORMAT=xml: 'xml' is not one of 'text', 'json'"),
     ],
 )

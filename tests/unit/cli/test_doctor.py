@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from osqueue.cli import app, options
+from osqueue.cli import app, options, tables
 from osqueue.errors import StoreUnavailableError
 from osqueue.storage import LocalBackend, MemoryBackend, Store, Version
 from osqueue.storage.scratch import CHECKS
@@ -34,7 +34,7 @@ def rows(text: str) -> dict[str, str]:
 
 
 def give(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
-    monkeypatch.setattr(options, "open_storage", lambda _context, _url: store)
+    monkeypatch.setattr(options, "open_named_storage", lambda _context, _url: store)
 
 
 def test_doctor_when_the_store_is_fit_then_a_table_and_0(
@@ -107,6 +107,40 @@ def test_doctor_when_asked_for_json_then_an_object(
 def test_doctor_when_the_url_is_none_then_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run(["doctor", "--storage", "nowhere://x"]) == 2
     assert capsys.readouterr().err.startswith("error: --storage: no kind of store is called")
+
+
+@pytest.mark.parametrize("variable", ["OSQUEUE_STORAGE", "STORAGE_BACKEND"])
+def test_doctor_when_nothing_names_a_store_then_2(
+    variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(variable, "")
+    assert app.run(["doctor"]) == 2
+    assert "storage: say where the queue lives" in capsys.readouterr().err.lower()
+
+
+def test_doctor_when_an_older_variable_names_the_store_then_that(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STORAGE_BACKEND", "memory")
+    assert app.run(["doctor"]) == 0
+    assert rows(capsys.readouterr().out)["store"] == "memory://"
+
+
+def test_doctor_when_it_prints_then_no_line_ends_in_blanks(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert app.run(["doctor", "--storage", "memory://"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [line.rstrip() for line in lines]
+
+
+def test_doctor_when_there_is_little_room_then_the_url_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tables, "PIPE_COLUMNS", 60)
+    url = f"file://{tmp_path}/{'long' * 20}"
+    assert app.run(["doctor", "--storage", url]) == 0
+    assert url in "".join(capsys.readouterr().out.removeprefix("store").split())
 
 
 def test_doctor_when_done_then_the_store_is_closed(

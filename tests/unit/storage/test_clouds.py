@@ -11,6 +11,7 @@ from osqueue.errors import ConfigError
 from osqueue.storage import AzureBackend, GCSBackend, S3Backend, Store, open_store
 
 KEYS = "access_key_id=AKIA&secret_access_key=hunter2+/="
+ACCOUNT = '{"client_email": "a@b", "token_uri": "https://c", "private_key": "hunter2"}'
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +64,7 @@ def test_open_store_of_a_cloud_then_its_url_names_it_without_credentials(
             "s3://b?regoin=hunter2",
             r"no option 'regoin': did you mean region\? There are access_key",
         ),
-        ("gs://b?account_key=hunter2", "no option 'account_key': There are anonymous, credentials"),
+        ("gs://b?account_key=hunter2", "no option 'account_key'; there are anonymous, credentials"),
         ("az://c?acount=x", r"did you mean account\?"),
         ("s3://b?region=a&region=b", "option region twice"),
         ("s3://b?region=", "option region without a value"),
@@ -117,7 +118,12 @@ def test_azure_of_the_emulator_then_no_account_is_asked_for() -> None:
     assert AzureBackend("c", connection_string="UseDevelopmentStorage=true").url == "az://c"
 
 
-def test_gcs_with_a_credentials_file_then_it_is_read_later(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["{}", "hunter2", '{"private_key": "hunter2"}', ACCOUNT])
+def test_gcs_when_a_credentials_file_holds_no_key_then_said_without_what_it_holds(
+    content: str, tmp_path: Path
+) -> None:
     file = tmp_path / "key.json"
-    file.write_text("{}")
-    assert GCSBackend("b", credentials_file=str(file)).url == "gs://b"
+    file.write_text(content)
+    with pytest.raises(ConfigError, match=r"key\.json' is not a service account's key") as caught:
+        GCSBackend("b", credentials_file=str(file))
+    assert "hunter2" not in str(caught.value)

@@ -48,6 +48,7 @@ def test_storage_url_then_as_the_variables_say(environ: dict[str, str], url: str
         ({"STORAGE_BACKEND": "gcs", "S3_BUCKET": "b"}, "needs GCS_BUCKET"),
         ({"STORAGE_BACKEND": "azure"}, "needs AZURE_CONTAINER"),
         ({"STORAGE_BACKEND": "local"}, "needs LOCAL_PATH"),
+        ({"STORAGE_BACKEND": "local", "LOCAL_PATH": "~/queue"}, "LOCAL_PATH=~/queue: ~ stands for"),
         ({"STORAGE_BACKEND": "tape"}, "it can be azure, gcs, local, memory, s3"),
     ],
 )

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["archive"]
 
-archive = typer.Typer(
-    help="Read the jobs that have ended, straight from the storage.", no_args_is_help=True
-)
+archive = typer.Typer()
 
 Since = Annotated[
     str,
@@ -36,12 +34,19 @@ class Status(StrEnum):
     DEAD = "dead"
 
 
+@archive.callback(invoke_without_command=True)
+def root(context: typer.Context) -> None:
+    """Read the jobs that have ended, straight from the storage."""
+    if context.invoked_subcommand is None:
+        context.get_help()
+
+
 @archive.command()
 def ls(
     context: typer.Context,
     *,
     since: Since = "24h",
-    storage: options.Storage = None,
+    storage: options.NamedStorage = None,
     json_output: options.JsonOutput = False,
     debug: options.Debug = False,
 ) -> None:
@@ -58,7 +63,7 @@ def cat(
     context: typer.Context,
     *,
     since: Since = "24h",
-    storage: options.Storage = None,
+    storage: options.NamedStorage = None,
     status: Annotated[
         Status | None,
         typer.Option(metavar="STATUS", help="Only completed, cancelled, discarded or dead ones."),
@@ -78,5 +83,5 @@ def _place(context: typer.Context, since: str, storage: str | None) -> tuple[Sto
     back_ms = milliseconds(since, options.origin_of(context, "since"))
     now_ms = SystemClock().wall_ms()
     require_broker("the archive")
-    store = options.open_storage(context, storage)
+    store = options.open_named_storage(context, storage)
     return store, now_ms - back_ms if back_ms else 0

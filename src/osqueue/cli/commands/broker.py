@@ -14,6 +14,7 @@ from osqueue.cli.logs import LogFormat, LogLevel
 __all__ = ["broker"]
 
 TUNING = "Timing"
+THROTTLE = "Throttle, for stores that cost money"
 
 Host = Annotated[
     str, typer.Option(metavar="HOST", envvar="BROKER_HOST", help="Address to listen on.")
@@ -99,31 +100,28 @@ ReadsPerMinute = Annotated[
     int,
     typer.Option(
         metavar="N",
-        min=0,
         envvar="S3_MAX_READS_PER_MINUTE",
         help="Most reads of the store in a minute; 0: no limit.",
-        rich_help_panel=TUNING,
+        rich_help_panel=THROTTLE,
     ),
 ]
 WritesPerMinute = Annotated[
     int,
     typer.Option(
         metavar="N",
-        min=0,
         envvar="S3_MAX_WRITES_PER_MINUTE",
         help="Most writes in a minute, beside heartbeats; 0: no limit.",
-        rich_help_panel=TUNING,
+        rich_help_panel=THROTTLE,
     ),
 ]
 WritesPerDay = Annotated[
     int,
     typer.Option(
         metavar="N",
-        min=0,
         envvar="S3_MAX_WRITES_PER_DAY",
         help="Writes in a UTC day after which only heartbeats, and what joins them, are written; "
         "0: no limit.",
-        rich_help_panel=TUNING,
+        rich_help_panel=THROTTLE,
     ),
 ]
 
@@ -158,7 +156,13 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     """
     options.set_up(context, debug=debug, log_format=log_format, log_level=log_level)
     options.check_range(context, "port", port, least=0, most=65_535)
-    options.check_range(context, "dead_max", dead_max, least=0)
+    for name, value in (
+        ("dead_max", dead_max),
+        ("max_reads_per_minute", max_reads_per_minute),
+        ("max_writes_per_minute", max_writes_per_minute),
+        ("max_writes_per_day", max_writes_per_day),
+    ):
+        options.check_range(context, name, value, least=0)
     require_broker("the broker")
     from osqueue.cli import serving  # noqa: PLC0415 - heavy, and not always installed
 

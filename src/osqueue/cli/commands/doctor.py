@@ -12,7 +12,7 @@ __all__ = ["doctor"]
 def doctor(
     context: typer.Context,
     *,
-    storage: options.Storage = None,
+    storage: options.NamedStorage = None,
     json_output: options.JsonOutput = False,
     debug: options.Debug = False,
 ) -> int:
@@ -21,7 +21,7 @@ def doctor(
     Writes a scratch object and removes it. Exits with 0 when the store is fit, with 1 when not.
     """
     options.set_up(context, debug=debug)
-    store = options.open_storage(context, storage)
+    store = options.open_named_storage(context, storage)
     from osqueue.cli import diagnosing  # noqa: PLC0415 - loads the stores and their packages
 
     return diagnosing.diagnose(store, json_output=json_output)
