@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
+import socketserver
 import subprocess
+import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -307,3 +310,21 @@ def test_quickstart_when_run_then_its_worker_takes_numbers_apart(url: str) -> No
     with running("worker", "examples.quickstart:worker", env=env, cwd=root) as process:
         process.wait_for("^600851475143 = 71 x 839 x 1471 x 6857$")
         assert process.stop() == 0
+
+
+class Mute(socketserver.BaseRequestHandler):
+    """Takes a request, and closes without an answer."""
+
+    def handle(self) -> None:
+        self.request.recv(1 << 16)
+
+
+def test_submit_when_no_answer_comes_then_the_id_to_submit_again_is_named() -> None:
+    with socketserver.TCPServer(("127.0.0.1", 0), Mute) as mute:
+        serving = threading.Thread(target=mute.serve_forever)
+        serving.start()
+        done = osqueue("submit", "t", "--broker-url", f"http://127.0.0.1:{mute.server_address[1]}")
+        mute.shutdown()
+        serving.join()
+    assert done.returncode == 1
+    assert re.search(r"stored or not: submit it again with --id [0-9a-f-]{36}", error_of(done))

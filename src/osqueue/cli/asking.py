@@ -9,12 +9,15 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from osqueue.cli.failures import USAGE, CliError, usage
 from osqueue.cli.options import Broker
 from osqueue.cli.output import say, say_json
 from osqueue.client import NewJob, OsqueueClient
+from osqueue.clock import SystemEntropy
 from osqueue.config import ClientSettings
+from osqueue.errors import OsqueueError, TransportConnectionError
 
 __all__ = ["ask", "parse_payload", "submit"]
 
@@ -31,8 +34,16 @@ def ask(broker: Broker, question: Callable[[OsqueueClient], Awaitable[_T]]) -> _
 
 
 def submit(broker: Broker, job: NewJob, *, json_output: bool) -> None:
-    """Submit a job and print its id."""
-    (job_id,) = ask(broker, lambda client: client.submit_jobs([job]))
+    """Submit a job and print its id; when it is not known whether it is stored, that is said."""
+    job = replace(job, job_id=job.job_id or SystemEntropy().job_id())
+    try:
+        (job_id,) = ask(broker, lambda client: client.submit_jobs([job]))
+    except OsqueueError as error:
+        doubtful = error.applied == "unknown" or isinstance(error, TransportConnectionError)
+        if doubtful and error.applied != "no":
+            again = f"submit it again with --id {job.job_id}, which never adds a second one"
+            raise CliError(f"{error.message}; the job may be stored or not: {again}") from error
+        raise
     if json_output:
         say_json({"jobId": job_id})
     else:
