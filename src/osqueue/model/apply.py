@@ -62,6 +62,9 @@ EXPIRE_BATCH_MAX = 2_000
 
 FAILED, RELEASED = "failed", "released"
 
+_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
+"""Payloads are kept as they were sent. In JSON a line break can only stand between two tokens."""
+
 _DONE = Done()
 _NOTHING = Claimed(())
 
@@ -275,7 +278,8 @@ def _seal(state: QueueState, op: Seal, now: Moment) -> Outcome:
             return _DONE
         state.revision += 1
     lines = [job.encoded if not job.stale else encode_finished(job) for job in ends.batch()]
-    return Sealed(outbox.key, b"".join([line + b"\n" for line in lines]), len(lines))
+    data = b"".join([line.translate(_ONE_LINE) + b"\n" for line in lines])
+    return Sealed(outbox.key, data, len(lines))
 
 
 def _drop(state: QueueState, op: Drop) -> Outcome:

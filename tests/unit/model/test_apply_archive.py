@@ -91,6 +91,34 @@ def test_seal_when_a_batch_is_open_then_it_is_that_one_byte_for_byte() -> None:
     assert sealed(queue, "three") == first
 
 
+def test_seal_when_a_payload_has_line_breaks_then_its_entry_is_one_line_all_the_same() -> None:
+    queue = Driver(archived=True, dead_max=0)
+    payload = Raw(b'[\n{"id":"forged","text":"a\\nb"},\r\n1]')
+    dead(queue, "a", payload=payload)
+    batch = sealed(queue)
+    assert batch.data.count(b"\n") == 1
+    assert b"\r" not in batch.data
+    assert json.loads(batch.data)["payload"] == [{"id": "forged", "text": "a\nb"}, 1]
+    queue.do(Drop(batch.key))
+    assert queue.do(Retry("a", batch.data.rstrip(b"\n"))) == Done()
+    assert [grant.id for grant in queue.claim()] == ["a"]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_seal_when_the_state_was_formatted_by_hand_then_the_entries_begin_as_ever(
+    indent: int | None,
+) -> None:
+    queue = Driver(archived=True, dead_max=0)
+    dead(queue, "a", payload=Raw(b"1"))
+    queue.submit("b")
+    queue.cancel("b")
+    formatted = Driver(json.dumps(queue.json, indent=indent).encode(), archived=True)
+    formatted.now = queue.now
+    lines = sealed(formatted).data.splitlines()
+    assert [line[:10] for line in lines] == [b'{"id":"a",', b'{"id":"b",']
+    assert list(map(json.loads, lines)) == list(map(json.loads, sealed(queue).data.splitlines()))
+
+
 def test_drop_when_the_batch_is_archived_then_exactly_its_jobs_lose_their_details() -> None:
     queue = ended("a", "b", "c")
     batch = sealed(queue, jobs=2)
