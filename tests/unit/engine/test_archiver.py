@@ -17,7 +17,7 @@ from osqueue.engine.archiver import Archiver
 from osqueue.engine.election import ProbeAnswer
 from osqueue.engine.engine import Engine
 from osqueue.errors import OsqueueError, OverloadedError, StoreUnavailableError
-from osqueue.model.batches import ARCHIVE_PREFIX, batch_key
+from osqueue.model.batches import ARCHIVE_PREFIX, BatchName, batch_key
 from osqueue.model.ops import Cancel
 from osqueue.storage.memory import MemoryBackend
 from osqueue.storage.protocol import Store, Stored, Version
@@ -291,6 +291,45 @@ async def test_find_when_the_id_carries_its_time_then_only_batches_that_may_hold
     assert await archive.find(entropy.job_id()) is None
     assert await archive.find("of no time") is None
     assert sum(each.call == "get" for each in store.log) <= 2
+
+
+async def test_find_when_the_clock_was_set_back_before_the_sealing_then_found_all_the_same() -> (
+    None
+):
+    wanted, store = SystemEntropy().job_id(), MemoryBackend()
+    hours_before = SystemClock().wall_ms() - 5 * 3_600_000
+    line = b'{"id":"%s","n":1}\n' % wanted.encode()
+    await store.create(batch_key([wanted], hours_before, "t"), line)
+    archive = Archive(store)
+    await archive.load()
+    assert await archive.find(wanted) == line[:-1]
+
+
+async def test_find_when_the_id_carries_a_time_that_no_calendar_has_then_not_found() -> None:
+    archive = Archive(MemoryBackend())
+    await archive.load()
+    assert await archive.find("ffffffff-ffff-7fff-bfff-ffffffffffff") is None
+
+
+async def test_sweep_when_an_old_batch_comes_in_meanwhile_then_none_is_forgotten() -> None:
+    store = ScriptedStore(MemoryBackend(), [Step("delete", hold="request")])
+    first, later = (batch_key(["x"], 1, token) for token in "ab")
+    for key in (first, later):
+        await store.create(key, b'{"id":"x"}\n')
+    archive = Archive(store)
+    archive.add(_named(first))
+    sweeping = asyncio.create_task(archive.delete_before("2000-01-01T00"))
+    await soon(store.held())
+    archive.add(_named(later))
+    store.release()
+    assert await soon(sweeping) == 2
+    assert [key async for key in store.list(ARCHIVE_PREFIX)] == []
+
+
+def _named(key: str) -> BatchName:
+    name = BatchName.parse(key)
+    assert name is not None
+    return name
 
 
 async def test_find_when_a_batch_has_been_deleted_meanwhile_then_the_others_are_searched() -> None:
