@@ -251,6 +251,61 @@ async def test_run_when_the_store_fails_for_a_while_then_it_goes_on_after(
     assert "the archive can be written again" in said
 
 
+class BrokenListing(MemoryBackend):
+    """A store whose first listing fails in a way that no store should."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures = 1
+
+    async def list(self, prefix: str = "") -> AsyncIterator[str]:
+        if prefix == ARCHIVE_PREFIX and self.failures > 0:
+            self.failures -= 1
+            raise RuntimeError("it fell over")
+        async for key in super().list(prefix):
+            yield key
+
+
+async def test_run_when_the_store_fails_in_an_unexpected_way_then_it_goes_on_after(
+    brokers: Brokers, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = BrokenListing()
+    store.failures = 0
+    engine = await leading(brokers, store)
+    store.failures = 1
+    at_work, archive = archiver(engine, store, QUICK)
+    with caplog.at_level("ERROR", "osqueue.engine"):
+        running = asyncio.create_task(at_work.run())
+        await soon(emptied(engine))
+        assert await soon(archive.find("a")) is not None
+    assert "it fell over" in caplog.text
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_archive_when_a_conflict_is_reported_for_nothing_then_the_object_is_made(
+    brokers: Brokers,
+) -> None:
+    store = ScriptedStore(MemoryBackend())
+    at_work, _ = archiver(await leading(brokers, store), store)
+    store.then(Step("create", Fault.CONFLICT))
+    while await soon(at_work.archive_one()):
+        pass
+    assert sorted(await archived(store.inner)) == list(JOBS)
+
+
+async def test_archive_when_a_conflict_cannot_be_looked_into_then_it_is_tried_again(
+    brokers: Brokers,
+) -> None:
+    store = ScriptedStore(MemoryBackend())
+    at_work, _ = archiver(await leading(brokers, store), store)
+    store.then(Step("create", Fault.FALSE_CONFLICT), Step("get", Fault.UNAVAILABLE))
+    while await soon(at_work.archive_one()):
+        pass
+    assert sorted(await archived(store.inner)) == list(JOBS)
+    assert store.unused == ()
+
+
 async def test_sweep_when_hours_are_old_then_they_are_deleted_and_others_stay(
     brokers: Brokers,
 ) -> None:
