@@ -53,7 +53,7 @@ from osqueue.model.outcomes import (
     StateFull,
     Submitted,
 )
-from osqueue.model.state import QueueState, new_job_weight, same_job
+from osqueue.model.state import QueueState, new_job_weight, same_job, weight_of
 
 __all__ = ["EXPIRE_BATCH_MAX", "apply"]
 
@@ -252,6 +252,8 @@ def _restore(state: QueueState, op: Retry) -> Outcome:
     job = decode_finished(line)
     if job.id != op.id or job.status is not JobStatus.DEAD:
         return _not_found(state, op.id)
+    if entry is None and state.size + weight_of(job) > state.limits.state_bytes_max:
+        return StateFull(state.limits.state_bytes_max)
     state.restore(job)
     return _DONE
 

@@ -16,6 +16,7 @@ from osqueue.model.outcomes import (
     NotFound,
     Outcome,
     Sealed,
+    StateFull,
     Submitted,
 )
 
@@ -278,6 +279,36 @@ def test_retry_when_the_dead_letter_is_in_the_archive_then_its_entry_brings_it_b
     assert queue.do(Retry("a", line)) == NotFound("a", "completed")
     queue.reload()
     assert queue.view("a").status == "completed"
+
+
+def test_retry_when_the_queue_is_full_then_a_dead_letter_stays_where_it_is() -> None:
+    queue = Driver(archived=True, dead_max=0, state_bytes_max=600)
+    dead(queue, "a", "b")
+    line, other = sealed(queue).data.splitlines()
+    queue.do(Drop(sealed(queue).key))
+    queue.submit("c", payload=Raw(b"1"))
+    assert queue.do(Retry("a", line)) == Done()
+    before = queue.encoded
+    assert queue.do(Retry("b", other)) == StateFull(600)
+    assert queue.encoded == before
+    queue.cancel("c")
+    assert queue.do(Retry("b", other)) == Done()
+
+
+def test_dead_letters_when_the_archive_is_given_up_then_none_is_lost() -> None:
+    queue = Driver(archived=True, dead_max=0)
+    dead(queue, "a", "b", payload=Raw(b"[1]"), type="t")
+    key = sealed(queue, jobs=1).key
+    other = Driver(queue.encoded, finished_max=0)
+    assert (other.counts().dead, other.job("b")["payload"]) == (1, [1])
+    assert ids(sealed(other)) == ["a"]
+    other.do(Drop(key))
+    assert other.json["finished"] == []
+    other.reload()
+    assert other.retry("b") == Done()
+    (grant,) = other.claim()
+    assert (grant.id, grant.payload, grant.type) == ("b", Raw(b"[1]"), "t")
+    assert other.complete("b", grant.lease) == Done()
 
 
 def test_retry_when_the_entry_is_of_another_job_or_not_dead_then_not_found() -> None:
