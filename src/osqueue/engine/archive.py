@@ -130,6 +130,11 @@ class Archive:
         except StoreNotFoundError:
             return None  # deleted meanwhile
         assert stored is not None, "only a read with a version is answered by nothing"
+        if not stored.data.endswith(b"\n"):
+            raise StoreUnavailableError(
+                f"{name.key} in {self._store.url} ends in the middle of a line: it did not arrive "
+                "whole, so try again, or it was damaged"
+            )
         return _find_line(stored.data, job_id)
 
 

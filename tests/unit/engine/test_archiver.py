@@ -397,6 +397,19 @@ async def test_find_when_a_batch_has_been_deleted_meanwhile_then_the_others_are_
     assert await archive.find("x") == b'{"id":"x","n":1}'
 
 
+@pytest.mark.parametrize("wanted", ["a", "b", "c"])
+async def test_find_when_a_batch_arrives_in_part_then_it_is_no_answer(wanted: str) -> None:
+    store = ScriptedStore(MemoryBackend())
+    lines = b'{"id":"a","status":"dead"}\n{"id":"b","status":"dead","n":1,"m":2}\n'
+    await store.create(batch_key(["a", "b"], 1, "t"), lines)
+    archive = Archive(store)
+    await archive.load()
+    store.then(Step("get", Fault.TRUNCATED))
+    with pytest.raises(StoreUnavailableError, match="in the middle of a line"):
+        await archive.find(wanted)
+    assert (await archive.find(wanted) is None) is (wanted == "c")
+
+
 async def test_find_when_another_id_only_looks_alike_then_it_is_not_taken_for_it() -> None:
     store = MemoryBackend()
     line = b'{"id":"ab","lastError":{"message":"{\\"id\\":\\"b\\","}}\n'
