@@ -1,5 +1,7 @@
 """A store with its faults, a leader, its callers and its rivals: all that can happen to a queue.
 
+Ended jobs leave for an archive, step by step, whoever is the leader by then.
+
 The store is honest in one thing only: a write takes effect when its precondition holds, at the
 moment when it gets there. Whatever is told about it may be lost, false or late.
 """
@@ -14,8 +16,8 @@ from osqueue.config import QueueLimits
 from osqueue.engine.requests import Conflicted, Gone, Held, Write, Written
 from osqueue.model.invariants import check
 from osqueue.model.job import Moment
-from osqueue.model.ops import Claim, Complete, GetPayloadKeys, Submit
-from osqueue.model.outcomes import Claimed, Done, Grant, PayloadKeys, Results, Submitted
+from osqueue.model.ops import Claim, Complete, Drop, GetPayloadKeys, Retry, Seal, Submit
+from osqueue.model.outcomes import Claimed, Done, Grant, PayloadKeys, Results, Sealed, Submitted
 from osqueue.model.snapshot import decode_state, read_origin
 from osqueue.storage.protocol import Stored, Version
 
@@ -23,6 +25,10 @@ from ..traces.harness import Trace, named_keys
 from ..traces.objects import edited, older, taken_over
 
 __all__ = ["World"]
+
+PLACES = ("jobs", "finished", "recent")
+
+LIMITS = QueueLimits(archived=True, dead_max=1)
 
 
 class World:
@@ -53,8 +59,14 @@ class World:
         self.notes = 0
         self.forgot = False
         """Whether somebody has dropped what is remembered of ended jobs."""
+        self.outboxes: dict[str, list[str]] = {}
+        """By key, the batches that were ever sealed in a version."""
+        self.batches: list[Sealed] = []
+        """What archivers were told to put into the archive."""
+        self.archive: dict[str, list[Any]] = {}
+        """By key, the ended jobs of each object."""
         self.position = (0, 0)
-        self.leader = Trace(epoch=self.epoch)
+        self.leader = Trace(epoch=self.epoch, limits=LIMITS)
         self.seen = 0
 
     def submit(self, job_id: str, type_: str) -> None:
@@ -88,6 +100,32 @@ class World:
         self.sweeps[self.leader.ask(GetPayloadKeys())] = listed
         self.look()
 
+    # The archive
+
+    def seal(self, jobs_max: int) -> None:
+        self.notes += 1
+        self.leader.ask(Seal(f"t{self.notes}", jobs_max, 2**20))
+        self.look()
+
+    def create(self, number: int) -> None:
+        """An archiver's object arrives, perhaps long after its broker has died."""
+        batch = self.batches[number % len(self.batches)]
+        jobs = [json.loads(line) for line in batch.data.splitlines()]
+        assert [job["id"] for job in jobs] == self.outboxes[batch.key], "not what was sealed"
+        assert jobs == self.archive.setdefault(batch.key, jobs), "what exists is the same"
+
+    def drop(self, number: int) -> None:
+        self.leader.ask(Drop([*self.archive][number % len(self.archive)]))
+        self.look()
+
+    def retry(self, job_id: str) -> None:
+        """Somebody wants a dead letter back, wherever it is."""
+        lines = [job for jobs in self.archive.values() for job in jobs if job["id"] == job_id]
+        line = json.dumps(lines[-1]).encode() if lines else None
+        self.leader.ask(Retry(job_id))
+        self.leader.ask(Retry(job_id, line))
+        self.look()
+
     # The store
 
     def put(self, write: Write) -> Written | Conflicted | Gone:
@@ -98,14 +136,18 @@ class World:
         if write.if_version != at:
             return Conflicted()
         if self.current is not None:
-            _continues(self.current.data, write.data)
+            self._continues(self.current.data, write.data)
         return Written(self.becomes(write.data).version)
 
     def becomes(self, data: bytes) -> Stored:
         self.versions += 1
         self.current = Stored(data, Version(f"w{self.versions}"))
-        self.known = _known(data)
+        self.known = self._known(data)
         self.ever |= self.known
+        outbox = json.loads(data).get("outbox")
+        if outbox is not None:
+            ids = self.outboxes.setdefault(outbox["key"], outbox["ids"])
+            assert ids == outbox["ids"], "a sealed batch never changes"
         return self.current
 
     def lands(self, number: int) -> None:
@@ -194,10 +236,10 @@ class World:
         self.seen = 0
         now = self.leader.now
         if self.current is None:
-            self.leader = Trace(epoch=self.epoch, start=now)
+            self.leader = Trace(epoch=self.epoch, start=now, limits=LIMITS)
         else:
             data, version = self.current.data, self.current.version
-            self.leader = Trace(data, version=version, epoch=self.epoch, start=now)
+            self.leader = Trace(data, version=version, epoch=self.epoch, start=now, limits=LIMITS)
 
     def settle(self) -> None:
         """From here on nothing goes wrong; the leader stops cleanly."""
@@ -248,14 +290,35 @@ class World:
             return
         self.sound_at = self.current
         now = Moment(self.leader.now.wall, 0)
-        check(decode_state(self.current.data, limits=QueueLimits(), now=now))
+        check(decode_state(self.current.data, limits=LIMITS, now=now))
         whole = json.loads(self.current.data)
-        done = [job for job in whole.get("finished", ()) if job["status"] == "completed"]
+        done = [job["id"] for job in self._ended(whole) if job["status"] == "completed"]
         assert self.forgot or whole["completedTotal"] == len(done)
         wrong = [id_ for id_ in self.not_applied & self.ever if self.submitted[id_] == 1]
         assert not wrong, f"told that nothing was applied, and it was: {wrong}"
 
-    def _judge(self, held: Held) -> None:
+    def _ended(self, whole: Any) -> list[Any]:
+        """Each ended job once: from the archive, and what is not in it yet."""
+        outbox = whole.get("outbox") or {"key": "", "ids": ()}
+        moved = outbox["ids"] if outbox["key"] in self.archive else ()
+        waiting = [job for job in whole.get("finished", ()) if job["id"] not in moved]
+        return [*waiting, *(job for jobs in self.archive.values() for job in jobs)]
+
+    def _known(self, data: bytes) -> set[str]:
+        whole = json.loads(data)
+        archived = {job["id"] for jobs in self.archive.values() for job in jobs}
+        stands = {job["id"] for name in PLACES for job in whole.get(name, ())}
+        return stands | archived
+
+    def _continues(self, parent: bytes, child: bytes) -> None:
+        """A version is made from the one that it replaces: nothing of that is lost."""
+        assert self._known(parent) <= self._known(child)
+        before, after = json.loads(parent), json.loads(child)
+        assert before.get("note") == after.get("note")
+        assert before["completedTotal"] <= after["completedTotal"]
+        assert before.get("commit") != after["commit"]
+
+    def _judge(self, held: Held) -> None:  # noqa: C901 - one law for each kind of answer
         op, outcome = held.op, held.outcome
         if held.error is not None:
             if isinstance(op, Submit) and held.error.applied == "no":
@@ -268,6 +331,8 @@ class World:
             self.deleted |= self.sweeps.pop(held) - outcome.keys
         elif isinstance(outcome, Submitted):
             self.deleted.update(outcome.unused)
+        if self.current is None and not held.writes:
+            return  # it was there a second ago, which is all that such an answer says
         if isinstance(op, Submit) and isinstance(outcome, Submitted):
             if self.forgot and not held.writes:
                 return  # known already, as of a second ago; somebody has dropped it since
@@ -276,6 +341,9 @@ class World:
             for grant in outcome.grants:
                 self._has_lease(grant)
                 self.grants.append((held, grant))
+        elif isinstance(outcome, Sealed):
+            assert outcome.key in self.outboxes, "sealed, and never durable"
+            self.batches.append(outcome)
         elif isinstance(op, Complete) and outcome == Results((Done(),)):
             assert op.refs[0].id not in self._jobs(), "completed, and it is still there"
 
@@ -289,17 +357,3 @@ class World:
     def _jobs(self) -> dict[str, Any]:
         assert self.current is not None, "answered while nothing is stored"
         return {job["id"]: job for job in json.loads(self.current.data)["jobs"]}
-
-
-def _known(data: bytes) -> set[str]:
-    whole = json.loads(data)
-    return {job["id"] for name in ("jobs", "finished", "recent") for job in whole.get(name, ())}
-
-
-def _continues(parent: bytes, child: bytes) -> None:
-    """A version is made from the one that it replaces: nothing of that is lost."""
-    assert _known(parent) <= _known(child)
-    before, after = json.loads(parent), json.loads(child)
-    assert before.get("note") == after.get("note")
-    assert before["completedTotal"] <= after["completedTotal"]
-    assert before.get("commit") != after["commit"]

@@ -37,11 +37,12 @@ class NaiveJob:
 
     def view(self) -> out.JobView:
         live = self.ended_at is None  # of an ended job, payload and delay are not kept
+        left = self.status == "dead"  # a dead letter that has left looks like any other
         return out.JobView(
             id=self.id,
             status=self.status,
             type=self.type,
-            payload=self.payload if live else UNSET,
+            payload=self.payload if live or left else UNSET,
             created_at=self.created,
             attempts=self.attempts,
             max_attempts=self.max_attempts,
@@ -50,7 +51,7 @@ class NaiveJob:
             worker_id=self.worker,
             heartbeat=self.heartbeat if self.status == "in_progress" else None,
             last_error=self.error,
-            ended_at=self.ended_at,
+            ended_at=None if left else self.ended_at,
         )
 
     def grant(self) -> out.Grant:

@@ -5,6 +5,7 @@ Written from the specification, not from the model, and knows nothing of its ind
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import assert_never
 
 import msgspec
@@ -49,10 +50,14 @@ class NaiveQueue:
         self.gone: dict[str, NaiveJob] = {}
         self.recent: list[tuple[str, str, int, str | None]] = []
         self.completed_total = self.dead_total = 0
+        self.dead: list[NaiveJob] = []
+        """Dead letters that have not left, longest dead first."""
+        self.outbox: list[NaiveJob] | None = None
 
     def reload(self, now: Moment) -> None:
         """Another process reads the state: every lease gets a full time-out."""
         self.held = self.running()
+        self.dead = [job for job in self.jobs if job.status == "dead"]  # by arrival from now on
         for job in self.held:
             job.granted, job.deadline = now.serving, now.serving + self.limits.lease_timeout_ms
 
@@ -184,7 +189,7 @@ class NaiveQueue:
             self.give_back(job)
         else:
             run_at = now.wall + fail.delay_ms if fail.delay_ms > 0 else None
-            self.fail(job, fail.error, retry=fail.retry, run_at=run_at)
+            self.fail(job, fail.error, now, retry=fail.retry, run_at=run_at)
         if lease is not None:
             self.remember(job.id, how, now.wall, lease)
         return out.Done()
@@ -194,7 +199,9 @@ class NaiveQueue:
         job.attempts -= 1
         job.put_back()
 
-    def fail(self, job: NaiveJob, error: Raw, *, retry: bool, run_at: int | None = None) -> None:
+    def fail(
+        self, job: NaiveJob, error: Raw, now: Moment, *, retry: bool, run_at: int | None = None
+    ) -> None:
         self.held.remove(job)
         job.error = error
         if retry and job.attempts < job.allowed:
@@ -203,6 +210,9 @@ class NaiveQueue:
         else:
             self.dead_total += 1
             job.put_back(status="dead")
+            self.dead.append(job)
+            while self.limits.archived and len(self.dead) > self.limits.dead_max:
+                self.finish(self.dead[0], "dead", now)
 
     def cancel(self, job_id: str, now: Moment) -> out.Outcome:
         job = self.live(job_id)
@@ -215,17 +225,57 @@ class NaiveQueue:
     def retry(self, job_id: str) -> out.Outcome:
         job = self.live(job_id)
         if job is None:
-            return out.NotFound(job_id, self.how_ended(job_id))
+            return self.bring_back(job_id)
         if job.status == "dead":
+            self.dead.remove(job)
             job.attempts = 0
             job.put_back()
         return out.Done()
 
+    def bring_back(self, job_id: str) -> out.Outcome:
+        """From among those on their way to the archive."""
+        job = self.done(job_id)
+        if job is None or job.status != "dead":
+            return out.NotFound(job_id, self.how_ended(job_id))
+        if job in (self.outbox or ()):
+            return out.Leaving(job_id)
+        self.finished.remove(job)
+        self.queue_again(job)
+        return out.Done()
+
+    def queue_again(self, job: NaiveJob) -> None:
+        job.attempts, job.ended_at = 0, None
+        job.put_back()
+        self.jobs.append(job)
+
+    def retry_archived(self, archived: NaiveJob) -> out.Outcome:
+        """Of a job that stands in the archive as dead."""
+        known = self.live(archived.id) or self.done(archived.id)
+        if known is not None or self.how_ended(archived.id) not in {None, "dead"}:
+            return self.retry(archived.id)
+        self.queue_again(replace(archived))
+        return out.Done()
+
+    def seal(self, most: int) -> list[str]:
+        """The ids of the batch."""
+        if self.outbox is None and self.finished:
+            self.outbox = self.finished[:most]
+        return [job.id for job in self.outbox or ()]
+
+    def drop(self) -> list[NaiveJob]:
+        """What has left now."""
+        dropped, self.outbox = self.outbox or [], None
+        for job in dropped:
+            self.finished.remove(job)
+            self.let_go(job)
+        return [replace(job) for job in dropped]
+
     def expire(self, now: Moment) -> out.Outcome:
-        for job in [job for job in self.running() if job.deadline <= now.serving]:
+        due = [job for job in self.running() if job.deadline <= now.serving]
+        for job in sorted(due, key=lambda job: job.deadline):
             message = f"no heartbeat from worker {job.worker!r} before the lease ran out"
             error = msgspec.json.encode({"type": "LeaseExpired", "message": message})
-            self.fail(job, Raw(error), retry=True)
+            self.fail(job, Raw(error), now, retry=True)
         return out.Done()
 
     def finish(self, job: NaiveJob, how: str, now: Moment) -> None:
@@ -233,12 +283,16 @@ class NaiveQueue:
         if job in self.held:
             self.held.remove(job)
         job.status, job.ended_at = how, now.wall
+        if job in self.dead:
+            self.dead.remove(job)
         self.finished.append(job)
-        if len(self.finished) > self.limits.finished_max:
-            gone = self.finished.pop(0)
-            assert gone.ended_at is not None
-            self.gone[gone.id] = gone
-            self.remember(gone.id, gone.status, gone.ended_at, gone.lease)
+        if len(self.finished) > self.limits.finished_max and not self.limits.archived:
+            self.let_go(self.finished.pop(0))
+
+    def let_go(self, gone: NaiveJob) -> None:
+        assert gone.ended_at is not None
+        self.gone[gone.id] = gone
+        self.remember(gone.id, gone.status, gone.ended_at, gone.lease)
 
     def remember(self, job_id: str, how: str, at: int, lease: str | None) -> None:
         self.recent.append((job_id, how, at, lease))

@@ -15,6 +15,7 @@ from .committer_world import World
 
 FATES = ("ok", "lost request", "lost reply", "late", "busy", "conflict", "sent twice")
 SOME_FATES = st.sampled_from(("ok",) * 6 + FATES)
+ENDINGS = ("complete", "fail", "heartbeat", "cancel", "withdraw")
 types = st.sampled_from([(), ("a",), ("b",), ("a", "b")])
 claim_ids = st.sampled_from([None, None, "c1", "c2"])
 numbers = st.integers(0, 30)
@@ -58,13 +59,15 @@ class CommitterInTheWorld(RuleBasedStateMachine):
         self.world.claim(*types, waits=waits, most=most, claim_id=again)
 
     @precondition(lambda self: self.world.grants)
-    @rule(number=numbers, what=st.sampled_from(["complete", "heartbeat", "cancel", "withdraw"]))
+    @rule(number=numbers, what=st.sampled_from(ENDINGS))
     def work(self, number: int, what: str) -> None:
         leader, grants = self.world.leader, self.world.grants
         held, grant = grants[number % len(grants)]
         match what:
             case "complete":
                 leader.complete(grant)
+            case "fail":
+                leader.fail(grant)
             case "heartbeat":
                 leader.heartbeat(grant)
             case "cancel":
@@ -92,6 +95,60 @@ class CommitterInTheWorld(RuleBasedStateMachine):
     def read(self, consistent: bool) -> None:
         self.world.leader.stats(consistent=consistent)
         self.world.look()
+
+    @precondition(leads)
+    @rule(how=st.sampled_from(["complete", "fail", "fail", "cancel"]), wait=st.booleans())
+    def jobs_come_and_end(self, how: str, wait: bool) -> None:
+        """A few jobs, from submit to end, while all goes well; the end may not be durable yet."""
+        for _ in range(3):
+            self.jobs += 1
+            self.world.submit(f"j{self.jobs}", "a")
+        self.work_off(how)
+        if wait:
+            self.world.goes_well(50)
+
+    def work_off(self, how: str) -> None:
+        had = len(self.world.grants)
+        self.world.leader.claim(most=3)
+        self.world.goes_well(50)
+        for at in range(had, len(self.world.grants)):
+            self.work(at, how)
+
+    # The archive
+
+    @rule(most=st.integers(1, 3))
+    def batch_is_sealed(self, most: int) -> None:
+        self.world.seal(most)
+
+    @precondition(lambda self: self.world.batches)
+    @rule(number=numbers)
+    def batch_is_created(self, number: int) -> None:
+        self.world.create(number)
+
+    @precondition(lambda self: self.world.archive)
+    @rule(number=numbers)
+    def batch_is_dropped(self, number: int) -> None:
+        self.world.drop(number)
+
+    @precondition(lambda self: self.jobs > 0)
+    @rule(number=numbers)
+    def dead_letter_is_retried(self, number: int) -> None:
+        self.world.retry(f"j{number % self.jobs + 1}")
+
+    @precondition(leads)
+    @rule(times=st.integers(1, 3), meddle=st.booleans())
+    def archiver_runs(self, times: int, meddle: bool) -> None:
+        """All of its steps, while all goes well; somebody may want back what is on its way."""
+        for _ in range(times):
+            self.world.seal(2)
+            self.world.goes_well(50)
+            if meddle and self.world.batches:
+                for job_id in self.world.outboxes[self.world.batches[-1].key]:
+                    self.world.retry(job_id)
+                self.work_off("complete")
+            if self.leads() and self.world.batches:
+                self.world.create(-1)
+                self.world.drop(-1)
 
     # Time
 

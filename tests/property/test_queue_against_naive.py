@@ -6,10 +6,19 @@ happened since is applied once more to the bytes that were read.
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 from msgspec import UNSET, Raw
+from msgspec.structs import replace
 
 from osqueue.config import QueueLimits
 from osqueue.model.apply import apply
@@ -19,6 +28,7 @@ from osqueue.model.ops import (
     Cancel,
     Claim,
     Complete,
+    Drop,
     Expire,
     Fail,
     Forget,
@@ -31,9 +41,10 @@ from osqueue.model.ops import (
     Op,
     Release,
     Retry,
+    Seal,
     Submit,
 )
-from osqueue.model.outcomes import Claimed, Outcome
+from osqueue.model.outcomes import Claimed, Done, Outcome, Sealed
 from osqueue.model.snapshot import decode_state, encode_state
 
 from .naive_job import NaiveJob
@@ -46,6 +57,7 @@ LIMITS = QueueLimits(
     dedupe_window_ms=10_000,
     dedupe_max=4,
 )
+ARCHIVING = replace(LIMITS, archived=True, dead_max=2)
 ERROR = Raw(b'{"type":"ValueError","message":"no"}')
 EMPTY = b'{"broker":null,"brokerHeartbeat":0,"jobs":[],"completedTotal":0}'
 OLDER = b"""{"broker":null,"brokerHeartbeat":0,"jobs":[
@@ -92,10 +104,12 @@ def older_jobs() -> list[NaiveJob]:
 
 
 class QueueAgainstNaive(RuleBasedStateMachine):
+    limits = LIMITS
+
     def __init__(self) -> None:
         super().__init__()
         self.now = Moment(1_000_000, 500)
-        self.naive = NaiveQueue(LIMITS)
+        self.naive = NaiveQueue(self.limits)
         self.seed = 0
         self.leases: dict[str, list[str]] = {}
         """By job, the leases ever granted on it."""
@@ -111,7 +125,7 @@ class QueueAgainstNaive(RuleBasedStateMachine):
     def open(self, data: bytes) -> None:
         self.base, self.opened = data, self.now
         self.history: list[tuple[Op, Moment, Outcome]] = []
-        self.state = decode_state(data, limits=LIMITS, now=self.now)
+        self.state = decode_state(data, limits=self.limits, now=self.now)
         self.naive.reload(self.now)
 
     def do(self, op: SimpleOp) -> None:
@@ -206,7 +220,7 @@ class QueueAgainstNaive(RuleBasedStateMachine):
         self.check_history()
 
     def check_history(self) -> None:
-        again = decode_state(self.base, limits=LIMITS, now=self.opened)
+        again = decode_state(self.base, limits=self.limits, now=self.opened)
         for op, now, outcome in self.history:
             assert apply(again, op, now) == outcome
         assert encode_state(again) == encode_state(self.state)
@@ -220,5 +234,71 @@ class QueueAgainstNaive(RuleBasedStateMachine):
         self.check_history()
 
 
+class ArchivingQueueAgainstNaive(QueueAgainstNaive):
+    """Ended jobs wait for an archive, and dead letters leave with them."""
+
+    limits = ARCHIVING
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open_batch: Sealed | None = None
+        self.archive: dict[str, tuple[bytes, NaiveJob]] = {}
+        """By id, the last entry in the archive."""
+
+    def note(self, op: Op) -> Outcome:
+        got = apply(self.state, op, self.now)
+        self.history.append((op, self.now, got))
+        return got
+
+    @rule(chosen=st.lists(ids, min_size=1, max_size=4))
+    def jobs_die(self, chosen: list[str]) -> None:
+        for job_id in chosen:
+            self.do(Submit((NewJob(job_id),)))
+        self.claim("w1", None, 8, None)
+        for job_id in chosen:
+            self.fail("w1", (job_id, "held"), retry=False, delay=0)
+
+    @rule(most=st.integers(1, 3))
+    def seal(self, most: int) -> None:
+        self.seed += 1
+        wanted = self.naive.seal(most)
+        got = self.note(Seal(f"t{self.seed}", most, 2**20))
+        if not wanted:
+            assert got == Done()
+            return
+        assert isinstance(got, Sealed)
+        assert [json.loads(line)["id"] for line in got.data.splitlines()] == wanted
+        assert self.open_batch in {None, got}, "a sealed batch never changes"
+        self.open_batch = got
+
+    @precondition(lambda self: self.open_batch is not None)
+    @rule()
+    def drop(self) -> None:
+        assert self.open_batch is not None
+        lines = self.open_batch.data.splitlines()
+        for line, job in zip(lines, self.naive.drop(), strict=True):
+            self.archive[job.id] = (line, job)
+        assert self.note(Drop(self.open_batch.key)) == Done()
+        self.open_batch = None
+
+    @precondition(lambda self: self.archive)
+    @rule(number=st.integers(0, 7))
+    def retry_archived(self, number: int) -> None:
+        line, job = [*self.archive.values()][number % len(self.archive)]
+        if job.status == "dead":
+            assert self.note(Retry(job.id, line)) == self.naive.retry_archived(job)
+
+    @rule(job_id=ids, most=st.integers(1, 8))
+    def archived_and_wanted_back(self, job_id: str, most: int) -> None:
+        self.seal(most)
+        self.retry(job_id)
+        if self.open_batch is not None:
+            self.drop()
+        if job_id in self.archive:
+            self.retry_archived([*self.archive].index(job_id))
+
+
+ArchivingQueueAgainstNaive.TestCase.settings = settings(max_examples=200, stateful_step_count=50)
+TestArchivingQueueAgainstNaive = ArchivingQueueAgainstNaive.TestCase
 QueueAgainstNaive.TestCase.settings = settings(max_examples=200, stateful_step_count=50)
 TestQueueAgainstNaive = QueueAgainstNaive.TestCase

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from typing import TypeVar
 
+from msgspec import Raw
+
 from osqueue.broker.waiting import WaitingClaims
 from osqueue.config import CommitSettings, LeadershipSettings, QueueLimits
 from osqueue.engine.committer import Committer, Identity, Phase
@@ -44,6 +46,7 @@ from osqueue.model.ops import (
     Cancel,
     Claim,
     Complete,
+    Fail,
     GetStats,
     Heartbeat,
     LeaseRef,
@@ -224,6 +227,10 @@ class Trace:
 
     def complete(self, grant: Grant) -> Held:
         return self.ask(Complete("w", (LeaseRef(grant.id, grant.lease),)))
+
+    def fail(self, grant: Grant) -> Held:
+        """For good: the job is dead."""
+        return self.ask(Fail("w", LeaseRef(grant.id, grant.lease), Raw(b"{}"), retry=False))
 
     def heartbeat(self, grant: Grant) -> Held:
         return self.ask(Heartbeat("w", (LeaseRef(grant.id, grant.lease),)))

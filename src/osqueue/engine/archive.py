@@ -1,8 +1,9 @@
 """The archive as its readers see it: immutable JSON Lines objects, by hour.
 
-Laws: a batch is never changed; a job is looked for from its id's own time on, newest batch first.
-The names of all batches stand in memory once `load` has listed them, so a lookup lists nothing
-and reads only the batches whose name says that they may hold the id.
+Laws: a batch is never changed; a job is looked for in the newest batch first. The names of all
+batches stand in memory once `load` has listed them, so a lookup lists nothing and reads only the
+batches whose name says that they may hold the id. Where those stand is no matter: whoever made the
+id and whoever sealed the batch may have had clocks that were hours apart.
 """
 
 from __future__ import annotations
@@ -16,11 +17,10 @@ import msgspec
 from osqueue.config import (
     ARCHIVE_LOOKUP_OBJECTS_MAX,
     ARCHIVE_LOOKUPS_MAX,
-    HOUR_MS,
     STORE_ANSWER_S_MAX,
 )
 from osqueue.errors import OverloadedError, StoreNotFoundError, StoreUnavailableError
-from osqueue.model.batches import ARCHIVE_PREFIX, BatchName, hour_of, id_time
+from osqueue.model.batches import ARCHIVE_PREFIX, BatchName, id_time
 from osqueue.storage.protocol import Store
 
 __all__ = ["Archive", "list_batches"]
@@ -36,12 +36,29 @@ async def list_batches(store: Store) -> AsyncIterator[BatchName]:
             yield name
 
 
+class _Hour(msgspec.Struct):
+    """The batches of an hour, by time, and the range of all their ids' times."""
+
+    names: list[BatchName]
+    first: int
+    last: int
+
+    def add(self, name: BatchName) -> None:
+        at = bisect_left(self.names, name)
+        if at == len(self.names) or self.names[at] != name:
+            insort(self.names, name)
+        self.first, self.last = min(self.first, name.first), max(self.last, name.last)
+
+    def may_hold(self, time: int | None) -> bool:
+        return time is None or self.first <= time <= self.last
+
+
 class Archive:
     """The batches of one queue, and how to find a job in them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._hours: dict[str, list[BatchName]] = {}
+        self._hours: dict[str, _Hour] = {}
         self._loaded = asyncio.Event()
         self._lookups = 0
 
@@ -53,19 +70,19 @@ class Archive:
 
     def add(self, name: BatchName) -> None:
         """Know of a batch."""
-        names = self._hours.setdefault(name.hour, [])
-        at = bisect_left(names, name)
-        if at == len(names) or names[at] != name:
-            insort(names, name)
+        if name.hour not in self._hours:
+            self._hours[name.hour] = _Hour([], name.first, name.last)
+        self._hours[name.hour].add(name)
 
     async def delete_before(self, hour: str) -> int:
         """Delete the batches of earlier hours; how many. Raises the store's errors."""
         deleted = 0
         for old in sorted(known for known in self._hours if known < hour):
-            names = self._hours[old]
+            names = self._hours[old].names
             while names:
-                await self._store.delete(names[-1].key)
-                names.pop()
+                name = names[-1]
+                await self._store.delete(name.key)
+                names.remove(name)  # another one may have come in behind it
                 deleted += 1
             del self._hours[old]
         return deleted
@@ -98,16 +115,14 @@ class Archive:
     def _candidates(self, job_id: str) -> list[BatchName]:
         """The batches that may hold an id, newest first."""
         time = id_time(job_id)
-        names = (name for name in self._since(time) if name.may_hold(time))
+        names = (name for name in self._newest_first(time) if name.may_hold(time))
         return [name for name, _ in zip(names, range(ARCHIVE_LOOKUP_OBJECTS_MAX), strict=False)]
 
-    def _since(self, time: int | None) -> Iterator[BatchName]:
-        """From an hour before the id's time on: whoever made the id may have a clock ahead."""
-        first = "" if time is None else hour_of(max(0, time - HOUR_MS))
+    def _newest_first(self, time: int | None) -> Iterator[BatchName]:
+        """The batches of the hours in which an id of that time may have been sealed."""
         for hour in sorted(self._hours, reverse=True):
-            if hour < first:
-                return
-            yield from reversed(self._hours[hour])
+            if self._hours[hour].may_hold(time):
+                yield from reversed(self._hours[hour].names)
 
     async def _line(self, name: BatchName, job_id: str) -> bytes | None:
         try:
@@ -115,6 +130,11 @@ class Archive:
         except StoreNotFoundError:
             return None  # deleted meanwhile
         assert stored is not None, "only a read with a version is answered by nothing"
+        if not stored.data.endswith(b"\n"):
+            raise StoreUnavailableError(
+                f"{name.key} in {self._store.url} ends in the middle of a line: it did not arrive "
+                "whole, so try again, or it was damaged"
+            )
         return _find_line(stored.data, job_id)
 
 

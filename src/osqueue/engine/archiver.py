@@ -17,8 +17,16 @@ import msgspec
 from osqueue.clock import Clock, Entropy
 from osqueue.config import ArchiveSettings
 from osqueue.engine.archive import Archive
-from osqueue.engine.requests import Conflicted, Held, Write, Written
-from osqueue.engine.storeio import write_object
+from osqueue.engine.requests import (
+    Conflicted,
+    Found,
+    Held,
+    ReadResult,
+    Write,
+    WriteResult,
+    Written,
+)
+from osqueue.engine.storeio import read_object, write_object
 from osqueue.errors import OsqueueError
 from osqueue.model.batches import BatchName, hour_of
 from osqueue.model.ends import EndMemory
@@ -122,13 +130,14 @@ class Archiver:
             try:
                 await self._archive.load()
                 break
-            except OsqueueError as error:
-                await self._pause(error)
+            except Exception as error:  # noqa: BLE001 - an outermost loop
+                await self._pause(_named(error))
         while self._settings.retention_ms > 0:
             try:
                 await self.delete_old()
-            except OsqueueError as error:
-                logger.warning("old archive objects could not be deleted: %s", error.message)
+            except Exception as error:  # noqa: BLE001 - an outermost loop
+                why = _named(error).message
+                logger.warning("old archive objects could not be deleted: %s", why)
             await asyncio.sleep(self._settings.sweep_ms / 1_000)
 
     def _due(self) -> bool:
@@ -143,23 +152,26 @@ class Archiver:
     async def _attempt(self) -> None:
         try:
             await self.archive_one()
-        except OsqueueError as error:
-            await self._pause(error)
-        except Exception as error:
-            logger.exception("the archiver failed inside")
-            await self._pause(OsqueueError(repr(error)))
+        except Exception as error:  # noqa: BLE001 - an outermost loop
+            await self._pause(_named(error))
         else:
             if self._failures > 0:
                 logger.info("the archive can be written again")
             self._failures = 0
 
     async def _create(self, sealed: Sealed) -> None:
-        """Write the batch's object. One that exists is the same: its key is never used again."""
+        """Write the batch's object. One that exists is the same: its key is never used again.
+
+        A conflict alone proves nothing, and what is dropped next stands nowhere else.
+        """
         while True:
+            result: WriteResult | ReadResult
             result = await write_object(self._store, sealed.key, Write(sealed.data, None))
-            if isinstance(result, Written | Conflicted):
+            if isinstance(result, Conflicted):
+                result = await read_object(self._store, sealed.key)
+            if isinstance(result, Written | Found):
                 return
-            why = getattr(result, "why", "the store has no such place")
+            why = getattr(result, "why", "it is not there")
             await self._pause(OsqueueError(f"{sealed.key}: {why}"))
 
     async def _pause(self, error: OsqueueError) -> None:
@@ -169,3 +181,11 @@ class Archiver:
         longest = min(self._settings.backoff_max_ms, doubled)
         self._failures += 1
         await asyncio.sleep(longest * (0.5 + self._entropy.jitter() / 2) / 1_000)
+
+
+def _named(error: Exception) -> OsqueueError:
+    """An error as one of ours; what nobody should have raised is logged whole."""
+    if isinstance(error, OsqueueError):
+        return error
+    logger.error("the archiver failed inside", exc_info=error)
+    return OsqueueError(repr(error))

@@ -56,7 +56,7 @@ from osqueue.model.outcomes import (
     StateFull,
     Submitted,
 )
-from osqueue.model.state import QueueState, length_of, new_job_weight, same_job
+from osqueue.model.state import QueueState, length_of, new_job_weight, same_job, weight_of
 
 __all__ = ["EXPIRE_BATCH_MAX", "apply"]
 
@@ -64,6 +64,9 @@ EXPIRE_BATCH_MAX = 2_000
 """Leases taken back in one go, about 10 ms of work; the rest is due at once again."""
 
 FAILED, RELEASED = "failed", "released"
+
+_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
+"""Payloads are kept as they were sent. In JSON a line break can only stand between two tokens."""
 
 _DONE = Done()
 _NOTHING = Claimed(())
@@ -286,6 +289,8 @@ def _restore(state: QueueState, op: Retry) -> Outcome:
     job = decode_finished(line)
     if job.id != op.id or job.status is not JobStatus.DEAD:
         return _not_found(state, op.id)
+    if entry is None and state.size + weight_of(job) > state.limits.state_bytes_max:
+        return StateFull(state.limits.state_bytes_max)
     state.restore(job)
     return _DONE
 
@@ -312,7 +317,8 @@ def _seal(state: QueueState, op: Seal, now: Moment) -> Outcome:
             return _DONE
         state.revision += 1
     lines = [job.encoded if not job.stale else encode_finished(job) for job in ends.batch()]
-    return Sealed(outbox.key, b"".join([line + b"\n" for line in lines]), len(lines))
+    data = b"".join([line.translate(_ONE_LINE) + b"\n" for line in lines])
+    return Sealed(outbox.key, data, len(lines))
 
 
 def _drop(state: QueueState, op: Drop) -> Outcome:

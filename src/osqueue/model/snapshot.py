@@ -141,11 +141,16 @@ def decode_state(
 
 def _read_ends(state: QueueState, wire: _StateWire) -> None:
     state.ends.outbox = wire.outbox
+    sealed = frozenset(() if wire.outbox is None else wire.outbox.ids)
     for raw in wire.finished:
         job = decode_finished(bytes(raw))
         if job.id in state.jobs or job.id in state.ends:
             raise CorruptStateError(f"job {job.id!r} stands in it twice")
-        state.ends.add_job(job)
+        leaves = state.limits.archived or job.id in sealed
+        if job.status is JobStatus.DEAD and not leaves:
+            state.keep_dead(job)
+        else:
+            state.ends.add_job(job)
     for raw in wire.recent:
         state.ends.add_end(decode_recent(bytes(raw)))
 

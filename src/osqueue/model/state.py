@@ -221,6 +221,12 @@ class QueueState:
         self.admit(job, weight_of(job))
         self.revision += 1
 
+    def keep_dead(self, job: Job) -> None:
+        """Take back a dead letter that was to leave: nothing archives it any more."""
+        job.ended_at = job.content = None
+        job.stale = True
+        self.admit(job, weight_of(job))
+
     def cancel(self, job: Job, now: Moment) -> None:
         """End a job in whatever state it is."""
         status, run_at = job.status, job.run_at

@@ -17,7 +17,7 @@ from osqueue.engine.archiver import Archiver
 from osqueue.engine.election import ProbeAnswer
 from osqueue.engine.engine import Engine
 from osqueue.errors import OsqueueError, OverloadedError, StoreUnavailableError
-from osqueue.model.batches import ARCHIVE_PREFIX, batch_key
+from osqueue.model.batches import ARCHIVE_PREFIX, BatchName, batch_key
 from osqueue.model.ops import Cancel
 from osqueue.storage.memory import MemoryBackend
 from osqueue.storage.protocol import Store, Stored, Version
@@ -251,6 +251,61 @@ async def test_run_when_the_store_fails_for_a_while_then_it_goes_on_after(
     assert "the archive can be written again" in said
 
 
+class BrokenListing(MemoryBackend):
+    """A store whose first listing fails in a way that no store should."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures = 1
+
+    async def list(self, prefix: str = "") -> AsyncIterator[str]:
+        if prefix == ARCHIVE_PREFIX and self.failures > 0:
+            self.failures -= 1
+            raise RuntimeError("it fell over")
+        async for key in super().list(prefix):
+            yield key
+
+
+async def test_run_when_the_store_fails_in_an_unexpected_way_then_it_goes_on_after(
+    brokers: Brokers, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = BrokenListing()
+    store.failures = 0
+    engine = await leading(brokers, store)
+    store.failures = 1
+    at_work, archive = archiver(engine, store, QUICK)
+    with caplog.at_level("ERROR", "osqueue.engine"):
+        running = asyncio.create_task(at_work.run())
+        await soon(emptied(engine))
+        assert await soon(archive.find("a")) is not None
+    assert "it fell over" in caplog.text
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_archive_when_a_conflict_is_reported_for_nothing_then_the_object_is_made(
+    brokers: Brokers,
+) -> None:
+    store = ScriptedStore(MemoryBackend())
+    at_work, _ = archiver(await leading(brokers, store), store)
+    store.then(Step("create", Fault.CONFLICT))
+    while await soon(at_work.archive_one()):
+        pass
+    assert sorted(await archived(store.inner)) == list(JOBS)
+
+
+async def test_archive_when_a_conflict_cannot_be_looked_into_then_it_is_tried_again(
+    brokers: Brokers,
+) -> None:
+    store = ScriptedStore(MemoryBackend())
+    at_work, _ = archiver(await leading(brokers, store), store)
+    store.then(Step("create", Fault.FALSE_CONFLICT), Step("get", Fault.UNAVAILABLE))
+    while await soon(at_work.archive_one()):
+        pass
+    assert sorted(await archived(store.inner)) == list(JOBS)
+    assert store.unused == ()
+
+
 async def test_sweep_when_hours_are_old_then_they_are_deleted_and_others_stay(
     brokers: Brokers,
 ) -> None:
@@ -293,6 +348,45 @@ async def test_find_when_the_id_carries_its_time_then_only_batches_that_may_hold
     assert sum(each.call == "get" for each in store.log) <= 2
 
 
+async def test_find_when_the_clock_was_set_back_before_the_sealing_then_found_all_the_same() -> (
+    None
+):
+    wanted, store = SystemEntropy().job_id(), MemoryBackend()
+    hours_before = SystemClock().wall_ms() - 5 * 3_600_000
+    line = b'{"id":"%s","n":1}\n' % wanted.encode()
+    await store.create(batch_key([wanted], hours_before, "t"), line)
+    archive = Archive(store)
+    await archive.load()
+    assert await archive.find(wanted) == line[:-1]
+
+
+async def test_find_when_the_id_carries_a_time_that_no_calendar_has_then_not_found() -> None:
+    archive = Archive(MemoryBackend())
+    await archive.load()
+    assert await archive.find("ffffffff-ffff-7fff-bfff-ffffffffffff") is None
+
+
+async def test_sweep_when_an_old_batch_comes_in_meanwhile_then_none_is_forgotten() -> None:
+    store = ScriptedStore(MemoryBackend(), [Step("delete", hold="request")])
+    first, later = (batch_key(["x"], 1, token) for token in "ab")
+    for key in (first, later):
+        await store.create(key, b'{"id":"x"}\n')
+    archive = Archive(store)
+    archive.add(_named(first))
+    sweeping = asyncio.create_task(archive.delete_before("2000-01-01T00"))
+    await soon(store.held())
+    archive.add(_named(later))
+    store.release()
+    assert await soon(sweeping) == 2
+    assert [key async for key in store.list(ARCHIVE_PREFIX)] == []
+
+
+def _named(key: str) -> BatchName:
+    name = BatchName.parse(key)
+    assert name is not None
+    return name
+
+
 async def test_find_when_a_batch_has_been_deleted_meanwhile_then_the_others_are_searched() -> None:
     now, store = SystemClock().wall_ms(), MemoryBackend()
     for token, line in (("a", b'{"id":"x","n":1}\n'), ("b", b'{"id":"z","n":1}\n')):
@@ -301,6 +395,19 @@ async def test_find_when_a_batch_has_been_deleted_meanwhile_then_the_others_are_
     await archive.load()
     await store.delete(batch_key(["x"], now, "b"))
     assert await archive.find("x") == b'{"id":"x","n":1}'
+
+
+@pytest.mark.parametrize("wanted", ["a", "b", "c"])
+async def test_find_when_a_batch_arrives_in_part_then_it_is_no_answer(wanted: str) -> None:
+    store = ScriptedStore(MemoryBackend())
+    lines = b'{"id":"a","status":"dead"}\n{"id":"b","status":"dead","n":1,"m":2}\n'
+    await store.create(batch_key(["a", "b"], 1, "t"), lines)
+    archive = Archive(store)
+    await archive.load()
+    store.then(Step("get", Fault.TRUNCATED))
+    with pytest.raises(StoreUnavailableError, match="in the middle of a line"):
+        await archive.find(wanted)
+    assert (await archive.find(wanted) is None) is (wanted == "c")
 
 
 async def test_find_when_another_id_only_looks_alike_then_it_is_not_taken_for_it() -> None:

@@ -16,6 +16,7 @@ from osqueue.model.outcomes import (
     NotFound,
     Outcome,
     Sealed,
+    StateFull,
     Submitted,
 )
 
@@ -89,6 +90,34 @@ def test_seal_when_a_batch_is_open_then_it_is_that_one_byte_for_byte() -> None:
     assert queue.state.revision == revision + 2  # the new job's, not the seal's
     queue.reload()
     assert sealed(queue, "three") == first
+
+
+def test_seal_when_a_payload_has_line_breaks_then_its_entry_is_one_line_all_the_same() -> None:
+    queue = Driver(archived=True, dead_max=0)
+    payload = Raw(b'[\n{"id":"forged","text":"a\\nb"},\r\n1]')
+    dead(queue, "a", payload=payload)
+    batch = sealed(queue)
+    assert batch.data.count(b"\n") == 1
+    assert b"\r" not in batch.data
+    assert json.loads(batch.data)["payload"] == [{"id": "forged", "text": "a\nb"}, 1]
+    queue.do(Drop(batch.key))
+    assert queue.do(Retry("a", batch.data.rstrip(b"\n"))) == Done()
+    assert [grant.id for grant in queue.claim()] == ["a"]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_seal_when_the_state_was_formatted_by_hand_then_the_entries_begin_as_ever(
+    indent: int | None,
+) -> None:
+    queue = Driver(archived=True, dead_max=0)
+    dead(queue, "a", payload=Raw(b"1"))
+    queue.submit("b")
+    queue.cancel("b")
+    formatted = Driver(json.dumps(queue.json, indent=indent).encode(), archived=True)
+    formatted.now = queue.now
+    lines = sealed(formatted).data.splitlines()
+    assert [line[:10] for line in lines] == [b'{"id":"a",', b'{"id":"b",']
+    assert list(map(json.loads, lines)) == list(map(json.loads, sealed(queue).data.splitlines()))
 
 
 def test_drop_when_the_batch_is_archived_then_exactly_its_jobs_lose_their_details() -> None:
@@ -250,6 +279,36 @@ def test_retry_when_the_dead_letter_is_in_the_archive_then_its_entry_brings_it_b
     assert queue.do(Retry("a", line)) == NotFound("a", "completed")
     queue.reload()
     assert queue.view("a").status == "completed"
+
+
+def test_retry_when_the_queue_is_full_then_a_dead_letter_stays_where_it_is() -> None:
+    queue = Driver(archived=True, dead_max=0, state_bytes_max=600)
+    dead(queue, "a", "b")
+    line, other = sealed(queue).data.splitlines()
+    queue.do(Drop(sealed(queue).key))
+    queue.submit("c", payload=Raw(b"1"))
+    assert queue.do(Retry("a", line)) == Done()
+    before = queue.encoded
+    assert queue.do(Retry("b", other)) == StateFull(600)
+    assert queue.encoded == before
+    queue.cancel("c")
+    assert queue.do(Retry("b", other)) == Done()
+
+
+def test_dead_letters_when_the_archive_is_given_up_then_none_is_lost() -> None:
+    queue = Driver(archived=True, dead_max=0)
+    dead(queue, "a", "b", payload=Raw(b"[1]"), type="t")
+    key = sealed(queue, jobs=1).key
+    other = Driver(queue.encoded, finished_max=0)
+    assert (other.counts().dead, other.job("b")["payload"]) == (1, [1])
+    assert ids(sealed(other)) == ["a"]
+    other.do(Drop(key))
+    assert other.json["finished"] == []
+    other.reload()
+    assert other.retry("b") == Done()
+    (grant,) = other.claim()
+    assert (grant.id, grant.payload, grant.type) == ("b", Raw(b"[1]"), "t")
+    assert other.complete("b", grant.lease) == Done()
 
 
 def test_retry_when_the_entry_is_of_another_job_or_not_dead_then_not_found() -> None:
