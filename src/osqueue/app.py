@@ -15,7 +15,7 @@ from osqueue.broker.probe import probe_leader
 from osqueue.broker.service import QueueService
 from osqueue.broker.waiting import WaitingClaims
 from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy
-from osqueue.config import BrokerSettings
+from osqueue.config import MEMORY_RETENTION_MS, BrokerSettings
 from osqueue.engine.archive import Archive
 from osqueue.engine.archiver import Archiver
 from osqueue.engine.engine import Engine, EngineStatus
@@ -24,6 +24,7 @@ from osqueue.errors import ConfigError, EngineStateError
 from osqueue.server.asgi import make_app
 from osqueue.server.http_server import HttpServer, bind
 from osqueue.storage.findings import ProbeReport
+from osqueue.storage.memory import MemoryBackend
 from osqueue.storage.probe import probe_store
 from osqueue.storage.protocol import Spaced, Store, layers
 from osqueue.storage.throttled import DAY_MS, ThrottledStorageBackend
@@ -161,32 +162,37 @@ class BrokerServer:
         self._address = self._advertise or f"{_own_host(self._settings.server.host)}:{port}"
         store = open_store(self._storage) if isinstance(self._storage, str) else self._storage
         self._store = store
-        paced = self._throttled(store)
-        archive = Archive(paced) if self._settings.archive.retention_ms > 0 else None
-        self._engine = Engine(
+        paced, settings = self._throttled(store), _fitted(self._settings, store)
+        engine = self._engine = Engine(
             paced,
             STATE_KEY,
             address=self._address,
-            settings=_spaced(_archiving(self._settings), store),
+            settings=settings,
             clock=self._clock,
             entropy=self._entropy,
             waiting=WaitingClaims,
             probe=probe_leader,
         )
-        service = QueueService(self._engine, archive, address=self._address, entropy=self._entropy)
+        archive = Archive(paced)
+        service = QueueService(
+            engine,
+            archive if settings.limits.archived else None,
+            address=self._address,
+            entropy=self._entropy,
+        )
         local = {f"{name}:{port}" for name in ("localhost", "127.0.0.1", "[::1]")}
         addresses = frozenset({self._address, *local})
-        app = make_app(service, self._settings.server, addresses, throttle=_throttle_of(paced))
-        self._http = HttpServer(app, self._settings.server, sock)
+        app = make_app(service, settings.server, addresses, throttle=_throttle_of(paced))
+        self._http = HttpServer(app, settings.server, sock)
         await self._http.start()
         report = await probe_store(store, clock=self._clock, entropy=self._entropy)
         logger.info("%s", _in_one_line(report))
-        await self._engine.start()
+        await engine.start()
         archiver = Archiver(
-            self._engine,
-            archive or Archive(paced),
+            engine,
+            archive,
             paced,
-            settings=self._settings.archive,
+            settings=settings.archive,
             clock=self._clock,
             entropy=self._entropy,
         )
@@ -208,12 +214,6 @@ class BrokerServer:
         )
 
 
-def _archiving(settings: BrokerSettings) -> BrokerSettings:
-    """With an archive, ended jobs stay in the state until they are in it."""
-    archived = settings.archive.retention_ms > 0
-    return replace(settings, limits=replace(settings.limits, archived=archived))
-
-
 def _expect_started(starting: asyncio.Task[None]) -> None:
     if starting.cancelled():
         raise EngineStateError("the broker was stopped while it was starting")
@@ -225,12 +225,22 @@ def _merged(settings: BrokerSettings, host: str | None, port: int | None) -> Bro
     return replace(settings, server=replace(settings.server, **given))
 
 
-def _spaced(settings: BrokerSettings, store: Store) -> BrokerSettings:
-    """The settings, with the spacing that the store needs where none was asked for."""
-    least_ms = [each.least_write_spacing_ms for each in layers(store) if isinstance(each, Spaced)]
-    if settings.commit.interval_ms > 0 or not least_ms:
-        return settings
-    return replace(settings, commit=replace(settings.commit, interval_ms=max(least_ms)))
+def _fitted(settings: BrokerSettings, store: Store) -> BrokerSettings:
+    """The settings as they hold for this store.
+
+    Commits keep the distance that it needs, where none was asked for; a queue in memory keeps its
+    ended jobs for a shorter time; and with an archive they stay in the state until they are in it.
+    """
+    kinds = list(layers(store))
+    commit, archive, limits = settings.commit, settings.archive, settings.limits
+    least_ms = [each.least_write_spacing_ms for each in kinds if isinstance(each, Spaced)]
+    if commit.interval_ms == 0 and least_ms:
+        commit = replace(commit, interval_ms=max(least_ms))
+    if any(isinstance(each, MemoryBackend) for each in kinds):
+        kept_ms = min(archive.retention_ms, MEMORY_RETENTION_MS)
+        archive = replace(archive, retention_ms=kept_ms)
+    limits = replace(limits, archived=archive.retention_ms > 0)
+    return replace(settings, commit=commit, archive=archive, limits=limits)
 
 
 def _throttle_of(store: Store) -> ThrottledStorageBackend | None:

@@ -364,7 +364,7 @@ class Trace:
 
     def reads(self) -> None:
         """The conflict is read back: the object as it is."""
-        self.read_back(Gone() if self.stored is None else Found(self.stored))
+        self.read_back(self._looked_at(self._only(ReadBack).unless))
 
     def fails_to_read(self) -> None:
         self.read_back(Failed("it timed out"))
@@ -376,12 +376,12 @@ class Trace:
 
     def checks(self) -> None:
         """The check is answered with the object as it is."""
-        unless = self._only(Check).unless
+        self.checked(self._looked_at(self._only(Check).unless))
+
+    def _looked_at(self, unless: Version | None) -> ReadResult:
         if self.stored is None:
-            self.checked(Gone())
-        else:
-            found = self.stored.version != unless
-            self.checked(Found(self.stored) if found else Unchanged())
+            return Gone()
+        return Unchanged() if self.stored.version == unless else Found(self.stored)
 
     def fails_to_check(self) -> None:
         self.checked(Failed("it timed out"))

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from osqueue.engine.requests import EndReason
+from osqueue.engine.requests import EndReason, ReadBack
 from osqueue.errors import BrokerLeadershipError, CommitUnknownError
 from osqueue.model.outcomes import Submitted
 from osqueue.model.snapshot import read_origin
@@ -273,3 +273,13 @@ def test_requests_when_the_place_was_lost_then_they_are_told_the_leader(lead: St
         refusal = t.refusal(held)
         assert isinstance(refusal, BrokerLeadershipError)
         assert (refusal.applied, refusal.leader) == ("no", "rival:1")
+
+
+def test_read_back_when_asked_for_then_it_spares_the_version_that_is_known(lead: Start) -> None:
+    t = lead(b'{"broker":null,"brokerHeartbeat":0,"jobs":[],"completedTotal":0}')
+    t.submit("a")
+    base = t.write.if_version
+    assert base is not None
+    t.conflicts()
+    (read,) = [action for action in t.todo if isinstance(action, ReadBack)]
+    assert read.unless == base

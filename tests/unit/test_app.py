@@ -6,13 +6,16 @@ import asyncio
 import json
 import logging
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from osqueue.app import BrokerServer
+from osqueue.app import BrokerServer, _fitted
 from osqueue.clock import SystemClock
 from osqueue.config import (
+    MEMORY_RETENTION_MS,
+    ArchiveSettings,
     BrokerSettings,
     CommitSettings,
     LeadershipSettings,
@@ -21,7 +24,7 @@ from osqueue.config import (
 )
 from osqueue.engine.requests import EndReason
 from osqueue.errors import ConfigError, StoreDeniedError, UnsupportedStoreError
-from osqueue.storage import MemoryBackend, Store, ThrottledStorageBackend, Version
+from osqueue.storage import LocalBackend, MemoryBackend, Store, ThrottledStorageBackend, Version
 from osqueue.testing import Fault, ScriptedStore, Step
 
 
@@ -279,3 +282,14 @@ async def test_budget_when_the_heartbeats_alone_use_it_up_then_a_warning(
     async with local("memory://", BrokerSettings(throttle=limits)):
         pass
     assert ("28800 heartbeats a day" in caplog.text) is warned
+
+
+@pytest.mark.parametrize(("asked_ms", "kept_ms"), [(7 * 86_400_000, MEMORY_RETENTION_MS), (0, 0)])
+def test_settings_when_the_queue_is_in_memory_then_ended_jobs_are_kept_for_less(
+    asked_ms: int, kept_ms: int, tmp_path: Path
+) -> None:
+    settings = BrokerSettings(archive=ArchiveSettings(retention_ms=asked_ms))
+    fitted = _fitted(settings, ScriptedStore(MemoryBackend()))
+    assert fitted.archive.retention_ms == kept_ms
+    assert fitted.limits.archived is (kept_ms > 0)
+    assert _fitted(settings, LocalBackend(tmp_path)).archive.retention_ms == asked_ms

@@ -90,6 +90,7 @@ class Archiver:
         self._settings = settings
         self._clock = clock
         self._entropy = entropy
+        self._began_wall, self._began_mono = clock.wall_ms(), clock.mono_ms()
         self._failures = 0
 
     async def run(self) -> None:
@@ -113,10 +114,15 @@ class Archiver:
 
     async def delete_old(self) -> None:
         """Delete the hours that have been kept long enough. Raises the store's errors."""
-        kept_since = self._clock.wall_ms() - self._settings.retention_ms
+        kept_since = self._wall_ms() - self._settings.retention_ms
         deleted = await self._archive.delete_before(hour_of(kept_since))
         if deleted:
             logger.info("deleted %d old archive objects", deleted)
+
+    def _wall_ms(self) -> int:
+        """The time of day; a clock that is set ahead while this runs must not empty the archive."""
+        ran = self._clock.mono_ms() - self._began_mono
+        return min(self._clock.wall_ms(), self._began_wall + ran)
 
     async def _run_batches(self) -> None:
         while True:

@@ -458,7 +458,7 @@ class Committer:
         self._retry_at = _FAR
         if self._unresolved_since is None:
             self._unresolved_since = now.mono
-        self._actions.append(ReadBack())
+        self._actions.append(ReadBack(None if self._base is None else self._base.version))
 
     def _try_again(self, now: Instant) -> None:
         if self._phase is Phase.BACKING_OFF and self._commit is not None:

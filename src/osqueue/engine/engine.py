@@ -341,7 +341,7 @@ class Engine:
             case Write():
                 self._spawn(self._write(action), "write")
             case ReadBack():
-                self._spawn(self._read_back(), "read back")
+                self._spawn(self._read_back(action), "read back")
             case Check():
                 self._spawn(self._check(action), "check")
             case Save():
@@ -378,9 +378,9 @@ class Engine:
             committer.written(result, self._now())
             self._after_event()
 
-    async def _read_back(self) -> None:
+    async def _read_back(self, action: ReadBack) -> None:
         committer = self._committer
-        result = await read_object(self._store, self._key)
+        result = await read_object(self._store, self._key, unless=action.unless)
         if committer is not None and committer.ended is None:
             committer.read_back(result, self._now())
             self._after_event()

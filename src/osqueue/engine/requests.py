@@ -139,7 +139,9 @@ class Write(msgspec.Struct, frozen=True):
 
 
 class ReadBack(msgspec.Struct, frozen=True):
-    """Read the state object after a conflict. Answer: `read_back`."""
+    """Read the state object after a conflict, unless it is at this version. Answer: `read_back`."""
+
+    unless: Version | None = None
 
 
 class Check(msgspec.Struct, frozen=True):

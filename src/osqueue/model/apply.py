@@ -94,7 +94,7 @@ def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR
         case Expire():
             return _expire(state, now)
         case Forget():
-            state.ends.trim(now.wall)
+            state.ends.trim(now.serving)
             return _DONE
         case Seal():
             return _seal(state, op, now)
@@ -243,7 +243,7 @@ def _fail(state: QueueState, op: Fail, now: Moment) -> Outcome:
         state.requeue(job, error=op.error, run_at=run_at)
     else:
         state.bury(job, op.error, now)
-    state.remember_lease(job.id, lease, how=FAILED, at=now.wall)
+    state.remember_lease(job.id, lease, how=FAILED, now=now)
     return _DONE
 
 
@@ -253,7 +253,7 @@ def _release(state: QueueState, worker_id: str, ref: LeaseRef, now: Moment) -> R
         return _repeated(state, ref, RELEASED)
     lease = job.lease
     state.release(job)
-    state.remember_lease(job.id, lease, how=RELEASED, at=now.wall)
+    state.remember_lease(job.id, lease, how=RELEASED, now=now)
     return _DONE
 
 

@@ -40,6 +40,8 @@ class End(msgspec.Struct, gc=False, eq=False):
     lease: str | None = None
     content: int | None = None
     """Checksum of an ended job's type and payload."""
+    since: int = 0
+    """When it was first known to have ended, in serving time."""
     seq: int = -1
     encoded: bytes = b""
     stale: bool = True
@@ -167,10 +169,10 @@ class EndMemory:
         if len(self.recent) > self._limits.dedupe_max:
             self._forget_oldest()
 
-    def trim(self, wall_ms: int) -> None:
-        """Drop what is older than the window."""
-        oldest_kept = wall_ms - self._limits.dedupe_window_ms
-        while (end := self.recent.oldest()) is not None and end.at < oldest_kept:
+    def trim(self, serving_ms: int) -> None:
+        """Drop what is older than the window, which no wall clock shortens."""
+        oldest_kept = serving_ms - self._limits.dedupe_window_ms
+        while (end := self.recent.oldest()) is not None and end.since < oldest_kept:
             self._forget_oldest()
 
     def _make_room(self) -> None:
@@ -185,7 +187,8 @@ class EndMemory:
         self.finished_bytes -= weight(job)
         del self._finished_by_id[job.id]
         assert job.ended_at is not None, "finished jobs have ended"
-        self.add_end(End(job.id, job.status.value, job.ended_at, job.lease, job.content))
+        how = job.status.value
+        self.add_end(End(job.id, how, job.ended_at, job.lease, job.content, job.deadline))
 
     def _forget_oldest(self) -> None:
         end = self.recent.oldest()

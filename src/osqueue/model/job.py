@@ -98,7 +98,7 @@ class Job(msgspec.Struct, gc=False, eq=False):
     seq: int = -1
     """Place in the order of arrival."""
     deadline: int = 0
-    """When the lease expires, in serving time."""
+    """When the lease expires, in serving time; of a job that has ended, when it did."""
     granted_at: int = 0
     """When the lease was granted, in serving time."""
     encoded: bytes = b""

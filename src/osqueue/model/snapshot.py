@@ -133,17 +133,19 @@ def decode_state(
     state.extra = extra
     try:
         _read_jobs(state, wire.jobs, now)
-        _read_ends(state, wire)
+        _read_ends(state, wire, now)
     except RecursionError as error:
         raise CorruptStateError("it is nested too deep to be read") from error
     return state
 
 
-def _read_ends(state: QueueState, wire: _StateWire) -> None:
+def _read_ends(state: QueueState, wire: _StateWire, now: Moment) -> None:
+    """Each is remembered for a full window from now on."""
     state.ends.outbox = wire.outbox
     sealed = frozenset(() if wire.outbox is None else wire.outbox.ids)
     for raw in wire.finished:
         job = decode_finished(bytes(raw))
+        job.deadline = now.serving
         if job.id in state.jobs or job.id in state.ends:
             raise CorruptStateError(f"job {job.id!r} stands in it twice")
         leaves = state.limits.archived or job.id in sealed
@@ -152,7 +154,9 @@ def _read_ends(state: QueueState, wire: _StateWire) -> None:
         else:
             state.ends.add_job(job)
     for raw in wire.recent:
-        state.ends.add_end(decode_recent(bytes(raw)))
+        end = decode_recent(bytes(raw))
+        end.since = now.serving
+        state.ends.add_end(end)
 
 
 def _read_jobs(state: QueueState, jobs: list[Raw], now: Moment) -> None:

@@ -238,10 +238,10 @@ class QueueState:
         if status is JobStatus.UNCLAIMED:
             (self.ready if run_at is None else self.delayed).discard(job)
 
-    def remember_lease(self, job_id: str, lease: str | None, *, how: str, at: int) -> None:
+    def remember_lease(self, job_id: str, lease: str | None, *, how: str, now: Moment) -> None:
         """Keep how a lease ended whose job lives on."""
         if lease is not None:
-            self.ends.add_end(End(job_id, how, at, lease))
+            self.ends.add_end(End(job_id, how, now.wall, lease, since=now.serving))
 
     def promote_due(self, wall_ms: int) -> None:
         """Make jobs ready whose delay has ended. Changes nothing that is written down."""
@@ -283,7 +283,7 @@ class QueueState:
         del self.jobs[job.id]
         self.size -= _weight(job, payload)
         job.content = content_of(job.type, payload, job.large)
-        job.ended_at = now.wall
+        job.ended_at, job.deadline = now.wall, now.serving
 
     def _move(self, job: Job, move: Move) -> None:
         target = TRANSITIONS[job.status, move]

@@ -321,6 +321,30 @@ async def test_sweep_when_hours_are_old_then_they_are_deleted_and_others_stay(
     assert kept == sorted([*keys[2:], "archive/readme.txt"])
 
 
+class Settable(SystemClock):
+    """A wall clock that somebody sets while a broker runs."""
+
+    ahead_ms = 0
+
+    def wall_ms(self) -> int:
+        return super().wall_ms() + self.ahead_ms
+
+
+async def test_sweep_when_the_clock_is_set_ahead_meanwhile_then_nothing_is_deleted(
+    brokers: Brokers,
+) -> None:
+    clock, store = Settable(), MemoryBackend()
+    engine = await brokers.start(store)
+    key = batch_key(["x"], clock.wall_ms(), "t")
+    await store.create(key, b'{"id":"x"}\n')
+    archive = Archive(store)
+    at_work = Archiver(engine, archive, store, settings=SMALL, clock=clock, entropy=SystemEntropy())
+    await archive.load()
+    clock.ahead_ms = 10 * 365 * 86_400_000
+    await at_work.delete_old()
+    assert [key async for key in store.list(ARCHIVE_PREFIX)] == [key]
+
+
 async def test_find_when_a_job_is_in_several_batches_then_the_newest_counts() -> None:
     now, store = SystemClock().wall_ms(), MemoryBackend()
     for hours, status in ((5, "dead"), (1, "completed"), (3, "cancelled")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import Raw
 
+from osqueue.model.job import Moment
 from osqueue.model.ops import NewJob, Submit
 from osqueue.model.outcomes import Done, IdConflict, StateFull, Submitted
 from osqueue.model.state import new_job_weight
@@ -162,3 +163,26 @@ def test_submit_when_run_at_is_past_then_the_job_is_not_delayed() -> None:
     queue.submit("a", run_at=queue.now.wall)
     assert "runAt" not in queue.job("a")
     assert queue.counts().delayed == 0
+
+
+@pytest.mark.parametrize("finished_max", [0, 10])
+def test_submit_when_the_wall_clock_was_set_ahead_then_what_ended_is_still_known(
+    finished_max: int,
+) -> None:
+    queue = Driver(finished_max=finished_max)
+    queue.submit("a")
+    queue.cancel("a")
+    queue.now = Moment(queue.now.wall + 10 * 86_400_000, queue.now.serving)
+    queue.forget()
+    assert queue.submit("a") == Submitted(0)
+
+
+def test_fail_when_repeated_after_the_wall_clock_was_set_ahead_then_it_is_done_once() -> None:
+    queue = Driver()
+    queue.submit("a")
+    (grant,) = queue.claim()
+    queue.fail("a", grant.lease)
+    queue.now = Moment(queue.now.wall + 10 * 86_400_000, queue.now.serving)
+    queue.forget()
+    assert queue.fail("a", grant.lease) == Done()
+    assert queue.view("a").attempts == 1

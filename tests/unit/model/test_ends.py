@@ -73,8 +73,8 @@ def test_memory_when_a_job_ended_then_its_earlier_leases_are_still_known() -> No
 
 def test_trim_when_the_window_has_passed_then_older_ends_are_forgotten() -> None:
     ends = memory(dedupe_window_ms=100)
-    ends.add_end(End("a", "completed", 10, "l1"))
-    ends.add_end(End("b", "completed", 11, None))
+    ends.add_end(End("a", "completed", 5, "l1", since=10))
+    ends.add_end(End("b", "completed", 5, since=11))
     ends.trim(110)
     assert "a" in ends
     ends.trim(111)
