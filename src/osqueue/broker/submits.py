@@ -31,6 +31,8 @@ async def submit_jobs(engine: Engine, jobs: tuple[NewJob, ...], *, size: int) ->
     Raises what the engine refuses with, and `StorageBackendError` when an object was not taken.
     """
     inline_max = engine.limits.payload_inline_max
+    if 0 < size <= inline_max:  # the request is small, so each payload in it is
+        return await engine.ask(Submit(jobs), size=size)
     large = {
         job.id: bytes(job.payload)
         for job in jobs

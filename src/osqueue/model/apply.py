@@ -6,6 +6,7 @@ look, then change; so an operation is all or nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import assert_never
 
 import msgspec
@@ -132,9 +133,11 @@ def _submit(state: QueueState, op: Submit, now: Moment) -> Outcome:
             same = first is new or _same_content(first, new)
         if not same:
             return IdConflict(new.id)
-    for new in fresh.values():
-        if new.large is not None and not _is_of_epoch(new.large.key, state.header.epoch):
-            return PayloadOutdated(new.large.key)
+    keys = [new.large.key for new in op.jobs if new.large is not None]
+    if keys:
+        outdated = _outdated(state, fresh.values())
+        if outdated is not None:
+            return PayloadOutdated(outdated)
     weights = [new_job_weight(new) for new in fresh.values()]
     if fresh and state.size + sum(weights) > state.limits.state_bytes_max:
         return StateFull(state.limits.state_bytes_max)
@@ -142,7 +145,7 @@ def _submit(state: QueueState, op: Submit, now: Moment) -> Outcome:
         return ArchiveBehind(state.limits.finished_bytes_max)
     for new, weight in zip(fresh.values(), weights, strict=True):
         state.submit(new, weight, now)
-    return Submitted(len(fresh), _unused(state, op))
+    return Submitted(len(fresh), tuple([key for key in keys if key not in state.payload_keys]))
 
 
 def _same_content(one: NewJob, other: NewJob) -> bool:
@@ -154,14 +157,11 @@ def _same_content(one: NewJob, other: NewJob) -> bool:
     )
 
 
-def _is_of_epoch(key: str, epoch: int | None) -> bool:
-    """Whether a payload object is safe from the sweepers: they look at lower epochs only."""
-    return epoch is not None and key.startswith(f"{PAYLOADS}{epoch}/")
-
-
-def _unused(state: QueueState, op: Submit) -> tuple[str, ...]:
-    keys = [new.large.key for new in op.jobs if new.large is not None]
-    return tuple([key for key in keys if key not in state.payload_keys])
+def _outdated(state: QueueState, jobs: Iterable[NewJob]) -> str | None:
+    """A payload object that is not safe from the sweepers: they look at lower epochs."""
+    own = f"{PAYLOADS}{state.header.epoch}/"
+    keys = (new.large.key for new in jobs if new.large is not None)
+    return next((key for key in keys if not key.startswith(own)), None)
 
 
 def _claim(state: QueueState, op: Claim, now: Moment) -> Outcome:

@@ -342,7 +342,7 @@ def _key_length(large: LargePayload | None) -> int:
 
 def new_job_weight(new: NewJob) -> int:
     """Bytes that a job to be will count towards the state's bound."""
-    texts = length_of(new.payload) + _key_length(new.large)
+    texts = length_of(new.payload) if new.large is None else len(new.large.key)
     return JOB_OVERHEAD_BYTES + len(new.id) + len(new.type) + texts
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import msgspec
 from starlette.routing import Route
@@ -107,30 +107,37 @@ class Endpoint:
         if reply.value is None:
             await respond(send, 204, headers=position)
             return
-        pieces = await _pieces(reply.value)
-        if pieces is None:
+        if not _is_large(reply.value):
             await respond_json(send, _encode(reply.value), headers=position)
-        else:
-            await respond_pieces(
-                send,
-                pieces,
-                headers=position,
-                connection=request.connection,
-                stall_s=self._stall_s,
-            )
+            return
+        await respond_pieces(
+            send,
+            await _pieces(reply.value),
+            headers=position,
+            connection=request.connection,
+            stall_s=self._stall_s,
+        )
 
 
-async def _pieces(value: object) -> Pieces | None:
-    """An answer in pieces, when it is too large to be made in one go."""
+def _is_large(value: object) -> TypeGuard[ClaimedJob | ClaimAnswer | JobsPage]:
+    """Whether an answer is too large to be made in one go."""
     match value:
-        case ClaimedJob() if size_of(value.payload) > PIECES_FROM:
-            return job_pieces(value)
-        case ClaimAnswer() if sum(size_of(job.payload) for job in value.jobs) > PIECES_FROM:
-            return claim_pieces(value)
-        case JobsPage() if sum(size_of(job.payload) for job in value.jobs) > PIECES_FROM:
-            return await page_pieces(value)
+        case ClaimedJob():
+            return size_of(value.payload) > PIECES_FROM
+        case ClaimAnswer() | JobsPage():
+            return sum([size_of(job.payload) for job in value.jobs]) > PIECES_FROM
         case _:
-            return None
+            return False
+
+
+async def _pieces(value: ClaimedJob | ClaimAnswer | JobsPage) -> Pieces:
+    match value:
+        case ClaimedJob():
+            return job_pieces(value)
+        case ClaimAnswer():
+            return claim_pieces(value)
+        case JobsPage():
+            return await page_pieces(value)
 
 
 def rest_routes(service: QueueService, settings: ServerSettings) -> list[Route]:
