@@ -30,6 +30,8 @@ class NaiveJob:
     deadline: int = 0
     error: Raw | UnsetType = UNSET
     ended_at: int | None = None
+    since: int = 0
+    """When it was first known to have ended, in serving time."""
 
     @property
     def allowed(self) -> int:

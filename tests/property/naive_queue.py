@@ -6,7 +6,7 @@ Written from the specification, not from the model, and knows nothing of its ind
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 import msgspec
 from msgspec import Raw
@@ -39,6 +39,14 @@ SimpleOp = Submit | Claim | Heartbeat | Complete | Fail | Release | Cancel | Ret
 LookOp = GetJob | GetStats | ListJobs
 
 
+class NaiveEnd(NamedTuple):
+    id: str
+    how: str
+    at: int
+    lease: str | None
+    since: int
+
+
 class NaiveQueue:
     """``held`` has the running jobs in the order of their leases' grants."""
 
@@ -48,18 +56,21 @@ class NaiveQueue:
         self.held: list[NaiveJob] = []
         self.finished: list[NaiveJob] = []
         self.gone: dict[str, NaiveJob] = {}
-        self.recent: list[tuple[str, str, int, str | None]] = []
+        self.recent: list[NaiveEnd] = []
         self.completed_total = self.dead_total = 0
         self.dead: list[NaiveJob] = []
         """Dead letters that have not left, longest dead first."""
         self.outbox: list[NaiveJob] | None = None
 
     def reload(self, now: Moment) -> None:
-        """Another process reads the state: every lease gets a full time-out."""
+        """Another process reads the state: every lease and memory gets its full time."""
         self.held = self.running()
         self.dead = [job for job in self.jobs if job.status == "dead"]  # by arrival from now on
         for job in self.held:
             job.granted, job.deadline = now.serving, now.serving + self.limits.lease_timeout_ms
+        for job in self.finished:
+            job.since = now.serving
+        self.recent = [end._replace(since=now.serving) for end in self.recent]
 
     def running(self) -> list[NaiveJob]:
         return [job for job in self.jobs if job.status == "in_progress"]
@@ -73,15 +84,15 @@ class NaiveQueue:
     def how_ended(self, job_id: str) -> str | None:
         if (job := self.done(job_id)) is not None:
             return job.status
-        ends = [end for end in self.recent if end[0] == job_id and end[1] not in LEASE_ENDS]
-        return ends[-1][1] if ends else None
+        ends = [end for end in self.recent if end.id == job_id and end.how not in LEASE_ENDS]
+        return ends[-1].how if ends else None
 
     def how_lease_ended(self, job_id: str, lease: str | None) -> str | None:
         job = self.done(job_id)
         if job is not None and job.lease is not None and job.lease == lease:
             return job.status
-        ends = [end for end in self.recent if end[0] == job_id and end[3] == lease is not None]
-        return ends[-1][1] if ends else None
+        ends = [end for end in self.recent if end.id == job_id and end.lease == lease is not None]
+        return ends[-1].how if ends else None
 
     def apply(self, op: SimpleOp, now: Moment) -> out.Outcome:  # noqa: PLR0911 - flat dispatch
         match op:
@@ -191,7 +202,7 @@ class NaiveQueue:
             run_at = now.wall + fail.delay_ms if fail.delay_ms > 0 else None
             self.fail(job, fail.error, now, retry=fail.retry, run_at=run_at)
         if lease is not None:
-            self.remember(job.id, how, now.wall, lease)
+            self.remember(NaiveEnd(job.id, how, now.wall, lease, now.serving))
         return out.Done()
 
     def give_back(self, job: NaiveJob) -> None:
@@ -282,7 +293,7 @@ class NaiveQueue:
         self.jobs.remove(job)
         if job in self.held:
             self.held.remove(job)
-        job.status, job.ended_at = how, now.wall
+        job.status, job.ended_at, job.since = how, now.wall, now.serving
         if job in self.dead:
             self.dead.remove(job)
         self.finished.append(job)
@@ -292,14 +303,14 @@ class NaiveQueue:
     def let_go(self, gone: NaiveJob) -> None:
         assert gone.ended_at is not None
         self.gone[gone.id] = gone
-        self.remember(gone.id, gone.status, gone.ended_at, gone.lease)
+        self.remember(NaiveEnd(gone.id, gone.status, gone.ended_at, gone.lease, gone.since))
 
-    def remember(self, job_id: str, how: str, at: int, lease: str | None) -> None:
-        self.recent.append((job_id, how, at, lease))
+    def remember(self, end: NaiveEnd) -> None:
+        self.recent.append(end)
         del self.recent[: -self.limits.dedupe_max]
 
     def forget(self, now: Moment) -> None:
-        while self.recent and self.recent[0][2] < now.wall - self.limits.dedupe_window_ms:
+        while self.recent and self.recent[0].since < now.serving - self.limits.dedupe_window_ms:
             del self.recent[0]
 
     def end_delays(self, now: Moment) -> None:
@@ -324,9 +335,9 @@ class NaiveQueue:
 
     def look_at(self, job_id: str) -> out.Outcome:
         job = self.live(job_id) or self.done(job_id)
-        ends = [end for end in self.recent if end[0] == job_id and end[1] not in LEASE_ENDS]
+        ends = [end for end in self.recent if end.id == job_id and end.how not in LEASE_ENDS]
         if job is None and ends:
-            return out.JobView(id=job_id, status=ends[-1][1], ended_at=ends[-1][2])
+            return out.JobView(id=job_id, status=ends[-1].how, ended_at=ends[-1].at)
         return out.NotFound(job_id) if job is None else job.view()
 
     def counts(self) -> out.Counts:
