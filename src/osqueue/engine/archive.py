@@ -19,11 +19,19 @@ from osqueue.config import (
     ARCHIVE_LOOKUPS_MAX,
     STORE_ANSWER_S_MAX,
 )
-from osqueue.errors import OverloadedError, StoreNotFoundError, StoreUnavailableError
+from osqueue.errors import (
+    OverloadedError,
+    StorageBackendError,
+    StoreNotFoundError,
+    StoreUnavailableError,
+)
 from osqueue.model.batches import ARCHIVE_PREFIX, BatchName, id_time
 from osqueue.storage.protocol import Store
 
 __all__ = ["Archive", "list_batches"]
+
+DELETES_FAILED_MAX = 3
+"""Failures after which a sweep gives up: one object may be protected, three mean the store."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -75,17 +83,35 @@ class Archive:
         self._hours[name.hour].add(name)
 
     async def delete_before(self, hour: str) -> int:
-        """Delete the batches of earlier hours; how many. Raises the store's errors."""
-        deleted = 0
-        for old in sorted(known for known in self._hours if known < hour):
-            names = self._hours[old].names
-            while names:
-                name = names[-1]
+        """Delete the batches of earlier hours; how many.
+
+        One that cannot be deleted does not keep the others. Raises the store's error at the end.
+        """
+        deleted, failed = 0, 0
+        error: StorageBackendError | None = None
+        for name in self._before(hour):
+            try:
                 await self._store.delete(name.key)
-                names.remove(name)  # another one may have come in behind it
+            except StorageBackendError as failure:
+                error, failed = error or failure, failed + 1
+                if failed == DELETES_FAILED_MAX:
+                    break
+            else:
+                self._forget(name)
                 deleted += 1
-            del self._hours[old]
+        if error is not None:
+            raise error
         return deleted
+
+    def _before(self, hour: str) -> list[BatchName]:
+        hours = sorted(known for known in self._hours if known < hour)
+        return [name for old in hours for name in self._hours[old].names]
+
+    def _forget(self, name: BatchName) -> None:
+        names = self._hours[name.hour].names
+        names.remove(name)
+        if not names:
+            del self._hours[name.hour]
 
     async def find(self, job_id: str) -> bytes | None:
         """The JSON of an ended job, or ``None``. Raises the store's errors.

@@ -16,7 +16,7 @@ from osqueue.engine.archive import Archive
 from osqueue.engine.archiver import Archiver
 from osqueue.engine.election import ProbeAnswer
 from osqueue.engine.engine import Engine
-from osqueue.errors import OsqueueError, OverloadedError, StoreUnavailableError
+from osqueue.errors import OsqueueError, OverloadedError, StoreDeniedError, StoreUnavailableError
 from osqueue.model.batches import ARCHIVE_PREFIX, BatchName, batch_key
 from osqueue.model.ops import Cancel
 from osqueue.storage.memory import MemoryBackend
@@ -321,6 +321,24 @@ async def test_sweep_when_hours_are_old_then_they_are_deleted_and_others_stay(
     assert kept == sorted([*keys[2:], "archive/readme.txt"])
 
 
+@pytest.mark.parametrize(("failures", "left"), [(1, 1), (3, 5)])
+async def test_sweep_when_some_cannot_be_deleted_then_the_others_are_while_the_store_works(
+    failures: int, left: int, brokers: Brokers
+) -> None:
+    now, store = SystemClock().wall_ms(), ScriptedStore(MemoryBackend())
+    engine = await brokers.start(store)
+    for number in range(5):
+        await store.create(batch_key(["x"], now - 200 * 3_600_000, f"t{number}"), b"{}\n")
+    at_work, archive = archiver(engine, store)
+    await archive.load()
+    store.then(*[Step("delete", Fault.DENIED)] * failures)
+    with pytest.raises(StoreDeniedError):
+        await at_work.delete_old()
+    assert len([key async for key in store.list(ARCHIVE_PREFIX)]) == left
+    await at_work.delete_old()
+    assert [key async for key in store.list(ARCHIVE_PREFIX)] == []
+
+
 class Settable(SystemClock):
     """A wall clock that somebody sets while a broker runs."""
 
@@ -401,7 +419,8 @@ async def test_sweep_when_an_old_batch_comes_in_meanwhile_then_none_is_forgotten
     await soon(store.held())
     archive.add(_named(later))
     store.release()
-    assert await soon(sweeping) == 2
+    assert await soon(sweeping) == 1
+    assert await archive.delete_before("2000-01-01T00") == 1
     assert [key async for key in store.list(ARCHIVE_PREFIX)] == []
 
 
