@@ -12,13 +12,13 @@ import argparse
 import asyncio
 import gc
 import http.client
-import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 
 import uvloop
+from load import emit
 
 from osqueue.allocator import keep_large_buffers
 from osqueue.app import BrokerServer
@@ -96,18 +96,19 @@ class Steps:
 
 
 def measure(steps: Steps, name: str, text: bytes) -> None:
-    took_s, gap_ms, _ = steps.timed(
-        lambda: steps.request("PUT", "/v1/jobs/" + name.replace(" ", "-"), text)
-    )
-    print(f"{name:14} submit   {took_s:6.2f} s   longest gap {gap_ms:5.1f} ms", flush=True)
+    def told(step: str, took_s: float, gap_ms: float) -> None:
+        figures = {"seconds": round(took_s, 2), "longest_gap_ms": gap_ms, "target": 20}
+        emit("payloads.event_loop", payload=name, mib=len(text) // MIB, step=step, **figures)
+
     claim = b'{"workerId":"w"}'
+    path = "/v1/jobs/" + name.replace(" ", "-")
+    took_s, gap_ms, _ = steps.timed(lambda: steps.request("PUT", path, text))
+    told("submit", took_s, gap_ms)
     took_s, gap_ms, job = steps.timed(lambda: steps.request("POST", "/v1/jobs/claim", claim))
     assert text in job
-    print(f"{'':14} claim    {took_s:6.2f} s   longest gap {gap_ms:5.1f} ms", flush=True)
-    head = json.loads(job[: job.index(b',"payload"')] + b"}")
-    done = f"/v1/jobs/{head['jobId']}/complete"
-    took_s, gap_ms, _ = steps.timed(lambda: steps.request("POST", done, claim))
-    print(f"{'':14} complete {took_s:6.2f} s   longest gap {gap_ms:5.1f} ms", flush=True)
+    told("claim", took_s, gap_ms)
+    took_s, gap_ms, _ = steps.timed(lambda: steps.request("POST", f"{path}/complete", claim))
+    told("complete", took_s, gap_ms)
 
 
 def main() -> None:
