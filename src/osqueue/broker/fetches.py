@@ -1,7 +1,8 @@
 """Handing out jobs whose payloads are objects: fetched when the grants are durable.
 
 While an answer is fetched and sent, its leases are kept, and are no orphans: the worker cannot
-know of them yet. A payload that is lost makes its job a dead letter, and harms no other.
+know of them yet. Nor are they for a while after that, as after any other grant: what has been sent
+has not arrived. A payload that is lost makes its job a dead letter, and harms no other.
 """
 
 from __future__ import annotations
@@ -64,9 +65,9 @@ class Delivery:
         if self._share is not None:
             self._share.give_back()
         if self._worker_id is not None:
-            self._under_way[self._worker_id] -= 1
-            if self._under_way[self._worker_id] == 0:
-                del self._under_way[self._worker_id]
+            wait_s = self._engine.limits.orphan_after_ms / 1_000
+            loop = asyncio.get_running_loop()  # it must not keep the texts: they are sent
+            loop.call_later(wait_s, _arrived, self._under_way, self._worker_id)
             self._worker_id = None
 
     def _begin(self, worker_id: str, grants: tuple[Grant, ...]) -> None:
@@ -107,3 +108,10 @@ class Delivery:
         held = await self._engine.ask(op)
         if isinstance(held.outcome, Done):
             logger.error("job %s is a dead letter: %s", grant.id, why)
+
+
+def _arrived(under_way: Counter[str], worker_id: str) -> None:
+    """By now the worker knows of what it was sent."""
+    under_way[worker_id] -= 1
+    if under_way[worker_id] == 0:
+        del under_way[worker_id]

@@ -93,7 +93,10 @@ class Room:
 
     def _admit(self) -> None:
         while self._line and self._line[0][0] <= self._free:
-            size, turn = self._line.popleft()
+            size, turn = self._line[0]
+            if turn.cancelled():
+                return  # it is about to leave, which lets in the next
+            self._line.popleft()
             self._free -= size
             turn.set_result(None)
 

@@ -21,7 +21,12 @@ from osqueue.model.job import LargePayload
 from osqueue.model.ops import Claim, Heartbeat, Op
 from osqueue.model.outcomes import Claimed
 from osqueue.model.snapshot import Origin
-from osqueue.wire.messages import ClaimRequest, LeaseRequest, SubmitRequest
+from osqueue.wire.messages import (
+    ClaimRequest,
+    HeartbeatBatchRequest,
+    LeaseRequest,
+    SubmitRequest,
+)
 from osqueue.wire.operations import PutQuery
 
 Q = DEFAULT_QUEUE
@@ -41,7 +46,7 @@ async def eventually(true: Callable[[], object]) -> None:
 class World:
     """A service over a real engine on a store in memory."""
 
-    def __init__(self, *, lease_timeout_ms: int = 30_000) -> None:
+    def __init__(self, *, lease_timeout_ms: int = 30_000, orphan_after_ms: int = 10_000) -> None:
         self.store = FlakyPayloads()
         self.engine = Engine(
             self.store,
@@ -52,7 +57,9 @@ class World:
                     heartbeat_interval_ms=20_000, heartbeat_timeout_ms=60_000
                 ),
                 commit=CommitSettings(answer_ms_max=50, backoff_first_ms=1, backoff_max_ms=2),
-                limits=QueueLimits(lease_timeout_ms=lease_timeout_ms),
+                limits=QueueLimits(
+                    lease_timeout_ms=lease_timeout_ms, orphan_after_ms=orphan_after_ms
+                ),
                 drain_ms=50,
             ),
             clock=SystemClock(),
@@ -156,7 +163,7 @@ async def test_submit_when_the_broker_has_stopped_then_nothing_is_uploaded() -> 
 
 
 async def test_lease_when_its_payload_takes_long_to_fetch_then_it_is_kept() -> None:
-    world = World(lease_timeout_ms=60)
+    world = World(lease_timeout_ms=60, orphan_after_ms=1)
     await soon(world.engine.start())
     await world.put("a")
     world.store.held = asyncio.Event()
@@ -181,7 +188,23 @@ async def test_lease_when_its_payload_takes_long_to_fetch_then_it_is_kept() -> N
     reply.sent()
     reply.sent()
     assert world.engine.payloads.outgoing.free == BrokerSettings().payloads.out_bytes_max
-    assert world.service._deliveries == {}
+    await eventually(lambda: world.service._deliveries == {})
+    await soon(world.engine.stop())
+
+
+async def test_lease_when_its_answer_is_on_the_wire_then_it_is_no_orphan_for_a_while() -> None:
+    world = World(orphan_after_ms=-1)  # every lease is old enough
+    await soon(world.engine.start())
+    await world.put("a")
+    reply = await world.service.claim(Q, ClaimRequest(worker_id="w"), Caller())
+    assert reply.sent is not None
+    reply.sent()
+    beat = HeartbeatBatchRequest(worker_id="w", jobs=[], all=True)  # sent before it got there
+    await soon(world.service.heartbeat_batch(Q, beat))
+    assert (await world.service.get_job(Q, "a")).value.status == "in_progress"
+    await eventually(lambda: world.service._deliveries == {})
+    await soon(world.service.heartbeat_batch(Q, beat))
+    assert (await world.service.get_job(Q, "a")).value.status == "unclaimed"
     await soon(world.engine.stop())
 
 

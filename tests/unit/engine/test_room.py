@@ -92,3 +92,15 @@ async def test_room_when_one_leaves_whose_turn_has_come_then_nothing_is_lost() -
     with pytest.raises(asyncio.CancelledError):
         await first
     assert space.free == 10
+
+
+async def test_room_when_it_frees_up_while_the_first_is_leaving_then_the_next_has_it() -> None:
+    space = room()
+    share = space.take_now(10)
+    leaving, next_ = await waiting(space, 5), await waiting(space, 7)
+    leaving.cancel()
+    share.give_back()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    await soon(next_)
+    assert space.free == 3
