@@ -123,8 +123,8 @@ class NaiveQueue:
     def submit(self, op: Submit, now: Moment) -> out.Outcome:
         fresh: list[NaiveJob] = []
         for new in op.jobs:
-            known = self.live(new.id) or self.done(new.id) or self.gone.get(new.id)
-            known = known or next((job for job in fresh if job.id == new.id), None)
+            known = next((job for job in fresh if job.id == new.id), None)
+            known = known or self.live(new.id) or self.done(new.id) or self.gone.get(new.id)
             if known is None or (known.ended_at is not None and self.how_ended(new.id) is None):
                 run_at = new.run_at if new.run_at is not None and new.run_at > now.wall else None
                 times = (now.wall, new.priority, run_at, new.max_attempts)

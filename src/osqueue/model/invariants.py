@@ -43,7 +43,7 @@ def _check_places(state: QueueState, jobs: list[Job]) -> None:
     )
     for type_, number in ready.items():
         _same(f"ready of type {type_!r}", state.ready.count(type_), number)
-    dead = [job.id for job in jobs if job.status is JobStatus.DEAD]
+    dead = [job.id for job in jobs if job.status is JobStatus.DEAD and job.large is None]
     _same("dead letters", sorted(state.dead), sorted(dead))
     running = [job for job in jobs if job.status is JobStatus.IN_PROGRESS]
     _same("leases", state.leases.live, len(running))

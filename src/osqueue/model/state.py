@@ -104,7 +104,10 @@ class QueueState:
             limits, encode_finished=codec.encode_finished, encode_recent=codec.encode_recent
         )
         self.dead: dict[str, Job] = {}
-        """Dead letters, longest dead first."""
+        """Dead letters that may leave for the archive, longest dead first.
+
+        Those whose payload is an object stay: only what the state names is kept from sweepers.
+        """
         self.counts = dict.fromkeys((JobStatus.UNCLAIMED, JobStatus.IN_PROGRESS, JobStatus.DEAD), 0)
         self.payload_keys: dict[str, int] = {}
         """The payload objects that jobs name, and how many: a job may have been copied by hand."""
@@ -185,16 +188,12 @@ class QueueState:
         self._place(job)
 
     def bury(self, job: Job, error: Raw, now: Moment) -> None:
-        """End a lease as failed for good. Too many dead letters: the oldest leave the state.
-
-        Those whose payload is an object stay: only what stands in the state is kept from sweepers.
-        """
+        """End a lease as failed for good. Too many dead letters: the oldest leave the state."""
         self._end_lease(job, Move.BURY)
         self._note_error(job, error)
         self.dead_total += 1
         self._place(job)
-        may_leave = (each for each in self.dead.values() if each.large is None)
-        for oldest in list(islice(may_leave, self._dead_surplus())):
+        for oldest in list(islice(self.dead.values(), self._dead_surplus())):
             self._put_away(oldest, now)
 
     def release(self, job: Job) -> None:
@@ -206,7 +205,7 @@ class QueueState:
     def revive(self, job: Job) -> None:
         """Queue a dead letter again."""
         self._move(job, Move.REVIVE)
-        del self.dead[job.id]
+        self.dead.pop(job.id, None)
         job.attempts = 0
         job.run_at = None
         self._place(job)
@@ -234,7 +233,7 @@ class QueueState:
             self.leases.remove(job)
         self._end(job, Move.DISCARD if status is JobStatus.DEAD else Move.CANCEL, now)
         if status is JobStatus.DEAD:
-            del self.dead[job.id]
+            self.dead.pop(job.id, None)
         if status is JobStatus.UNCLAIMED:
             (self.ready if run_at is None else self.delayed).discard(job)
 
@@ -260,7 +259,7 @@ class QueueState:
             (self.ready if job.run_at is None else self.delayed).push(job)
         elif job.status is JobStatus.IN_PROGRESS:
             self.leases.add(job)
-        else:
+        elif job.large is None:
             self.dead[job.id] = job
 
     def _dead_surplus(self) -> int:

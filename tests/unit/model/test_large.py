@@ -251,7 +251,7 @@ def test_claim_when_the_next_job_does_not_fit_then_it_stays_first_in_line() -> N
 
 def test_dead_letters_when_too_many_then_those_with_objects_stay() -> None:
     """In the archive nothing would keep their objects from being swept."""
-    queue = Queue(QueueLimits(archived=True, dead_max=1))
+    queue = Queue(QueueLimits(archived=True, dead_max=0))
     queue.do(Submit((new("a"), NewJob("b", "t", TEXT), new("c"), NewJob("d", "t", TEXT))))
     for at, job_id in enumerate(queue.claim(most=4)):
         queue.do(Fail("w", LeaseRef(job_id, f"s-{at}"), ERROR, retry=False))
