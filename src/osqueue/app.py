@@ -15,7 +15,7 @@ from osqueue.broker.probe import probe_leader
 from osqueue.broker.service import QueueService
 from osqueue.broker.waiting import WaitingClaims
 from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy
-from osqueue.config import MEMORY_RETENTION_MS, BrokerSettings
+from osqueue.config import MEMORY_RETENTION_MS, ArchiveSettings, BrokerSettings
 from osqueue.engine.archive import Archive
 from osqueue.engine.archiver import Archiver
 from osqueue.engine.engine import Engine, EngineStatus
@@ -188,13 +188,13 @@ class BrokerServer:
         report = await probe_store(store, clock=self._clock, entropy=self._entropy)
         logger.info("%s", _in_one_line(report))
         await engine.start()
+        self._start_archiver(engine, archive, paced, settings.archive)
+
+    def _start_archiver(
+        self, engine: Engine, archive: Archive, store: Store, settings: ArchiveSettings
+    ) -> None:
         archiver = Archiver(
-            engine,
-            archive,
-            paced,
-            settings=settings.archive,
-            clock=self._clock,
-            entropy=self._entropy,
+            engine, archive, store, settings=settings, clock=self._clock, entropy=self._entropy
         )
         loop = asyncio.get_running_loop()
         self._archiving = loop.create_task(archiver.run(), name="osqueue archiver")

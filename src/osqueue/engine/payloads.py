@@ -78,7 +78,7 @@ class PayloadObjects:
 
         Raises `StorageBackendError`; nothing refers to the object then.
         """
-        content = await self._off_loop(len(text), lambda: checksum(type_, text))
+        content = await self._sum(type_, text)
         for tries in range(self._settings.tries_max):
             key = f"{PAYLOADS}{epoch}/{self._entropy.token()}"
             try:
