@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from osqueue.model import queries
 from osqueue.model.codec import decode_finished, encode_finished
-from osqueue.model.job import PAYLOADS, Job, JobStatus, Moment, content_of, payload_of
+from osqueue.model.job import PAYLOADS, Job, JobStatus, Moment, content_of, length_of, payload_of
 from osqueue.model.ops import (
     Cancel,
     Claim,
@@ -57,7 +57,7 @@ from osqueue.model.outcomes import (
     StateFull,
     Submitted,
 )
-from osqueue.model.state import QueueState, length_of, new_job_weight, same_job, weight_of
+from osqueue.model.state import QueueState, new_job_weight, same_job, weight_of
 
 __all__ = ["EXPIRE_BATCH_MAX", "apply"]
 

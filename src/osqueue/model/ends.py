@@ -17,7 +17,7 @@ from msgspec import UNSET
 
 from osqueue.config import QueueLimits
 from osqueue.model.batches import Outbox, batch_key
-from osqueue.model.job import END_STATUSES, Job, JobStatus, payload_of
+from osqueue.model.job import END_STATUSES, Job, JobStatus, length_of, payload_of
 from osqueue.model.segments import SegmentedArray
 
 __all__ = ["End", "EndMemory", "weight"]
@@ -204,5 +204,5 @@ def weight(job: Job) -> int:
     """About what an ended job takes in ``finished``."""
     size = FINISHED_OVERHEAD_BYTES + len(job.id) + len(job.type)
     for text in (job.last_error, payload_of(job) if job.status is JobStatus.DEAD else UNSET):
-        size += 0 if text is UNSET else len(memoryview(text))
+        size += length_of(text)
     return size

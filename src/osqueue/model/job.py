@@ -20,6 +20,7 @@ __all__ = [
     "Moment",
     "checksum",
     "content_of",
+    "length_of",
     "payload_of",
 ]
 
@@ -115,6 +116,11 @@ def checksum(type_: str, payload: Raw | bytes | UnsetType) -> int:
     """A number that tells one submit's content from another's."""
     start = zlib.crc32(type_.encode())
     return start if payload is UNSET else zlib.crc32(memoryview(payload), start)
+
+
+def length_of(json: Raw | UnsetType) -> int:
+    """Bytes of a JSON text that may be unset."""
+    return 0 if json is UNSET else len(memoryview(json))
 
 
 class _Payload(msgspec.Struct, gc=False):

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from osqueue.model.job import LargePayload
+from osqueue.model.job import LargePayload, length_of
 
 __all__ = [
     "Cancel",
@@ -56,7 +56,7 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     def payload_bytes(self) -> int:
         if self.large is not None:
             return self.large.size
-        return 0 if self.payload is UNSET else len(memoryview(self.payload))
+        return length_of(self.payload)
 
 
 class LeaseRef(msgspec.Struct, frozen=True, gc=False):

@@ -22,6 +22,7 @@ from osqueue.model.job import (
     LargePayload,
     Moment,
     content_of,
+    length_of,
     payload_of,
 )
 from osqueue.model.ops import Claim, NewJob
@@ -29,7 +30,7 @@ from osqueue.model.outcomes import Counts
 from osqueue.model.segments import SegmentedArray
 from osqueue.model.transitions import TRANSITIONS, Move
 
-__all__ = ["Header", "QueueState", "length_of", "new_job_weight", "same_job", "weight_of"]
+__all__ = ["Header", "QueueState", "new_job_weight", "same_job", "weight_of"]
 
 DEAD_LEAVE_MAX = 2
 """Dead letters that leave the state for each new one."""
@@ -328,11 +329,6 @@ def weight_of(job: Job) -> int:
 def _weight(job: Job, payload: Raw | UnsetType) -> int:
     texts = length_of(payload) + length_of(job.last_error) + _key_length(job.large)
     return JOB_OVERHEAD_BYTES + len(job.id) + len(job.type) + texts
-
-
-def length_of(json: Raw | UnsetType) -> int:
-    """Bytes of a JSON text that may be unset."""
-    return 0 if json is UNSET else len(memoryview(json))
 
 
 def _key_length(large: LargePayload | None) -> int:

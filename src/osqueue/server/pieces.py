@@ -11,16 +11,17 @@ from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 from starlette.types import Send
 
 from osqueue.engine.callers import CallerGoneError
+from osqueue.model.job import length_of
 from osqueue.server.connection import Connection
 from osqueue.server.http import JSON
 from osqueue.wire.messages import ClaimAnswer, ClaimedJob, JobsPage
 
-__all__ = ["Pieces", "claim_pieces", "job_pieces", "page_pieces", "respond_pieces", "size_of"]
+__all__ = ["Pieces", "claim_pieces", "job_pieces", "page_pieces", "respond_pieces"]
 
 Pieces: TypeAlias = list[bytes | memoryview]
 
@@ -37,14 +38,9 @@ _NO_JOBS: Final = b'"jobs":[]'
 _encode = msgspec.json.Encoder().encode
 
 
-def size_of(payload: Raw | UnsetType) -> int:
-    """Bytes of a payload."""
-    return 0 if isinstance(payload, UnsetType) else len(memoryview(payload))
-
-
 def job_pieces(job: ClaimedJob) -> Pieces:
     """A claimed job; its payload stands behind its id."""
-    if isinstance(job.payload, UnsetType) or size_of(job.payload) <= WHOLE_BYTES_MAX:
+    if isinstance(job.payload, UnsetType) or length_of(job.payload) <= WHOLE_BYTES_MAX:
         return [_encode(job)]
     whole = _encode(replace(job, payload=UNSET))
     head = b'{"jobId":' + _encode(job.job_id)

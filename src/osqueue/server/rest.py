@@ -13,6 +13,7 @@ from osqueue.broker.service import DEFAULT_QUEUE, QueueService, Reply
 from osqueue.config import JOB_ID_CHARS_MAX, MIB, ServerSettings
 from osqueue.engine.callers import Caller
 from osqueue.errors import BrokerProtocolError, JobNotFoundError
+from osqueue.model.job import length_of
 from osqueue.server.connection import Connection, connection_of
 from osqueue.server.http import (
     Headers,
@@ -32,7 +33,6 @@ from osqueue.server.pieces import (
     job_pieces,
     page_pieces,
     respond_pieces,
-    size_of,
 )
 from osqueue.wire import operations as ops
 from osqueue.wire.messages import ClaimAnswer, ClaimedJob, ClaimRequest, JobsPage
@@ -123,9 +123,9 @@ def _is_large(value: object) -> TypeGuard[ClaimedJob | ClaimAnswer | JobsPage]:
     """Whether an answer is too large to be made in one go."""
     match value:
         case ClaimedJob():
-            return size_of(value.payload) > PIECES_FROM
+            return length_of(value.payload) > PIECES_FROM
         case ClaimAnswer() | JobsPage():
-            return sum([size_of(job.payload) for job in value.jobs]) > PIECES_FROM
+            return sum([length_of(job.payload) for job in value.jobs]) > PIECES_FROM
         case _:
             return False
 
