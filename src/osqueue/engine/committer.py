@@ -35,6 +35,7 @@ from osqueue.engine.refusals import (
     unknown_error,
 )
 from osqueue.engine.requests import (
+    BEFORE,
     Action,
     Check,
     Conflicted,
@@ -528,7 +529,7 @@ class Committer:
                 self._adopt_edit(edited, [*replay, *self._intake.pending], now)
             case Verdict.OVERWRITTEN if self._led and self._last is not None:
                 self._phase = Phase.SAVING
-                self._actions.append(Save(f"before-{self._last.commit}", self._last.data))
+                self._actions.append(Save(f"{BEFORE}{self._last.commit}", self._last.data))
             case Verdict.CORRUPT:
                 self._end(EndReason.CORRUPT, f"the state object was damaged: {finding.why}")
             case Verdict.FENCED | Verdict.OVERWRITTEN:

@@ -23,6 +23,7 @@ from osqueue.engine.leadership import Leadership, Probe
 from osqueue.engine.payloads import PayloadObjects
 from osqueue.engine.refusals import not_leading_error, starting_error, stopping_error
 from osqueue.engine.requests import (
+    BEFORE,
     Action,
     Check,
     Discard,
@@ -392,6 +393,7 @@ class Engine:
             self._settings.payloads,
             entropy=self._entropy,
             named=self._named_payloads,
+            copies=f"{self._key}.{BEFORE}",
         )
         sweeping = asyncio.ensure_future(sweeper.run(lambda: self.epoch))
         ended = asyncio.ensure_future(self.ended.wait())

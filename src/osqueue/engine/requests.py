@@ -14,6 +14,7 @@ from osqueue.model.outcomes import Outcome
 from osqueue.storage.protocol import Stored, Version
 
 __all__ = [
+    "BEFORE",
     "Action",
     "Check",
     "Conflicted",
@@ -151,6 +152,10 @@ class Check(msgspec.Struct, frozen=True):
     began: int
     arrivals: int
     """How many requests had arrived by then."""
+
+
+BEFORE = "before-"
+"""Begins the suffix of a copy of our state that an older implementation has overwritten."""
 
 
 class Save(msgspec.Struct, frozen=True):
