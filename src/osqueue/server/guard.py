@@ -13,8 +13,8 @@ from osqueue.server.http import Headers
 __all__ = ["Guard"]
 
 _LOOPBACK: Final = ("127.", "::ffff:127.")
-_OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
-"""What a load balancer asks, from wherever it is."""
+_OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/v1/status"})
+"""What load balancers and other brokers ask, from wherever they are."""
 
 _PREFLIGHT: Final = (
     (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS"),
