@@ -11,6 +11,7 @@ from typing import Self
 
 from msgspec.structs import replace
 
+from osqueue.advertise import advertised_host, is_wildcard
 from osqueue.broker.probe import probe_leader
 from osqueue.broker.service import QueueService
 from osqueue.broker.waiting import WaitingClaims
@@ -37,8 +38,6 @@ logger = logging.getLogger("osqueue.broker")
 
 STATE_KEY = "queue.json"
 """The default queue's object."""
-
-_WILDCARDS = {"0.0.0.0", "::", ""}  # noqa: S104 - recognised, not bound
 
 
 class BrokerServer:
@@ -157,7 +156,7 @@ class BrokerServer:
 
     async def _start_on(self, sock: socket.socket) -> None:
         port: int = sock.getsockname()[1]
-        self._address = self._advertise or f"{_own_host(self._settings.server.host)}:{port}"
+        self._address = self._advertise or f"{await self._own_host(sock)}:{port}"
         store = open_store(self._storage) if isinstance(self._storage, str) else self._storage
         self._store = store
         paced, settings = self._throttled(store), _fitted(self._settings, store)
@@ -179,7 +178,7 @@ class BrokerServer:
             address=self._address,
             entropy=self._entropy,
         )
-        local = {f"{name}:{port}" for name in ("localhost", "127.0.0.1", "[::1]")}
+        local = {f"{name}:{port}" for name in _local_names(sock)}
         addresses = frozenset({self._address, *local})
         app = make_app(service, settings.server, addresses, throttle=_throttle_of(paced))
         self._http = HttpServer(app, settings.server, sock)
@@ -187,6 +186,9 @@ class BrokerServer:
         report = await probe_store(store, clock=self._clock, entropy=self._entropy)
         logger.info("%s", _in_one_line(report))
         await engine.start()
+
+    async def _own_host(self, sock: socket.socket) -> str:
+        return await advertised_host(self._settings.server.host, sock)
 
     def _archiver(
         self, engine: Engine, archive: Archive, store: Store, settings: ArchiveSettings
@@ -255,8 +257,7 @@ def _in_one_line(report: ProbeReport) -> str:
     return "; ".join(parts)
 
 
-def _own_host(host: str) -> str:
-    """A name that others can dial, for a broker that listens on every address."""
-    if host in _WILDCARDS:
-        return socket.gethostname()
-    return f"[{host}]" if ":" in host else host
+def _local_names(sock: socket.socket) -> set[str]:
+    """What pages on this host may call the broker by."""
+    names = {"localhost", "127.0.0.1", "[::1]"}
+    return names | {socket.gethostname()} if is_wildcard(sock) else names

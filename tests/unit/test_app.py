@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from osqueue.advertise import route_source
 from osqueue.app import BrokerServer, _fitted
 from osqueue.clock import SystemClock
 from osqueue.config import (
@@ -80,9 +81,16 @@ async def test_address_when_one_is_advertised_then_the_object_names_that() -> No
     assert json.loads(stored.data)["broker"] == "queue.example:80"
 
 
-async def test_address_when_it_listens_everywhere_then_it_is_a_name_that_others_can_dial() -> None:
-    async with BrokerServer("memory://", host="0.0.0.0", port=0) as broker:
-        assert broker.address.startswith(f"{socket.gethostname()}:")
+@pytest.mark.parametrize("host", ["0.0.0.0", "0", ""])
+async def test_address_when_it_listens_everywhere_then_never_the_wildcard(host: str) -> None:
+    store = MemoryBackend()
+    async with BrokerServer(store, host=host, port=0) as broker:
+        advertised, _, port = broker.address.rpartition(":")
+        assert advertised in {socket.gethostname(), route_source(4)}
+        socket.create_connection((advertised, int(port)), timeout=5).close()
+        stored = await store.get("queue.json")
+    assert stored is not None
+    assert json.loads(stored.data)["broker"] == f"{advertised}:{port}"
 
 
 async def test_address_when_the_host_is_ipv6_then_it_stands_in_brackets() -> None:
