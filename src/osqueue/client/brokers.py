@@ -33,6 +33,7 @@ class Brokers:
         self._configured = tuple(dict.fromkeys(configured))
         self._order = list(self._configured)
         self._tried: dict[str, None] = {}
+        self._silent: set[str] = set()
         self._lost = not self._order
         self._named: str | None = None
         self._epoch = -1
@@ -90,13 +91,26 @@ class Brokers:
         return True
 
     def failed(self, url: str) -> None:
-        """A broker was not reached, broke, timed out, or cannot serve."""
+        """A broker broke off, or cannot serve."""
         self._lost |= url == self.first
         self._named = None if url == self._named else self._named
         if url in self._order:
             self._order.remove(url)
             self._order.append(url)
             self._tried[url] = None
+
+    def unreached(self, url: str) -> None:
+        """A broker was not reached, or did not answer."""
+        self.failed(url)
+        self._silent.add(url)
+
+    def heard(self, url: str) -> None:
+        """A broker is there, whatever it says."""
+        self._silent.discard(url)
+
+    def is_silent(self, url: str) -> bool:
+        """Whether a broker was last seen not to answer: others may not know yet, and name it."""
+        return url in self._silent
 
     def discovered(self, leader: str, epoch: int | None) -> bool:
         """The state object names ``leader``; answers whether that is news of a new leader."""
@@ -133,3 +147,4 @@ class Brokers:
         for forgotten in learnt[LEARNT_MAX:]:
             self._order.remove(forgotten)
             self._tried.pop(forgotten, None)
+            self._silent.discard(forgotten)

@@ -4,7 +4,9 @@ A call asks the broker that is most likely to lead, and follows redirects at onc
 the most; they are no failures. A broker that fails is put behind the others, so the next call asks
 another one; when none of them leads, the state object is asked, if there is a storage to look in.
 When news of another leader comes, requests that wait elsewhere are given up and sent to that one,
-under the same ids, where `retries` lets them be repeated after a broken connection.
+under the same ids, where `retries` lets them be repeated after a broken connection. The same goes
+for a broker that is silent: before anything else is sent to it, it is asked whether it is there,
+since those that stand by may name it for a while yet.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import logging
 from typing import Final
 
 import msgspec
+from msgspec import Raw
 
 from osqueue.client.brokers import Brokers
 from osqueue.client.connections import Connections
@@ -22,6 +25,7 @@ from osqueue.client.retries import may_repeat, request_again, wait_ms
 from osqueue.client.runtime import Runtime
 from osqueue.client.transports.protocol import Answer, Transport
 from osqueue.client.underway import GivenUpError, UnderWay
+from osqueue.client.watching import Watch
 from osqueue.config import ClientSettings
 from osqueue.errors import (
     AuthError,
@@ -50,6 +54,11 @@ SILENT_MS: Final = 500
 """A call that its caller cancels after this long without an answer, beyond what it asked to wait,
 counts as a broker that does not answer: its caller may have a time-out of its own. Ten times what
 a commit takes; a leader that was only slow is found again by a redirect."""
+
+HEALTH: Final = Operation("health", "GET", "/healthz", None, Raw, "Whether the process is alive.")
+HEALTH_S_MAX: Final = 2.0
+"""A broker that does not say within this that it is there is silent. It answers at once, also
+when its store is slow."""
 
 _BROKEN: Final = TransportConnectionError("given up")
 _ANSWERS: Final = (
@@ -98,9 +107,11 @@ class Following:
     ) -> None:
         self._brokers = brokers
         self._connections = Connections(settings)
+        self._probes = Connections(settings)  # of their own: a busy pool must not look like silence
         self._clock = runtime.clock
         self._discovery = discovery
         self._under_way = UnderWay()
+        self._watch = Watch(self._check, runtime.sleep)
 
     async def call(
         self,
@@ -130,9 +141,12 @@ class Following:
     async def reconnect(self) -> None:
         self._brokers.forget_epoch()
         await self._connections.reconnect()
+        await self._probes.reconnect()
 
     async def close(self) -> None:
+        await self._watch.close()
         await self._connections.close()
+        await self._probes.close()
         if self._discovery is not None:
             await self._discovery.close()
 
@@ -165,22 +179,55 @@ class Following:
             answer = await self._answer(url, asked)
         except asyncio.CancelledError:
             if self._clock.mono_ms() - sent_ms >= wait_ms(asked.body) + SILENT_MS:
-                self._brokers.failed(url)
+                self._brokers.unreached(url)
             raise
         self._answered(url, None if answer.position is None else answer.position.epoch)
         return answer
 
     async def _answer(self, url: str, asked: _Request) -> Answer:
         transport = self._connections.at(url, keep=self._brokers.known)
-        if not may_repeat(asked.operation, _BROKEN):
-            return await asked.over(transport)
-        async with self._under_way.at(url):
-            return await asked.over(transport)
+        if self._brokers.is_silent(url) and not self._alone:
+            await self._probe(url)
+        with self._watch.over(url):
+            if not may_repeat(asked.operation, _BROKEN):
+                return await asked.over(transport)
+            async with self._under_way.at(url):
+                return await asked.over(transport)
+
+    async def _check(self, url: str) -> None:
+        """Give up what waits at a broker that is silent, if there is another one to ask."""
+        if self._alone:
+            return
+        try:
+            await self._probe(url)
+        except TransportConnectionError:
+            self._brokers.unreached(url)
+            self._under_way.give_up(url)
+
+    async def _probe(self, url: str) -> None:
+        """Raises `TransportConnectionError` when nobody is there."""
+        transport = self._probes.at(url, keep=self._brokers.known)
+        try:
+            await transport.call(HEALTH, timeout_s=HEALTH_S_MAX)
+        except TransportConnectionError as error:
+            error.applied = "no"
+            raise
+        except OsqueueError:
+            pass  # somebody is there, and says more when asked for more
+        self._brokers.heard(url)
+
+    @property
+    def _alone(self) -> bool:
+        """Whether there is nobody else to ask."""
+        return self._discovery is None and len(self._brokers.known) == 1
 
     def _judge(self, url: str, operation: Operation, error: OsqueueError) -> bool:
         """What an error says of its broker; answers whether to ask another one at once."""
-        if isinstance(error, GivenUpError):
-            return True
+        if isinstance(error, TransportConnectionError):
+            self._brokers.unreached(url)
+            return isinstance(error, GivenUpError)
+        if error.remote:
+            self._brokers.heard(url)
         if isinstance(error, BrokerLeadershipError):
             named = self._brokers.redirected(url, error.leader)
             return named and (error.applied == "no" or may_repeat(operation, error))
@@ -192,6 +239,7 @@ class Following:
         return False
 
     def _answered(self, url: str, epoch: int | None) -> None:
+        self._brokers.heard(url)
         if self._brokers.answered(url, epoch):
             self._send_on()
         if self._discovery is not None and not self._brokers.lost:

@@ -1,4 +1,4 @@
-"""The requests under way at each broker, so that they can be given up when another one leads.
+"""The requests under way at each broker, so that they can be given up when they wait in vain.
 
 A request that waits at a broker that lost its place, or that was stopped, would wait for all of
 its time. Given up, it ends as a broken connection: whether it took effect is unknown, so only what
@@ -20,7 +20,7 @@ _AT_ONCE = 0.0
 
 
 class GivenUpError(TransportConnectionError):
-    """The request was given up, because another broker leads."""
+    """The request was given up: another broker leads, or this one is silent."""
 
 
 class UnderWay:
@@ -46,13 +46,19 @@ class UnderWay:
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise GivenUpError(f"no answer from {url} so far, and another broker leads") from error
+            raise GivenUpError(
+                f"no answer from {url} so far: it is silent, or another broker leads by now"
+            ) from error
 
     def give_up_elsewhere(self, leader: str) -> None:
         """Give up what is under way at any broker but the leader."""
         for url in [each for each in self._limits if each != leader]:
-            for limit in self._limits.pop(url):
-                limit.reschedule(_AT_ONCE)
+            self.give_up(url)
+
+    def give_up(self, url: str) -> None:
+        """Give up what is under way at one broker."""
+        for limit in self._limits.pop(url, ()):
+            limit.reschedule(_AT_ONCE)
 
     def _forget(self, url: str, limit: asyncio.Timeout) -> None:
         limits = self._limits.get(url, set())

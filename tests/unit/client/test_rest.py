@@ -13,6 +13,7 @@ from msgspec import Raw
 from osqueue.client.transports import Answer, Position, RestTransport
 from osqueue.config import ClientSettings
 from osqueue.errors import (
+    BrokerLeadershipError,
     BrokerProtocolError,
     LeaseLostError,
     TransportConfigError,
@@ -309,6 +310,19 @@ async def test_call_with_a_redirect_does_not_follow_it(
 
     with pytest.raises(TransportRequestError, match="307"):
         await _call(rest)
+    assert len(broker.requests) == 1
+
+
+@pytest.mark.parametrize(("leader", "named"), [(b',"leader":"b:1"', "b:1"), (b"", None)])
+async def test_call_with_a_redirect_of_a_broker_names_the_leader_and_does_not_follow_it(
+    broker: LoopbackBroker, rest: RestTransport, leader: bytes, named: str | None
+) -> None:
+    body = b'{"_tag":"BrokerLeadershipError","message":"no","applied":"no"' + leader + b"}"
+    broker.answer = _says(307, body, location=f"{broker.url}/v1/stats")
+
+    with pytest.raises(BrokerLeadershipError, match="no") as caught:
+        await _call(rest)
+    assert (caught.value.leader, caught.value.applied) == (named, "no")
     assert len(broker.requests) == 1
 
 

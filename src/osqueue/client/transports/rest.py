@@ -106,7 +106,7 @@ class RestTransport:
         self, operation: Operation, body_bytes: int, timeout_s: float
     ) -> aiohttp.ClientTimeout:
         """Payloads get time of their own to travel in."""
-        connect_s = min(timeout_s, self._settings.timeout_ms / 1_000)
+        connect_s = min(timeout_s, self._settings.connect_ms / 1_000)
         if operation.name not in _WITH_PAYLOADS:
             total_s = timeout_s + (body_bytes / BYTES_PER_S_MIN if operation.verb == "PUT" else 0)
             return aiohttp.ClientTimeout(total=total_s, sock_connect=connect_s)
