@@ -56,7 +56,7 @@ counts as a broker that does not answer: its caller may have a time-out of its o
 a commit takes; a leader that was only slow is found again by a redirect."""
 
 HEALTH: Final = Operation("health", "GET", "/healthz", None, Raw, "Whether the process is alive.")
-HEALTH_S_MAX: Final = 2.0
+HEALTH_S_MAX: Final = 1.0
 """A broker that does not say within this that it is there is silent. It answers at once, also
 when its store is slow."""
 
