@@ -14,7 +14,7 @@ from tests.integration.rest import eventually
 
 from osqueue.app import BrokerServer
 from osqueue.client import Job, NewJob, OsqueueClient
-from osqueue.config import WorkerSettings
+from osqueue.config import BrokerSettings, LeadershipSettings, WorkerSettings
 from osqueue.worker import Worker
 
 BUSY = WorkerSettings(heartbeat_interval_ms=50, wait_ms=1_000, poll_ms=1)
@@ -32,8 +32,8 @@ async def client(storage: str) -> AsyncIterator[OsqueueClient]:
         yield client
 
 
-def local(storage: str) -> BrokerServer:
-    return BrokerServer(storage, host="127.0.0.1", port=0)
+def local(storage: str, settings: BrokerSettings | None = None) -> BrokerServer:
+    return BrokerServer(storage, host="127.0.0.1", port=0, settings=settings)
 
 
 @asynccontextmanager
@@ -100,6 +100,23 @@ async def test_submits_when_the_broker_is_killed_and_another_begins_then_each_is
             queued = await _queued(client)
 
     assert sorted(queued) == sorted(job_id for ids in lanes for job_id in ids)
+
+
+async def test_claim_when_its_broker_is_stopped_and_another_takes_over_then_gets_its_job_there(
+    client: OsqueueClient, storage: str
+) -> None:
+    async with asyncio.timeout(25), process(storage) as broker:
+        claim = asyncio.create_task(client.claim_jobs("w", max_jobs=1, wait_ms=60_000))
+        await client.get_stats()
+        broker.send_signal(signal.SIGSTOP)
+        settings = BrokerSettings(
+            leadership=LeadershipSettings(heartbeat_interval_ms=100, heartbeat_timeout_ms=400)
+        )
+        async with local(storage, settings) as second, OsqueueClient(second.url) as other:
+            job_id = await other.submit_job("t")
+            (job,) = await claim
+
+    assert job.job_id == job_id
 
 
 async def test_worker_when_its_broker_is_replaced_then_keeps_its_job_and_its_lease(
