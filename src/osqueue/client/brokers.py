@@ -102,7 +102,8 @@ class Brokers:
     def unreached(self, url: str) -> None:
         """A broker was not reached, or did not answer."""
         self.failed(url)
-        self._silent.add(url)
+        if url in self._order:
+            self._silent.add(url)
 
     def heard(self, url: str) -> None:
         """A broker is there, whatever it says."""

@@ -60,4 +60,6 @@ class Watch:
                 if self._requests[url]:
                     await self._check(url)
         finally:
-            del self._tasks[url], self._requests[url]
+            del self._tasks[url]
+            if not self._requests[url]:
+                del self._requests[url]
