@@ -112,7 +112,7 @@ class Trace:
         self.answered: list[Held] = []
         self._versions = self._seeds = 0
         self._epoch = epoch if tenure is None else tenure.epoch
-        self._name = "lease" if tenure is None else tenure.commit_id(0)
+        self._name = "lease" if tenure is None else f"{tenure.commit_id(0)}/"
         self._new = True
         """Whether something has happened since the laws were looked at."""
         base = None
