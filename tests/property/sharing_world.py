@@ -25,7 +25,7 @@ from osqueue.storage.protocol import Stored, Version
 
 from ..traces.conftest import FRESH
 from ..traces.harness import START, Trace
-from ..traces.objects import edited, older, released, taken_over
+from ..traces.objects import edited, older, released, shared_by, taken_over
 
 __all__ = ["SharedWorld"]
 
@@ -122,12 +122,14 @@ class SharedWorld:
         assert after["commit"] not in self.landed, "a name is used once"
         assert after["commit"] not in self.ruled_out, "ruled out, and it landed"
         assert before.get("broker") is None or after["epoch"] > before.get("epoch", 0)
+        writer = CommitId.parse(after["commit"])
+        assert writer is not None
         left = {job["id"]: job for job in after["jobs"] if job["status"] != "in_progress"}
         attempts = {job["id"]: job["attempts"] for job in before["jobs"]}
         for (job_id, lease, _), since in self.stood_since.items():
             job = left.get(job_id, {})
             released = job.get("attempts", 0) < attempts[job_id]
-            own = f"{CommitId.parse(after['commit']).writer}/" in lease  # known before it stood
+            own = f"{writer.writer}/" in lease  # watched before it stood there
             expired = (job.get("lastError") or {}).get("type") == "LeaseExpired"
             if expired and not released and not own:
                 stood = self.now.mono - since
@@ -244,6 +246,17 @@ class SharedWorld:
             self.look(process)
 
     # Others
+
+    def stranger_writes(self) -> None:
+        """A script that lives for one commit."""
+        data, name = self.current.data, f"s{self.versions}"
+        origin = read_origin(data)
+        if origin.epoch is None:
+            epoch = self.now.wall // 1_000 + self.versions
+            commit = f"{epoch}-1-shared.{name}"
+            self.becomes(edited(data, format=1, epoch=epoch, commit=commit, broker=None))
+        elif origin.broker is None:
+            self.becomes(shared_by(name, data))
 
     def leader_takes_over(self) -> None:
         epoch = read_origin(self.current.data).epoch or self.now.wall // 1_000

@@ -139,6 +139,22 @@ class SharedQueue(RuleBasedStateMachine):
     def process_is_replaced(self, number: int, crash: bool) -> None:
         self.world.replace(number, crash=crash)
 
+    @rule(count=st.integers(1, 5))
+    def short_scripts_come_and_go(self, count: int) -> None:
+        for _ in range(count):
+            self.world.stranger_writes()
+
+    @rule(number=processes, count=st.integers(1, 5), cut=st.integers(0, 5))
+    def reply_is_lost_and_others_go_on(self, number: int, count: int, cut: int) -> None:
+        """Until its writer looks again, much has been written; once in a while over it."""
+        process = self.asking(number, "Write")
+        if process is None:
+            return
+        self.world.tells(process, "lost reply")
+        if cut == 0:
+            self.world.older_writes()
+        self.short_scripts_come_and_go(count)
+
     @rule(chance=st.integers(0, 5), stays=st.booleans())
     def leader_comes(self, chance: int, stays: bool) -> None:
         if chance == 0:
