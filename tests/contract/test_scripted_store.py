@@ -81,6 +81,39 @@ async def test_get_that_is_lost_then_unavailable_because_a_read_is_never_unknown
         await store.get(KEY)
 
 
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault.LOST_REQUEST, StoreUnavailableError),
+        (Fault.LOST_REPLY, StoreUnavailableError),
+        (Fault.BUSY, StoreBusyError),
+        (Fault.DENIED, StoreDeniedError),
+        (Fault.NOT_FOUND, StoreNotFoundError),
+    ],
+)
+async def test_head_with_each_fault_then_the_error_of_a_read_and_the_next_passes(
+    fault: Fault, error: type[OsqueueError], truth: MemoryBackend, version: Version
+) -> None:
+    store = ScriptedStore(truth, [Step("head", fault)])
+    with pytest.raises(error):
+        await store.head(KEY)
+    assert await store.head(KEY) == version
+    assert store.log == [Happened("head", KEY, error.__name__, fault), Happened("head", KEY, "ok")]
+
+
+async def test_held_head_then_the_version_of_before_or_after_its_release(
+    truth: MemoryBackend, version: Version
+) -> None:
+    store = ScriptedStore(truth, [Step("head", hold="reply"), Step("head", hold="request")])
+    heads = [asyncio.create_task(store.head(KEY)) for _ in range(2)]
+    await store.held()
+    await asyncio.sleep(0)
+    later = await truth.put(KEY, b"two", if_version=version)
+    store.release()
+    store.release()
+    assert [await head for head in heads] == [version, later]
+
+
 async def test_script_then_each_step_waits_for_its_call_and_others_pass(
     truth: MemoryBackend,
 ) -> None:
@@ -257,6 +290,8 @@ async def test_list_with_a_fault_then_unavailable_and_the_next_passes(
     [
         ("get", Fault.LATE_WRITE, None),
         ("get", Fault.CONFLICT, None),
+        ("head", Fault.LATE_WRITE, None),
+        ("head", Fault.TRUNCATED, None),
         ("delete", Fault.FALSE_CONFLICT, None),
         ("create", Fault.NOT_FOUND, None),
         ("put", Fault.LOST_REPLY, 1),

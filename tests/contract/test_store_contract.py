@@ -67,6 +67,43 @@ class GetOfNothing(MemoryBackend):
         return await super().get(key, unless=unless) if key in self._objects else None
 
 
+class HeadOfLength(MemoryBackend):
+    async def head(self, key: str) -> Version:
+        return Version(str(len(self._existing(key).data)))
+
+
+class HeadOfTheFirst(MemoryBackend):
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[str, Version] = {}
+
+    async def head(self, key: str) -> Version:
+        return self._seen.setdefault(key, await super().head(key))
+
+
+class HeadOfNothing(MemoryBackend):
+    async def head(self, key: str) -> Version:
+        return await super().head(key) if key in self._objects else Version("")
+
+
+class HeadOfTheDeleted(MemoryBackend):
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[str, Version] = {}
+
+    async def head(self, key: str) -> Version:
+        return self._seen[key] if key in self._seen else self._existing(key).version
+
+    def _write(self, key: str, data: bytes) -> Version:
+        self._seen[key] = super()._write(key, data)
+        return self._seen[key]
+
+
+class HeadOfAFamily(MemoryBackend):
+    async def head(self, key: str) -> Version:
+        return await super().head(min((k for k in self._objects if k.startswith(key)), default=key))
+
+
 class DeleteThatMinds(MemoryBackend):
     async def delete(self, key: str) -> None:
         if self._objects.pop(key, None) is None:
@@ -123,6 +160,13 @@ class CloseOnce(MemoryBackend):
         (VersionsOfLength, "test_versions_of_different_bytes_then_never_repeat"),
         (GetWithoutUnless, "test_get_unless_its_version_then_none_until_it_changes"),
         (GetOfNothing, "test_get_of_a_missing_key_then_not_found"),
+        (HeadOfLength, "test_head_then_the_version_that_get_answers_at_every_step"),
+        (HeadOfTheFirst, "test_head_then_the_version_that_get_answers_at_every_step"),
+        (HeadOfTheFirst, "test_two_handles_then_each_sees_what_the_other_wrote"),
+        (HeadOfNothing, "test_head_of_a_missing_or_deleted_key_then_not_found"),
+        (HeadOfTheDeleted, "test_head_of_a_missing_or_deleted_key_then_not_found"),
+        (HeadOfAFamily, "test_head_of_a_missing_or_deleted_key_then_not_found"),
+        (HeadOfNothing, "test_strings_that_are_no_keys_then_denied_and_nothing_is_created"),
         (DeleteThatMinds, "test_delete_then_gone_and_again_is_no_error"),
         (ListInOrderOfWriting, "test_list_then_ascending_across_segments"),
         (ListWithoutPrefix, "test_list_with_a_prefix_then_only_keys_that_begin_so"),

@@ -14,6 +14,7 @@ from osqueue.model.outcomes import Outcome
 from osqueue.storage.protocol import Stored, Version
 
 __all__ = [
+    "BEFORE",
     "Action",
     "Check",
     "Conflicted",
@@ -153,6 +154,10 @@ class Check(msgspec.Struct, frozen=True):
     """How many requests had arrived by then."""
 
 
+BEFORE = "before-"
+"""Begins the suffix of a copy of our state that an older implementation has overwritten."""
+
+
 class Save(msgspec.Struct, frozen=True):
     """Keep these bytes beside the state object, under its key and ``suffix``. Answer: `saved`."""
 
@@ -178,6 +183,7 @@ class EndReason(StrEnum):
 
     RELEASED = "released"
     STOPPED = "stopped"
+    FAILED = "failed"
     UNWRITABLE = "unwritable"
     FENCED = "fenced"
     OVERWRITTEN = "overwritten"

@@ -3,7 +3,8 @@
 Laws: only keys of epochs below the leader's own are looked at, and of these only such as a durable
 state, asked after the listing, does not name. A lower epoch cannot commit any more, so none of
 them will ever be named: no clock is needed, and a leader that has lost its place without knowing
-does no harm either.
+does no harm either. While a copy is kept of a state that an older implementation has overwritten,
+nothing is deleted: it may be what somebody goes back to, and it names objects, too.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ EPOCH_DIGITS_MAX = 18
 
 
 class Sweeper:
-    """``named`` asks for the keys that the durable state names; it is asked after the listing."""
+    """``named`` asks for the keys that the durable state names; it is asked after the listing.
+
+    ``copies`` is what the keys of kept copies of the state begin with.
+    """
 
     def __init__(
         self,
@@ -42,12 +46,15 @@ class Sweeper:
         *,
         entropy: Entropy,
         named: Callable[[], Awaitable[frozenset[str]]],
+        copies: str,
     ) -> None:
         self._store = store
         self._payloads = payloads
         self._settings = settings
         self._entropy = entropy
         self._named = named
+        self._copies = copies
+        self._told_of = ""
 
     async def run(self, epoch: Callable[[], int]) -> NoReturn:
         """Sweep now and then until cancelled; a sweep that fails is left to the next."""
@@ -66,6 +73,8 @@ class Sweeper:
 
         Raises the store's errors, and what the engine refuses with.
         """
+        if await self._is_withheld():
+            return 0
         swept = await self._delete_unnamed(self._payloads.take_stray())
         page: list[str] = []
         async for key in self._store.list(PAYLOADS):
@@ -83,10 +92,22 @@ class Sweeper:
             return 0
         named = await self._named()
         orphans = [key for key in keys if key not in named]
+        if not orphans or await self._is_withheld():
+            return 0
         await self._payloads.discard(orphans)
-        if orphans:
-            logger.info("swept %d payload objects that nobody names", len(orphans))
+        logger.info("swept %d payload objects that nobody names", len(orphans))
         return len(orphans)
+
+    async def _is_withheld(self) -> bool:
+        """Whether a copy of a state is kept; told once of each."""
+        copy = await anext(aiter(self._store.list(self._copies)), None)
+        if copy is not None and copy != self._told_of:
+            self._told_of = copy
+            logger.warning(
+                "payload objects are not swept while %s exists: it may name some of them; "
+                "delete it when nobody will go back to it, and sweeping goes on", copy,
+            )  # fmt: skip
+        return copy is not None
 
     async def _rest(self, ms: int) -> None:
         await asyncio.sleep(ms * (0.75 + self._entropy.jitter() / 2) / 1_000)

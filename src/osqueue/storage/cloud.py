@@ -46,6 +46,8 @@ class Bucket(Protocol):
 
     def get(self, key: str, unless: Version | None) -> Stored | None: ...
 
+    def head(self, key: str) -> Version: ...
+
     def create(self, key: str, data: bytes) -> Version: ...
 
     def put(self, key: str, data: bytes, if_version: Version) -> Version: ...
@@ -78,6 +80,9 @@ class CloudStore:
     async def get(self, key: str, *, unless: Version | None = None) -> Stored | None:
         lane = Lane.TRANSFER if unless is None else Lane.STATE
         return await self._threads.run(lane, partial(self._bucket.get, self._whole(key), unless))
+
+    async def head(self, key: str) -> Version:
+        return await self._threads.run(Lane.STATE, partial(self._bucket.head, self._whole(key)))
 
     async def create(self, key: str, data: bytes) -> Version:
         work = partial(self._bucket.create, self._whole(key), data)

@@ -2,7 +2,7 @@
 
 A version is the object's generation. A conditional write is one request, of one kind for every
 size, and is never retried: a retry turns a write that landed into a false conflict. Deletes are
-not retried either; reads and listings are.
+not retried either, nor is a look at a version, which is repeated anyhow; reads and listings are.
 """
 
 from __future__ import annotations
@@ -62,6 +62,12 @@ class GcsBucket:
                 return None
             version = _version(response.headers.get("X-Goog-Generation"), StoreUnavailableError)
             return None if version == unless else Stored(response.content, version)
+
+    def head(self, key: str) -> Version:
+        with self._call(f"look at {key!r}", writes=False) as bucket:
+            blob = bucket.blob(key)
+            blob.reload(timeout=self._timeout_s, retry=None)
+            return _version(blob.generation, StoreUnavailableError)
 
     def create(self, key: str, data: bytes) -> Version:
         return self._write(f"create {key!r}", key, data, generation=0)

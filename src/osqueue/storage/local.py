@@ -96,6 +96,11 @@ class LocalBackend:
             lane, f"get {key!r}", partial(self._files.get, _checked(key), unless)
         )
 
+    async def head(self, key: str) -> Version:
+        return await self._run(
+            Lane.STATE, f"look at {key!r}", partial(self._files.head, _checked(key))
+        )
+
     async def create(self, key: str, data: bytes) -> Version:
         work = partial(self._files.create, _checked(key), data)
         return await self._run(Lane.TRANSFER, f"create {key!r}", work)
@@ -136,6 +141,12 @@ class _Files:
             spot.sync_all()
         version = digest(data)
         return None if version == unless else Stored(data, version)
+
+    def head(self, key: str) -> Version:
+        with self._opened(key) as spot:
+            version = digest_object(spot)
+            spot.sync_all()
+        return version
 
     def create(self, key: str, data: bytes) -> Version:
         with self._opened(key, make=True) as spot:

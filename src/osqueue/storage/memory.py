@@ -32,6 +32,9 @@ class MemoryBackend:
         stored = self._existing(key)
         return None if stored.version == unless else stored
 
+    async def head(self, key: str) -> Version:
+        return self._existing(key).version
+
     async def create(self, key: str, data: bytes) -> Version:
         check_key(key)
         if key in self._objects:

@@ -69,6 +69,12 @@ class ObstoreBucket:
             except exceptions.NotModifiedError:
                 return None
 
+    def head(self, key: str) -> Version:
+        from obstore import head  # noqa: PLC0415 - an optional package
+
+        with self._call(f"look at {key!r}", writes=False):
+            return _version(head(self._reads, key)["e_tag"], StoreUnavailableError)
+
     def create(self, key: str, data: bytes) -> Version:
         return self._write(f"create {key!r}", key, data, mode="create")
 

@@ -1,4 +1,4 @@
-"""What a queue asks of an object store: five operations and six exact errors.
+"""What a queue asks of an object store: six operations and six exact errors.
 
 A store is a flat map from keys to byte strings. Every stored object has a *version*, an opaque
 string that changes with each write; `put` and `create` are compare-and-swap on it.
@@ -61,6 +61,10 @@ class Store(Protocol):
 
         Raises `StoreNotFoundError` when there is none.
         """
+        ...
+
+    async def head(self, key: str) -> Version:
+        """The object's version, without its bytes. Raises `StoreNotFoundError`."""
         ...
 
     async def create(self, key: str, data: bytes) -> Version:

@@ -5,8 +5,8 @@ for S3 and Azure aborts the interpreter at the exit of up to a third of short pr
 
 Two lanes, so that a slow transfer never holds up the state object:
 
-- ``STATE``: calls that name a version (a commit, a confirmation, a standby's look). Two threads:
-  a put that hangs does not hold up the look beside it.
+- ``STATE``: calls that name a version or ask for one (a commit, a confirmation, a standby's look).
+  Two threads: a put that hangs does not hold up the look beside it.
 - ``TRANSFER``: everything else (payloads, archive, listings). Four threads: enough to fill a
   network link with large objects, few enough to bound their memory.
 

@@ -97,8 +97,12 @@ class ThrottledStorageBackend:
         return ready_in
 
     async def get(self, key: str, *, unless: Version | None = None) -> Stored | None:
-        await self._read(self._own_reads if key in self._put_off_since else self._reads)
+        await self._read(self._reads_of(key))
         return await self._inner.get(key, unless=unless)
+
+    async def head(self, key: str) -> Version:
+        await self._read(self._reads_of(key))
+        return await self._inner.head(key)
 
     async def create(self, key: str, data: bytes) -> Version:
         await self._write(key)
@@ -119,6 +123,9 @@ class ThrottledStorageBackend:
 
     async def close(self) -> None:
         await self._inner.close()
+
+    def _reads_of(self, key: str) -> _Lane:
+        return self._own_reads if key in self._put_off_since else self._reads
 
     async def _read(self, lane: _Lane) -> None:
         delay_ms = await lane.wait()

@@ -19,7 +19,7 @@ from osqueue.testing.draws import Draws
 
 __all__ = ["Call", "Fault", "FaultSource", "RandomFaults", "Script", "Step"]
 
-Call = Literal["get", "create", "put", "delete", "list"]
+Call = Literal["get", "head", "create", "put", "delete", "list"]
 """The calls that a source can speak of."""
 
 
@@ -118,7 +118,7 @@ class RandomFaults:
         seed: int,
         rates: Mapping[Fault, float],
         *,
-        on: Iterable[Call] = ("get", "create", "put", "delete", "list"),
+        on: Iterable[Call] = ("get", "head", "create", "put", "delete", "list"),
         under: str = "",
         delay_s: float = 0.05,
     ) -> None:
@@ -151,7 +151,7 @@ def meant_for(fault: Fault, call: Call) -> bool:
     return call in _MEANT_FOR.get(fault, _ANY)
 
 
-_ANY = frozenset({"get", "create", "put", "delete", "list"})
+_ANY = frozenset({"get", "head", "create", "put", "delete", "list"})
 _WRITES = frozenset({"create", "put", "delete"})
 _CONDITIONAL = frozenset({"create", "put"})
 
@@ -161,6 +161,6 @@ _MEANT_FOR = MappingProxyType(
         Fault.FALSE_CONFLICT: _CONDITIONAL,
         Fault.CONFLICT: _CONDITIONAL,
         Fault.TRUNCATED: frozenset({"get"}),
-        Fault.NOT_FOUND: frozenset({"get", "put"}),
+        Fault.NOT_FOUND: frozenset({"get", "head", "put"}),
     }
 )

@@ -87,6 +87,9 @@ class FaultyStore:
     async def get(self, key: str, *, unless: Version | None = None) -> Stored | None:
         return await self._call("get", key, partial(self.inner.get, key, unless=unless))
 
+    async def head(self, key: str) -> Version:
+        return await self._call("head", key, partial(self.inner.head, key))
+
     async def create(self, key: str, data: bytes) -> Version:
         return await self._call("create", key, partial(self.inner.create, key, data))
 
@@ -228,7 +231,7 @@ async def _keys(store: Store, prefix: str) -> list[str]:
 
 def _injected_error(step: Step, key: str) -> OsqueueError:
     kind = _ERRORS[step.fault]
-    if step.on in {"get", "list"} and kind is StoreUnknownError:
+    if step.on in {"get", "head", "list"} and kind is StoreUnknownError:
         kind = StoreUnavailableError
     return kind(f"the faulty store answers the {step.on} of {key!r} so: {step.fault}")
 

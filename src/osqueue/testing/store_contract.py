@@ -30,9 +30,10 @@ from osqueue.storage.protocol import Store, Stored, Version
 from osqueue.testing.store_expectations import (
     append_lines,
     expect_error,
+    expect_head,
     expect_stored,
     keys_of,
-)
+)  # fmt: skip
 
 __all__ = ["ACCEPTED_KEYS", "REFUSED_KEYS", "StoreContract"]
 
@@ -174,6 +175,22 @@ class StoreContract:
             assert await store.get(KEY, unless=first) == Stored(b"two", second)
             assert await store.get(KEY, unless=second) is None
 
+    async def test_head_then_the_version_that_get_answers_at_every_step(self) -> None:
+        async with self.opened() as store:
+            first = await store.create(KEY, b"one")
+            await expect_head(store, KEY, first)
+            second = await store.put(KEY, b"two", if_version=await store.head(KEY))
+            await expect_stored(store, KEY, Stored(b"two", second))
+            await expect_head(store, KEY, second)
+
+    async def test_head_of_a_missing_or_deleted_key_then_not_found(self) -> None:
+        async with self.opened() as store:
+            await store.create(f"{KEY}.longer", b"one")
+            await expect_error(StoreNotFoundError, store.head(KEY))
+            await store.create(KEY, b"one")
+            await store.delete(KEY)
+            await expect_error(StoreNotFoundError, store.head(KEY))
+
     async def test_delete_then_gone_and_again_is_no_error(self) -> None:
         async with self.opened() as store:
             await store.create(KEY, b"one")
@@ -205,6 +222,7 @@ class StoreContract:
                 stored = await store.get(key)
                 assert stored is not None
                 assert stored.data == key.encode()
+                await expect_head(store, key, stored.version)
             assert await keys_of(store) == sorted(ACCEPTED_KEYS)
 
     async def test_strings_that_are_no_keys_then_denied_and_nothing_is_created(self) -> None:
@@ -212,6 +230,7 @@ class StoreContract:
             for key in REFUSED_KEYS:
                 await expect_error(StoreDeniedError, store.create(key, b"x"))
                 await expect_error((StoreDeniedError, StoreNotFoundError), store.get(key))
+                await expect_error((StoreDeniedError, StoreNotFoundError), store.head(key))
             assert await keys_of(store) == []
 
     async def test_list_then_ascending_across_segments(self) -> None:
@@ -238,9 +257,11 @@ class StoreContract:
         async with self.opened() as one, self.opened() as other:
             first = await one.create(KEY, b"one")
             await expect_stored(other, KEY, Stored(b"one", first))
+            await expect_head(other, KEY, first)
             second = await other.put(KEY, b"two", if_version=first)
             await expect_error(CASConflictError, one.put(KEY, b"three", if_version=first))
             await expect_stored(one, KEY, Stored(b"two", second))
+            await expect_head(one, KEY, second)
 
     async def test_creates_that_race_then_exactly_one_wins(self) -> None:
         async with self.opened() as one, self.opened() as other:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from osqueue.errors import CASConflictError, OsqueueError, StoreBusyError, StoreUnknownError
-from osqueue.storage.protocol import Store, Stored
+from osqueue.storage.protocol import Store, Stored, Version
 
-__all__ = ["append_lines", "expect_error", "expect_stored", "keys_of"]
+__all__ = ["append_lines", "expect_error", "expect_head", "expect_stored", "keys_of"]
 
 WRITES_EACH = 5
 
@@ -49,6 +49,10 @@ async def expect_stored(store: Store, key: str, expected: Stored) -> None:
     assert stored is not None
     assert stored.data == expected.data, "the object's bytes are others"
     assert stored.version == expected.version, "the object's version is another"
+
+
+async def expect_head(store: Store, key: str, expected: Version) -> None:
+    assert await store.head(key) == expected, "the head's version is another"
 
 
 async def expect_error(

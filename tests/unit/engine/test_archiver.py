@@ -50,6 +50,10 @@ class MortalStore:
         await self._live()
         return await self._inner.get(key, unless=unless)
 
+    async def head(self, key: str) -> Version:
+        await self._live()
+        return await self._inner.head(key)
+
     async def create(self, key: str, data: bytes) -> Version:
         last = await self._write()
         if last and not self._applied:

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.flaky_payloads import FlakyPayloads
 
 from osqueue.clock import SystemEntropy
-from osqueue.config import PayloadSettings
+from osqueue.config import LeadershipSettings, PayloadSettings
 from osqueue.engine.election import ProbeAnswer
 from osqueue.engine.engine import Engine
 from osqueue.engine.sweeper import Sweeper
@@ -17,22 +17,31 @@ from osqueue.errors import (
     BrokerLeadershipError,
     CommitUnknownError,
     OsqueueError,
+    StoreUnavailableError,
     StoreUnknownError,
 )
 from osqueue.model.job import LargePayload
 from osqueue.model.ops import Cancel, NewJob, Submit
 from osqueue.model.outcomes import Submitted
 
-from .conftest import Brokers, soon
+from .conftest import KEY, Brokers, soon
 
 TEXT = b'"text"'
 NEVER = PayloadSettings(sweep_first_ms=10**9, backoff_ms=1)
 OFTEN = PayloadSettings(sweep_first_ms=1, sweep_every_ms=1, backoff_ms=1)
 
 
-def sweeper_of(engine: Engine, store: FlakyPayloads) -> Sweeper:
+COPY = f"{KEY}.before-1795300007-1841-5f1c"
+
+
+def sweeper_of(engine: Engine, store: FlakyPayloads, settings: PayloadSettings = NEVER) -> Sweeper:
     return Sweeper(
-        store, engine.payloads, NEVER, entropy=SystemEntropy(), named=engine._named_payloads
+        store,
+        engine.payloads,
+        settings,
+        entropy=SystemEntropy(),
+        named=engine._named_payloads,
+        copies=f"{KEY}.before-",
     )
 
 
@@ -119,10 +128,7 @@ async def test_sweep_when_there_are_many_then_bounded_and_the_next_goes_on(
     engine = await brokers.start(store, payloads=NEVER)
     for n in range(2_500):
         await store.create(f"payloads/1/{n}", TEXT)
-    bounded = PayloadSettings(sweep_keys_max=1_500)
-    sweeper = Sweeper(
-        store, engine.payloads, bounded, entropy=SystemEntropy(), named=engine._named_payloads
-    )
+    sweeper = sweeper_of(engine, store, PayloadSettings(sweep_keys_max=1_500))
     assert await soon(sweeper.sweep(engine.epoch)) == 2_000
     assert await soon(sweeper.sweep(engine.epoch)) == 500
 
@@ -220,10 +226,155 @@ async def test_leader_when_a_sweep_fails_then_it_leads_on_and_sweeps_again(
 async def test_sweeper_when_leadership_is_lost_then_it_ends(brokers: Brokers) -> None:
     store = FlakyPayloads()
     old = await brokers.start(store, payloads=OFTEN)
-    assert "osqueue sweep" in {task.get_name() for task in old._tasks}
+    assert duties() == 1
     await brokers.start(store, address="you:1", probe=ProbeAnswer.REFUSED, payloads=NEVER)
+    assert duties() == 2
     with pytest.raises(OsqueueError):
         await soon(old.ask(Submit((NewJob("a"),))))
     async with asyncio.timeout(10):
-        while old._tasks:  # noqa: ASYNC110 - tasks that end tell nobody
+        while duties() > 1:  # noqa: ASYNC110 - tasks that end tell nobody
+            await asyncio.sleep(0)
+
+
+def duties() -> int:
+    """What leaders do beside committing."""
+    return sum(task.get_name() == "osqueue duty" for task in asyncio.all_tasks())
+
+
+# Copies of a state that an older implementation has overwritten
+
+
+async def test_sweep_when_a_copy_is_kept_then_nothing_goes_until_it_is_deleted_and_told_once(
+    brokers: Brokers, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FlakyPayloads()
+    engine = await brokers.start(store, payloads=NEVER)
+    await store.create("payloads/1/orphan", TEXT)
+    await store.create(COPY, b"{}")
+    sweeper = sweeper_of(engine, store)
+    assert [await soon(sweeper.sweep(engine.epoch)) for _ in range(2)] == [0, 0]
+    assert set(store.payloads) == {"payloads/1/orphan"}
+    (told,) = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert f"not swept while {COPY} exists" in told.getMessage()
+    assert "delete it" in told.getMessage()
+    await store.delete(COPY)
+    assert await soon(sweeper.sweep(engine.epoch)) == 1
+    assert store.payloads == {}
+
+
+async def test_sweep_when_a_second_copy_is_kept_then_it_is_told_when_the_first_is_gone(
+    brokers: Brokers, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FlakyPayloads()
+    engine = await brokers.start(store, payloads=NEVER)
+    sweeper = sweeper_of(engine, store)
+    for key in (COPY, f"{COPY}0"):
+        await store.create(key, b"{}")
+    for key in (COPY, f"{COPY}0"):
+        await soon(sweeper.sweep(engine.epoch))
+        await store.delete(key)
+    first, second = (each.getMessage() for each in caplog.records if each.levelname == "WARNING")
+    assert f"while {COPY} exists" in first
+    assert f"while {COPY}0 exists" in second
+
+
+@pytest.mark.parametrize("key", [f"{KEY}.before", f"{KEY}.bak", f"old/{COPY}"])
+async def test_sweep_when_an_object_is_no_copy_of_this_state_then_it_does_not_mind(
+    brokers: Brokers, key: str
+) -> None:
+    store = FlakyPayloads()
+    engine = await brokers.start(store, payloads=NEVER)
+    await store.create(key, b"{}")
+    await store.create("payloads/1/orphan", TEXT)
+    assert await sweep(engine, store) == 1
+
+
+async def test_sweep_when_a_copy_appears_after_the_listing_then_nothing_goes(
+    brokers: Brokers,
+) -> None:
+    class Overwritten(FlakyPayloads):
+        async def list(self, prefix: str = "") -> AsyncIterator[str]:
+            async for key in super().list(prefix):
+                yield key
+            if prefix == "payloads/":
+                await self.create(COPY, b"{}")
+
+    store = Overwritten()
+    engine = await brokers.start(store, payloads=NEVER)
+    await store.create("payloads/1/orphan", TEXT)
+    assert await sweep(engine, store) == 0
+    assert COPY in [key async for key in store.list(KEY)]
+    assert set(store.payloads) == {"payloads/1/orphan"}
+
+
+async def test_sweep_when_a_copy_appears_while_the_state_is_asked_then_nothing_goes(
+    brokers: Brokers,
+) -> None:
+    store = FlakyPayloads()
+    engine = await brokers.start(store, payloads=NEVER)
+    await store.create("payloads/1/orphan", TEXT)
+    sweeper = sweeper_of(engine, store)
+
+    async def named() -> frozenset[str]:
+        await store.create(COPY, b"{}")
+        return await engine._named_payloads()
+
+    sweeper._named = named
+    assert await soon(sweeper.sweep(engine.epoch)) == 0
+    assert set(store.payloads) == {"payloads/1/orphan"}
+
+
+async def test_sweep_when_a_copy_is_kept_then_a_stray_key_of_the_own_epoch_is_not_forgotten(
+    brokers: Brokers,
+) -> None:
+    store = FlakyPayloads()
+    store.applied = True
+    engine = await brokers.start(store, payloads=NEVER)
+    store.fails["create"] = [StoreUnknownError("m")]
+    named = await submit(engine, "a")
+    await store.create(COPY, b"{}")
+    assert await sweep(engine, store) == 0
+    assert len(store.payloads) == 2
+    await store.delete(COPY)
+    assert await sweep(engine, store) == 1
+    assert set(store.payloads) == {named}
+
+
+async def test_sweep_when_the_copies_cannot_be_listed_then_nothing_goes(brokers: Brokers) -> None:
+    class Unlisted(FlakyPayloads):
+        async def list(self, prefix: str = "") -> AsyncIterator[str]:
+            if prefix.startswith(KEY):
+                raise StoreUnavailableError("m")
+            async for key in super().list(prefix):
+                yield key
+
+    store = Unlisted()
+    engine = await brokers.start(store, payloads=NEVER)
+    await store.create("payloads/1/orphan", TEXT)
+    with pytest.raises(StoreUnavailableError):
+        await sweep(engine, store)
+    assert len(store.payloads) == 1
+
+
+async def test_leader_when_its_predecessor_kept_a_copy_then_it_says_so_and_sweeps_after_it(
+    brokers: Brokers, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FlakyPayloads()
+    first = await brokers.start(store, payloads=NEVER)
+    ours = await store.get(KEY)
+    assert ours is not None
+    await store.put(KEY, b'{"jobs":[],"broker":null}', if_version=ours.version)
+    with pytest.raises(OsqueueError):
+        await soon(first.ask(Submit((NewJob("a"),))))
+    (copy,) = [key async for key in store.list(f"{KEY}.")]
+    await store.create("payloads/1/orphan", TEXT)
+    await soon(first.stop())
+    adopting = LeadershipSettings(adopt=True)
+    await brokers.start(store, address="you:1", leadership=adopting, payloads=OFTEN)
+    async with asyncio.timeout(10):
+        while f"not swept while {copy} exists" not in caplog.text:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+        assert store.payloads
+        await store.delete(copy)
+        while store.payloads:  # noqa: ASYNC110 - the sweeper tells nobody
             await asyncio.sleep(0)

@@ -29,6 +29,9 @@ class ListedBucket:
     def get(self, key: str, unless: Version | None) -> Stored | None:
         return self._keep(key, FOUND if unless is None else None)
 
+    def head(self, key: str) -> Version:
+        return self._keep(key, FOUND.version)
+
     def create(self, key: str, data: bytes) -> Version:
         return self._keep(key, Version(str(len(data))))
 
@@ -64,6 +67,7 @@ async def test_calls_then_whole_keys_and_those_with_a_version_on_the_lane_of_the
     store = over(bucket)
     assert await store.get("k") == FOUND
     assert await store.get("k", unless=Version("1")) is None
+    assert await store.head("k") == "1"
     assert await store.create("k", b"xx") == "2"
     assert await store.put("k", b"xx", if_version=Version("1")) == "12"
     await store.delete("k")
@@ -72,8 +76,8 @@ async def test_calls_then_whole_keys_and_those_with_a_version_on_the_lane_of_the
     await store.close()
     transfer, state = "osqueue-store-transfer", "osqueue-store-state"
     assert bucket.asked == [
-        ("p/k", transfer), ("p/k", state), ("p/k", transfer), ("p/k", state), ("p/k", transfer),
-        ("p/k", transfer), ("p/a", transfer),
+        ("p/k", transfer), ("p/k", state), ("p/k", state), ("p/k", transfer), ("p/k", state),
+        ("p/k", transfer), ("p/k", transfer), ("p/a", transfer),
     ]  # fmt: skip
 
 
@@ -108,7 +112,7 @@ async def test_strings_that_are_no_keys_then_nobody_is_asked() -> None:
     bucket = ListedBucket()
     store = over(bucket)
     for call in (
-        store.get("../k"), store.create("", b""), store.delete("a//b"),
+        store.get("../k"), store.head(""), store.create("", b""), store.delete("a//b"),
         store.put("/", b"", if_version=Version("1")),
     ):  # fmt: skip
         with pytest.raises(StoreDeniedError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -49,11 +50,30 @@ CLASSES: dict[str, type[OsqueueError]] = {
     "SSLError": StoreUnavailableError,
     "Timeout": StoreUnknownError,
 }
+DESCRIBED = Answer(200, ("Content-Type: application/json",), b'{"generation":"8"}')
 NOTHING_LISTED = Answer(200, ("Content-Type: application/json",), b'{"kind":"storage#objects"}')
+
+Call = Callable[[str], Awaitable[object]]
 
 
 def gcs(url: str) -> GCSBackend:
     return GCSBackend("jobs", endpoint=url, anonymous=True, timeout_s=0.5)
+
+
+async def gcs_get(url: str) -> object:
+    store = gcs(url)
+    try:
+        return await store.get("queue.json")
+    finally:
+        await store.close()
+
+
+async def gcs_head(url: str) -> object:
+    store = gcs(url)
+    try:
+        return await store.head("queue.json")
+    finally:
+        await store.close()
 
 
 async def raised_by_put(url: str) -> OsqueueError:
@@ -105,20 +125,41 @@ async def test_get_when_the_store_fails_once_then_sent_again() -> None:
         await store.close()
 
 
-async def test_get_when_the_object_is_missing_and_its_bucket_is_there_then_not_found() -> None:
-    with answering(Answer(404), NOTHING_LISTED) as server:
-        store = gcs(server.url)
-        with pytest.raises(StoreNotFoundError):
-            await store.get("queue.json")
-        await store.close()
+@pytest.mark.parametrize("call", [gcs_get, gcs_head])
+async def test_read_when_the_object_is_missing_and_its_bucket_is_there_then_not_found(
+    call: Call,
+) -> None:
+    with answering(Answer(404), NOTHING_LISTED) as server, pytest.raises(StoreNotFoundError):
+        await call(server.url)
 
 
-async def test_get_when_the_object_is_missing_and_nobody_may_look_then_denied() -> None:
-    with answering(Answer(404), Answer(403)) as server:
-        store = gcs(server.url)
-        with pytest.raises(StoreDeniedError):
-            await store.get("queue.json")
-        await store.close()
+@pytest.mark.parametrize("call", [gcs_get, gcs_head])
+async def test_read_when_the_object_is_missing_and_nobody_may_look_then_denied(
+    call: Call,
+) -> None:
+    with answering(Answer(404), Answer(403)) as server, pytest.raises(StoreDeniedError):
+        await call(server.url)
+
+
+async def test_head_then_the_generation_by_one_small_request() -> None:
+    with answering(DESCRIBED) as server:
+        assert await gcs_head(server.url) == "8"
+    (request,) = server.requests
+    assert request.startswith("GET /storage/v1/b/jobs/o/queue.json?")
+    assert "alt=media" not in request
+
+
+async def test_head_when_the_store_fails_then_unavailable_and_not_sent_again() -> None:
+    fails = pytest.raises(StoreUnavailableError, match=r"cannot look at .* in gs://")
+    with answering(Answer(503)) as server, fails:
+        await gcs_head(server.url)
+    assert len(server.requests) == 1
+
+
+async def test_head_when_the_answer_lacks_a_generation_then_unavailable() -> None:
+    without = pytest.raises(StoreUnavailableError, match="without a generation")
+    with answering(NOTHING_LISTED) as server, without:
+        await gcs_head(server.url)
 
 
 async def test_put_when_nothing_listens_then_unavailable() -> None:

@@ -72,6 +72,8 @@ async def test_get_before_anything_was_written_then_not_found_and_nothing_made(
 ) -> None:
     with pytest.raises(StoreNotFoundError, match=r"queue\.json.*no such object"):
         await store.get(KEY)
+    with pytest.raises(StoreNotFoundError, match=r"look at 'queue\.json'.*no such object"):
+        await store.head(KEY)
     assert await keys_of(store) == []
     await store.delete(KEY)
     assert not root.exists()
@@ -93,6 +95,8 @@ async def test_create_where_a_directory_has_the_name_then_denied(store: LocalBac
         await store.create("archive", b"x")
     with pytest.raises(StoreNotFoundError):
         await store.get("archive")
+    with pytest.raises(StoreNotFoundError):
+        await store.head("archive")
 
 
 async def test_create_of_a_taken_key_that_is_deleted_meanwhile_then_conflict(
@@ -151,6 +155,8 @@ async def test_get_of_a_pipe_then_denied_without_waiting_for_a_writer(
     os.mkfifo(root / KEY)
     with pytest.raises(StoreDeniedError, match="not a regular file"):
         await store.get(KEY)
+    with pytest.raises(StoreDeniedError, match="not a regular file"):
+        await store.head(KEY)
 
 
 async def test_list_then_hides_what_is_not_an_object(store: LocalBackend, root: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from osqueue.errors import OsqueueError, StoreDeniedError
 from osqueue.storage import LocalBackend, Version
+from osqueue.storage.disk import digest
 
 SECRET = b"not the store's"
 
@@ -43,6 +44,8 @@ async def try_everything(store: LocalBackend, key: str) -> None:
         assert stored.data != SECRET
         await store.put(key, b"y", if_version=stored.version)
     with suppress(OsqueueError):
+        assert await store.head(key) != digest(SECRET)
+    with suppress(OsqueueError):
         await store.put(key, b"z", if_version=Version("any"))
     async for found in store.list(key):
         assert found.startswith(key)
@@ -69,6 +72,8 @@ async def test_any_key_then_nothing_outside_is_touched(
 async def test_key_through_a_link_then_denied(key: str, outside: Path, store: LocalBackend) -> None:
     with pytest.raises(StoreDeniedError, match="symbolic link"):
         await store.get(key)
+    with pytest.raises(StoreDeniedError, match="symbolic link"):
+        await store.head(key)
     with pytest.raises(StoreDeniedError, match="symbolic link"):
         await store.put(key, b"x", if_version=Version("any"))
     with pytest.raises(StoreDeniedError):

@@ -126,6 +126,8 @@ async def test_put_when_the_directory_cannot_be_synced_then_unknown_until_a_read
             await store.put(KEY, b"two", if_version=version)
         with pytest.raises(StoreUnavailableError):
             await store.get(KEY)
+        with pytest.raises(StoreUnavailableError):
+            await store.head(KEY)
     stored = await store.get(KEY)
     assert stored is not None
     assert stored.data == b"two"

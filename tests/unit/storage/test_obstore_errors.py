@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 import pytest
 
@@ -193,6 +194,39 @@ async def test_get_when_a_404_says_not_of_what_and_nobody_may_look_then_denied()
         store = s3(server.url)
         with pytest.raises(StoreDeniedError):
             await store.get("queue.json")
+        await store.close()
+
+
+@pytest.mark.parametrize("make_store", [s3, azure])
+async def test_head_when_a_404_says_not_of_what_then_it_is_asked_whether_the_bucket_is_there(
+    make_store: Callable[[str], Store],
+) -> None:
+    with answering(Answer(404), Answer(403)) as server:
+        store = make_store(server.url)
+        with pytest.raises(StoreDeniedError, match=r"cannot look at .* in (s3|az)://jobs"):
+            await store.head("queue.json")
+        await store.close()
+    assert [request.split(" ")[0] for request in server.requests] == ["HEAD", "GET"]
+
+
+@pytest.mark.parametrize("status", [408, 409, 412, 503])
+async def test_head_when_refused_in_a_way_that_leaves_a_write_open_then_unavailable(
+    status: int,
+) -> None:
+    with answering(Answer(status)) as server:
+        store = s3(server.url)
+        with pytest.raises(StoreUnavailableError) as caught:
+            await store.head("queue.json")
+        await store.close()
+    assert "applied" not in caught.value.message
+
+
+async def test_head_when_the_answer_lacks_an_etag_then_unavailable() -> None:
+    head = Answer(200, ("Last-Modified: Wed, 21 Oct 2026 07:28:00 GMT",))
+    with answering(head) as server:
+        store = s3(server.url)
+        with pytest.raises(StoreUnavailableError, match="without an ETag"):
+            await store.head("queue.json")
         await store.close()
 
 

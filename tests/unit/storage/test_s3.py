@@ -14,6 +14,7 @@ from osqueue.storage import Dialects, MemoryBackend, S3Backend, Stored, Version
 from .answering_server import Answer, AnsweringServer, answering
 
 FOUND = Answer(200, ('ETag: "e1"',), b"{}")
+DESCRIBED = Answer(200, ('ETag: "e1"', "Last-Modified: Wed, 21 Oct 2026 07:28:00 GMT"))
 
 
 @pytest.fixture
@@ -58,6 +59,16 @@ async def test_create_then_only_where_nothing_is(server: AnsweringServer) -> Non
     await store.create("queue.json", b"{}")
     await store.close()
     assert "if-none-match: *\r\n" in server.requests[0]
+
+
+@pytest.mark.parametrize("etag", ["quoted", "unquoted"])
+async def test_head_then_the_version_with_its_quotes_in_every_dialect(etag: str) -> None:
+    with answering(DESCRIBED, FOUND) as server:
+        store = s3(server, etag=etag)
+        assert await store.head("queue.json") == Version('"e1"')
+        assert await store.get("queue.json") == Stored(b"{}", Version('"e1"'))
+        await store.close()
+    assert server.requests[0].startswith("HEAD /jobs/queue.json HTTP/1.1")
 
 
 async def test_get_unless_then_asked_of_the_server(server: AnsweringServer) -> None:

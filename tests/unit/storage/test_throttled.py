@@ -108,6 +108,32 @@ async def test_listing_when_reads_are_limited_then_it_is_one() -> None:
     assert t.passed == [("first", 0), ("second", 1_000)]
 
 
+async def test_head_when_reads_are_limited_then_it_is_one() -> None:
+    t = Throttled(reads_per_minute=60)
+    version = await t.store.create("a", b"1")
+
+    async def look() -> None:
+        assert await t.store.head("a") == version
+
+    t.call("first", look())
+    t.reads("b")
+    t.call("second", look())
+    await t.clock.passes(2_000)
+    assert t.passed == [("first", 0), ("b", 1_000), ("second", 2_000)]
+    assert (t.store.stats().total_reads, t.store.stats().throttled_reads) == (3, 2)
+
+
+async def test_head_when_it_is_the_writers_own_then_it_waits_for_no_others() -> None:
+    t = Throttled(reads_per_minute=1)
+    await t.store.create(STATE, b"1")
+    t.store.write_ready_in_ms(STATE)
+    t.reads("a", "b", "c")
+    await t.clock.passes(SPACING_MS)
+    t.call("own", t.store.head(STATE))
+    await t.clock.passes(0)
+    assert t.passed == [("a", 0), ("b", SPACING_MS), ("own", SPACING_MS)]
+
+
 async def test_put_and_delete_when_writes_are_limited_then_they_are_writes() -> None:
     t = Throttled(writes_per_minute=60)
     version = await t.store.create("a", b"1")
