@@ -141,6 +141,11 @@ class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Most ends remembered: about 2.5 MiB of state; the oldest go first."""
 
 
+SHARED_DEDUPE_MAX = 4_000
+"""The same without a broker: about 0.5 MiB. A script that lives for a second has seen no end grow
+old, and can forget by number only; 4,000 are 66 ended jobs a second over the whole window."""
+
+
 class CommitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How the committer paces and bounds itself."""
 

@@ -32,7 +32,6 @@ from osqueue.config import CommitSettings, LeadershipSettings
 from osqueue.engine.fate import Base, Fate, Finding, Verdict, judge
 from osqueue.engine.intake import Intake
 from osqueue.engine.refusals import (
-    not_leading_error,
     stopping_error,
     unconfirmed_error,
     unknown_error,
@@ -760,7 +759,7 @@ class Committer:
                 self._intake.answer(held, (self._identity.epoch, commit.number))
         elif fate is Fate.NOT_APPLIED:
             leader = None if origin is None else origin.broker
-            error = not_leading_error(self._identity.fenced_by(leader), leader)
+            error = self._identity.refusal(self._identity.fenced_by(leader), leader)
             self._intake.refuse_all(writes, error)
 
     def _end(self, reason: EndReason, message: str, leader: str | None = None) -> None:
@@ -780,7 +779,7 @@ class Committer:
         assert self.ended is not None, "it goes on"
         if self.ended.reason in {EndReason.RELEASED, EndReason.STOPPED, EndReason.FAILED}:
             return stopping_error()
-        return not_leading_error(self.ended.message, self.ended.leader)
+        return self._identity.refusal(self.ended.message, self.ended.leader)
 
     # Time
 

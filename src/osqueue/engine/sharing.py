@@ -24,7 +24,6 @@ from osqueue.engine.refusals import (
     handover_error,
     leader_met_error,
     starting_error,
-    stopping_error,
 )
 from osqueue.engine.requests import End, EndReason, Held
 from osqueue.engine.tenure import Sharing
@@ -98,7 +97,8 @@ class SharedEngine:
         try:
             await asyncio.wait({chance, meeting}, return_when=asyncio.FIRST_COMPLETED)
             if not chance.done():
-                raise leader_met_error(meeting.result())
+                leader = meeting.result()
+                raise leader_met_error(f"a broker leads this queue: {leader}", leader)
             place = chance.result()
         finally:
             chance.cancel()
@@ -139,9 +139,11 @@ class SharedEngine:
         """Wait for a leader that answers, or that writes although it does not answer us."""
         await self._leadership.waiting.wait()
         first = self._election.origin
-        while self._election.leader is None and not _moved(first, self._election.origin):
+        while True:
+            now = self._election.origin
+            if now is not None and (self._election.leader or _moved(first, now)):
+                return now.broker
             await asyncio.sleep(GLANCE_MS / 1_000)
-        return None if self._election.origin is None else self._election.origin.broker
 
     def _open(self, place: Place) -> Term:
         now = read_instant(self._clock)
@@ -209,7 +211,7 @@ class SharedEngine:
         """Raise what a request is refused with, unless there is a term that takes it."""
         end = self._joined().end
         if end is not None:
-            raise leader_met_error(end.leader) if end.leader else stopping_error()
+            raise leader_met_error(end.message, end.leader)
 
     # Requests
 
@@ -256,11 +258,9 @@ def _tenure(place: Place, token: str) -> Sharing:
     return Sharing.named(token, epoch=origin.epoch or 0, takes=False)
 
 
-def _moved(first: Origin | None, now: Origin | None) -> bool:
-    """Whether the leader that was found has written since."""
-    if first is None or now is None or first.broker is None:
-        return False
-    return now.broker is not None and now.commit != first.commit
+def _moved(first: Origin | None, now: Origin) -> bool:
+    """Whether a leader has written since the object was first seen."""
+    return first is not None and now.broker is not None and now.commit != first.commit
 
 
 def _start_error(end: End, where: str) -> OsqueueError:

@@ -13,6 +13,8 @@ from typing import ClassVar, TypeAlias
 import msgspec
 
 from osqueue.engine.fate import Base, Fate, fate_among_writers, fate_by_lineage
+from osqueue.engine.refusals import leader_met_error, not_leading_error
+from osqueue.errors import OsqueueError
 from osqueue.model.lineage import SHARED, CommitId
 from osqueue.model.ops import (
     Claim,
@@ -61,6 +63,10 @@ class Identity(msgspec.Struct, frozen=True):
         """How another's leadership is told."""
         return f"another broker has taken over: {leader or 'unknown'}"
 
+    def refusal(self, why: str, leader: str | None) -> OsqueueError:
+        """What a request is told that was never put into a commit, once this is over."""
+        return not_leading_error(why, leader)
+
     def looks_first(self, _op: Op) -> bool:
         """Whether a request that needs no write is answered only by what stands there now."""
         return False
@@ -100,6 +106,9 @@ class Sharing(msgspec.Struct, frozen=True):
 
     def fenced_by(self, leader: str | None) -> str:
         return f"a broker leads this queue: {leader or 'unknown'}"
+
+    def refusal(self, why: str, leader: str | None) -> OsqueueError:
+        return leader_met_error(why, leader)
 
     def looks_first(self, op: Op) -> bool:
         """A caller may have heard of a job from another writer, so what is asked about a job is
