@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -143,7 +143,8 @@ async def _archiving(
     archiver = Archiver(
         engine, archive, store, settings=settings.archive, clock=clock, entropy=entropy
     )
-    running = asyncio.ensure_future(_run_later(archiver, settings.archive.linger_ms))
+    archive_ms = settings.archive.linger_ms
+    running = asyncio.ensure_future(_run_later(archiver, archive_ms, until=engine.wait_ended()))
     try:
         yield _FreshArchive(archive)
     finally:
@@ -153,7 +154,19 @@ async def _archiving(
             await _archive_rest(archiver, settings.drain_ms)
 
 
-async def _run_later(archiver: Archiver, wait_ms: int) -> None:
+async def _run_later(archiver: Archiver, wait_ms: int, *, until: Coroutine[Any, Any, End]) -> None:
+    """Run the archiver after a while, until the queue is no longer ours."""
+    ended = asyncio.ensure_future(until)
+    running = asyncio.ensure_future(_run_after(archiver, wait_ms))
+    try:
+        await asyncio.wait({ended, running}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ended.cancel()
+        running.cancel()
+        await asyncio.gather(ended, running, return_exceptions=True)
+
+
+async def _run_after(archiver: Archiver, wait_ms: int) -> None:
     await asyncio.sleep(wait_ms / 1_000)
     await archiver.run()
 

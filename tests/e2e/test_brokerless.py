@@ -117,7 +117,7 @@ def test_broker_when_it_starts_then_the_processes_stop_with_its_address(place: P
     with broker("--storage", place.url) as (_, url):
         leader = url.removeprefix("http://")
         for process in processes:
-            assert process.wait_for(r"^ended (\S+)").group(1) == leader
+            assert process.wait_for(r"^ended (\d\S+)").group(1) == leader
         assert [process.wait() for process in processes] == [0] * PROCESSES
         whole = place.state()
     known = {job["id"] for job in whole["jobs"]} | {*place.completed()}
