@@ -88,6 +88,9 @@ WATCHED_TIMEOUTS = 3
 HANG_MS = 1_000
 """A write without an answer for this long counts as unresolved time."""
 
+RACES_COUNTED = 4
+"""Lost races after which the pause grows no further: up to 16 times as long as a write takes."""
+
 RACE_MS_MAX = 1_000
 """Longest pause after a lost race: with some tens of rivals, a longer one is no gain."""
 
@@ -564,7 +567,8 @@ class Committer:
         """Read back; after several lost races a while later, so that what is read is still there
         when the next write arrives.
         """
-        longest = min(self._settings.backoff_first_ms << min(self._races, 16), RACE_MS_MAX)
+        took = 1 if self._commit is None else max(1, now.mono - self._commit.began)
+        longest = min(took << min(self._races, RACES_COUNTED), RACE_MS_MAX)
         pause = int(longest * self._jitter()) if self._races > 0 else 0
         if pause == 0:
             self._read_back(now)
