@@ -259,6 +259,11 @@ class Trace:
         self.committer.withdraw(held, self.now)
         self._after()
 
+    def watched(self) -> None:
+        """A standby asks who leads."""
+        self.committer.watch(self.now)
+        self._after()
+
     def stop(self) -> None:
         self.committer.stop(self.now)
         self._after()

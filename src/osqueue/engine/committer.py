@@ -25,6 +25,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from itertools import chain
+from typing import Final
 
 import msgspec
 
@@ -71,7 +72,7 @@ from osqueue.model.outcomes import Claimed
 from osqueue.model.snapshot import Origin, encode_state, read_origin
 from osqueue.model.watch import Watch
 
-__all__ = ["Committer", "Identity", "Phase"]
+__all__ = ["PHASES", "Committer", "Identity", "Phase"]
 
 RATE_MS = 10_000
 """The time over which commits are counted."""
@@ -118,6 +119,27 @@ class Phase(StrEnum):
     READING_BACK = "reading back"
     SAVING = "saving"
     ENDED = "ended"
+
+
+PHASES: Final[dict[tuple[Phase, Phase], str]] = {
+    (Phase.READY, Phase.WRITING): "a commit begins",
+    (Phase.READY, Phase.READY): "a check found another's version: go on from that",
+    (Phase.READY, Phase.SAVING): "a check found it overwritten by an older implementation",
+    (Phase.READY, Phase.ENDED): "stopped, fenced or damaged",
+    (Phase.WRITING, Phase.READY): "written",
+    (Phase.WRITING, Phase.BACKING_OFF): "its fate is unknown, or it was refused",
+    (Phase.WRITING, Phase.READING_BACK): "the object is not at our base",
+    (Phase.WRITING, Phase.ENDED): "abandoned, or the store takes no first commit",
+    (Phase.BACKING_OFF, Phase.WRITING): "after a pause: the same bytes again",
+    (Phase.BACKING_OFF, Phase.ENDED): "abandoned",
+    (Phase.READING_BACK, Phase.READING_BACK): "it cannot be read: again after a pause",
+    (Phase.READING_BACK, Phase.BACKING_OFF): "it stands at our base: it may land yet",
+    (Phase.READING_BACK, Phase.READY): "landed, or go on from what is there",
+    (Phase.READING_BACK, Phase.SAVING): "overwritten by an older implementation",
+    (Phase.READING_BACK, Phase.ENDED): "fenced, damaged or abandoned",
+    (Phase.SAVING, Phase.ENDED): "our last durable state is kept",
+}
+"""The table of phases, and when each is left: what is not in it cannot happen."""
 
 
 class _Commit(msgspec.Struct):
@@ -549,15 +571,19 @@ class Committer:
         committing = () if self._commit is None else self._commit.held
         return (held for held in chain(committing, self._intake.pending) if not held.answered)
 
+    def _enter(self, phase: Phase) -> None:
+        assert (self._phase, phase) in PHASES, f"no way from {self._phase} to {phase}"
+        self._phase = phase
+
     # Writing
 
     def _write(self, commit: _Commit, now: Instant) -> None:
-        self._phase = Phase.WRITING
+        self._enter(Phase.WRITING)
         commit.began, commit.arrivals = now.mono, self._arrivals
         self._actions.append(Write(commit.data, None if self._base is None else self._base.version))
 
     def _read_back(self, now: Instant) -> None:
-        self._phase = Phase.READING_BACK
+        self._enter(Phase.READING_BACK)
         self._retry_at = _FAR
         if self._unresolved_since is None:
             self._unresolved_since = now.mono
@@ -584,7 +610,7 @@ class Committer:
             self._read_back(now)
 
     def _back_off(self, commit: _Commit, why: str, now: Instant) -> None:
-        self._phase = Phase.BACKING_OFF
+        self._enter(Phase.BACKING_OFF)
         self._pause(commit, why, now)
 
     def _doubt(self, commit: _Commit, now: Instant) -> None:
@@ -607,7 +633,8 @@ class Committer:
         if commit.attempts > 0:
             self._actions.append(Notice("the unresolved commit has landed"))
         self._base = self._last = base
-        self._commit, self._phase = None, Phase.READY
+        self._commit = None
+        self._enter(Phase.READY)
         self._led, self._durable_number, self._unresolved_since = True, commit.number, None
         self._races = 0
         if isinstance(self._identity, Sharing):
@@ -706,7 +733,8 @@ class Committer:
             self._end(EndReason.CORRUPT, f"the state object was damaged: {error.message}")
             return
         self._base = self._last = found
-        self._commit, self._phase, self._led = None, Phase.READY, True
+        self._commit, self._led = None, True
+        self._enter(Phase.READY)
         self._unresolved_since = self._expiry_seen_at = None
         self._intake.serve_waiting(moment, now.mono)
 
@@ -735,7 +763,8 @@ class Committer:
             return
         self._actions.append(edit)
         self._base = self._last = edited
-        self._commit, self._phase = None, Phase.READY
+        self._commit = None
+        self._enter(Phase.READY)
         self._unresolved_since = None
         self._intake.serve_waiting(self._advance(now), now.mono)
         header = self._intake.state.header
@@ -752,7 +781,7 @@ class Committer:
 
     def _keep(self, last: Base) -> None:
         """Our last durable state goes beside the object, and then this is over."""
-        self._phase = Phase.SAVING
+        self._enter(Phase.SAVING)
         self._actions.append(Save(f"{BEFORE}{last.commit}", last.data))
 
     def _create_again(self, now: Instant) -> None:
@@ -772,7 +801,8 @@ class Committer:
         lead = Held(op=self._identity.place(), at=moment, writes=True, answered=True)
         replay = [held for held in committing if not isinstance(held.op, Lead)]
         self._intake.rebuild(base.data, [lead, *replay, *self._intake.pending], moment)
-        self._commit, self._base, self._phase = None, None, Phase.READY
+        self._commit = self._base = None
+        self._enter(Phase.READY)
         self._unresolved_since = None
         self._intake.serve_waiting(moment, now.mono)
 
@@ -807,7 +837,8 @@ class Committer:
         error = self._ended_error()
         intake.refuse_all(self._unanswered(), error)
         intake.refuse_all(intake.waiting.drain(), error)
-        intake.pending, self._commit, self._phase = [], None, Phase.ENDED
+        intake.pending, self._commit = [], None
+        self._enter(Phase.ENDED)
         self._actions.append(self.ended)
 
     def _ended_error(self) -> OsqueueError:
