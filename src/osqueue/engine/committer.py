@@ -89,8 +89,18 @@ WATCHED_TIMEOUTS = 3
 HANG_MS = 1_000
 """A write without an answer for this long counts as unresolved time."""
 
+RACES_COUNTED = 4
+"""Lost races after which the pause grows no further: up to 16 times as long as a write takes."""
+
 RACE_MS_MAX = 1_000
 """Longest pause after a lost race: with some tens of rivals, a longer one is no gain."""
+
+OTHERS_MS = 60_000
+"""Others are taken to be at work for as long after one of their versions was found."""
+
+YIELD_SHARE = 4
+"""How many times as long as its last write took a writer leaves the object to others, at most: a
+read and a write of theirs fit in."""
 
 LOOKS_MISSED_MAX = 5
 """Who shares a queue and has not seen it for as many looks takes no leases back: what it knows may
@@ -176,8 +186,11 @@ class Committer:
         self._phase = Phase.READY
         self._commit: _Commit | None = None
         self._number = self._durable_number = 0
-        self._races = self._race_until = 0
-        """How many commits others were faster than, and when the next may begin."""
+        self._races = 0
+        """How many times in a row others were faster."""
+        self._met_at = _NEVER
+        """When another writer's version was last found."""
+        self._yield_until = 0
         self._began = self._arrived = self._confirmed_at = _NEVER
         self._arrivals = self._confirmed_arrivals = 0
         self._checking = False
@@ -363,7 +376,7 @@ class Committer:
             case Written(version):
                 self._landed(commit, Base(version, commit.data, commit.id), now)
             case Conflicted() | Gone():
-                self._read_back(now)
+                self._after_conflict(now)
             case Unapplied(why, busy=False) if not self._led and not commit.tainted:
                 self._end(EndReason.UNWRITABLE, why)
             case Unapplied(why):
@@ -576,6 +589,20 @@ class Committer:
             self._unresolved_since = now.mono
         self._actions.append(ReadBack(None if self._base is None else self._base.version))
 
+    def _after_conflict(self, now: Instant) -> None:
+        """Read back; after several lost races a while later, so that what is read is still there
+        when the next write arrives.
+        """
+        took = 1 if self._commit is None else max(1, now.mono - self._commit.began)
+        longest = min(took << min(self._races, RACES_COUNTED), RACE_MS_MAX)
+        pause = int(longest * self._jitter()) if self._races > 0 else 0
+        if pause == 0:
+            self._read_back(now)
+            return
+        self._phase, self._retry_at = Phase.READING_BACK, now.mono + pause
+        if self._unresolved_since is None:
+            self._unresolved_since = now.mono
+
     def _try_again(self, now: Instant) -> None:
         if self._phase is Phase.BACKING_OFF and self._commit is not None:
             self._write(self._commit, now)
@@ -612,6 +639,7 @@ class Committer:
         self._races = 0
         if isinstance(self._identity, Sharing):
             self._identity = self._identity.following(None)
+            self._let_others(commit, now)
         self._landed_began = commit.began
         self._landed_at.append(now.mono)
         self._confirm(commit.began, commit.arrivals)
@@ -626,6 +654,14 @@ class Committer:
             self._actions.append(Discard(commit.freed))
         if commit.resigns:
             self._end(EndReason.RELEASED, "leadership was given back")
+
+    def _let_others(self, commit: _Commit, now: Instant) -> None:
+        """Leave the object alone for a while when others are at work on it: one that commits again
+        at once would never let them read and write in between.
+        """
+        if now.mono - self._met_at < OTHERS_MS:
+            took = now.mono - commit.began
+            self._yield_until = now.mono + 1 + int(YIELD_SHARE * took * self._jitter())
 
     # Conflicts
 
@@ -646,7 +682,7 @@ class Committer:
                 if finding.verdict is Verdict.LANDED_THEN_EDITED:
                     self._adopt_edit(edited, [], now)
             case Verdict.FENCED if self._identity.goes_on(origin):
-                replay = [] if commit is None else self._lost_race(commit, origin, now)
+                replay = [] if commit is None else self._lost_race(commit, origin)
                 self._go_on(edited, origin, replay, now)
             case Verdict.EDITED:
                 self._adopt_edit(edited, [] if commit is None else commit.held, now)
@@ -657,11 +693,9 @@ class Committer:
             case Verdict.FENCED | Verdict.OVERWRITTEN:
                 self._fenced(origin)
 
-    def _lost_race(self, commit: _Commit, origin: Origin | None, now: Instant) -> list[Held]:
+    def _lost_race(self, commit: _Commit, origin: Origin | None) -> list[Held]:
         """Another writer's version stands there: what of our commit is to be applied again."""
-        longest = min(self._settings.backoff_first_ms << min(self._races, 16), RACE_MS_MAX)
         self._races += 1
-        self._race_until = now.mono + int(longest * self._jitter())
         fate = self._identity.fate(origin, commit.id, self._base)
         if fate is Fate.NOT_APPLIED:
             return commit.held
@@ -684,6 +718,7 @@ class Committer:
         assert isinstance(self._identity, Sharing), "a leader builds upon its own"
         assert origin is not None, "it could be read"
         moment = self._advance(now)
+        self._met_at = now.mono
         self._identity = self._identity.following(origin.epoch)
         self._count_on(origin.commit)
         place = Held(op=self._identity.place(), at=moment, writes=True, answered=True)
@@ -832,7 +867,7 @@ class Committer:
         paced = self._began + settings.encode_share * self._encode_us // 1_000
         lull = max(self._began + 2 * self._encode_us // 1_000, self._arrived + settings.lull_ms)
         ready = 0 if self._stopping else min(self._held_back_until, self._due_at())
-        return max(self._began + settings.interval_ms, min(paced, lull), ready, self._race_until)
+        return max(self._began + settings.interval_ms, min(paced, lull), ready, self._yield_until)
 
     def _heartbeat_at(self) -> int:
         return _FAR if self._identity.shares else self._due_at()
