@@ -599,7 +599,8 @@ class Committer:
         if pause == 0:
             self._read_back(now)
             return
-        self._phase, self._retry_at = Phase.READING_BACK, now.mono + pause
+        self._enter(Phase.READING_BACK)
+        self._retry_at = now.mono + pause
         if self._unresolved_since is None:
             self._unresolved_since = now.mono
 
