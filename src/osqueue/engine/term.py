@@ -113,7 +113,7 @@ class Term:
 
     def watch(self) -> None:
         """A standby has asked who leads."""
-        self.committer.watch(self._now())
+        self.committer.pulse.watch(self._clock.mono_ms())
         self._after_event()
 
     def _tell(self, event: Callable[[Held, Instant], None], held: Held) -> None:
