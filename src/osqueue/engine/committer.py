@@ -188,6 +188,11 @@ class Committer:
         return self._identity.epoch, self._durable_number
 
     @property
+    def shares(self) -> bool:
+        """Whether others write the queue beside this one."""
+        return self._identity.shares
+
+    @property
     def phase(self) -> Phase:
         return self._phase
 

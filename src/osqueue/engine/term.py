@@ -206,7 +206,8 @@ class Term:
 
     def _log_end(self, end: End) -> None:
         clean = end.reason is EndReason.RELEASED
-        logger.log(logging.INFO if clean else logging.ERROR, "leadership is over: %s", end.message)
+        what = "sharing the queue" if self.committer.shares else "leadership"
+        logger.log(logging.INFO if clean else logging.ERROR, "%s is over: %s", what, end.message)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=f"osqueue {name}")
