@@ -169,6 +169,18 @@ def test_take_when_the_object_has_moved_then_it_is_loaded_first() -> None:
     assert isinstance(w.done[-2], Load)
 
 
+def test_take_when_the_object_went_back_to_what_was_loaded_then_it_is_loaded_again() -> None:
+    """A copy was put back, and the store names versions by their bytes; what was loaded is gone."""
+    w = Watch(led_by("them:1"))
+    w.runs(10_000)
+    w.version = 5
+    w.until(Look)
+    w.version = 0
+    w.answers = ProbeAnswer.REFUSED
+    w.until(Take)
+    assert w.count(Load) == 2
+
+
 # Older implementations
 
 
@@ -268,6 +280,20 @@ def test_leader_when_it_handed_over_and_another_leads_then_that_is_seen_soon() -
     w.writes(led_by("them:1", "them", 9))
     w.until(Ask, ms_max=200)
     assert w.election.leader == "them:1"
+
+
+def test_leader_when_it_handed_over_and_the_next_did_so_too_then_it_takes_at_once() -> None:
+    w = Watch(led_by(None, None))
+    w.leads()
+    w.election.hand_over()
+    w.writes(led_by(None, ME, 8))
+    w.ends(EndReason.RELEASED)
+    w.runs(300)
+    w.writes(led_by("them:1", "them", 9))
+    w.runs(1_000)
+    w.writes(broker=None)
+    w.answers = ProbeAnswer.RESIGNED
+    assert w.until(Take) <= INTERVAL // 3
 
 
 def test_leader_when_fenced_by_its_own_address_then_they_do_not_take_turns() -> None:

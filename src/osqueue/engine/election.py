@@ -218,8 +218,9 @@ class Election:
     # The role
 
     def won(self) -> None:
-        """The takeover is durable."""
+        """The takeover is durable. What was loaded is past, and not kept."""
         self._turn(Turn.WON)
+        self._loaded = None
 
     def hand_over(self) -> None:
         """Leadership is to be given back, to whoever stands by."""
@@ -262,6 +263,8 @@ class Election:
     def loaded(self, version: Version, origin: Origin, mono_ms: int) -> None:
         """The object was read."""
         before, self._origin, self._loaded = self._origin, origin, version
+        if origin.broker is not None:  # whoever was to come first has come
+            self._hold_off_until = mono_ms
         self.looked(version, mono_ms)
         self._must_load = False
         self._epoch_seen = self._epoch_seen or origin.epoch is not None
@@ -275,9 +278,11 @@ class Election:
         self._must_load = False
 
     def looked(self, version: Version, mono_ms: int) -> None:
-        """The object is at this version."""
+        """The object is at this version. What was loaded of another one is past, and not kept."""
         if version != self._version:
             self._version, self._since = version, mono_ms
+        if version != self._loaded:
+            self._loaded = None
         self._looked_at, self._missing_since, self._must_look = mono_ms, None, False
 
     def missing(self, mono_ms: int) -> None:
