@@ -307,6 +307,32 @@ def test_leader_when_fenced_by_its_own_address_then_they_do_not_take_turns() -> 
     assert w.until(Take) >= TIMEOUT - INTERVAL, "once the other stands still"
 
 
+@pytest.mark.parametrize("answer", [ProbeAnswer.REFUSED, ProbeAnswer.OTHER])
+def test_leader_when_fenced_by_whom_it_took_for_gone_then_they_do_not_take_turns(
+    answer: ProbeAnswer,
+) -> None:
+    """Two brokers of which each advertises an address that the other cannot reach."""
+    w = Watch(led_by("them:1"))
+    w.answers = answer
+    w.leads()
+    w.writes(led_by("them:1", "them", 9))
+    w.ends(EndReason.FENCED, "them:1")
+    w.runs(600_000, beats_every=INTERVAL)
+    assert TIMEOUT - INTERVAL <= w.until(Take) <= TIMEOUT + SLACK
+
+
+def test_leader_when_fenced_by_one_that_answers_then_it_takes_at_once_when_that_one_dies() -> None:
+    w = Watch(led_by("them:1"))
+    w.answers = ProbeAnswer.REFUSED
+    w.leads()
+    w.writes(led_by("them:1", "again", 9))
+    w.ends(EndReason.FENCED, "them:1")
+    w.answers = ProbeAnswer.LEADER
+    w.runs(60_000, beats_every=INTERVAL)
+    w.answers = ProbeAnswer.REFUSED
+    assert w.until(Take) <= INTERVAL
+
+
 def test_standby_when_the_object_names_itself_then_it_takes_at_once() -> None:
     w = Watch(led_by(ADDRESS, ME))
     assert w.until(Take) == 0
