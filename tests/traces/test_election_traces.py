@@ -333,6 +333,27 @@ def test_leader_when_fenced_by_one_that_answers_then_it_takes_at_once_when_that_
     assert w.until(Take) <= INTERVAL
 
 
+def test_leader_when_fenced_then_it_names_the_next_one_and_not_the_last() -> None:
+    w = Watch(led_by("dead:1"))
+    w.answers = ProbeAnswer.REFUSED
+    w.leads()
+    w.writes(led_by("third:1", "third", 9))
+    w.ends(EndReason.FENCED, "third:1")
+    w.reads_fail = True
+    w.runs(10_000)
+    assert w.election.leader == "third:1"
+
+
+def test_leader_when_it_handed_over_then_it_names_nobody_before_another_leads() -> None:
+    w = Watch(led_by("dead:1"))
+    w.answers = ProbeAnswer.REFUSED
+    w.leads()
+    w.election.hand_over()
+    w.writes(led_by(None, ME, 8))
+    w.ends(EndReason.RELEASED)
+    assert w.election.leader is None
+
+
 def test_standby_when_the_object_names_itself_then_it_takes_at_once() -> None:
     w = Watch(led_by(ADDRESS, ME))
     assert w.until(Take) == 0

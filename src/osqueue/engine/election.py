@@ -188,6 +188,8 @@ class Election:
         self._stopping = False
         self._rivalled = False
         """Whether another broker that advertises our own address was seen at work."""
+        self._ended_by: str | None = None
+        """Who has taken the place from us."""
         self._supposed_gone: str | None = None
         """The address whose answer made us take the place."""
         self._out_of_reach: str | None = None
@@ -214,9 +216,13 @@ class Election:
     @property
     def leader(self) -> str | None:
         """The address of another broker that leads, as far as is known."""
-        if self._origin is None or self._answer not in {None, ProbeAnswer.LEADER}:
+        if self._must_load:  # what was loaded is from before our own term
+            named = self._ended_by
+        elif self._origin is None or self._answer not in {None, ProbeAnswer.LEADER}:
             return None
-        return None if self._origin.broker == self._address else self._origin.broker
+        else:
+            named = self._origin.broker
+        return None if named == self._address else named
 
     def stood_ms(self, mono_ms: int) -> int:
         """How long ago the object was first seen at its version."""
@@ -250,6 +256,7 @@ class Election:
             self._out_of_reach = end.leader
         if end.reason is EndReason.RELEASED:  # others first
             self._hold_off_until = mono_ms + self._settings.heartbeat_timeout_ms
+        self._ended_by = end.leader
         self._turn(self._turn_of(end.reason))
         self._must_load = self._must_ask = True
         self._missing_since = None
