@@ -100,8 +100,8 @@ async def open_brokerless(
         )  # fmt: skip
         place = await engine.find()
         await _look_over(store, place, probe=probe, create=create)
+        stack.push_async_callback(engine.stop)  # also of one that is still taking the place
         await engine.start(place)
-        stack.push_async_callback(engine.stop)
         lookup = await stack.enter_async_context(_archiving(engine, paced, fit, clock, entropy))
         service = QueueService(
             engine, lookup if fit.limits.archived else None, address="", entropy=entropy

@@ -28,6 +28,8 @@ from osqueue.errors import (
     TransportConfigError,
     TransportConnectionError,
 )
+from osqueue.storage import MemoryBackend
+from osqueue.testing import ScriptedStore, Step
 from osqueue.wire import operations
 from osqueue.wire.messages import SubmitRequest
 from osqueue.worker import Worker
@@ -404,3 +406,20 @@ async def test_archive_when_several_run_at_once_then_each_job_stands_in_it_once(
         for line in path.read_text().splitlines()
     ]
     assert sorted(line["id"] for line in lines) == sorted(ids)
+
+
+async def test_opening_when_cancelled_while_the_place_is_taken_then_nothing_of_it_runs_on() -> None:
+    store = ScriptedStore(MemoryBackend(), [Step("create", hold="request")])
+    settings = replace(SETTINGS, drain_ms=50)
+
+    async def join() -> None:
+        async with open_brokerless(store, probe=False, settings=settings):
+            raise AssertionError("the store does not answer")
+
+    joining = asyncio.ensure_future(join())
+    await store.held()
+    joining.cancel()
+    await asyncio.gather(joining, return_exceptions=True)
+    assert joining.cancelled()
+    left = [task.get_name() for task in asyncio.all_tasks()]
+    assert [name for name in left if name.startswith("osqueue")] == []

@@ -169,6 +169,18 @@ def test_take_when_the_object_has_moved_then_it_is_loaded_first() -> None:
     assert isinstance(w.done[-2], Load)
 
 
+def test_take_when_the_object_went_back_to_what_was_loaded_then_it_is_loaded_again() -> None:
+    """A copy was put back, and the store names versions by their bytes; what was loaded is gone."""
+    w = Watch(led_by("them:1"))
+    w.runs(10_000)
+    w.version = 5
+    w.until(Look)
+    w.version = 0
+    w.answers = ProbeAnswer.REFUSED
+    w.until(Take)
+    assert w.count(Load) == 2
+
+
 # Older implementations
 
 
@@ -270,6 +282,20 @@ def test_leader_when_it_handed_over_and_another_leads_then_that_is_seen_soon() -
     assert w.election.leader == "them:1"
 
 
+def test_leader_when_it_handed_over_and_the_next_did_so_too_then_it_takes_at_once() -> None:
+    w = Watch(led_by(None, None))
+    w.leads()
+    w.election.hand_over()
+    w.writes(led_by(None, ME, 8))
+    w.ends(EndReason.RELEASED)
+    w.runs(300)
+    w.writes(led_by("them:1", "them", 9))
+    w.runs(1_000)
+    w.writes(broker=None)
+    w.answers = ProbeAnswer.RESIGNED
+    assert w.until(Take) <= INTERVAL // 3
+
+
 def test_leader_when_fenced_by_its_own_address_then_they_do_not_take_turns() -> None:
     """Two brokers that advertise one address: each finds itself there, and must not conclude
     that the other is gone."""
@@ -279,6 +305,53 @@ def test_leader_when_fenced_by_its_own_address_then_they_do_not_take_turns() -> 
     w.ends(EndReason.FENCED, ADDRESS)
     w.runs(600_000, beats_every=INTERVAL)
     assert w.until(Take) >= TIMEOUT - INTERVAL, "once the other stands still"
+
+
+@pytest.mark.parametrize("answer", [ProbeAnswer.REFUSED, ProbeAnswer.OTHER])
+def test_leader_when_fenced_by_whom_it_took_for_gone_then_they_do_not_take_turns(
+    answer: ProbeAnswer,
+) -> None:
+    """Two brokers of which each advertises an address that the other cannot reach."""
+    w = Watch(led_by("them:1"))
+    w.answers = answer
+    w.leads()
+    w.writes(led_by("them:1", "them", 9))
+    w.ends(EndReason.FENCED, "them:1")
+    w.runs(600_000, beats_every=INTERVAL)
+    assert TIMEOUT - INTERVAL <= w.until(Take) <= TIMEOUT + SLACK
+
+
+def test_leader_when_fenced_by_one_that_answers_then_it_takes_at_once_when_that_one_dies() -> None:
+    w = Watch(led_by("them:1"))
+    w.answers = ProbeAnswer.REFUSED
+    w.leads()
+    w.writes(led_by("them:1", "again", 9))
+    w.ends(EndReason.FENCED, "them:1")
+    w.answers = ProbeAnswer.LEADER
+    w.runs(60_000, beats_every=INTERVAL)
+    w.answers = ProbeAnswer.REFUSED
+    assert w.until(Take) <= INTERVAL
+
+
+def test_leader_when_fenced_then_it_names_the_next_one_and_not_the_last() -> None:
+    w = Watch(led_by("dead:1"))
+    w.answers = ProbeAnswer.REFUSED
+    w.leads()
+    w.writes(led_by("third:1", "third", 9))
+    w.ends(EndReason.FENCED, "third:1")
+    w.reads_fail = True
+    w.runs(10_000)
+    assert w.election.leader == "third:1"
+
+
+def test_leader_when_it_handed_over_then_it_names_nobody_before_another_leads() -> None:
+    w = Watch(led_by("dead:1"))
+    w.answers = ProbeAnswer.REFUSED
+    w.leads()
+    w.election.hand_over()
+    w.writes(led_by(None, ME, 8))
+    w.ends(EndReason.RELEASED)
+    assert w.election.leader is None
 
 
 def test_standby_when_the_object_names_itself_then_it_takes_at_once() -> None:

@@ -712,7 +712,12 @@ class Committer:
         header.broker_id, header.heartbeat_every = me.broker_id, me.heartbeat_every
 
     def _gone(self, now: Instant) -> None:
-        """Only who has it alone knows its last state, and creates it again."""
+        """Only who has it alone knows its last state, and creates it again: not who was about to
+        take it, from a leader that may have written since.
+        """
+        if not self._led and not self._identity.shares:
+            self._end(EndReason.UNWRITABLE, "the state object is gone since it was read")
+            return
         if self._identity.shares and self._last is not None:
             self._vanished = True
             self._keep(self._last)

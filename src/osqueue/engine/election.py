@@ -8,6 +8,9 @@ rules here merely spare a live leader, and let a dead one be replaced soon. A st
 - otherwise when the object has stood still, by the standby's own clock, for longer than a leader
   would ever let it, and the leader has not said that it leads and can write.
 
+Whose place was taken at once, and who then takes it back, is at work at an address that does not
+reach it: from then on that address tells nothing, or the two would take turns.
+
 Two clocks are never compared.
 """
 
@@ -185,6 +188,12 @@ class Election:
         self._stopping = False
         self._rivalled = False
         """Whether another broker that advertises our own address was seen at work."""
+        self._ended_by: str | None = None
+        """Who has taken the place from us."""
+        self._supposed_gone: str | None = None
+        """The address whose answer made us take the place."""
+        self._out_of_reach: str | None = None
+        """An address that answered so although its broker was at work."""
         self._origin: Origin | None = None
         self._loaded: Version | None = None
         self._version: Version | None = None
@@ -207,9 +216,13 @@ class Election:
     @property
     def leader(self) -> str | None:
         """The address of another broker that leads, as far as is known."""
-        if self._origin is None or self._answer not in {None, ProbeAnswer.LEADER}:
+        if self._must_load:  # what was loaded is from before our own term
+            named = self._ended_by
+        elif self._origin is None or self._answer not in {None, ProbeAnswer.LEADER}:
             return None
-        return None if self._origin.broker == self._address else self._origin.broker
+        else:
+            named = self._origin.broker
+        return None if named == self._address else named
 
     @property
     def moved(self) -> bool:
@@ -223,8 +236,9 @@ class Election:
     # The role
 
     def won(self) -> None:
-        """The takeover is durable."""
+        """The takeover is durable. What was loaded is past, and not kept."""
         self._turn(Turn.WON)
+        self._loaded = None
 
     def hand_over(self) -> None:
         """Leadership is to be given back, to whoever stands by."""
@@ -243,8 +257,11 @@ class Election:
     def over(self, end: End, mono_ms: int) -> None:
         """The term, or the attempt at one, has come to its end."""
         self._rivalled = self._rivalled or end.leader == self._address
+        if end.leader is not None and end.leader == self._supposed_gone:
+            self._out_of_reach = end.leader
         if end.reason is EndReason.RELEASED:  # others first
             self._hold_off_until = mono_ms + self._settings.heartbeat_timeout_ms
+        self._ended_by = end.leader
         self._turn(self._turn_of(end.reason))
         self._must_load = self._must_ask = True
         self._missing_since = None
@@ -267,6 +284,8 @@ class Election:
     def loaded(self, version: Version, origin: Origin, mono_ms: int) -> None:
         """The object was read."""
         before, self._origin, self._loaded = self._origin, origin, version
+        if origin.broker is not None:  # whoever was to come first has come
+            self._hold_off_until = mono_ms
         self.looked(version, mono_ms)
         self._must_load = False
         self._epoch_seen = self._epoch_seen or origin.epoch is not None
@@ -280,9 +299,11 @@ class Election:
         self._must_load = False
 
     def looked(self, version: Version, mono_ms: int) -> None:
-        """The object is at this version."""
+        """The object is at this version. What was loaded of another one is past, and not kept."""
         if version != self._version:
             self._version, self._since = version, mono_ms
+        if version != self._loaded:
+            self._loaded = None
         self._looked_at, self._missing_since, self._must_look = mono_ms, None, False
 
     def missing(self, mono_ms: int) -> None:
@@ -299,6 +320,8 @@ class Election:
         """What the leader's address answered."""
         self._answer, self._asked_at, self._must_ask = answer, mono_ms, False
         self._must_look = answer is not ProbeAnswer.LEADER  # what stood there before may be past
+        if answer is ProbeAnswer.LEADER:
+            self._out_of_reach = None
 
     # What a standby does next
 
@@ -327,7 +350,10 @@ class Election:
             return self._led(mono_ms)
         if self._must_look:
             return Look()
-        return self._take() if self._is_gone(origin) else self._wait_still(origin, mono_ms)
+        if not self._is_gone(origin):
+            return self._wait_still(origin, mono_ms)
+        self._supposed_gone = origin.broker
+        return self._take()
 
     def _without_object(self, mono_ms: int, since: int) -> Step:
         """New only to a broker that has never seen it; its leader would create it again."""
@@ -351,7 +377,8 @@ class Election:
     def _is_gone(self, origin: Origin) -> bool:
         if self._answer is ProbeAnswer.OURSELVES:
             return origin.broker_id == self._broker_id or not self._rivalled
-        return self._answer in {ProbeAnswer.REFUSED, ProbeAnswer.OTHER}
+        nobody_there = self._answer in {ProbeAnswer.REFUSED, ProbeAnswer.OTHER}
+        return nobody_there and origin.broker != self._out_of_reach
 
     def _wait_still(self, origin: Origin, mono_ms: int) -> Step:
         stood = self.stood_ms(mono_ms)

@@ -135,6 +135,7 @@ class Engine:
             self._life.cancel()
         if self._life is not None:
             await asyncio.wait({self._life})
+            _ = self._life.cancelled() or self._life.exception()  # told before: it is the end
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -161,20 +162,30 @@ class Engine:
     async def _live(self) -> None:
         try:
             while self._election.role is Role.STANDBY:
-                place = await self._leadership.chance()
-                if place is not None:
-                    await self._serve(place)
+                term = await self._next_term()
+                if term is not None:
+                    await self._serve(term)
             self._turn()
         except OsqueueError as error:
             self._fail(error)
             raise
+        except Exception as error:  # a fault of our own, or of the store's client
+            logger.exception("the engine failed inside; this broker ends")
+            failure = OsqueueError(f"the broker failed inside: {error!r}")
+            self._fail(failure)
+            raise failure from error
         except asyncio.CancelledError:
             if self._election.role is not Role.STOPPED:
                 raise
 
-    async def _serve(self, place: Place) -> None:
+    async def _next_term(self) -> Term | None:
+        """The next chance, taken up. Nothing keeps the place's bytes: they may be large."""
+        place = await self._leadership.chance()
+        return None if place is None else self._open(place)
+
+    async def _serve(self, term: Term) -> None:
         """One term, from the takeover to its end."""
-        term = self._term = self._open(place)
+        self._term = term
         self._turn()
         try:
             if await term.decided():
@@ -189,6 +200,7 @@ class Engine:
     async def _lead(self, term: Term) -> None:
         if self._election.role is Role.CANDIDATE:
             self._election.won()
+        self._leadership.led()
         logger.info("leadership is taken: %s, epoch %d", self._key, term.committer.position[0])
         self._settled.set()
         self._turn()
@@ -238,10 +250,10 @@ class Engine:
 
     def _fail(self, error: OsqueueError) -> None:
         corrupt = isinstance(error, CorruptStateError)
-        if self._election.role is not Role.STOPPED:
-            self._election.fail()
         self._over(End(EndReason.CORRUPT if corrupt else EndReason.FAILED, error.message))
         self._turn()
+        if self._election.role is not Role.STOPPED:
+            self._election.fail()
 
     def _open(self, place: Place) -> Term:
         now = read_instant(self._clock)

@@ -63,7 +63,7 @@ class Place(msgspec.Struct, frozen=True):
 class Leadership:
     """Watches one queue's object for a chance to lead it.
 
-    ``waiting`` is set while somebody else has the place; until then, the store's errors are raised
+    ``waiting`` is set once somebody has the place; until then, the store's errors are raised
     instead of waited out.
     """
 
@@ -116,6 +116,11 @@ class Leadership:
                     await self._see(step)
                 case _:  # pragma: no cover
                     assert_never(step)
+
+    def led(self) -> None:
+        """The place was won: what stood there is past, and a second chance is worth waiting for."""
+        self._stored = None
+        self.waiting.set()
 
     async def _ask(self, ask: Ask) -> None:
         began = self._clock.mono_ms()

@@ -87,7 +87,9 @@ class Term:
                 self._after_event()
 
     async def close(self) -> None:
-        """Give up what is under way, once it is over."""
+        """Give up what is under way. Whoever waits still, after a fault, is told."""
+        self.committer.abandon(self._now(), "the engine broke off", EndReason.FAILED)
+        self._perform()
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks:

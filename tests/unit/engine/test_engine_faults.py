@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from osqueue.config import LeadershipSettings
 from osqueue.engine import storeio
 from osqueue.engine.callers import Caller
 from osqueue.engine.committer import Committer
+from osqueue.engine.election import Ask, Election, ProbeAnswer
 from osqueue.engine.engine import Engine
 from osqueue.engine.requests import EndReason
 from osqueue.errors import OsqueueError
@@ -35,6 +37,11 @@ class Odd(MemoryBackend):
         super().__init__()
         self.puts: list[Exception | None] = []
         self.gets: list[Exception | None] = []
+        self.heads: list[Exception | None] = []
+
+    async def head(self, key: str) -> Version:
+        await _fail(self.heads)
+        return await super().head(key)
 
     async def put(self, key: str, data: bytes, *, if_version: Version) -> Version:
         await _fail(self.puts)
@@ -175,3 +182,57 @@ async def test_fault_when_it_happens_while_starting_then_start_says_so(
     breaks(monkeypatch, "written")
     with pytest.raises(OsqueueError):
         await soon(brokers.make(MemoryBackend()).start())
+
+
+# Faults while nobody leads here
+
+QUICK = LeadershipSettings(heartbeat_interval_ms=10, heartbeat_timeout_ms=50)
+
+
+async def test_standby_when_its_store_fails_strangely_then_it_ends_and_says_so(
+    brokers: Brokers,
+) -> None:
+    store = Odd()
+    await brokers.start(store, address="them:1")
+    engine = await brokers.start(store, probe=ProbeAnswer.LEADER, leadership=QUICK)
+    assert engine.status().role == "standby"
+    store.heads = [ValueError("odd")]
+    await soon(engine.ended.wait())
+    assert engine.end is not None
+    assert engine.end.reason is EndReason.FAILED
+    assert "odd" in engine.end.message
+    assert engine.status().role == "stopped"
+
+
+async def test_standby_when_asking_fails_strangely_then_start_says_so(brokers: Brokers) -> None:
+    async def broken(_ask: Ask) -> ProbeAnswer:
+        raise ValueError("odd")
+
+    store = MemoryBackend()
+    await brokers.start(store, address="them:1")
+    engine = brokers.make(store, probe=broken)
+    with pytest.raises(OsqueueError, match="odd"):
+        await soon(engine.start())
+    await soon(engine.ended.wait())
+
+
+async def test_leader_when_its_life_fails_inside_then_whoever_waits_is_told(
+    brokers: Brokers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ScriptedStore(MemoryBackend())
+    engine = brokers.make(store)
+    store.then(Step("create", hold="reply"))
+    starting = asyncio.create_task(engine.start())
+    await soon(store.held())
+    waiting = asyncio.create_task(engine.claim(Claim("w", "s"), wait_ms=60_000, caller=Caller()))
+    await asyncio.sleep(0)
+
+    def failing(_self: Election) -> None:
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr(Election, "won", failing)
+    store.release()
+    for each in (starting, waiting):
+        with pytest.raises(OsqueueError):
+            await soon(each)
+    await soon(engine.ended.wait())

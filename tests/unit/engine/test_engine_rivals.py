@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import pytest
 
+from osqueue.config import LeadershipSettings
 from osqueue.engine.election import ProbeAnswer
 from osqueue.engine.engine import Engine
 from osqueue.errors import BrokerLeadershipError, CommitUnknownError
@@ -58,6 +59,28 @@ async def test_rival_when_it_takes_over_then_the_first_steps_down_at_its_next_wr
         await soon(first.ask(submit("b")))
     await soon(second.ask(submit("c")))
     assert job_ids(await stored(memory)) == ["a", "c"]
+
+
+async def test_rival_when_the_store_fails_right_after_it_took_over_then_the_first_stands_by(
+    brokers: Brokers,
+) -> None:
+    memory = MemoryBackend()
+    store = ScriptedStore(memory)
+    quick = LeadershipSettings(heartbeat_interval_ms=300, heartbeat_timeout_ms=900)
+    first = await brokers.start(store, probe=ProbeAnswer.LEADER, leadership=quick)
+    await rival(brokers, memory)
+    after_the_conflict = Step("get")
+    at_last = Step("get")
+    store.then(
+        after_the_conflict, Step("get", Fault.UNAVAILABLE), Step("get", Fault.DENIED), at_last
+    )
+    with pytest.raises(BrokerLeadershipError):
+        await soon(first.ask(submit("b")))
+    async with asyncio.timeout(10):
+        while store.unused:  # noqa: ASYNC110 - a store tells nobody that it was read
+            await asyncio.sleep(0.01)
+    status = await standing_by(first)
+    assert (status.leader, first.end) == ("rival:1", None)
 
 
 async def test_rival_when_it_takes_over_then_a_consistent_read_of_the_first_is_refused(
