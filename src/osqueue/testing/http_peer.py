@@ -37,6 +37,8 @@ class Peer:
     async def send(self, *pieces: bytes) -> None:
         """Raises `OSError` when the other side has left."""
         for piece in pieces:
+            if self._writer.is_closing():  # uvloop does not take it for an error of the system
+                raise ConnectionResetError("the connection was broken off")
             self._writer.write(piece)
             await self._writer.drain()
 
