@@ -51,6 +51,8 @@ class Broker:
         self._timing = timing
         self._process: asyncio.subprocess.Process | None = None
         self._wanted = False
+        self._may_start = asyncio.Event()
+        self._may_start.set()
         self._supervising: asyncio.Task[None] | None = None
 
     @property
@@ -82,6 +84,14 @@ class Broker:
     def kill(self) -> None:
         self._wanted = True
         self.send(signal.SIGKILL)
+
+    def lose_machine(self) -> None:
+        """Killed, and not started again before there is a machine."""
+        self._may_start.clear()
+        self.kill()
+
+    def give_machine(self) -> None:
+        self._may_start.set()
 
     def terminate(self) -> None:
         self._wanted = True
@@ -132,6 +142,7 @@ class Broker:
 
     async def _supervise(self, history: History) -> None:
         while True:
+            await self._may_start.wait()
             self._wanted = False
             self._process = await self._spawn()
             code = await self._process.wait()

@@ -67,9 +67,18 @@ Fault = Callable[[Scene, Round], Awaitable[None]]
 
 
 async def kill(scene: Scene, this: Round) -> None:
-    """SIGKILL of the leader."""
+    """SIGKILL of the leader; half the time its machine is gone, too, until another one leads."""
+    leader, epoch = await scene.leader(), scene.epoch
     this.kills = 1
-    (await scene.leader()).kill()
+    if scene.random.random() < 0.5:
+        leader.kill()
+        return
+    this.variant = "with its machine"
+    await leader.proxy.cut(silent=True)
+    leader.lose_machine()
+    await scene.another_leads(epoch, scene.timing.takeover_s)
+    leader.give_machine()
+    await leader.proxy.heal()
 
 
 async def stop(scene: Scene, this: Round) -> None:
