@@ -23,11 +23,10 @@ from osqueue.broker.waiting import WaitingClaims
 from osqueue.clock import SystemClock, SystemEntropy
 from osqueue.config import BrokerSettings
 from osqueue.engine.callers import Caller
-from osqueue.engine.election import ProbeAnswer
+from osqueue.engine.election import Ask, ProbeAnswer
 from osqueue.engine.engine import Engine
 from osqueue.model.ops import Claim, Complete, LeaseRef, NewJob, Submit
 from osqueue.model.outcomes import Claimed
-from osqueue.model.snapshot import Origin
 from osqueue.storage import open_store
 
 JOBS = 100_000
@@ -36,7 +35,7 @@ SECONDS = 10
 WORKERS = 16
 
 
-async def refused(_: Origin) -> ProbeAnswer:
+async def refused(_: Ask) -> ProbeAnswer:
     return ProbeAnswer.REFUSED
 
 
@@ -89,7 +88,7 @@ async def run(storage: str) -> None:
     emit(
         "stall.event_loop_ms",
         store=storage.partition(":")[0],
-        state_mb=round(engine.status().state_bytes / 1e6, 1),
+        state_mb=round(len(engine.durable) / 1e6, 1),
         commits=engine.status().commits - commits,
         completed_per_s=round(done / SECONDS),
         p99=round(gaps[len(gaps) * 99 // 100][0], 1),

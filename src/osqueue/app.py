@@ -11,6 +11,7 @@ from typing import Self
 
 from msgspec.structs import replace
 
+from osqueue.advertise import advertised_host, is_wildcard
 from osqueue.broker.probe import probe_leader
 from osqueue.broker.service import QueueService
 from osqueue.broker.waiting import WaitingClaims
@@ -18,7 +19,7 @@ from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy
 from osqueue.config import MEMORY_RETENTION_MS, ArchiveSettings, BrokerSettings
 from osqueue.engine.archive import Archive
 from osqueue.engine.archiver import Archiver
-from osqueue.engine.engine import Engine, EngineStatus
+from osqueue.engine.engine import Engine
 from osqueue.engine.requests import End
 from osqueue.errors import ConfigError, EngineStateError
 from osqueue.server.asgi import make_app
@@ -29,6 +30,7 @@ from osqueue.storage.probe import probe_store
 from osqueue.storage.protocol import Spaced, Store, layers
 from osqueue.storage.throttled import DAY_MS, ThrottledStorageBackend
 from osqueue.storage.urls import open_store
+from osqueue.wire.messages import BrokerStatus
 
 __all__ = ["BrokerServer"]
 
@@ -36,8 +38,6 @@ logger = logging.getLogger("osqueue.broker")
 
 STATE_KEY = "queue.json"
 """The default queue's object."""
-
-_WILDCARDS = {"0.0.0.0", "::", ""}  # noqa: S104 - recognised, not bound
 
 
 class BrokerServer:
@@ -74,7 +74,6 @@ class BrokerServer:
         self._engine: Engine | None = None
         self._http: HttpServer | None = None
         self._starting: asyncio.Task[None] | None = None
-        self._archiving: asyncio.Task[None] | None = None
         self._address = ""
 
     @property
@@ -89,20 +88,21 @@ class BrokerServer:
 
     @property
     def end(self) -> End | None:
-        """Why this broker does not lead any more."""
+        """Why this broker neither leads nor stands by any more."""
         return None if self._engine is None else self._engine.end
 
-    def status(self) -> EngineStatus:
+    def status(self) -> BrokerStatus:
         """How the broker is doing. Raises `ConfigError` before the start."""
         if self._engine is None:
             raise ConfigError("the broker has not been started")
         return self._engine.status()
 
     async def start(self) -> None:
-        """Take the queue and serve it. A second start does nothing.
+        """Take the queue and serve it, or stand by while another broker leads.
 
-        Raises `ConfigError` when the port is taken, `BrokerLeadershipError` when another broker
-        is active, `CorruptStateError`, `UnsupportedStoreError` when the store fails the probe
+        A second start does nothing. Raises `ConfigError` when the port is taken,
+        `BrokerLeadershipError` when an older implementation has overwritten the state,
+        `CorruptStateError`, `UnsupportedStoreError` when the store fails the probe
         (`osqueue.storage.probe`), and the store's errors.
         """
         if self._starting is not None:
@@ -123,9 +123,6 @@ class BrokerServer:
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait({self._starting})
-        if self._archiving is not None:
-            self._archiving.cancel()
-            await asyncio.wait({self._archiving})
         async with AsyncExitStack() as closing:
             if self._store is not None and self._store is not self._storage:
                 closing.push_async_callback(self._store.close)
@@ -133,10 +130,10 @@ class BrokerServer:
                 closing.push_async_callback(self._http.stop)
             if self._engine is not None:
                 await self._engine.stop()
-        self._engine = self._http = self._store = self._starting = self._archiving = None
+        self._engine = self._http = self._store = self._starting = None
 
     async def wait_ended(self) -> End:
-        """Wait until this broker does not lead any more, for whatever reason."""
+        """Wait until this broker neither leads nor stands by any more, for whatever reason."""
         if self._engine is None:
             raise ConfigError("the broker has not been started")
         engine = self._engine
@@ -159,7 +156,7 @@ class BrokerServer:
 
     async def _start_on(self, sock: socket.socket) -> None:
         port: int = sock.getsockname()[1]
-        self._address = self._advertise or f"{_own_host(self._settings.server.host)}:{port}"
+        self._address = self._advertise or f"{await self._own_host(sock)}:{port}"
         store = open_store(self._storage) if isinstance(self._storage, str) else self._storage
         self._store = store
         paced, settings = self._throttled(store), _fitted(self._settings, store)
@@ -174,13 +171,14 @@ class BrokerServer:
             probe=probe_leader,
         )
         archive = Archive(paced)
+        engine.duties = (lambda: self._archiver(engine, archive, paced, settings.archive).run(),)
         service = QueueService(
             engine,
             archive if settings.limits.archived else None,
             address=self._address,
             entropy=self._entropy,
         )
-        local = {f"{name}:{port}" for name in ("localhost", "127.0.0.1", "[::1]")}
+        local = {f"{name}:{port}" for name in _local_names(sock)}
         addresses = frozenset({self._address, *local})
         app = make_app(service, settings.server, addresses, throttle=_throttle_of(paced))
         self._http = HttpServer(app, settings.server, sock)
@@ -188,16 +186,16 @@ class BrokerServer:
         report = await probe_store(store, clock=self._clock, entropy=self._entropy)
         logger.info("%s", _in_one_line(report))
         await engine.start()
-        self._start_archiver(engine, archive, paced, settings.archive)
 
-    def _start_archiver(
+    async def _own_host(self, sock: socket.socket) -> str:
+        return await advertised_host(self._settings.server.host, sock)
+
+    def _archiver(
         self, engine: Engine, archive: Archive, store: Store, settings: ArchiveSettings
-    ) -> None:
-        archiver = Archiver(
+    ) -> Archiver:
+        return Archiver(
             engine, archive, store, settings=settings, clock=self._clock, entropy=self._entropy
         )
-        loop = asyncio.get_running_loop()
-        self._archiving = loop.create_task(archiver.run(), name="osqueue archiver")
 
     def _throttled(self, store: Store) -> Store:
         limits, leadership = self._settings.throttle, self._settings.leadership
@@ -259,8 +257,7 @@ def _in_one_line(report: ProbeReport) -> str:
     return "; ".join(parts)
 
 
-def _own_host(host: str) -> str:
-    """A name that others can dial, for a broker that listens on every address."""
-    if host in _WILDCARDS:
-        return socket.gethostname()
-    return f"[{host}]" if ":" in host else host
+def _local_names(sock: socket.socket) -> set[str]:
+    """What pages on this host may call the broker by."""
+    names = {"localhost", "127.0.0.1", "[::1]"}
+    return names | {socket.gethostname()} if is_wildcard(sock) else names

@@ -45,6 +45,9 @@ CLAIM_TYPES_MAX = 1_000
 WAIT_MS_MAX = 60_000
 """Longest wait of a claim: below the idle time-outs of common proxies."""
 
+STATUS_WAIT_MS_MAX = 5_000
+"""Longest time that a leader keeps a question of a broker that stands by."""
+
 PRIORITY_MAX = 2**53 - 1
 """Largest priority, either way: the integers that every JSON reader keeps exactly."""
 
@@ -218,15 +221,28 @@ class LeadershipSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How a broker takes and keeps its place."""
 
     heartbeat_interval_ms: int = 3_000
-    """A leader writes at least this often."""
+    """A leader writes at least this often while a standby watches it."""
+
+    idle_interval_ms: int = 60_000
+    """And this often while none does: 1,440 writes a day."""
+
+    young_timeouts: int = 10
+    """A new leader counts as watched for this many time-outs, so two brokers that cannot see each
+    other do not take turns."""
 
     heartbeat_timeout_ms: int = 10_000
     """A version that stands still for this long belongs to a leader that is gone. Also how long
     answers wait for leadership to be confirmed."""
 
+    adopt: bool = False
+    """Go on from what an older implementation has overwritten."""
+
     def validate(self) -> None:
         if self.heartbeat_interval_ms < 1:
-            raise ConfigError("the broker's heartbeat interval must be at least 1 ms")
+            raise ConfigError(
+                f"the broker's heartbeat interval must be at least 1 ms, not "
+                f"{self.heartbeat_interval_ms} (BROKER_HEARTBEAT_INTERVAL_MS)"
+            )
         if self.heartbeat_interval_ms * 3 > self.heartbeat_timeout_ms:
             raise ConfigError(
                 f"the broker's heartbeat interval ({self.heartbeat_interval_ms} ms) must be at "

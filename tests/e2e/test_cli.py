@@ -139,14 +139,15 @@ def test_broker_when_its_directory_cannot_be_written_then_said_and_1(tmp_path: P
     assert "not a directory" in error_of(done)
 
 
-def test_broker_when_another_leads_then_named_and_1(tmp_path: Path) -> None:
+def test_broker_when_another_leads_then_it_stands_by_and_ends_with_0(tmp_path: Path) -> None:
     with broker("--storage", f"file://{tmp_path}") as (_, url):
-        done = osqueue("broker", "--storage", f"file://{tmp_path}", "--port", "0")
-        assert done.returncode == 1
-        assert f"another broker is active: {url.removeprefix('http://')}" in error_of(done)
+        with broker("--storage", f"file://{tmp_path}") as (second, _):
+            second.stop()
+            assert second.wait() == 0
+        assert f"standing by: {url.removeprefix('http://')} leads" in "".join(second.err)
 
 
-def test_broker_when_it_loses_its_place_then_said_and_1(tmp_path: Path) -> None:
+def test_broker_when_it_loses_its_place_then_said_and_it_stands_by(tmp_path: Path) -> None:
     with broker("--storage", f"file://{tmp_path}") as (process, url):
         path = tmp_path / "queue.json"
         state = json.loads(path.read_bytes())
@@ -154,9 +155,10 @@ def test_broker_when_it_loses_its_place_then_said_and_1(tmp_path: Path) -> None:
         (tmp_path / "draft").write_text(json.dumps(state))
         (tmp_path / "draft").replace(path)
         osqueue("submit", "t", "--broker-url", url)
-        assert process.wait() == 1
-        assert "does not lead any more: another broker has taken over: 10.0.0.9:1" in error_of(
-            process
+        process.stop()
+        assert process.wait() == 0
+        assert "leadership is over: another broker has taken over: 10.0.0.9:1" in "".join(
+            process.err
         )
 
 

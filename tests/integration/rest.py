@@ -170,8 +170,8 @@ def connect(broker: BrokerServer) -> socket.socket:
 def waiting_claims(broker: BrokerServer) -> int:
     engine = broker._engine
     assert engine is not None
-    assert engine._committer is not None
-    return len(engine._committer._intake.waiting)
+    assert engine._term is not None
+    return len(engine._term.committer._intake.waiting)
 
 
 def open_connections(broker: BrokerServer) -> int:

@@ -36,7 +36,7 @@ async def test_requests_when_the_broker_does_not_lead_yet_then_503_and_health_is
     await broker.stop()
 
 
-async def test_requests_when_another_broker_has_taken_over_then_503_names_it(
+async def test_requests_when_another_broker_has_taken_over_then_they_are_sent_there(
     rest: Rest, store: MemoryBackend
 ) -> None:
     stored = await store.get("queue.json")
@@ -44,10 +44,11 @@ async def test_requests_when_another_broker_has_taken_over_then_503_names_it(
     theirs = {**json.loads(stored.data), "epoch": 4_000_000_000, "commit": "theirs", "jobs": []}
     theirs["broker"] = "10.9.8.7:8080"
     await store.put("queue.json", json.dumps(theirs).encode(), if_version=stored.version)
-    answer = await rest.post("/v1/jobs", {"payload": 1})
-    assert answer.status == 503
+    unknown = await rest.post("/v1/jobs", {"payload": 1})
+    assert (unknown.status, unknown.json["applied"]) == (503, "unknown")
     refused = await rest.post("/v1/jobs", {"payload": 2})
-    assert (refused.status, refused.tag) == (503, "BrokerLeadershipError")
+    assert (refused.status, refused.tag) == (307, "BrokerLeadershipError")
+    assert refused.headers["location"] == "http://10.9.8.7:8080/v1/jobs"
     assert (refused.json["applied"], refused.json["leader"]) == ("no", "10.9.8.7:8080")
     ready = await rest.get("/readyz")
     assert (ready.status, ready.json["leader"]) == (503, "10.9.8.7:8080")

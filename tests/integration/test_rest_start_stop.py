@@ -13,7 +13,7 @@ from tests.integration.conftest import Dial
 from tests.integration.rest import Answer, Rest, eventually, request, waiting_claims
 
 from osqueue.app import BrokerServer
-from osqueue.errors import BrokerLeadershipError, ConfigError, CorruptStateError, OsqueueError
+from osqueue.errors import ConfigError, CorruptStateError, OsqueueError
 from osqueue.storage import MemoryBackend
 from osqueue.storage.protocol import Store
 from osqueue.testing.faulty_store import ScriptedStore, Step
@@ -177,14 +177,52 @@ async def test_start_when_the_directory_cannot_be_had_then_the_error_names_it(
         await local(f"file://{tmp_path}/file/store").start()
 
 
-async def test_start_when_another_broker_is_alive_then_it_is_named_and_serves_on(
-    rest: Rest, broker: BrokerServer, store: MemoryBackend
+async def test_start_when_another_broker_leads_then_it_stands_by_and_sends_callers_there(
+    rest: Rest, broker: BrokerServer, store: MemoryBackend, session: aiohttp.ClientSession
 ) -> None:
     await rest.submit(jobId="mine")
-    with pytest.raises(BrokerLeadershipError, match=broker.address) as caught:
-        await local(store).start()
-    assert caught.value.leader == broker.address
-    assert (await rest.claim("w"))["jobId"] == "mine"
+    async with local(store) as second:
+        assert (second.status().role, second.status().leader) == ("standby", broker.address)
+        asked = await session.post(
+            f"{second.url}/v1/jobs/claim?a=1", json={"workerId": "w"}, allow_redirects=False
+        )
+        assert asked.status == 307
+        assert asked.headers["location"] == f"{broker.url}/v1/jobs/claim?a=1"
+        body = await asked.json()
+        assert (body["_tag"], body["applied"]) == ("BrokerLeadershipError", "no")
+        assert body["leader"] == broker.address
+        followed = await session.post(f"{second.url}/v1/jobs/claim", json={"workerId": "w"})
+        assert (await followed.json())["jobId"] == "mine"
+
+
+async def test_stop_when_another_stands_by_then_that_one_leads_and_nothing_is_lost(
+    session: aiohttp.ClientSession,
+) -> None:
+    store = MemoryBackend()
+    first = local(store)
+    await first.start()
+    await Rest(session, first.url).submit(jobId="mine")
+    async with local(store) as second:
+        await first.stop()
+        async with asyncio.timeout(10):
+            while not second.status().ready:  # noqa: ASYNC110 - a leader tells nobody
+                await asyncio.sleep(0.001)
+        assert (await Rest(session, second.url).claim("w"))["jobId"] == "mine"
+
+
+async def test_failover_when_another_stands_by_then_they_change_places(
+    rest: Rest, broker: BrokerServer, store: MemoryBackend
+) -> None:
+    alone = await rest.post("/v1/failover", None)
+    assert (alone.status, alone.tag) == (409, "BrokerProtocolError")
+    async with local(store) as second:
+        while not broker.status().standbys:  # noqa: ASYNC110 - nothing tells when it was asked
+            await asyncio.sleep(0.001)
+        assert (await rest.post("/v1/failover", None)).status == 204
+        async with asyncio.timeout(10):
+            while broker.status().leader != second.address:  # noqa: ASYNC110 - the same
+                await asyncio.sleep(0.001)
+        assert (broker.status().role, second.status().role) == ("standby", "leader")
 
 
 async def test_start_when_an_older_implementations_object_is_there_then_it_is_carried_on(

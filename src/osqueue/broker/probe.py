@@ -7,34 +7,47 @@ import errno
 import aiohttp
 import msgspec
 
-from osqueue.engine.election import ProbeAnswer
-from osqueue.model.snapshot import Origin
+from osqueue.engine.election import Ask, ProbeAnswer
+from osqueue.wire.messages import BrokerStatus
 
 __all__ = ["probe_leader"]
-
-PROBE_S_MAX = 2.0
-"""A leader that does not answer by then counts as silent; the object's standing still decides."""
 
 ANSWER_BYTES_MAX = 64 * 1024
 """Longest answer read: whatever is there by now may never stop sending."""
 
+_decoder = msgspec.json.Decoder(BrokerStatus)
 
-async def probe_leader(origin: Origin) -> ProbeAnswer:
+
+async def probe_leader(ask: Ask) -> ProbeAnswer:
     """What answers at the address of the object's leader."""
-    url = f"http://{origin.broker}/readyz"
-    timeout = aiohttp.ClientTimeout(total=PROBE_S_MAX)
+    query = {"standby": ask.broker_id, "address": ask.address, "waitMs": str(ask.wait_ms)}
+    url = f"http://{ask.origin.broker}/v1/status"
+    timeout = aiohttp.ClientTimeout(total=ask.most_ms / 1_000)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(url, allow_redirects=False) as answer,
+            session.get(url, params=query, allow_redirects=False) as answer,
         ):
-            body = msgspec.json.decode(await _content(answer))
+            status = _decoder.decode(await _content(answer))
     except aiohttp.ClientConnectorError as error:
         refused = error.os_error.errno == errno.ECONNREFUSED
         return ProbeAnswer.REFUSED if refused else ProbeAnswer.SILENT
     except (TimeoutError, aiohttp.ClientError, ValueError, OSError, RecursionError):
         return ProbeAnswer.SILENT
-    return _judge(body, origin)
+    return _judge(status, ask)
+
+
+def _judge(status: BrokerStatus, ask: Ask) -> ProbeAnswer:
+    origin = ask.origin
+    if origin.broker_id is None:
+        return ProbeAnswer.SILENT
+    if status.broker_id == ask.broker_id:
+        return ProbeAnswer.OURSELVES
+    if status.broker_id != origin.broker_id:
+        return ProbeAnswer.OTHER
+    if status.role != "leader" or status.epoch < (origin.epoch or 0):
+        return ProbeAnswer.RESIGNED
+    return ProbeAnswer.LEADER if status.writable else ProbeAnswer.SILENT
 
 
 async def _content(answer: aiohttp.ClientResponse) -> bytes:
@@ -44,13 +57,3 @@ async def _content(answer: aiohttp.ClientResponse) -> bytes:
         if len(body) > ANSWER_BYTES_MAX:
             raise ValueError("no broker answers at this length")
     return body
-
-
-def _judge(body: object, origin: Origin) -> ProbeAnswer:
-    instance = body.get("brokerId") if isinstance(body, dict) else None
-    if instance is None or origin.broker_id is None:
-        return ProbeAnswer.SILENT
-    if instance != origin.broker_id:
-        return ProbeAnswer.OTHER
-    leads = isinstance(body, dict) and body.get("status") == "ready"
-    return ProbeAnswer.LEADER if leads else ProbeAnswer.SILENT

@@ -19,7 +19,7 @@ from osqueue.broker.submits import submit_jobs, submit_large
 from osqueue.clock import Entropy
 from osqueue.engine.archive import Archive
 from osqueue.engine.callers import Caller
-from osqueue.engine.engine import Engine, EngineStatus
+from osqueue.engine.engine import Engine
 from osqueue.engine.payloads import PayloadLostError
 from osqueue.engine.requests import Held
 from osqueue.engine.room import Share
@@ -57,6 +57,7 @@ from osqueue.model.payload import payload_fault
 from osqueue.model.queries import view
 from osqueue.wire.messages import (
     BatchAnswer,
+    BrokerStatus,
     ClaimAnswer,
     ClaimRequest,
     CompleteBatchRequest,
@@ -72,7 +73,7 @@ from osqueue.wire.messages import (
     SubmitBatchRequest,
     SubmitRequest,
 )
-from osqueue.wire.operations import ListQuery, PutQuery
+from osqueue.wire.operations import ListQuery, PutQuery, StatusQuery
 
 __all__ = ["DEFAULT_QUEUE", "QueueService", "Reply"]
 
@@ -103,7 +104,7 @@ class QueueService:
     ) -> None:
         self._engine = engine
         self._archive = archive
-        self._address = address
+        self.address = address
         self._entropy = entropy
         self._deliveries: Counter[str] = Counter()
 
@@ -151,8 +152,13 @@ class QueueService:
         return Reply(SubmitAnswer(job_id), held.position)
 
     async def room_for(self, queue: str, size: int) -> Share:
-        """Room for the body of a large request: waits for it, and raises `OverloadedError`."""
-        return await self._engine_of(queue).payloads.incoming.take(size)
+        """Room for the body of a large request: waits for it, and raises `OverloadedError`.
+
+        A broker that does not lead refuses before the body is sent.
+        """
+        engine = self._engine_of(queue)
+        engine.expect_leading()
+        return await engine.payloads.incoming.take(size)
 
     async def claim(self, queue: str, request: ClaimRequest, caller: Caller) -> Reply[ClaimAnswer]:
         """Hand out jobs; waits up to ``wait_ms`` for one."""
@@ -272,13 +278,13 @@ class QueueService:
         held = await self._engine_of(queue).ask(op, consistent=consistent)
         if not isinstance(held.outcome, Page):
             raise _refused(held)
-        return Reply(answers.page(held.outcome, self._address), held.position)
+        return Reply(answers.page(held.outcome, self.address), held.position)
 
     async def stats(self, queue: str, *, consistent: bool = False) -> Reply[Stats]:
         """Look at the counts."""
         held = await self._engine_of(queue).ask(GetStats(), consistent=consistent)
         assert isinstance(held.outcome, Counts), "looking at the counts cannot be refused"
-        return Reply(answers.stats(held.outcome, self._address), held.position)
+        return Reply(answers.stats(held.outcome, self.address), held.position)
 
     async def raw_state(self, queue: str, *, consistent: bool = False) -> Reply[bytes]:
         """The state object as stored."""
@@ -286,14 +292,21 @@ class QueueService:
         held = await engine.ask(GetState(), consistent=consistent)
         return Reply(engine.durable, held.position)
 
-    @property
-    def broker_id(self) -> str:
-        """The id of this broker's process start."""
-        return self._engine.broker_id
-
-    def status(self) -> EngineStatus:
-        """Whether this broker leads and its store answers. Never waits."""
+    def status(self) -> BrokerStatus:
+        """How this broker is doing. Never waits."""
         return self._engine.status()
+
+    async def watch(self, query: StatusQuery) -> Reply[BrokerStatus]:
+        """The same, for a broker that stands by: a leader may keep the answer for a while."""
+        if query.standby is None:
+            return Reply(self.status(), None)
+        status = await self._engine.watched(query.standby, query.address, wait_ms=query.wait_ms)
+        return Reply(status, None)
+
+    async def fail_over(self, queue: str) -> Reply[None]:
+        """Give leadership to a broker that stands by. Returns when it is given back."""
+        await self._engine_of(queue).hand_over()
+        return Reply(None, None)
 
     async def _archived(self, job_id: str) -> bytes | None:
         return None if self._archive is None else await self._archive.find(job_id)

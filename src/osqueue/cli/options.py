@@ -89,6 +89,7 @@ Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 
 DEFAULT_BROKER_URL: Final = "http://localhost:8080"
 
+_WILDCARDS: Final = frozenset({"0", "0.0.0.0", "[::]", "[::0]"})  # noqa: S104 - refused, not bound
 _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):([0-9]{1,5})")
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@]+")
 
@@ -172,6 +173,9 @@ def checked_address(context: typer.Context, name: str, address: str | None) -> s
     match = _ADDRESS.fullmatch(address)
     if match is None or not 1 <= int(match.group(2)) <= 65_535:
         message = f"{address!r} is not host:port, such as 10.0.0.5:8080"
+        raise CliError(f"{origin_of(context, name)}: {message}", code=USAGE)
+    if match.group(1) in _WILDCARDS:
+        message = f"{address!r} is no address that others can dial"
         raise CliError(f"{origin_of(context, name)}: {message}", code=USAGE)
     return address
 

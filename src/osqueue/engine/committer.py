@@ -19,6 +19,7 @@ runner calls one method per event, then `take`, and performs what that gives.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from itertools import chain
@@ -68,8 +69,17 @@ from osqueue.model.snapshot import Origin, encode_state
 
 __all__ = ["Committer", "Identity", "Phase"]
 
+RATE_MS = 10_000
+"""The time over which commits are counted."""
+
+RATE_COMMITS = 256
+"""Most commits that are counted: as many in less time tell the rate as well."""
+
 PATROL_MS = 250
 """How often it is looked for requests that have waited too long."""
+
+WATCHED_TIMEOUTS = 3
+"""For how many time-outs a standby that asked is taken to be there still."""
 
 HANG_MS = 1_000
 """A write without an answer for this long counts as unresolved time."""
@@ -150,6 +160,11 @@ class Committer:
         self._held_back_until = 0
         self._expiry_seen_at: int | None = None
         """When a lease was first seen due, in serving time."""
+        self._every = leadership.heartbeat_interval_ms
+        """Within what time the last commit says that the next will follow."""
+        self._watched_until = now.mono + leadership.young_timeouts * leadership.heartbeat_timeout_ms
+        self._landed_at: deque[int] = deque(maxlen=RATE_COMMITS)
+        self._landed_began: int | None = None
         self._wake_at = now.mono
         self._unresolved_since: int | None = None
         self._standing = False
@@ -178,6 +193,23 @@ class Committer:
     def ends(self) -> EndMemory:
         """What is remembered of ended jobs, durable or not."""
         return self._intake.state.ends
+
+    @property
+    def heartbeat_every_ms(self) -> int:
+        """Within what time a commit follows the last one."""
+        return self._every
+
+    def landed_ago_ms(self, mono_ms: int) -> int | None:
+        """How long ago the last durable commit was begun; ``None`` before the first."""
+        return None if self._landed_began is None else mono_ms - self._landed_began
+
+    def commits_per_s(self, mono_ms: int) -> float:
+        """How many commits became durable in a second, of late."""
+        since = mono_ms - RATE_MS
+        if len(self._landed_at) == RATE_COMMITS:
+            since = max(since, self._landed_at[0])
+        landed = sum(at > since for at in self._landed_at)
+        return landed * 1_000 / max(1, mono_ms - since)
 
     @property
     def leads(self) -> bool:
@@ -273,6 +305,7 @@ class Committer:
         header = self._intake.state.header
         header.commit = f"{self._identity.epoch}-{self._number}-{self._identity.broker_id}"
         header.broker_heartbeat = now.wall
+        header.heartbeat_every = self._every = self._heartbeat_every(now.mono)
         data = encode_state(self._intake.state)
         freed = self._intake.state.take_freed()
         held = self._intake.cut(data)
@@ -360,11 +393,20 @@ class Committer:
         self._stopping = True
         self._intake.refuse_all(self._intake.waiting.drain(), stopping_error())
 
-    def abandon(self, now: Instant, why: str = "stopped with a commit unresolved") -> None:
+    def abandon(
+        self,
+        now: Instant,
+        why: str = "stopped with a commit unresolved",
+        reason: EndReason = EndReason.STOPPED,
+    ) -> None:
         """End now, whatever is unresolved."""
         self._advance(now)
         if self.ended is None:
-            self._end(EndReason.STOPPED, why)
+            self._end(reason, why)
+
+    def watch(self, now: Instant) -> None:
+        """A standby has asked who leads: heartbeats are due at their interval for a while."""
+        self._watched_until = now.mono + WATCHED_TIMEOUTS * self._leadership.heartbeat_timeout_ms
 
     def next_wake(self, now: Instant) -> int:
         """When `tick` is wanted at the latest, in monotonic ms."""
@@ -493,6 +535,8 @@ class Committer:
         self._base = self._last = base
         self._commit, self._phase = None, Phase.READY
         self._led, self._durable_number, self._unresolved_since = True, commit.number, None
+        self._landed_began = commit.began
+        self._landed_at.append(now.mono)
         self._confirm(commit.began, commit.arrivals)
         unconfirmed = []
         for held in commit.held:
@@ -610,7 +654,7 @@ class Committer:
 
     def _ended_error(self) -> OsqueueError:
         assert self.ended is not None, "it goes on"
-        if self.ended.reason in {EndReason.RELEASED, EndReason.STOPPED}:
+        if self.ended.reason in {EndReason.RELEASED, EndReason.STOPPED, EndReason.FAILED}:
             return stopping_error()
         return not_leading_error(self.ended.message, self.ended.leader)
 
@@ -637,7 +681,13 @@ class Committer:
         return max(self._began + settings.interval_ms, min(paced, lull), ready)
 
     def _heartbeat_at(self) -> int:
-        return self._began + self._leadership.heartbeat_interval_ms
+        return self._began + min(self._every, self._heartbeat_every(self._began))
+
+    def _heartbeat_every(self, mono: int) -> int:
+        settings = self._leadership
+        watched = mono < self._watched_until
+        idle_ms = max(settings.idle_interval_ms, settings.heartbeat_interval_ms)
+        return settings.heartbeat_interval_ms if watched else idle_ms
 
     def _wakes(self, now: Instant, serving: int) -> Iterator[int]:
         intake = self._intake

@@ -1,19 +1,94 @@
-"""When a broker may try to take a queue: a pure machine, fed with what was seen.
+"""Who leads, as one broker sees it: a pure machine, told what was seen, telling what to do next.
 
-Taking is always a compare-and-swap on the state object, and only that makes it safe. The rules
-here merely spare a live leader: take at once when nobody leads, when the leader's address is our
-own or refuses connections, or when another instance answers there; otherwise only after the
-object stood still, by our own clock, for longer than a leader would ever let it.
+Taking a queue is always a compare-and-swap on the state object, and only that makes it safe. The
+rules here merely spare a live leader, and let a dead one be replaced soon. A standby takes over
+
+- at once when leadership was given back, when the leader's address refuses connections, or when
+  another instance answers there,
+- otherwise when the object has stood still, by the standby's own clock, for longer than a leader
+  would ever let it, and the leader has not said that it leads and can write.
+
+Two clocks are never compared.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final, TypeAlias
 
+import msgspec
+
+from osqueue.config import STATUS_WAIT_MS_MAX, LeadershipSettings
+from osqueue.engine.requests import End, EndReason
 from osqueue.model.snapshot import Origin
 from osqueue.storage.protocol import Version
 
-__all__ = ["Candidate", "Decision", "ProbeAnswer"]
+__all__ = [
+    "TURNS",
+    "Ask",
+    "Election",
+    "Halt",
+    "Load",
+    "Look",
+    "ProbeAnswer",
+    "Rest",
+    "Role",
+    "Step",
+    "Take",
+    "Turn",
+]
+
+
+class Role(StrEnum):
+    """What a broker is to its queue."""
+
+    STANDBY = "standby"
+    CANDIDATE = "candidate"
+    LEADER = "leader"
+    STEPPING_DOWN = "stepping down"
+    HALTED = "halted"
+    STOPPED = "stopped"
+
+
+class Turn(StrEnum):
+    """What changes the role."""
+
+    CHANCE = "nobody leads"
+    WON = "the takeover is durable"
+    LOST = "the place was not won, or not given back in time"
+    FENCED = "another broker has taken over"
+    ASKED = "asked to hand over"
+    STOP = "asked to stop"
+    RELEASED = "leadership was given back"
+    SPOILED = "the state object was overwritten, or is gone"
+    FAILED = "it cannot go on"
+    ENDED = "everybody is answered"
+
+
+TURNS: Final[dict[tuple[Role, Turn], Role]] = {
+    (Role.STANDBY, Turn.CHANCE): Role.CANDIDATE,
+    (Role.STANDBY, Turn.SPOILED): Role.HALTED,
+    (Role.STANDBY, Turn.FAILED): Role.STOPPED,
+    (Role.STANDBY, Turn.STOP): Role.STOPPED,
+    (Role.CANDIDATE, Turn.WON): Role.LEADER,
+    (Role.CANDIDATE, Turn.LOST): Role.STANDBY,
+    (Role.CANDIDATE, Turn.FAILED): Role.STOPPED,
+    (Role.CANDIDATE, Turn.STOP): Role.STEPPING_DOWN,
+    (Role.LEADER, Turn.FENCED): Role.STANDBY,
+    (Role.LEADER, Turn.SPOILED): Role.HALTED,
+    (Role.LEADER, Turn.FAILED): Role.STOPPED,
+    (Role.LEADER, Turn.ASKED): Role.STEPPING_DOWN,
+    (Role.LEADER, Turn.STOP): Role.STEPPING_DOWN,
+    (Role.STEPPING_DOWN, Turn.RELEASED): Role.STANDBY,
+    (Role.STEPPING_DOWN, Turn.LOST): Role.STANDBY,
+    (Role.STEPPING_DOWN, Turn.FENCED): Role.STANDBY,
+    (Role.STEPPING_DOWN, Turn.SPOILED): Role.HALTED,
+    (Role.STEPPING_DOWN, Turn.FAILED): Role.STOPPED,
+    (Role.STEPPING_DOWN, Turn.STOP): Role.STEPPING_DOWN,
+    (Role.STEPPING_DOWN, Turn.ENDED): Role.STOPPED,
+    (Role.HALTED, Turn.STOP): Role.STOPPED,
+}
+"""The table of roles: what is not in it cannot happen."""
 
 
 class ProbeAnswer(StrEnum):
@@ -21,40 +96,304 @@ class ProbeAnswer(StrEnum):
 
     REFUSED = "refused"
     OTHER = "another instance"
-    LEADER = "the leader"
+    OURSELVES = "ourselves"
+    LEADER = "the leader, which can write"
+    RESIGNED = "the leader of before"
     SILENT = "silent"
 
 
-class Decision(StrEnum):
-    """What to do about the queue."""
+class Load(msgspec.Struct, frozen=True):
+    """Read the object, unless it is at this version. Answer: `loaded`, or `unread`."""
 
-    TAKE = "take"
-    WATCH = "watch"
-    YIELD = "yield"
+    unless: Version | None
 
 
-class Candidate:
-    """A broker that would lead. Feed `see` with every look at the object."""
+class Look(msgspec.Struct, frozen=True):
+    """Ask for the object's version only. Answer: `looked`, or `unread`."""
 
-    def __init__(self, address: str, *, timeout_ms: int) -> None:
+
+class Ask(msgspec.Struct, frozen=True):
+    """Ask the leader's address who is there. Answer: `heard`."""
+
+    origin: Origin
+    address: str
+    """Of whoever asks."""
+    broker_id: str
+    wait_ms: int
+    """How long the leader may keep the question, to answer as soon as it stops leading."""
+    most_ms: int
+    """Silence begins after this."""
+
+
+class Rest(msgspec.Struct, frozen=True):
+    """Do nothing for so long."""
+
+    ms: int
+
+
+class Take(msgspec.Struct, frozen=True):
+    """Take the queue by compare-and-swap on the object as it was loaded. Answer: `won`, `over`."""
+
+
+class Halt(msgspec.Struct, frozen=True):
+    """Do nothing any more: somebody has to look."""
+
+    why: str
+
+
+Step: TypeAlias = Load | Look | Ask | Rest | Take | Halt
+
+_TURN_OF_END: Final = {
+    EndReason.FENCED: Turn.FENCED,
+    EndReason.UNWRITABLE: Turn.LOST,
+    EndReason.RELEASED: Turn.RELEASED,
+    EndReason.OVERWRITTEN: Turn.SPOILED,
+}
+
+ASK_GRACE_MS: Final = 1_000
+"""How much later than agreed an answer may come before it counts as silence."""
+
+ASK_MS_MIN: Final = 50
+"""Shortest time for an answer, when the patience with a silent leader is about to end."""
+
+ASKS_PER_INTERVAL: Final = 3
+"""How often a leader that answers is asked in a heartbeat interval: it costs no store request."""
+
+RELEASED_LOOK_MS: Final = 100
+"""How often a broker that has handed over looks who has taken the place."""
+
+LOOKS_PER_TIMEOUT: Final = 10
+"""How often the object is looked at while the time-out of a silent leader runs."""
+
+OVERWRITTEN: Final = (
+    "an older implementation ({}), which drops what it does not know, has overwritten the state "
+    "object; stop it, then start a broker with --adopt to go on from there"
+)
+
+
+class Election:
+    """One broker's view. ``adopt``: go on from what an older implementation has overwritten."""
+
+    def __init__(
+        self, address: str, broker_id: str, *, settings: LeadershipSettings, adopt: bool = False
+    ) -> None:
         self._address = address
-        self._timeout_ms = timeout_ms
-        self._seen: tuple[Version, str | None] | None = None
-        self._since = 0
+        self._broker_id = broker_id
+        self._settings = settings
+        self._adopt = adopt
+        self._role = Role.STANDBY
+        self._stopping = False
+        self._rivalled = False
+        """Whether another broker that advertises our own address was seen at work."""
+        self._origin: Origin | None = None
+        self._loaded: Version | None = None
+        self._version: Version | None = None
+        self._since = self._looked_at = self._asked_at = self._hold_off_until = 0
+        self._missing_since: int | None = None
+        self._must_load = True
+        self._epoch_seen = self._unread = False
+        self._answer: ProbeAnswer | None = None
+        self._must_ask, self._must_look = True, False
 
-    def see(
-        self, version: Version, origin: Origin, *, probe: ProbeAnswer, mono_ms: int
-    ) -> Decision:
-        """Decide from the object as it stands and what its leader's address answered."""
-        before, self._seen = self._seen, (version, origin.broker_id or origin.broker)
-        if before is None or before[0] != version:
-            self._since = mono_ms
-        if origin.broker is None or origin.broker == self._address:
-            return Decision.TAKE
-        if probe in {ProbeAnswer.REFUSED, ProbeAnswer.OTHER}:
-            return Decision.TAKE
-        moved = before is not None and before[0] != version and before[1] == self._seen[1]
-        if moved or probe is ProbeAnswer.LEADER:
-            return Decision.YIELD
-        stood_ms = max(self._timeout_ms, 2 * (origin.heartbeat_every or 0))
-        return Decision.TAKE if mono_ms - self._since >= stood_ms else Decision.WATCH
+    @property
+    def role(self) -> Role:
+        return self._role
+
+    @property
+    def origin(self) -> Origin | None:
+        """Who wrote the object, when it was last loaded."""
+        return self._origin
+
+    @property
+    def leader(self) -> str | None:
+        """The address of another broker that leads, as far as is known."""
+        if self._origin is None or self._answer not in {None, ProbeAnswer.LEADER}:
+            return None
+        return None if self._origin.broker == self._address else self._origin.broker
+
+    def stood_ms(self, mono_ms: int) -> int:
+        """How long ago the object was first seen at its version."""
+        return mono_ms - self._since
+
+    # The role
+
+    def won(self) -> None:
+        """The takeover is durable."""
+        self._turn(Turn.WON)
+
+    def hand_over(self) -> None:
+        """Leadership is to be given back, to whoever stands by."""
+        self._turn(Turn.ASKED)
+
+    def stop(self) -> None:
+        """The broker is to end. A second stop changes nothing."""
+        self._stopping = True
+        if self._role is not Role.STOPPED:
+            self._turn(Turn.STOP)
+
+    def fail(self) -> None:
+        """The broker cannot go on."""
+        self._turn(Turn.FAILED)
+
+    def over(self, end: End, mono_ms: int) -> None:
+        """The term, or the attempt at one, has come to its end."""
+        self._rivalled = self._rivalled or end.leader == self._address
+        if end.reason is EndReason.RELEASED:  # others first
+            self._hold_off_until = mono_ms + self._settings.heartbeat_timeout_ms
+        self._turn(self._turn_of(end.reason))
+        self._must_load = self._must_ask = True
+        self._missing_since = None
+        self._answer, self._unread = None, end.reason is EndReason.UNWRITABLE
+
+    def _turn_of(self, reason: EndReason) -> Turn:
+        if self._stopping:
+            return Turn.ENDED
+        if reason is EndReason.FENCED and self._role is Role.CANDIDATE:
+            return Turn.LOST
+        if reason is EndReason.STOPPED and self._role is Role.STEPPING_DOWN:
+            return Turn.LOST
+        return _TURN_OF_END.get(reason, Turn.FAILED)
+
+    def _turn(self, turn: Turn) -> None:
+        self._role = TURNS[self._role, turn]
+
+    # What a standby has seen; each with the time at which the question was put
+
+    def loaded(self, version: Version, origin: Origin, mono_ms: int) -> None:
+        """The object was read."""
+        before, self._origin, self._loaded = self._origin, origin, version
+        self.looked(version, mono_ms)
+        self._must_load = False
+        self._epoch_seen = self._epoch_seen or origin.epoch is not None
+        if before is None or before.broker_id != origin.broker_id or before.broker != origin.broker:
+            self._answer, self._must_ask = None, True
+
+    def unchanged(self, mono_ms: int) -> None:
+        """The object is as it was loaded."""
+        assert self._loaded is not None, "it was loaded"
+        self.looked(self._loaded, mono_ms)
+        self._must_load = False
+
+    def looked(self, version: Version, mono_ms: int) -> None:
+        """The object is at this version."""
+        if version != self._version:
+            self._version, self._since = version, mono_ms
+        self._looked_at, self._missing_since, self._must_look = mono_ms, None, False
+
+    def missing(self, mono_ms: int) -> None:
+        """There is no such object."""
+        self._looked_at = mono_ms
+        if self._missing_since is None:
+            self._missing_since = mono_ms
+
+    def unread(self) -> None:
+        """The store did not answer."""
+        self._unread = True
+
+    def heard(self, answer: ProbeAnswer, mono_ms: int) -> None:
+        """What the leader's address answered."""
+        self._answer, self._asked_at, self._must_ask = answer, mono_ms, False
+        self._must_look = answer is not ProbeAnswer.LEADER  # what stood there before may be past
+
+    # What a standby does next
+
+    def step(self, mono_ms: int) -> Step:
+        """What to do next; for a standby only."""
+        assert self._role is Role.STANDBY, f"a broker that is {self._role} does not wait"
+        if self._unread:
+            self._unread = False
+            return Rest(self._look_ms)
+        if self._missing_since is not None:
+            return self._without_object(mono_ms, self._missing_since)
+        origin = self._origin
+        if origin is None or self._must_load:
+            return Load(self._loaded)
+        if origin.epoch is None and self._epoch_seen and not self._adopt:
+            return self._halt(OVERWRITTEN.format(origin.broker))
+        return self._released(mono_ms) if origin.broker is None else self._watch(origin, mono_ms)
+
+    def _watch(self, origin: Origin, mono_ms: int) -> Step:
+        """What the leader's address answers, and the object while it answers nothing, decide."""
+        if self._must_ask and origin.broker == self._address:
+            self.heard(ProbeAnswer.OURSELVES, mono_ms)
+        if self._must_ask:
+            return self._ask(origin, mono_ms)
+        if self._answer is ProbeAnswer.LEADER:
+            return self._led(mono_ms)
+        if self._must_look:
+            return Look()
+        return self._take() if self._is_gone(origin) else self._wait_still(origin, mono_ms)
+
+    def _without_object(self, mono_ms: int, since: int) -> Step:
+        """New only to a broker that has never seen it; its leader would create it again."""
+        if self._origin is None:
+            return self._take()
+        if mono_ms - since >= 2 * self._settings.heartbeat_timeout_ms:
+            return self._halt("the state object is gone, and no broker has created it again")
+        return self._look_again(mono_ms, every_ms=self._look_ms)
+
+    def _released(self, mono_ms: int) -> Step:
+        if self._is_stale or mono_ms >= self._hold_off_until:
+            return self._take()
+        return self._look_again(mono_ms, every_ms=min(RELEASED_LOOK_MS, self._look_ms))
+
+    def _led(self, mono_ms: int) -> Step:
+        if mono_ms - self._looked_at >= self._settings.heartbeat_interval_ms:
+            return Look()
+        self._must_ask = True
+        return Rest(max(0, self._asked_at + self._ask_ms - mono_ms))
+
+    def _is_gone(self, origin: Origin) -> bool:
+        if self._answer is ProbeAnswer.OURSELVES:
+            return origin.broker_id == self._broker_id or not self._rivalled
+        return self._answer in {ProbeAnswer.REFUSED, ProbeAnswer.OTHER}
+
+    def _wait_still(self, origin: Origin, mono_ms: int) -> Step:
+        stood = self.stood_ms(mono_ms)
+        resigned = self._answer is ProbeAnswer.RESIGNED
+        if self._is_stale and (resigned or stood >= self._settings.heartbeat_timeout_ms):
+            return Load(self._loaded)
+        if stood >= self._patience_ms(origin):
+            return self._take()
+        self._must_ask = True
+        until = min(self._asked_at + self._look_ms, self._since + self._patience_ms(origin))
+        return Rest(max(0, until - mono_ms))
+
+    def _take(self) -> Step:
+        """Only on what was loaded: a write on an older version would be refused."""
+        if self._is_stale:
+            return Load(self._loaded)
+        self._turn(Turn.CHANCE)
+        return Take()
+
+    def _halt(self, why: str) -> Halt:
+        self._turn(Turn.SPOILED)
+        return Halt(why)
+
+    def _look_again(self, mono_ms: int, *, every_ms: int) -> Step:
+        looked_ago = mono_ms - self._looked_at
+        return Look() if looked_ago >= every_ms else Rest(every_ms - looked_ago)
+
+    def _ask(self, origin: Origin, mono_ms: int) -> Ask:
+        if self._answer is ProbeAnswer.LEADER:
+            wait_ms, most_ms = self._ask_ms, self._ask_ms + ASK_GRACE_MS
+        else:
+            left_ms = self._since + self._patience_ms(origin) - mono_ms
+            wait_ms, most_ms = 0, max(ASK_MS_MIN, min(ASK_GRACE_MS, left_ms))
+        return Ask(origin, self._address, self._broker_id, wait_ms, most_ms)
+
+    @property
+    def _is_stale(self) -> bool:
+        return self._missing_since is None and self._version != self._loaded
+
+    def _patience_ms(self, origin: Origin) -> int:
+        return max(self._settings.heartbeat_timeout_ms, 2 * (origin.heartbeat_every or 0))
+
+    @property
+    def _look_ms(self) -> int:
+        return max(1, self._settings.heartbeat_timeout_ms // LOOKS_PER_TIMEOUT)
+
+    @property
+    def _ask_ms(self) -> int:
+        ask_ms = self._settings.heartbeat_interval_ms // ASKS_PER_INTERVAL
+        return min(max(1, ask_ms), STATUS_WAIT_MS_MAX)

@@ -1,4 +1,4 @@
-"""Taking a queue: look at its object until the election's rules allow a takeover.
+"""Waiting for the place of the leader: performs what the election asks for, and decides nothing.
 
 The takeover itself is the committer's first commit, on top of what was seen here.
 """
@@ -9,17 +9,19 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 import msgspec
 
 from osqueue.clock import Clock
-from osqueue.config import STORE_ANSWER_S_MAX, BrokerSettings, QueueLimits
-from osqueue.engine.election import Candidate, Decision, ProbeAnswer
+from osqueue.config import STORE_ANSWER_S_MAX, QueueLimits
+from osqueue.engine.election import Ask, Election, Halt, Load, Look, ProbeAnswer, Rest, Take
 from osqueue.engine.fate import Base
+from osqueue.engine.requests import BEFORE
 from osqueue.errors import (
     BrokerLeadershipError,
     CorruptStateError,
+    StorageBackendError,
     StoreNotFoundError,
     StoreUnavailableError,
 )
@@ -32,11 +34,8 @@ __all__ = ["Leadership", "Place", "Probe"]
 
 logger = logging.getLogger("osqueue.engine")
 
-Probe: TypeAlias = Callable[[Origin], Awaitable[ProbeAnswer]]
+Probe: TypeAlias = Callable[[Ask], Awaitable[ProbeAnswer]]
 """Asks the address of an object's leader who is there."""
-
-LOOKS_PER_TIMEOUT = 10
-"""How often the object is looked at while a silent leader's time-out runs."""
 
 OTHER_KEYS = ("archive/", "payloads/")
 """What only a queue leaves behind: where these are, its state object must be, too."""
@@ -62,57 +61,113 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Leadership:
-    """Watches one queue's object for a chance to lead it."""
+    """Watches one queue's object for a chance to lead it.
+
+    ``waiting`` is set while somebody else has the place; until then, the store's errors are raised
+    instead of waited out.
+    """
 
     def __init__(
         self,
+        election: Election,
         store: Store,
         key: str,
         *,
-        address: str,
-        settings: BrokerSettings,
         clock: Clock,
         probe: Probe,
+        adopt: bool = False,
     ) -> None:
+        self._election = election
         self._store = store
         self._key = key
-        self._address = address
-        self._timeout_ms = settings.leadership.heartbeat_timeout_ms
         self._clock = clock
         self._probe = probe
+        self._adopt = adopt
         self._where = f"{store.url} {key}"
+        self._stored: Stored | None = None
+        self._told: str | None = None
+        self.waiting = asyncio.Event()
+        self.halted: str | None = None
+        """Why nothing more will be done."""
 
-    async def acquire(self) -> Place:
-        """Wait until the queue may be taken.
+    async def chance(self) -> Place | None:
+        """Wait until the queue may be taken; ``None`` when it must not be any more (`halted`).
 
-        Raises `BrokerLeadershipError` when another broker is at work on it, `CorruptStateError`
-        when the object is damaged, and the store's errors.
+        Raises `CorruptStateError` when the object is damaged, `BrokerLeadershipError` when an older
+        implementation has overwritten it, and at first the store's errors.
         """
-        candidate = Candidate(self._address, timeout_ms=self._timeout_ms)
-        watched: str | None = None
+        election = self._election
         while True:
-            stored = await self._read()
-            if stored is None:
-                return await self._new_place()
-            origin, read_at = self._origin(stored), self._clock.mono_ms()
-            probe = await self._ask(origin)  # its time does not count: nothing was read then
-            decision = candidate.see(stored.version, origin, probe=probe, mono_ms=read_at)
-            if decision is Decision.TAKE:
-                return self._next_place(stored, origin)
-            if decision is Decision.YIELD:
-                message = f"another broker is active: {origin.broker}; stop it first"
-                raise BrokerLeadershipError(message, leader=origin.broker)
-            if watched != origin.broker:
-                watched = origin.broker
-                logger.info("waiting for silent broker %s to time out", watched)
-            await asyncio.sleep(self._timeout_ms / LOOKS_PER_TIMEOUT / 1_000)
+            step = election.step(self._clock.mono_ms())
+            match step:
+                case Take():
+                    return await self._place()
+                case Halt(why):
+                    self.halted = why
+                    logger.error("%s: %s", self._where, why)
+                    return None
+                case Rest(ms):
+                    self._say_who_leads()
+                    self.waiting.set()
+                    await asyncio.sleep(ms / 1_000)
+                case Ask():
+                    await self._ask(step)
+                case Load() | Look():
+                    await self._see(step)
+                case _:  # pragma: no cover
+                    assert_never(step)
 
-    async def _read(self) -> Stored | None:
+    async def _ask(self, ask: Ask) -> None:
+        began = self._clock.mono_ms()
+        self._election.heard(await self._probe(ask), began)
+
+    async def _see(self, step: Load | Look) -> None:
         try:
             async with _in_time(self._where):
-                return await self._store.get(self._key)
+                await (self._look() if isinstance(step, Look) else self._load(step))
+        except StorageBackendError as error:
+            if not self.waiting.is_set():
+                raise
+            self._say(f"the store does not answer: {error.message}")
+            self._election.unread()
+
+    async def _look(self) -> None:
+        began = self._clock.mono_ms()
+        try:
+            version = await self._store.head(self._key)
         except StoreNotFoundError:
-            return None
+            self._election.missing(began)
+            return
+        self._election.looked(version, began)
+        if self._stored is not None and self._stored.version != version:
+            self._stored = None  # it may be large, and is past
+
+    async def _load(self, load: Load) -> None:
+        began = self._clock.mono_ms()
+        try:
+            stored = await self._store.get(self._key, unless=load.unless)
+        except StoreNotFoundError:
+            self._election.missing(began)
+            return
+        if stored is None:
+            self._election.unchanged(began)
+            return
+        origin = self._origin(stored)
+        if origin.epoch is None and self._election.origin is None:
+            await self._refuse_overwritten(origin)
+        self._stored = stored
+        self._election.loaded(stored.version, origin, began)
+
+    async def _refuse_overwritten(self, origin: Origin) -> None:
+        """An older implementation's object is gone on from, unless it has overwritten ours."""
+        if self._adopt:
+            return
+        async for copy in self._store.list(f"{self._key}.{BEFORE}"):
+            raise BrokerLeadershipError(
+                f"{self._where} was overwritten by an older implementation ({origin.broker}); our "
+                f"last state before that is kept as {copy}. Stop the older implementation, then "
+                "put that copy back, or start with --adopt to go on without it"
+            )
 
     def _origin(self, stored: Stored) -> Origin:
         try:
@@ -120,10 +175,22 @@ class Leadership:
         except CorruptStateError as error:
             raise _corrupt(self._where, error) from error
 
-    async def _ask(self, origin: Origin) -> ProbeAnswer:
-        if origin.broker is None or origin.broker == self._address:
-            return ProbeAnswer.REFUSED
-        return await self._probe(origin)
+    async def _place(self) -> Place:
+        stored, origin = self._stored, self._election.origin
+        if stored is None or origin is None:
+            return await self._new_place()
+        base = Base(stored.version, stored.data, origin.commit)
+        epoch = await self._fresh_epoch() if origin.epoch is None else origin.epoch + 1
+        return Place(base, epoch, self._where)
+
+    async def _fresh_epoch(self) -> int:
+        """The Unix second; above what copies of overwritten states tell was used before."""
+        copies = f"{self._key}.{BEFORE}"
+        used = [0]
+        async for key in self._store.list(copies):
+            epoch, _, _ = key.removeprefix(copies).partition("-")
+            used += [int(epoch)] if epoch.isdecimal() else []
+        return max(self._clock.wall_ms() // 1_000, max(used) + 1)
 
     async def _new_place(self) -> Place:
         async with _in_time(self._where):
@@ -136,11 +203,17 @@ class Leadership:
                     raise CorruptStateError(message)
         return Place(None, self._clock.wall_ms() // 1_000, self._where)
 
-    def _next_place(self, stored: Stored, origin: Origin) -> Place:
-        base = Base(stored.version, stored.data, origin.commit)
-        fresh = self._clock.wall_ms() // 1_000
-        epoch = fresh if origin.epoch is None else origin.epoch + 1
-        return Place(base, epoch, self._where)
+    def _say_who_leads(self) -> None:
+        leader, origin = self._election.leader, self._election.origin
+        if leader is not None:
+            self._say(f"standing by: {leader} leads")
+        elif origin is not None and origin.broker is not None:
+            self._say(f"standing by: leader {origin.broker} does not answer; waiting for its time")
+
+    def _say(self, message: str) -> None:
+        if message != self._told:
+            self._told = message
+            logger.info("%s: %s", self._where, message)
 
 
 @asynccontextmanager

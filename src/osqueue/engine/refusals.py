@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from osqueue.errors import (
     BrokerLeadershipError,
+    BrokerProtocolError,
     CommitUnknownError,
     EngineStateError,
     StoreUnavailableError,
 )
 
 __all__ = [
+    "halted_error",
+    "handover_error",
     "not_leading_error",
+    "standby_error",
     "starting_error",
     "stopping_error",
     "unconfirmed_error",
@@ -28,6 +32,23 @@ def starting_error() -> EngineStateError:
 def stopping_error() -> EngineStateError:
     """The broker takes no more requests."""
     return EngineStateError("the broker is stopping; nothing of this request was applied")
+
+
+def standby_error(leader: str | None) -> BrokerLeadershipError:
+    """The broker stands by; the leader can take the request."""
+    where = f"{leader} leads" if leader else "no broker is known to lead right now"
+    message = f"this broker stands by, and {where}; nothing of this request was applied"
+    return BrokerLeadershipError(message, leader=leader)
+
+
+def halted_error(why: str) -> BrokerLeadershipError:
+    """The broker does nothing any more until somebody has looked."""
+    return BrokerLeadershipError(f"this broker has halted: {why}")
+
+
+def handover_error(why: str) -> BrokerProtocolError:
+    """Leadership cannot be handed over, or was not."""
+    return BrokerProtocolError(f"leadership was not handed over: {why}", status=409)
 
 
 def not_leading_error(why: str, leader: str | None = None) -> BrokerLeadershipError:

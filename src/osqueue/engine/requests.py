@@ -183,6 +183,7 @@ class EndReason(StrEnum):
 
     RELEASED = "released"
     STOPPED = "stopped"
+    FAILED = "failed"
     UNWRITABLE = "unwritable"
     FENCED = "fenced"
     OVERWRITTEN = "overwritten"

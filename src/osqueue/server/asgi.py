@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from osqueue.broker.service import DEFAULT_QUEUE, QueueService
 from osqueue.config import ServerSettings
 from osqueue.engine.callers import CallerGoneError
-from osqueue.errors import OsqueueError
+from osqueue.errors import BrokerLeadershipError, OsqueueError
 from osqueue.server.guard import Guard
 from osqueue.server.http import (
     Headers,
@@ -49,12 +49,13 @@ def make_app(
         _page("/v1/throttle-stats", pages.throttle),
         _page("/openapi.json", pages.openapi),
     ]
-    return _Application(Guard(settings, addresses), routes)
+    return _Application(Guard(settings, addresses), routes, address=service.address)
 
 
 class _Application:
-    def __init__(self, guard: Guard, routes: list[Route]) -> None:
+    def __init__(self, guard: Guard, routes: list[Route], *, address: str) -> None:
         self._guard = guard
+        self._address = address
         self._routes = routes
         self._exact = {
             (method, route.path): route.app
@@ -82,12 +83,23 @@ class _Application:
                 return
             await self._route(scope, receive, _with_headers(send, extra) if extra else send)
         except OsqueueError as error:
-            await respond_error(send, error, extra)
+            leader = self._other(error)
+            if leader is None:
+                await respond_error(send, error, extra)
+            else:
+                error.status = 307
+                await respond_error(send, error, (*extra, _location(scope, leader)))
         except CallerGoneError:
             return
         except Exception:
             logger.exception("%s %s failed inside", scope["method"], scope["path"])
             await respond_error(send, OsqueueError("the broker failed on this request"), extra)
+
+    def _other(self, error: OsqueueError) -> str | None:
+        """The broker that can take a request which this one surely has not applied."""
+        if not isinstance(error, BrokerLeadershipError) or error.applied != "no":
+            return None
+        return None if error.leader == self._address else error.leader
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand over to the route; a path that takes other methods is answered with 405."""
@@ -128,6 +140,13 @@ class _Application:
             await respond(send, 204, headers=(*preflight, *extra))
 
 
+def _location(scope: Scope, leader: str) -> tuple[bytes, bytes]:
+    """Where the same request is to be sent."""
+    path = scope.get("raw_path") or scope["path"].encode()
+    query = b"?" + scope["query_string"] if scope["query_string"] else b""
+    return b"location", b"%s://%s%s%s" % (scope["scheme"].encode(), leader.encode(), path, query)
+
+
 async def _no_route(scope: Scope, send: Send, allowed: set[str]) -> None:
     status, name = (405, "Method Not Allowed") if allowed else (404, "Not Found")
     methods = ", ".join(sorted(allowed))
@@ -159,7 +178,6 @@ class _Pages:
         body = {
             "status": "ready" if status.ready else "not ready",
             **msgspec.to_builtins(status),
-            "brokerId": self._service.broker_id,
         }
         await respond_json(send, _encode(body), status=200 if status.ready else 503)
 

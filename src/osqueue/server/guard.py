@@ -12,9 +12,11 @@ from osqueue.server.http import Headers
 
 __all__ = ["Guard"]
 
-_LOOPBACK: Final = ("127.", "::ffff:127.")
-_OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
-"""What a load balancer asks, from wherever it is."""
+_MAPPED: Final = "::ffff:"
+"""Begins an address of IPv4 where the socket is of IPv6."""
+
+_OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/v1/status"})
+"""What load balancers and other brokers ask, from wherever they are."""
 
 _PREFLIGHT: Final = (
     (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS"),
@@ -58,9 +60,10 @@ class Guard:
         if self._allow_remote or client is None or scope["path"] in _OPEN_PATHS:
             return
         host: str = client[0]
-        if host == "::1" or host.startswith(_LOOPBACK):
+        plain = host.removeprefix(_MAPPED)
+        if plain == "::1" or plain.startswith("127."):
             return
-        if server is not None and host == server[0]:
+        if server is not None and plain == server[0].removeprefix(_MAPPED):
             return
         raise AuthError(
             f"this broker has no token configured and so serves only its own host, not {host}; "

@@ -11,7 +11,7 @@ import osqueue
 from osqueue.wire import operations as ops
 from osqueue.wire.errors import HTTP_STATUS
 from osqueue.wire.messages import ClaimedJob, ErrorBody, JobId
-from osqueue.wire.operations import ListQuery, Operation, PutQuery
+from osqueue.wire.operations import ListQuery, Operation, PutQuery, StatusQuery
 
 __all__ = ["openapi_document"]
 
@@ -47,7 +47,8 @@ def openapi_document() -> bytes:
         if type_ is not None and type_ is not Raw
     ]
     _, schemas = msgspec.json.schema_components([*types, ErrorBody, ClaimedJob], ref_template=_REF)
-    schemas.pop(ListQuery.__name__, None)
+    for query in (ListQuery, StatusQuery):
+        schemas.pop(query.__name__, None)
     paths: dict[str, dict[str, Any]] = {}
     for operation in ops.OPERATIONS:
         paths.setdefault(operation.path, {})[operation.verb.lower()] = _operation(operation)
@@ -94,12 +95,16 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
             {"name": name, "in": "query", "schema": _not_null(field)}
             for name, field in schema["properties"].items()
         ]
-    if operation.verb == "GET":
+    if operation.verb == "GET" and operation is not ops.GET_STATUS:
         parameters.append(_CONSISTENT)
     return parameters
 
 
-_QUERIES: Final = {ops.LIST_JOBS.name: ListQuery, ops.SUBMIT_LARGE.name: PutQuery}
+_QUERIES: Final = {
+    ops.LIST_JOBS.name: ListQuery,
+    ops.SUBMIT_LARGE.name: PutQuery,
+    ops.GET_STATUS.name: StatusQuery,
+}
 
 
 def _not_null(field: dict[str, Any]) -> dict[str, Any]:
@@ -122,7 +127,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
         }
     if operation is ops.GET_PAYLOAD:
         success["204"] = {"description": "The job has no payload."}
-    statuses = sorted({*HTTP_STATUS.values(), 413, 415, 500})
+    statuses = sorted({*HTTP_STATUS.values(), 307, 413, 415, 500})
     errors = {str(status): {"description": "Refused.", "content": _ERROR} for status in statuses}
     return {**success, **errors}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any, TypeAlias, TypeGuard, TypeVar
 
 import msgspec
 from starlette.routing import Route
@@ -36,11 +36,12 @@ from osqueue.server.pieces import (
 )
 from osqueue.wire import operations as ops
 from osqueue.wire.messages import ClaimAnswer, ClaimedJob, ClaimRequest, JobsPage
-from osqueue.wire.operations import ListQuery, Operation
+from osqueue.wire.operations import ListQuery, Operation, StatusQuery
 
 __all__ = ["rest_routes"]
 
 Answer: TypeAlias = Reply[Any]
+QueryT = TypeVar("QueryT", ListQuery, StatusQuery)
 _encode = msgspec.json.Encoder().encode
 
 PIECES_FROM = MIB
@@ -229,7 +230,7 @@ async def _get_job(service: QueueService, request: Request, _: Any) -> Answer:
 
 
 async def _list_jobs(service: QueueService, request: Request, _: Any) -> Answer:
-    query = _list_query(request.query)
+    query = _query(request.query, ListQuery)
     return await service.list_jobs(DEFAULT_QUEUE, query, consistent=wants_consistent(request.query))
 
 
@@ -237,11 +238,19 @@ async def _stats(service: QueueService, request: Request, _: Any) -> Answer:
     return await service.stats(DEFAULT_QUEUE, consistent=wants_consistent(request.query))
 
 
-def _list_query(query: bytes) -> ListQuery:
+async def _status(service: QueueService, request: Request, _: Any) -> Answer:
+    return await service.watch(_query(request.query, StatusQuery))
+
+
+async def _fail_over(service: QueueService, _request: Request, _: Any) -> Answer:
+    return await service.fail_over(DEFAULT_QUEUE)
+
+
+def _query(query: bytes, kind: type[QueryT]) -> QueryT:
     if not query:
-        return ListQuery()
+        return kind()
     try:
-        return msgspec.convert(query_fields(query), ListQuery, strict=False)
+        return msgspec.convert(query_fields(query), kind, strict=False)
     except msgspec.ValidationError as error:
         raise BrokerProtocolError(describe(error)) from error
 
@@ -261,4 +270,6 @@ _HANDLERS: dict[str, Handler] = {
     ops.GET_JOB.name: _get_job,
     ops.LIST_JOBS.name: _list_jobs,
     ops.GET_STATS.name: _stats,
+    ops.GET_STATUS.name: _status,
+    ops.FAIL_OVER.name: _fail_over,
 }

@@ -24,6 +24,7 @@ from osqueue.config import (
 
 __all__ = [
     "BatchAnswer",
+    "BrokerStatus",
     "ClaimAnswer",
     "ClaimRequest",
     "ClaimedJob",
@@ -38,6 +39,7 @@ __all__ = [
     "JobsPage",
     "LeaseRequest",
     "ReleaseRequest",
+    "Standby",
     "Stats",
     "SubmitAnswer",
     "SubmitBatchAnswer",
@@ -230,6 +232,40 @@ class Stats(_Message, kw_only=True):
     delayed: int = 0
     dead: int = 0
     dead_total: int = 0
+
+
+class Standby(_Message):
+    """A broker that stands by for the leader."""
+
+    broker_id: str
+    address: str
+    seen_ms_ago: int
+
+
+class BrokerStatus(_Message, kw_only=True):
+    """`GET /v1/status`: how one broker is doing. ``commits`` counts those of its current term."""
+
+    ready: bool
+    """Whether it leads, and its store has confirmed that of late."""
+    role: str
+    """``leader``, ``standby``, ``candidate``, ``stepping down``, ``halted`` or ``stopped``."""
+    address: str
+    broker_id: str
+    leader: str | None
+    """The address of the leader, as far as is known."""
+    epoch: int
+    writable: bool = False
+    """Whether it leads, and its store has taken a commit of late."""
+    commits: int = 0
+    commits_per_s: float = 0.0
+    state_bytes: int | None = None
+    """Of a leader: a standby does not load the state."""
+    heartbeat_age_ms: int | None = None
+    """How old the last commit is; at a standby: for how long it has seen no new one."""
+    heartbeat_every_ms: int | None = None
+    standbys: tuple[Standby, ...] = ()
+    reason: str | None = None
+    """Why it is not ready."""
 
 
 class JobsPage(Stats, kw_only=True, omit_defaults=True):

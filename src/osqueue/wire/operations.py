@@ -11,10 +11,11 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from osqueue.config import LIST_PAGE_MAX, NAME_CHARS_MAX
+from osqueue.config import LIST_PAGE_MAX, NAME_CHARS_MAX, STATUS_WAIT_MS_MAX
 from osqueue.wire.messages import (
     Attempts,
     BatchAnswer,
+    BrokerStatus,
     ClaimAnswer,
     ClaimRequest,
     CompleteBatchRequest,
@@ -34,7 +35,7 @@ from osqueue.wire.messages import (
     TimeMs,
 )
 
-__all__ = ["ListQuery", "Operation", "PutQuery"]
+__all__ = ["ListQuery", "Operation", "PutQuery", "StatusQuery"]
 
 
 class ListQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
@@ -56,6 +57,17 @@ class PutQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel")
     max_attempts: Attempts | UnsetType = UNSET
     priority: Priority = 0
     run_at: TimeMs | UnsetType = UNSET
+
+
+class StatusQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
+    """What `GET /v1/status` takes in its query string: only brokers that stand by say anything."""
+
+    standby: Name | None = None
+    """The id of a broker that stands by; it is remembered for a while."""
+    address: Name = ""
+    """That broker's address."""
+    wait_ms: Annotated[int, Meta(ge=0, le=STATUS_WAIT_MS_MAX)] = 0
+    """For how long the leader may keep the question: it answers at once when it stops leading."""
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -157,6 +169,12 @@ LIST_JOBS: Final = Operation(
     "listJobs", "GET", "/v1/jobs", ListQuery, JobsPage, "A page of jobs, with the counts."
 )
 GET_STATS: Final = Operation("getStats", "GET", "/v1/stats", None, Stats, "The counts.")
+GET_STATUS: Final = Operation(
+    "getStatus", "GET", "/v1/status", StatusQuery, BrokerStatus, "How this broker is doing."
+)
+FAIL_OVER: Final = Operation(
+    "failOver", "POST", "/v1/failover", None, None, "Have the leader hand over to a standby."
+)
 
 OPERATIONS: Final = (
     SUBMIT,
@@ -175,5 +193,7 @@ OPERATIONS: Final = (
     GET_PAYLOAD,
     LIST_JOBS,
     GET_STATS,
+    GET_STATUS,
+    FAIL_OVER,
 )
 """Every operation, most used first. An exact path wins over one with ``{jobId}``."""

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from osqueue.broker.service import DEFAULT_QUEUE, QueueService
 from osqueue.config import QueueLimits
-from osqueue.engine.engine import Engine, EngineStatus
+from osqueue.engine.engine import Engine
 from osqueue.engine.requests import Held
 from osqueue.model import ops
 from osqueue.model.outcomes import (
@@ -15,6 +15,7 @@ from osqueue.model.outcomes import (
     Outcome,
 )
 from osqueue.wire.messages import (
+    BrokerStatus,
     LeaseRequest,
 )
 
@@ -49,9 +50,9 @@ class ScriptedEngine:
     def discard(self, keys: Iterable[str]) -> None:
         assert not list(keys), "there are no objects"
 
-    def status(self) -> EngineStatus:
-        return EngineStatus(
-            ready=True, role="leader", epoch=1, commits=1, state_bytes=1, leader="h", reason=None
+    def status(self) -> BrokerStatus:
+        return BrokerStatus(
+            ready=True, role="leader", address="h", broker_id="b", leader="h", epoch=1
         )
 
 

@@ -14,13 +14,13 @@ from osqueue.broker.waiting import WaitingClaims
 from osqueue.clock import SystemClock, SystemEntropy
 from osqueue.config import BrokerSettings, CommitSettings, LeadershipSettings, QueueLimits
 from osqueue.engine.callers import Caller
-from osqueue.engine.election import ProbeAnswer
+from osqueue.engine.election import Ask, ProbeAnswer
 from osqueue.engine.engine import Engine
+from osqueue.engine.term import read_instant
 from osqueue.errors import CommitUnknownError, EngineStateError
 from osqueue.model.job import LargePayload
 from osqueue.model.ops import Claim, Heartbeat, Op
 from osqueue.model.outcomes import Claimed
-from osqueue.model.snapshot import Origin
 from osqueue.wire.messages import (
     ClaimRequest,
     HeartbeatBatchRequest,
@@ -92,7 +92,7 @@ class World:
 
         self.engine.payloads.write = writes  # type: ignore[method-assign] # time passes in it
 
-    async def _probe(self, _origin: Origin) -> ProbeAnswer:
+    async def _probe(self, _ask: Ask) -> ProbeAnswer:
         return ProbeAnswer.SILENT
 
 
@@ -128,9 +128,9 @@ async def test_submit_when_it_is_surely_not_applied_then_its_object_is_deleted(
     world: World,
 ) -> None:
     def stops() -> None:
-        committer = world.engine._committer
-        assert committer is not None
-        committer.stop(world.engine._now())
+        term = world.engine._term
+        assert term is not None
+        term.committer.stop(read_instant(SystemClock()))
 
     world.meanwhile(stops)
     with pytest.raises(EngineStateError) as caught:
@@ -155,7 +155,7 @@ async def test_submit_when_the_broker_has_stopped_then_nothing_is_uploaded() -> 
         await world.put("a")
     await soon(world.engine.start())
     await soon(world.engine.stop())
-    with pytest.raises(Exception, match="leadership was given back"):
+    with pytest.raises(EngineStateError, match="stopping"):
         await world.put("a")
     assert world.store.payloads == {}
     world.engine.discard(["payloads/1/a"])

@@ -205,6 +205,8 @@ def test_broker_when_a_storage_is_given_then_the_older_variable_does_not_matter(
         ),
         ("BROKER_ADVERTISE", "host", "BROKER_ADVERTISE: 'host' is not host:port"),
         ("BROKER_ADVERTISE", "http://h:1", "BROKER_ADVERTISE: 'http://h:1' is not host:port"),
+        ("BROKER_ADVERTISE", "0.0.0.0:80", "BROKER_ADVERTISE: '0.0.0.0:80' is no address that"),
+        ("BROKER_ADVERTISE", "[::]:80", "BROKER_ADVERTISE: '[::]:80' is no address that others"),
         ("BROKER_ADVERTISE", "h:99999", "BROKER_ADVERTISE: 'h:99999' is not host:port"),
         ("BROKER_ALLOW_REMOTE", "perhaps", "BROKER_ALLOW_REMOTE=perhaps: input should be a valid"),
         ("BROKER_CORS_ORIGINS", "a.example", "BROKER_CORS_ORIGINS: 'a.example' is not an origin"),

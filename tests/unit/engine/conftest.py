@@ -13,11 +13,10 @@ from osqueue.broker.waiting import WaitingClaims
 from osqueue.clock import Clock, SystemClock, SystemEntropy
 from osqueue.config import BrokerSettings, CommitSettings, LeadershipSettings, QueueLimits
 from osqueue.engine.callers import Caller
-from osqueue.engine.election import ProbeAnswer
+from osqueue.engine.election import Ask, ProbeAnswer
 from osqueue.engine.engine import Engine
 from osqueue.model.ops import Claim, NewJob, Submit
 from osqueue.model.outcomes import Claimed
-from osqueue.model.snapshot import Origin
 from osqueue.storage.protocol import Store
 
 from ...traces.conftest import Start
@@ -55,11 +54,11 @@ class Brokers:
         store: Store,
         *,
         address: str = "me:1",
-        probe: ProbeAnswer | Callable[[Origin], Awaitable[ProbeAnswer]] = ProbeAnswer.SILENT,
+        probe: ProbeAnswer | Callable[[Ask], Awaitable[ProbeAnswer]] = ProbeAnswer.SILENT,
         clock: Clock | None = None,
         **settings: Any,
     ) -> Engine:
-        async def answer(_origin: Origin) -> ProbeAnswer:
+        async def answer(_ask: Ask) -> ProbeAnswer:
             assert isinstance(probe, ProbeAnswer)
             return probe
 

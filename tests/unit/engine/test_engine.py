@@ -8,7 +8,7 @@ import json
 import pytest
 
 from osqueue.config import LeadershipSettings
-from osqueue.engine.election import ProbeAnswer
+from osqueue.engine.election import Ask, ProbeAnswer
 from osqueue.engine.requests import EndReason
 from osqueue.errors import (
     BrokerLeadershipError,
@@ -20,7 +20,7 @@ from osqueue.errors import (
 )
 from osqueue.model.ops import GetState, GetStats
 from osqueue.model.outcomes import Counts, Submitted
-from osqueue.model.snapshot import Origin, read_origin
+from osqueue.model.snapshot import read_origin
 from osqueue.storage.memory import MemoryBackend
 from osqueue.storage.protocol import Stored
 from osqueue.testing import Fault, ScriptedStore, Step
@@ -104,19 +104,24 @@ async def test_start_when_a_silent_leader_stands_still_then_it_takes_in_the_end(
     brokers: Brokers,
 ) -> None:
     store = await holding(led_by("them:1"))
-    await brokers.start(store, leadership=QUICK)
+    engine = await brokers.start(store, leadership=QUICK)
+    assert engine.status().role == "standby"
+    async with asyncio.timeout(10):
+        while engine.status().role != "leader":  # noqa: ASYNC110 - a leader tells nobody
+            await asyncio.sleep(0.001)
     assert read_origin(await stored(store)).broker == "me:1"
 
 
-async def test_start_when_the_leader_answers_then_it_is_left_alone(brokers: Brokers) -> None:
+async def test_start_when_the_leader_answers_then_it_stands_by(brokers: Brokers) -> None:
     store = await holding(led_by("them:1"))
     engine = brokers.make(store, probe=ProbeAnswer.LEADER)
-    with pytest.raises(BrokerLeadershipError) as raised:
-        await soon(engine.start())
-    assert raised.value.leader == "them:1"
+    await soon(engine.start())
     assert await stored(store) == led_by("them:1")
     status = engine.status()
-    assert (status.ready, status.role) == (False, "candidate")
+    assert (status.ready, status.role, status.leader) == (False, "standby", "them:1")
+    with pytest.raises(BrokerLeadershipError) as raised:
+        await soon(engine.ask(GetStats()))
+    assert (raised.value.leader, raised.value.applied) == ("them:1", "no")
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", led_by("them:1", format=2), led_by("x", jobs=[1])])
@@ -190,14 +195,15 @@ async def test_start_when_cancelled_while_it_watches_then_it_can_be_stopped(
     store = await holding(led_by("them:1"))
     asked = asyncio.Event()
 
-    async def probe(_origin: Origin) -> ProbeAnswer:
+    async def probe(_ask: Ask) -> ProbeAnswer:
         asked.set()
+        await asyncio.Event().wait()
         return ProbeAnswer.SILENT
 
     engine = brokers.make(store, probe=probe)
     starting = asyncio.create_task(engine.start())
     await soon(asked.wait())
-    with pytest.raises(EngineStateError, match="starting"):
+    with pytest.raises(BrokerLeadershipError):
         await engine.ask(GetStats())
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -290,16 +296,19 @@ async def test_leader_when_an_older_implementation_overwrites_it_then_its_state_
     await store.put(KEY, older(found.data), if_version=found.version)
     with pytest.raises(CommitUnknownError):
         await soon(engine.ask(submit("b")))
-    await soon(engine.ended.wait())
-    assert engine.end is not None
-    assert engine.end.reason is EndReason.OVERWRITTEN
+    async with asyncio.timeout(10):
+        while engine.status().role != "halted":  # noqa: ASYNC110 - a role tells nobody
+            await asyncio.sleep(0)
+    assert engine.end is None, "it goes on saying why it does nothing"
     commit = read_origin(found.data).commit
     kept = await store.get(f"{KEY}.before-{commit}")
     assert kept is not None
     assert kept.data == found.data
     status = engine.status()
-    assert (status.ready, status.role) == (False, "none")
+    assert not status.ready
     assert "older implementation" in str(status.reason)
+    with pytest.raises(BrokerLeadershipError, match="older implementation"):
+        await soon(engine.ask(GetStats()))
 
 
 async def test_leader_when_the_store_does_not_confirm_it_then_it_is_not_ready(

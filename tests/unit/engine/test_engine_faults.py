@@ -164,6 +164,7 @@ async def test_fault_when_it_ends_so_then_other_callers_are_told_nothing_was_app
     with pytest.raises(OsqueueError) as raised:
         await soon(pending)
     assert raised.value.applied == "no"
+    await soon(engine.ended.wait())
     assert engine.end is not None
     assert engine.end.reason is not EndReason.RELEASED
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from osqueue.clock import Clock, SystemClock
-from osqueue.config import BrokerSettings, LeadershipSettings, QueueLimits
+from osqueue.config import LeadershipSettings, QueueLimits
 from osqueue.engine import leadership as module
-from osqueue.engine.election import ProbeAnswer
+from osqueue.engine.election import Ask, Election, ProbeAnswer
 from osqueue.engine.leadership import Leadership, Place
 from osqueue.errors import (
     BrokerLeadershipError,
@@ -19,7 +19,6 @@ from osqueue.errors import (
     StoreUnavailableError,
 )
 from osqueue.model.job import Moment
-from osqueue.model.snapshot import Origin
 from osqueue.storage.memory import MemoryBackend
 from osqueue.storage.protocol import Stored, Version
 from osqueue.testing import Fault, ScriptedStore, Step
@@ -35,6 +34,11 @@ class FixedWall(SystemClock):
 
 class Moving(MemoryBackend):
     """Something writes the object whenever it is looked at."""
+
+    async def head(self, key: str) -> Version:
+        stored = await self.get(key)
+        assert stored is not None
+        return stored.version
 
     def __init__(self, change: Callable[[bytes], bytes]) -> None:
         super().__init__()
@@ -62,27 +66,28 @@ def acquiring(
     store: MemoryBackend | ScriptedStore,
     *,
     probe: ProbeAnswer = ProbeAnswer.SILENT,
-    asked: list[Origin] | None = None,
+    asked: list[Ask] | None = None,
     clock: Clock | None = None,
+    adopt: bool = False,
 ) -> Leadership:
-    async def ask(origin: Origin) -> ProbeAnswer:
+    async def ask(ask: Ask) -> ProbeAnswer:
         if asked is not None:
-            asked.append(origin)
+            asked.append(ask)
         return probe
 
     quick = LeadershipSettings(heartbeat_interval_ms=10, heartbeat_timeout_ms=50)
-    return Leadership(
-        store,
-        KEY,
-        address="me:1",
-        settings=BrokerSettings(leadership=quick),
-        clock=clock or FixedWall(),
-        probe=ask,
-    )
+    election = Election("me:1", "me", settings=quick, adopt=adopt)
+    return Leadership(election, store, KEY, clock=clock or FixedWall(), probe=ask, adopt=adopt)
+
+
+async def taken(leadership: Leadership) -> Place:
+    place = await asyncio.wait_for(leadership.chance(), 10)
+    assert place is not None, leadership.halted
+    return place
 
 
 async def acquire(store: MemoryBackend | ScriptedStore, probe: ProbeAnswer) -> Place:
-    return await asyncio.wait_for(acquiring(store, probe=probe).acquire(), 10)
+    return await taken(acquiring(store, probe=probe))
 
 
 async def acquired(data: bytes, probe: ProbeAnswer = ProbeAnswer.SILENT) -> Place:
@@ -91,14 +96,14 @@ async def acquired(data: bytes, probe: ProbeAnswer = ProbeAnswer.SILENT) -> Plac
     return await acquire(store, probe)
 
 
-async def test_acquire_when_nothing_is_stored_then_it_begins_at_the_unix_second() -> None:
+async def test_chance_when_nothing_is_stored_then_it_begins_at_the_unix_second() -> None:
     place = await acquire(MemoryBackend(), ProbeAnswer.SILENT)
     assert (place.base, place.epoch) == (None, 1_800_000_000)
     assert place.open(QueueLimits(), Moment(0, 0)).jobs == {}
 
 
 @pytest.mark.parametrize("other", ["archive/2026-01-01T00/1.jsonl", "payloads/7/x"])
-async def test_acquire_when_only_the_state_is_missing_then_it_is_corrupt(other: str) -> None:
+async def test_chance_when_only_the_state_is_missing_then_it_is_corrupt(other: str) -> None:
     store = MemoryBackend()
     await store.create(other, b"")
     with pytest.raises(CorruptStateError, match=other):
@@ -106,78 +111,103 @@ async def test_acquire_when_only_the_state_is_missing_then_it_is_corrupt(other: 
     assert [key async for key in store.list()] == [other]
 
 
-async def test_acquire_when_other_keys_lie_beside_it_then_they_do_not_matter() -> None:
+async def test_chance_when_other_keys_lie_beside_it_then_they_do_not_matter() -> None:
     store = MemoryBackend()
     await store.create("queue.json.before-x", b"")
     assert (await acquire(store, ProbeAnswer.SILENT)).base is None
 
 
-async def test_acquire_when_leadership_was_released_then_the_epoch_counts_up() -> None:
+async def test_chance_when_leadership_was_released_then_the_epoch_counts_up() -> None:
     place = await acquired(state())
     assert place.base is not None
     assert (place.epoch, place.base.commit, place.base.data) == (8, "7-3-x", state())
 
 
-async def test_acquire_when_an_older_implementation_wrote_then_it_begins_at_the_second() -> None:
+async def test_chance_when_an_older_implementation_wrote_then_it_begins_at_the_second() -> None:
     place = await acquired(b'{"broker":null,"brokerHeartbeat":5,"jobs":[],"completedTotal":2}')
     assert place.base is not None
     assert (place.epoch, place.base.commit) == (1_800_000_000, None)
     assert place.open(QueueLimits(), Moment(0, 0)).completed_total == 2
 
 
-async def test_acquire_when_the_address_is_its_own_then_nobody_is_asked() -> None:
-    store, asked = MemoryBackend(), list[Origin]()
+async def test_chance_when_the_address_is_its_own_then_nobody_is_asked() -> None:
+    store, asked = MemoryBackend(), list[Ask]()
     await store.create(KEY, state(broker="me:1", brokerId="before"))
-    assert (await acquiring(store, asked=asked).acquire()).epoch == 8
+    assert (await taken(acquiring(store, asked=asked))).epoch == 8
     assert asked == []
 
 
 @pytest.mark.parametrize("probe", [ProbeAnswer.REFUSED, ProbeAnswer.OTHER])
-async def test_acquire_when_the_leader_is_not_there_then_it_takes_at_once(
+async def test_chance_when_the_leader_is_not_there_then_it_takes_at_once(
     probe: ProbeAnswer,
 ) -> None:
     assert (await acquired(state(broker="them:1"), probe)).epoch == 8
 
 
-async def test_acquire_when_the_leader_answers_then_it_yields_and_names_it() -> None:
-    with pytest.raises(BrokerLeadershipError, match="them:1") as raised:
-        await acquired(state(broker="them:1", brokerId="t"), ProbeAnswer.LEADER)
-    assert raised.value.leader == "them:1"
+async def standing_by(store: MemoryBackend | ScriptedStore, probe: ProbeAnswer) -> Leadership:
+    """Watches until it is known that somebody else leads, and for a while after."""
+    asked = list[Ask]()
+    leadership = acquiring(store, probe=probe, asked=asked)
+    chance = asyncio.ensure_future(leadership.chance())
+    await asyncio.wait_for(leadership.waiting.wait(), 10)
+    while len(asked) < 20:  # noqa: ASYNC110 - the world does not tell when it was looked at
+        await asyncio.sleep(0.001)
+    assert not chance.done()
+    chance.cancel()
+    return leadership
 
 
-async def test_acquire_when_a_silent_leader_stands_still_then_it_takes_in_the_end() -> None:
+async def test_chance_when_the_leader_answers_then_it_stands_by() -> None:
+    store = MemoryBackend()
+    await store.create(KEY, state(broker="them:1", brokerId="t"))
+    await standing_by(store, ProbeAnswer.LEADER)
+
+
+async def test_chance_when_the_store_fails_while_it_stands_by_then_it_goes_on() -> None:
+    store = ScriptedStore(MemoryBackend(), [Step("head", Fault.UNAVAILABLE)])
+    await store.create(KEY, state(broker="them:1", brokerId="t"))
+    await standing_by(store, ProbeAnswer.LEADER)
+    assert sum(call.call == "head" for call in store.log) > 1
+
+
+async def test_chance_when_a_silent_leader_stands_still_then_it_takes_in_the_end() -> None:
     store = ScriptedStore(MemoryBackend())
     await store.create(KEY, state(broker="them:1", brokerId="t", heartbeatEvery=10))
     assert (await acquire(store, ProbeAnswer.SILENT)).epoch == 8
     assert len(store.log) > 3, "it was watched for a while"
 
 
-class ProbesTakeLong(FixedWall):
-    """Time passes only while somebody is asked, from the second time on."""
-
-    def __init__(self, asked: list[Origin]) -> None:
-        self.asked = asked
-
-    def mono_ms(self) -> int:
-        return 10_000 * max(0, len(self.asked) - 1)
-
-
-async def test_acquire_when_asking_took_long_then_that_time_does_not_count() -> None:
-    store, asked = MemoryBackend(), list[Origin]()
-    await store.create(KEY, state(broker="them:1", brokerId="t"))
-    await acquiring(store, asked=asked, clock=ProbesTakeLong(asked)).acquire()
-    assert len(asked) == 3, "the object was read again after the long answer"
-
-
-async def test_acquire_when_a_silent_leader_goes_on_writing_then_it_yields() -> None:
+async def test_chance_when_a_silent_leader_goes_on_writing_then_it_stands_by() -> None:
     def beat(data: bytes) -> bytes:
         whole = json.loads(data)
         return json.dumps({**whole, "commit": whole["commit"] + "x"}).encode()
 
     store = Moving(beat)
     await store.create(KEY, state(broker="them:1", brokerId="t"))
-    with pytest.raises(BrokerLeadershipError):
-        await acquire(store, ProbeAnswer.SILENT)
+    await standing_by(store, ProbeAnswer.SILENT)
+
+
+OVERWRITTEN = b'{"broker":"old:1","brokerHeartbeat":5,"jobs":[],"completedTotal":2}'
+
+
+async def overwritten() -> MemoryBackend:
+    store = MemoryBackend()
+    await store.create(KEY, OVERWRITTEN)
+    await store.create(f"{KEY}.before-1900000000-3-x", state())
+    return store
+
+
+async def test_chance_when_an_older_implementation_has_overwritten_ours_then_it_is_refused() -> (
+    None
+):
+    with pytest.raises(BrokerLeadershipError, match=r"before-1900000000-3-x.*--adopt"):
+        await acquire(await overwritten(), ProbeAnswer.REFUSED)
+
+
+async def test_chance_when_told_to_adopt_then_it_goes_on_under_an_epoch_never_used() -> None:
+    place = await taken(acquiring(await overwritten(), probe=ProbeAnswer.SILENT, adopt=True))
+    assert place.base is not None
+    assert (place.base.data, place.epoch) == (OVERWRITTEN, 1_900_000_001)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +219,7 @@ async def test_acquire_when_a_silent_leader_goes_on_writing_then_it_yields() -> 
         (b"\xff\xfe", "not a state object"),
     ],
 )
-async def test_acquire_when_the_object_cannot_be_read_then_it_is_left_untouched(
+async def test_chance_when_the_object_cannot_be_read_then_it_is_left_untouched(
     damage: bytes, named: str
 ) -> None:
     store = MemoryBackend()
@@ -210,14 +240,14 @@ async def test_open_when_a_job_cannot_be_read_then_the_object_is_named() -> None
     ("fault", "kind"),
     [(Fault.DENIED, StoreDeniedError), (Fault.UNAVAILABLE, StoreUnavailableError)],
 )
-async def test_acquire_when_the_store_cannot_be_read_then_its_error_comes_through(
+async def test_chance_when_the_store_cannot_be_read_then_its_error_comes_through(
     fault: Fault, kind: type[OsqueueError]
 ) -> None:
     with pytest.raises(kind):
         await acquire(ScriptedStore(MemoryBackend(), [Step("get", fault)]), ProbeAnswer.SILENT)
 
 
-async def test_acquire_when_the_store_hangs_then_it_gives_up_after_a_while(
+async def test_chance_when_the_store_hangs_then_it_gives_up_after_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "STORE_ANSWER_S_MAX", 0.01)

@@ -11,26 +11,33 @@ import pytest
 from osqueue.broker.service import QueueService, Reply
 from osqueue.config import ServerSettings
 from osqueue.engine.callers import CallerGoneError
-from osqueue.engine.engine import EngineStatus
 from osqueue.server.asgi import make_app
-from osqueue.wire.messages import LeaseRequest, Stats
+from osqueue.wire.messages import BrokerStatus, LeaseRequest, Stats
 
 WORKER = b'{"workerId":"w"}'
-STATUS = EngineStatus(
-    ready=False, role="none", epoch=1, commits=2, state_bytes=3, leader="h:1", reason="lost"
+STATUS = BrokerStatus(
+    ready=False,
+    role="standby",
+    address="me:1",
+    broker_id="b-1",
+    leader="h:1",
+    epoch=1,
+    commits=2,
+    state_bytes=3,
+    reason="lost",
 )
 
 
 class Service:
     """Says what it was asked, and fails when told to."""
 
-    broker_id = "b-1"
+    address = "me:1"
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
         self.failure: Exception | None = None
 
-    def status(self) -> EngineStatus:
+    def status(self) -> BrokerStatus:
         return STATUS
 
     async def complete(self, queue: str, job_id: str, request: LeaseRequest) -> Reply[None]:
@@ -144,8 +151,10 @@ async def test_ready_when_not_leading_then_503_and_why(app: App) -> None:
     answer = await app("GET", "/readyz")
     assert answer.status == 503
     assert json.loads(answer.body) == {
-        "status": "not ready", "ready": False, "role": "none", "epoch": 1, "commits": 2,
-        "stateBytes": 3, "leader": "h:1", "reason": "lost", "brokerId": "b-1",
+        "status": "not ready", "ready": False, "role": "standby", "epoch": 1, "commits": 2,
+        "stateBytes": 3, "leader": "h:1", "reason": "lost", "brokerId": "b-1", "address": "me:1",
+        "writable": False, "commitsPerS": 0.0, "heartbeatAgeMs": None, "heartbeatEveryMs": None,
+        "standbys": [],
     }  # fmt: skip
 
 

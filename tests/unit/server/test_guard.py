@@ -40,6 +40,23 @@ def test_host_when_it_is_another_then_refused_saying_what_to_set(client: str) ->
     assert client in caught.value.message
 
 
+@pytest.mark.parametrize("server", ["10.0.0.5", "::ffff:10.0.0.5"])
+@pytest.mark.parametrize("client", ["10.0.0.5", "::ffff:10.0.0.5", "::ffff:127.0.0.1"])
+def test_host_when_its_ipv4_address_stands_in_ipv6_then_it_is_the_same(
+    client: str, server: str
+) -> None:
+    assert guard().check(scope(client, server=server), {}) == ()
+
+
+@pytest.mark.parametrize("server", ["10.0.0.5", "::ffff:10.0.0.5", "fd00::5"])
+@pytest.mark.parametrize(
+    "client", ["::ffff:10.0.0.6", "::ffff:128.0.0.1", "fd00::6", "::127.0.0.1"]
+)
+def test_host_when_it_is_another_in_ipv6_then_refused(client: str, server: str) -> None:
+    with pytest.raises(AuthError):
+        guard().check(scope(client, server=server), {})
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_host_when_it_asks_for_health_then_it_is_admitted(path: str) -> None:
     assert guard().check(scope("10.0.0.6", path), {}) == ()
