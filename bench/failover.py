@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
@@ -79,7 +80,7 @@ class Broker:
         return ""
 
     async def until(self, *roles: str) -> None:
-        while await self.role() not in roles:
+        while await self.role() not in roles:  # noqa: ASYNC110 - nothing tells us
             await asyncio.sleep(0.02)
 
 
@@ -98,11 +99,11 @@ async def pair(storage: str) -> AsyncIterator[list[Broker]]:
     """A leader and its standby."""
     brokers = [Broker(storage) for _ in range(2)]
     for broker in brokers:
-        await broker.proxy.start()
         broker.start()
     with processes(brokers):
         for broker in brokers:
             await broker.until("leader", "standby")
+            await broker.proxy.upstream(listens=True)
         yield brokers
     for broker in brokers:
         await broker.proxy.stop()
@@ -133,17 +134,19 @@ async def gap(brokers: Sequence[Broker], how: str, acks: list[float]) -> float:
         await leader.proxy.cut(silent=True)
     began = time.perf_counter()
     leader.end(signal.SIGTERM if how == "stop" else signal.SIGKILL)
+    if how == "kill":
+        await leader.proxy.upstream(listens=False)
     await standby.until("leader")
     led = time.perf_counter()
-    while acks[-1] < led:
+    while acks[-1] < led:  # noqa: ASYNC110 - a handful of times
         await asyncio.sleep(0.02)
     around = [at for at in acks if at > began - 1]
-    longest = max(after - before for before, after in zip(around, around[1:], strict=False))
+    longest = max(after - before for before, after in pairwise(around))
     await asyncio.to_thread(leader.wait)
-    if how == "machine":
-        await leader.proxy.heal()
+    await leader.proxy.heal()
     leader.start()
     await leader.until("standby")
+    await leader.proxy.upstream(listens=True)
     return longest
 
 

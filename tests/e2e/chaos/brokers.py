@@ -65,7 +65,6 @@ class Broker:
         return self._process.pid
 
     async def start(self, history: History) -> None:
-        await self.proxy.start()
         self._supervising = asyncio.create_task(self._supervise(history), name=self.name)
 
     async def stop(self) -> None:
@@ -145,9 +144,16 @@ class Broker:
             await self._may_start.wait()
             self._wanted = False
             self._process = await self._spawn()
+            opening = asyncio.create_task(self._open(), name=f"{self.name} opens")
             code = await self._process.wait()
+            opening.cancel()
+            await self.proxy.upstream(listens=False)
             history.deaths.append(Death(now(), self.name, code, self._wanted))
             await asyncio.sleep(RESTART_PAUSE_S)
+
+    async def _open(self) -> None:
+        await self.answers()
+        await self.proxy.upstream(listens=True)
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         """Killed with the harness, even if that could not say good-bye."""

@@ -71,7 +71,9 @@ async def kill(scene: Scene, this: Round) -> None:
     leader, epoch = await scene.leader(), scene.epoch
     this.kills = 1
     if scene.random.random() < 0.5:
+        before = len(scene.history.deaths)
         leader.kill()
+        await until(lambda: len(scene.history.deaths) > before)
         return
     this.variant = "with its machine"
     await leader.proxy.cut(silent=True)

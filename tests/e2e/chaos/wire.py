@@ -11,52 +11,59 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-__all__ = ["HOST", "TcpProxy"]
+from tests.integration.servers.process import HOST, free_port
 
-HOST = "127.0.0.1"
+__all__ = ["HOST", "TcpProxy"]
 
 
 class TcpProxy:
-    """Stands in front of a port. Start it before its ``port`` is asked for."""
+    """Stands in front of a port. As long as nobody is known to listen there, it refuses, too."""
 
     def __init__(self, upstream_port: int) -> None:
         self.upstream_port = upstream_port
-        self.port = 0
+        self.port = free_port()
         self.silent = False
         self.sides: set[_Side] = set()
+        self._refusing = False
+        self._listened = False
         self._server: asyncio.Server | None = None
 
     @property
     def address(self) -> str:
         return f"{HOST}:{self.port}"
 
-    async def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Near(self), HOST, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+    async def upstream(self, *, listens: bool) -> None:
+        """Whether there is somebody behind it."""
+        self._listened = listens
+        await self._settle()
+
+    async def cut(self, *, silent: bool) -> None:
+        self.silent, self._refusing = silent, not silent
+        await self._settle()
+
+    async def heal(self) -> None:
+        """What a silent cut held back goes on its way."""
+        self.silent = self._refusing = False
+        await self._settle()
 
     async def stop(self) -> None:
+        await self.cut(silent=False)
+
+    async def _settle(self) -> None:
+        if not (self.silent or (self._listened and not self._refusing)):
+            self._close()
+        elif self._server is None:
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_server(lambda: _Near(self), HOST, self.port)
+        for side in list(self.sides):
+            side.update()
+
+    def _close(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
         for side in list(self.sides):
             side.abort()
-
-    async def cut(self, *, silent: bool) -> None:
-        if not silent:
-            await self.stop()
-            return
-        self.silent = True
-        for side in self.sides:
-            side.update()
-
-    async def heal(self) -> None:
-        """What a silent cut held back goes on its way."""
-        self.silent = False
-        if self._server is None:
-            await self.start()
-        for side in list(self.sides):
-            side.update()
 
 
 class _Side(asyncio.Protocol):
