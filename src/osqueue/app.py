@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -50,7 +51,7 @@ class BrokerServer:
 
     ``storage`` is a URL or a `Store`; a store that was handed in is not closed. ``host``, ``port``
     (0: any free one) and ``advertise`` (the ``host:port`` that others dial) stand for the same
-    fields of ``settings``.
+    fields of ``settings``. ``on_leading`` is called whenever this broker has become the leader.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class BrokerServer:
         settings: BrokerSettings | None = None,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
+        on_leading: Callable[[], None] | None = None,
     ) -> None:
+        self._on_leading = on_leading
         self._settings = _merged(settings or BrokerSettings(), host, port)
         self._settings.validate()
         self._storage = storage
@@ -171,7 +174,10 @@ class BrokerServer:
             probe=probe_leader,
         )
         archive = Archive(paced)
-        engine.duties = (lambda: self._archiver(engine, archive, paced, settings.archive).run(),)
+        engine.duties = (
+            self._tell_leading,
+            lambda: self._archiver(engine, archive, paced, settings.archive).run(),
+        )
         service = QueueService(
             engine,
             archive if settings.limits.archived else None,
@@ -189,6 +195,10 @@ class BrokerServer:
 
     async def _own_host(self, sock: socket.socket) -> str:
         return await advertised_host(self._settings.server.host, sock)
+
+    async def _tell_leading(self) -> None:
+        if self._on_leading is not None:
+            self._on_leading()
 
     def _archiver(
         self, engine: Engine, archive: Archive, store: Store, settings: ArchiveSettings

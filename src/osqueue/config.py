@@ -382,6 +382,10 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     timeout_ms: int = 10_000
     """Longest wait for one answer, beyond what a claim itself waits."""
 
+    connect_ms: int = 3_000
+    """Longest wait for a connection, of that time: a lost packet is sent again within 1 s, and a
+    host that is gone says nothing at all."""
+
     retry_for_ms: int = 30_000
     """How long one request is tried again: half of the broker's memory of ended jobs."""
 
@@ -399,8 +403,10 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def validate(self) -> None:
         """Raise `ConfigError` when the settings make no sense alone or together."""
-        if self.timeout_ms < 1 or self.retry_for_ms < 0:
-            raise ConfigError("timeout_ms must be at least 1, retry_for_ms at least 0")
+        if min(self.timeout_ms, self.connect_ms) < 1 or self.retry_for_ms < 0:
+            raise ConfigError(
+                "timeout_ms and connect_ms must be at least 1, retry_for_ms at least 0"
+            )
         if self.retry_for_ms > QueueLimits().dedupe_window_ms // 2:
             raise ConfigError(
                 f"retry_for_ms ({self.retry_for_ms}) must be at most "

@@ -218,6 +218,32 @@ def test_submit_when_there_is_no_broker_then_said_and_1() -> None:
     assert "no broker answers at http://127.0.0.1:1: connection refused" in error_of(done)
 
 
+def test_commands_when_told_several_brokers_then_the_one_that_is_there_is_asked(url: str) -> None:
+    env = {"BROKER_URL": f"http://127.0.0.1:1,{url}"}
+    assert osqueue("submit", "several", "--id", "several-1", env=env).stdout == "several-1\n"
+    shown = osqueue("jobs", "show", "several-1", "--broker-url", "http://127.0.0.1:1",
+                    "--broker-url", url)  # fmt: skip
+    assert "several-1" in shown.stdout
+
+
+def test_commands_when_told_the_storage_only_then_the_leader_is_found(
+    tmp_path: Path, handlers: Path
+) -> None:
+    storage = f"file://{tmp_path}/q"
+    with broker("--storage", storage) as (leader, _):
+        osqueue("producer", "keep", "-n", "5", "--storage", storage)
+        env = {"OSQUEUE_STORAGE": storage}
+        with running("worker", "handlers:handlers", env=env, cwd=handlers) as process:
+            assert process.wait_for("Worker .* takes jobs from (.*)").group(1) == storage
+            while json.loads(osqueue("stats", "--json", env=env).stdout)["completedTotal"] < 5:
+                pass
+            assert process.stop() == 0
+        assert leader.stop() == 0
+    done = osqueue("stats", "--storage", storage)
+    assert done.returncode == 1
+    assert f"no leader found: {storage} holds a queue.json that names no leader" in error_of(done)
+
+
 def test_producer_when_given_a_count_then_so_many_jobs(url: str) -> None:
     env = {"BROKER_URL": url}
     before = json.loads(osqueue("stats", "--json", env=env).stdout)

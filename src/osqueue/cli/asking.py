@@ -11,7 +11,8 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from osqueue.cli.failures import USAGE, CliError, usage
+from osqueue.cli.connecting import connect
+from osqueue.cli.failures import USAGE, CliError
 from osqueue.cli.options import Broker
 from osqueue.cli.output import say, say_json
 from osqueue.client import NewJob, OsqueueClient
@@ -62,7 +63,5 @@ def parse_payload(text: str) -> msgspec.Raw:
 
 
 async def _ask(broker: Broker, question: Callable[[OsqueueClient], Awaitable[_T]]) -> _T:
-    with usage(broker.origin):
-        client = OsqueueClient(broker.url, settings=ClientSettings(retry_for_ms=PATIENCE_MS))
-    async with client:
+    async with connect(broker, ClientSettings(retry_for_ms=PATIENCE_MS)) as client:
         return await question(client)

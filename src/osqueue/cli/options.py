@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # it takes a tenth of a second, and most commands need none
 __all__ = [
     "Broker",
     "BrokerUrl",
+    "ClientStorage",
     "Debug",
     "JsonOutput",
     "LogFormatOption",
@@ -41,9 +42,29 @@ __all__ = [
 ]
 
 BrokerUrl = Annotated[
-    str,
-    typer.Option("--broker-url", metavar="URL", envvar="BROKER_URL", help="The broker to talk to."),
+    list[str] | None,
+    typer.Option(
+        "--broker-url",
+        metavar="URL",
+        envvar="BROKER_URL",
+        help="A broker to talk to; repeatable. Those that don't lead name the one that does "
+        "(default: http://localhost:8080).",
+        show_default=False,
+    ),
 ]
+ClientStorage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        envvar="OSQUEUE_STORAGE",
+        help="Find the leader in the queue's own object there: s3://bucket/folder, gs://, az:// or "
+        "file:///path.",
+        show_default=False,
+    ),
+]
+"""For commands that talk to brokers. The variable counts only where no broker was given."""
+
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 LogFormatOption = Annotated[
@@ -95,18 +116,38 @@ _ORIGIN: Final = re.compile(r"https?://[^\s/?#@]+")
 
 
 class Broker(NamedTuple):
-    """The broker to talk to, and the flag or variable that said so."""
+    """The brokers to talk to, where else to look for the leader, and what said so."""
 
-    url: str
+    urls: tuple[str, ...]
+    storage: str | None
     origin: str
 
+    @property
+    def place(self) -> str:
+        """Where the leader is looked for, for people: without credentials and options."""
+        storage = re.sub(r"//[^/]*@", "//", self.storage or "").partition("?")[0]
+        return ", ".join([*self.urls, storage] if storage else self.urls)
 
-def broker(context: typer.Context, url: str) -> Broker:
-    """The broker of a command; what its group was told holds unless it was told itself."""
-    group = context.parent
-    if group is not None and _is_default(context, "broker_url") and "broker_url" in group.params:
-        return broker(cast("typer.Context", group), group.params["broker_url"])
-    return Broker(url, origin_of(context, "broker_url"))
+
+def broker(context: typer.Context, urls: Sequence[str] | None, storage: str | None) -> Broker:
+    """The brokers of a command; what its group was told holds unless it was told itself.
+
+    A flag wins over the variable of the other, and ``BROKER_URL`` over ``OSQUEUE_STORAGE``, which
+    may be there to tell a broker where to keep its queue.
+    """
+    group, flags = context.parent, _flags(context, "broker_url", "storage")
+    if group is not None and "broker_url" in group.params and not flags:
+        told = group.params["broker_url"], group.params["storage"]
+        return broker(cast("typer.Context", group), *told)
+    each = tuple(part for text in urls or () for part in re.split(r"[,\s]+", text) if part)
+    if flags == ["storage"]:
+        each = ()
+    elif (each or _is_memory(storage)) and "storage" not in flags:
+        storage = None
+    origins = [origin_of(context, "broker_url")] if each or not storage else []
+    origins += [origin_of(context, "storage")] if storage else []
+    default = () if storage else (DEFAULT_BROKER_URL,)
+    return Broker(each or default, storage or None, " and ".join(origins))
 
 
 def set_up(
@@ -126,9 +167,8 @@ def set_up(
 
 def origin_of(context: typer.Context, name: str) -> str:
     """Where the value of an option came from: its flag, or its variable."""
-    source = context.get_parameter_source(name)
     parameter = next(each for each in context.command.params if each.name == name)
-    from_variable = source is not None and source.name == "ENVIRONMENT"
+    from_variable = _is_from_environment(context, name)
     return str(parameter.envvar if from_variable else parameter.opts[0])
 
 
@@ -190,6 +230,16 @@ def split_origins(context: typer.Context, name: str, origins: Sequence[str]) -> 
     return tuple(each)
 
 
-def _is_default(context: typer.Context, name: str) -> bool:
+def _flags(context: typer.Context, *names: str) -> list[str]:
+    """Those of the options that were given as flags."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
+
+
+def _is_from_environment(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
-    return source is None or source.name == "DEFAULT"
+    return source is not None and source.name == "ENVIRONMENT"
+
+
+def _is_memory(storage: str | None) -> bool:
+    return storage is not None and storage.partition(":")[0].lower() == "memory"

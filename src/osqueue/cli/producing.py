@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 
 from osqueue.cli.asking import parse_payload
-from osqueue.cli.failures import USAGE, CliError, usage
+from osqueue.cli.connecting import connect
+from osqueue.cli.failures import USAGE, CliError
 from osqueue.cli.options import Broker
 from osqueue.cli.output import say, say_json
 from osqueue.cli.payloads import Counted, Lines, Payloads
@@ -57,9 +58,7 @@ def run(broker: Broker, plan: ProducerPlan) -> int:
 
 
 async def _run(broker: Broker, plan: ProducerPlan) -> int:
-    with usage(broker.origin):
-        client = OsqueueClient(broker.url)
-    async with client:
+    async with connect(broker) as client:
         producer = _Producer(client, plan, _payloads(plan))
         with StopRequest() as stop:
             try:

@@ -39,6 +39,7 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
     advertise: str | None
+    adopt: bool
     allow_remote: bool
     cors_origins: tuple[str, ...]
     payload_bytes_max: int
@@ -68,6 +69,7 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
             leadership=LeadershipSettings(
                 heartbeat_interval_ms=self.heartbeat_interval_ms,
                 heartbeat_timeout_ms=self.heartbeat_timeout_ms,
+                adopt=self.adopt,
             ),
             archive=ArchiveSettings(retention_ms=self.archive_retention_ms),
             throttle=ThrottleSettings(
@@ -92,7 +94,7 @@ def run(plan: BrokerPlan, store: Store) -> int:
 
 
 async def _run(plan: BrokerPlan, store: Store, settings: BrokerSettings) -> int:
-    broker = BrokerServer(store, advertise=plan.advertise, settings=settings)
+    broker = BrokerServer(store, advertise=plan.advertise, settings=settings, on_leading=gc.freeze)
     say(_config_line(settings))
     try:
         with StopRequest(supervised=plan.supervised) as stop:
@@ -110,7 +112,6 @@ async def _serve(broker: BrokerServer, plan: BrokerPlan, store: Store, stop: Sto
         return 0
     if isinstance(store, MemoryBackend):
         _log.warning("the queue is in memory and ends with this broker; keep it with --storage")
-    gc.freeze()
     say(f"Broker listening on {_listening(broker, plan)}")
     return await _until_over(broker, stop)
 
@@ -131,7 +132,7 @@ def _exit_code(end: End) -> int:
         return 0
     if end.reason is EndReason.STOPPED:
         raise CliError(f"stopped without giving leadership back: {end.message}")
-    raise CliError(f"this broker does not lead any more: {end.message}")
+    raise CliError(f"this broker cannot go on: {end.message}")
 
 
 def _config_line(settings: BrokerSettings) -> str:

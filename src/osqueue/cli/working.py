@@ -11,12 +11,11 @@ from typing import Final
 
 import msgspec
 
-from osqueue.cli.failures import usage
+from osqueue.cli.connecting import connect
 from osqueue.cli.options import Broker
 from osqueue.cli.output import say
 from osqueue.cli.signals import StopRequest
 from osqueue.cli.targets import Target, load_target, make_worker
-from osqueue.client import OsqueueClient
 
 __all__ = ["WorkerPlan", "run"]
 
@@ -45,13 +44,11 @@ def run(plan: WorkerPlan) -> int:
 
 
 async def _run(plan: WorkerPlan, target: Target) -> int:
-    with usage(plan.broker.origin):
-        client = OsqueueClient(plan.broker.url)
-    async with client:
+    async with connect(plan.broker) as client:
         worker = make_worker(target, client, spec=plan.target, concurrency=plan.concurrency)
         with StopRequest(supervised=plan.supervised) as stop:
             async with worker:
-                say(f"Worker {worker.worker_id} takes jobs from {plan.broker.url}")
+                say(f"Worker {worker.worker_id} takes jobs from {plan.broker.place}")
                 await stop.wait()
                 say(_stopping(worker.running))
     return 0

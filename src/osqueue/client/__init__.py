@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from osqueue.client.client import OsqueueClient
+from osqueue.client.discovery import LeaderStore
 from osqueue.client.models import (
     Job,
     JobError,
@@ -20,6 +21,7 @@ __all__ = [
     "JobInfo",
     "JobOptions",
     "JobsPage",
+    "LeaderStore",
     "NewJob",
     "OsqueueClient",
     "Runtime",

@@ -5,7 +5,8 @@ Laws kept here for all transports:
 - a request is sent again only by the rules of `retries`, for at most ``retry_for_ms`` (a claim:
   beyond what it waits anyway),
 - a read never shows a state older than one already shown: such an answer (of a broker that does
-  not know yet that it no longer leads) is discarded and asked for again.
+  not know yet that it no longer leads) is discarded and asked for again,
+- the last error says that nothing was applied only if that is so of every try.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class Caller:
         """The answer; raises the last error when no further try is allowed or in time."""
         started_ms = self.runtime.clock.mono_ms()
         until_ms = started_ms + self._patience_ms(request)
-        failures = 0
+        failures, in_doubt = 0, False
         while True:
             gone_ms = self.runtime.clock.mono_ms() - started_ms
             try:
@@ -94,7 +95,10 @@ class Caller:
                 pause_ms = self.backoff_ms(failures)
                 in_time = self.runtime.clock.mono_ms() + pause_ms < until_ms
                 if not (in_time and may_repeat(operation, error)):
+                    if in_doubt and error.applied == "no":
+                        error.applied = "unknown"
                     raise
+                in_doubt |= error.applied != "no"
                 _log.debug("%s: %s; again in %d ms", operation.name, error, pause_ms)
             await self.runtime.sleep(pause_ms / 1_000)
 

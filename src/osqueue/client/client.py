@@ -1,4 +1,4 @@
-"""The client of a broker.
+"""The client of a queue's brokers.
 
 A method is one operation of the queue and returns when the broker has answered; what it changed is
 durable by then. All of them raise `osqueue.errors.OsqueueError` and nothing else: its subclass
@@ -16,6 +16,7 @@ from typing import Self, Unpack, cast
 from msgspec import Raw
 
 from osqueue.client.caller import Caller, Seen
+from osqueue.client.discovery import LeaderStore
 from osqueue.client.failures import describe_failure
 from osqueue.client.models import (
     Job,
@@ -38,9 +39,9 @@ from osqueue.client.requests import (
 from osqueue.client.results import batch_results
 from osqueue.client.runtime import Runtime
 from osqueue.client.transports.protocol import Transport
-from osqueue.client.transports.rest import RestTransport
+from osqueue.client.ways import way_to_brokers
 from osqueue.config import LIST_PAGE_MAX, ClientSettings
-from osqueue.errors import OsqueueError, TransportConfigError
+from osqueue.errors import OsqueueError
 from osqueue.wire import messages, operations
 from osqueue.wire.messages import JobError, Stats
 from osqueue.wire.operations import ListQuery
@@ -51,8 +52,12 @@ __all__ = ["OsqueueClient"]
 class OsqueueClient:
     """A client of the broker at ``broker_url``, such as ``http://127.0.0.1:8080``.
 
-    Use it as an async context manager, or `close` it; share one per process and event loop. With
-    a ``transport`` of your own, the URL is not used.
+    Of several brokers, give a list of some: those that do not lead name the one that does. With
+    ``storage`` (a URL, or a store, which is not closed) the leader is found in the queue's own
+    object; given with ``broker_url``, only when none of those helps. A ``transport`` of your own
+    stands for both, and follows nothing.
+
+    Use it as an async context manager, or `close` it; share one per process and event loop.
 
         async with OsqueueClient("http://127.0.0.1:8080") as client:
             job_id = await client.submit_job("email:send", {"to": "ada@example.org"})
@@ -60,20 +65,18 @@ class OsqueueClient:
 
     def __init__(
         self,
-        broker_url: str | None = None,
+        broker_url: str | Iterable[str] | None = None,
         *,
+        storage: str | LeaderStore | None = None,
         transport: Transport | None = None,
         settings: ClientSettings | None = None,
         runtime: Runtime | None = None,
     ) -> None:
         settings = settings or ClientSettings()
         settings.validate()
-        self._caller = Caller(
-            transport or _rest(broker_url, settings),
-            settings,
-            runtime=runtime or Runtime(),
-            seen=Seen(),
-        )
+        runtime = runtime or Runtime()
+        way = way_to_brokers(broker_url, storage, transport, settings=settings, runtime=runtime)
+        self._caller = Caller(way, settings, runtime=runtime, seen=Seen())
 
     async def __aenter__(self) -> Self:
         return self
@@ -303,12 +306,6 @@ class OsqueueClient:
             fresh_id=self.runtime.entropy.job_id(),
             now_ms=self.runtime.clock.wall_ms(),
         )
-
-
-def _rest(broker_url: str | None, settings: ClientSettings) -> Transport:
-    if broker_url is None:
-        raise TransportConfigError("a client needs the broker's URL, or a transport")
-    return RestTransport(broker_url, settings)
 
 
 def _lease(job: Job) -> messages.LeaseRequest:

@@ -12,6 +12,7 @@ from osqueue.client.runtime import Runtime
 from osqueue.client.transports import Answer, Position
 from osqueue.config import ClientSettings
 from osqueue.errors import (
+    Applied,
     BrokerProtocolError,
     CommitUnknownError,
     DiscoveryError,
@@ -107,6 +108,21 @@ async def test_call_without_retries_sends_once(
             CLAIM, ClaimRequest(worker_id="w", wait_ms=20_000)
         )
     assert len(transport.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "said"), [("no", "no"), ("unknown", "unknown"), (None, "unknown")]
+)
+async def test_call_whose_last_try_was_not_applied_says_so_only_if_none_may_have_been(
+    caller: Caller, transport: ScriptedTransport, first: Applied | None, said: Applied
+) -> None:
+    broke, refused = _broke(), _broke()
+    broke.applied, refused.applied = first, "no"
+    transport.answers(broke, refused)
+
+    with pytest.raises(TransportConnectionError) as caught:
+        await caller.call(SUBMIT)
+    assert caught.value.applied == said
 
 
 @pytest.mark.parametrize("operation", [RETRY, HEARTBEAT_BATCH])

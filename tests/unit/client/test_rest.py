@@ -11,9 +11,9 @@ from aiohttp import web
 from msgspec import Raw
 
 from osqueue.client.transports import Answer, Position, RestTransport
-from osqueue.client.transports.rest import parse_base_url
 from osqueue.config import ClientSettings
 from osqueue.errors import (
+    BrokerLeadershipError,
     BrokerProtocolError,
     LeaseLostError,
     TransportConfigError,
@@ -313,6 +313,19 @@ async def test_call_with_a_redirect_does_not_follow_it(
     assert len(broker.requests) == 1
 
 
+@pytest.mark.parametrize(("leader", "named"), [(b',"leader":"b:1"', "b:1"), (b"", None)])
+async def test_call_with_a_redirect_of_a_broker_names_the_leader_and_does_not_follow_it(
+    broker: LoopbackBroker, rest: RestTransport, leader: bytes, named: str | None
+) -> None:
+    body = b'{"_tag":"BrokerLeadershipError","message":"no","applied":"no"' + leader + b"}"
+    broker.answer = _says(307, body, location=f"{broker.url}/v1/stats")
+
+    with pytest.raises(BrokerLeadershipError, match="no") as caught:
+        await _call(rest)
+    assert (caught.value.leader, caught.value.applied) == (named, "no")
+    assert len(broker.requests) == 1
+
+
 async def test_call_with_too_large_an_answer_is_refused(broker: LoopbackBroker) -> None:
     broker.answer = _says(200, STATS)
     transport = RestTransport(broker.url, ClientSettings(answer_bytes_max=len(STATS) - 1))
@@ -439,40 +452,3 @@ async def test_call_reads_typed_answers(broker: LoopbackBroker, rest: RestTransp
     broker.answer = _says(200, STATS)
 
     assert isinstance((await _call(rest)).value, Stats)
-
-
-@pytest.mark.parametrize(
-    ("given", "base"),
-    [
-        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
-        ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
-        ("https://queue.example.org", "https://queue.example.org"),
-        ("http://[::1]:8080", "http://[::1]:8080"),
-        ("HTTP://Queue.Example.org:8080", "http://queue.example.org:8080"),
-    ],
-)
-def test_parse_base_url_of_host_and_port_gives_the_base(given: str, base: str) -> None:
-    assert parse_base_url(given) == base
-
-
-@pytest.mark.parametrize(
-    ("given", "reason"),
-    [
-        ("127.0.0.1:8080", "did you mean 'http://127.0.0.1:8080'"),
-        ("localhost", "did you mean"),
-        ("", "no scheme"),
-        ("ftp://host", "unknown scheme 'ftp'"),
-        ("http://", "names no host|no URL"),
-        ("http://host:99999", "no URL"),
-        ("http://host/v1", "must end after host and port"),
-        ("http://host?x=1", "must end after host and port"),
-        ("http://host#x", "must end after host and port"),
-        ("http://user:secret@host", "must not hold credentials"),
-    ],
-)
-def test_parse_base_url_of_anything_else_is_refused_with_the_reason(
-    given: str, reason: str
-) -> None:
-    with pytest.raises(TransportConfigError, match=reason) as caught:
-        parse_base_url(given)
-    assert "secret" not in caught.value.message

@@ -28,6 +28,13 @@ Advertise = Annotated[
         metavar="HOST:PORT", envvar="BROKER_ADVERTISE", help="The address that others dial."
     ),
 ]
+Adopt = Annotated[
+    bool,
+    typer.Option(
+        "--adopt",
+        help="Go on from a state that an older implementation has overwritten; stop that first.",
+    ),
+]
 AllowRemote = Annotated[
     bool,
     typer.Option("--allow-remote", envvar="BROKER_ALLOW_REMOTE", help="Serve other hosts, too."),
@@ -83,7 +90,7 @@ HeartbeatInterval = Annotated[
     typer.Option(
         metavar="MS",
         envvar="BROKER_HEARTBEAT_INTERVAL_MS",
-        help="The broker writes at least this often.",
+        help="A leader that is watched by a standby writes at least this often.",
         rich_help_panel=TUNING,
     ),
 ]
@@ -92,7 +99,7 @@ HeartbeatTimeout = Annotated[
     typer.Option(
         metavar="MS",
         envvar="BROKER_HEARTBEAT_TIMEOUT_MS",
-        help="A silent broker is replaced after this long; at least three intervals.",
+        help="A silent leader is replaced after this long; at least three intervals.",
         rich_help_panel=TUNING,
     ),
 ]
@@ -133,6 +140,7 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     host: Host = "0.0.0.0",  # noqa: S104 - other hosts are refused unless allowed
     port: Port = 8080,
     advertise: Advertise = None,
+    adopt: Adopt = False,
     allow_remote: AllowRemote = False,
     cors_origin: CorsOrigin = None,
     max_payload_bytes: MaxPayloadBytes = 67_108_864,
@@ -152,7 +160,8 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
 ) -> int:
     """Run a broker: it keeps the queue and serves producers and workers.
 
-    Stops on Ctrl-C or SIGTERM, with everything acknowledged safely stored.
+    Of several on one storage, one leads and the others stand by. Stops on Ctrl-C or SIGTERM, with
+    everything acknowledged safely stored.
     """
     options.set_up(context, debug=debug, log_format=log_format, log_level=log_level)
     options.check_range(context, "port", port, least=0, most=65_535)
@@ -170,6 +179,7 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
         host=host,
         port=port,
         advertise=options.checked_address(context, "advertise", advertise),
+        adopt=adopt,
         allow_remote=allow_remote,
         cors_origins=options.split_origins(context, "cors_origin", cors_origin or ()),
         payload_bytes_max=max_payload_bytes,

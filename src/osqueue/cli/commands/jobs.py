@@ -39,7 +39,8 @@ def list_jobs(
     limit: Annotated[
         int, typer.Option("--limit", "-n", metavar="N", help="Most to show; 0 shows all.")
     ] = 20,
-    broker_url: options.BrokerUrl = options.DEFAULT_BROKER_URL,
+    broker_url: options.BrokerUrl = None,
+    storage: options.ClientStorage = None,
     json_output: options.JsonOutput = False,
     debug: options.Debug = False,
 ) -> None:
@@ -54,7 +55,7 @@ def list_jobs(
 
     options.check_range(context, "limit", limit, least=0)
     query = looking.JobsQuery(status=status, job_type=job_type, limit=limit)
-    looking.list_jobs(options.broker(context, broker_url), query, json_output=json_output)
+    looking.list_jobs(options.broker(context, broker_url, storage), query, json_output=json_output)
 
 
 @jobs.command()
@@ -62,7 +63,8 @@ def show(
     context: typer.Context,
     *,
     job_id: JobId,
-    broker_url: options.BrokerUrl = options.DEFAULT_BROKER_URL,
+    broker_url: options.BrokerUrl = None,
+    storage: options.ClientStorage = None,
     json_output: options.JsonOutput = False,
     debug: options.Debug = False,
 ) -> None:
@@ -70,7 +72,7 @@ def show(
     options.set_up(context, debug=debug)
     from osqueue.cli import looking  # noqa: PLC0415 - loads the client and its packages
 
-    looking.show(options.broker(context, broker_url), job_id, json_output=json_output)
+    looking.show(options.broker(context, broker_url, storage), job_id, json_output=json_output)
 
 
 @jobs.command()
@@ -78,14 +80,15 @@ def retry(
     context: typer.Context,
     *,
     job_ids: JobIds,
-    broker_url: options.BrokerUrl = options.DEFAULT_BROKER_URL,
+    broker_url: options.BrokerUrl = None,
+    storage: options.ClientStorage = None,
     debug: options.Debug = False,
 ) -> None:
     """Queue dead jobs again, with all their attempts."""
     options.set_up(context, debug=debug)
     from osqueue.cli import looking  # noqa: PLC0415 - loads the client and its packages
 
-    looking.retry(options.broker(context, broker_url), job_ids)
+    looking.retry(options.broker(context, broker_url, storage), job_ids)
 
 
 @jobs.command()
@@ -93,11 +96,12 @@ def cancel(
     context: typer.Context,
     *,
     job_ids: JobIds,
-    broker_url: options.BrokerUrl = options.DEFAULT_BROKER_URL,
+    broker_url: options.BrokerUrl = None,
+    storage: options.ClientStorage = None,
     debug: options.Debug = False,
 ) -> None:
     """Cancel jobs that have not ended, or discard dead ones."""
     options.set_up(context, debug=debug)
     from osqueue.cli import looking  # noqa: PLC0415 - loads the client and its packages
 
-    looking.cancel(options.broker(context, broker_url), job_ids)
+    looking.cancel(options.broker(context, broker_url, storage), job_ids)

@@ -44,7 +44,8 @@ def producer(  # noqa: PLR0913 - the signature is the list of options
     rate: Rate = None,
     payload: Payload = None,
     source: Source = None,
-    broker_url: options.BrokerUrl = options.DEFAULT_BROKER_URL,
+    broker_url: options.BrokerUrl = None,
+    storage: options.ClientStorage = None,
     log_format: options.LogFormatOption = LogFormat.TEXT,
     log_level: options.LogLevelOption = LogLevel.WARNING,
     json_output: options.JsonOutput = False,
@@ -63,4 +64,4 @@ def producer(  # noqa: PLR0913 - the signature is the list of options
         source=source,
         json_output=json_output,
     )
-    return producing.run(options.broker(context, broker_url), plan)
+    return producing.run(options.broker(context, broker_url, storage), plan)

@@ -12,7 +12,8 @@ __all__ = ["stats"]
 def stats(
     context: typer.Context,
     *,
-    broker_url: options.BrokerUrl = options.DEFAULT_BROKER_URL,
+    broker_url: options.BrokerUrl = None,
+    storage: options.ClientStorage = None,
     json_output: options.JsonOutput = False,
     debug: options.Debug = False,
 ) -> None:
@@ -20,4 +21,4 @@ def stats(
     options.set_up(context, debug=debug)
     from osqueue.cli import looking  # noqa: PLC0415 - loads the client and its packages
 
-    looking.stats(options.broker(context, broker_url), json_output=json_output)
+    looking.stats(options.broker(context, broker_url, storage), json_output=json_output)

@@ -39,7 +39,8 @@ def submit(  # noqa: PLR0913 - the signature is the list of options
     priority: Priority = 0,
     max_attempts: MaxAttempts = None,
     delay: Delay = 0,
-    broker_url: options.BrokerUrl = options.DEFAULT_BROKER_URL,
+    broker_url: options.BrokerUrl = None,
+    storage: options.ClientStorage = None,
     json_output: options.JsonOutput = False,
     debug: options.Debug = False,
 ) -> None:
@@ -59,4 +60,4 @@ def submit(  # noqa: PLR0913 - the signature is the list of options
         priority=priority,
         delay_ms=round(delay * 1_000) or None,
     )
-    asking.submit(options.broker(context, broker_url), job, json_output=json_output)
+    asking.submit(options.broker(context, broker_url, storage), job, json_output=json_output)

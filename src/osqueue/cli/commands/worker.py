@@ -30,11 +30,12 @@ Concurrency = Annotated[
 ]
 
 
-def worker(
+def worker(  # noqa: PLR0913 - the signature is the list of options
     context: typer.Context,
     *,
     target: Target,
-    broker_url: options.BrokerUrl = options.DEFAULT_BROKER_URL,
+    broker_url: options.BrokerUrl = None,
+    storage: options.ClientStorage = None,
     concurrency: Concurrency = None,
     log_format: options.LogFormatOption = LogFormat.TEXT,
     log_level: options.LogLevelOption = LogLevel.INFO,
@@ -57,7 +58,7 @@ def worker(
 
     plan = working.WorkerPlan(
         target=target,
-        broker=options.broker(context, broker_url),
+        broker=options.broker(context, broker_url, storage),
         concurrency=concurrency,
         supervised=supervised,
     )

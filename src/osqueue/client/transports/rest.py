@@ -1,7 +1,8 @@
 """REST over one pool of keep-alive connections.
 
-The pool is made by the first call, in the loop that makes it. Redirects are not followed, cookies
-and proxies of the environment not used.
+The pool is made by the first call, in the loop that makes it. Redirects are not followed: one of
+a broker comes back as its `BrokerLeadershipError`. Cookies and proxies of the environment are not
+used.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from msgspec import UNSET
 from yarl import URL
 
 from osqueue import __version__
+from osqueue.client.addresses import parse_base_url
 from osqueue.client.transports.http_answers import HttpAnswer, read_answer
 from osqueue.client.transports.protocol import Answer
 from osqueue.config import ClientSettings
@@ -29,7 +31,7 @@ from osqueue.errors import (
 from osqueue.wire.messages import SubmitRequest
 from osqueue.wire.operations import CLAIM, GET_PAYLOAD, Operation, PutQuery
 
-__all__ = ["RestTransport", "parse_base_url"]
+__all__ = ["RestTransport"]
 
 _encode = msgspec.json.Encoder().encode
 _WITH_PAYLOADS: Final = frozenset({CLAIM.name, GET_PAYLOAD.name})
@@ -104,7 +106,7 @@ class RestTransport:
         self, operation: Operation, body_bytes: int, timeout_s: float
     ) -> aiohttp.ClientTimeout:
         """Payloads get time of their own to travel in."""
-        connect_s = min(timeout_s, self._settings.timeout_ms / 1_000)
+        connect_s = min(timeout_s, self._settings.connect_ms / 1_000)
         if operation.name not in _WITH_PAYLOADS:
             total_s = timeout_s + (body_bytes / BYTES_PER_S_MIN if operation.verb == "PUT" else 0)
             return aiohttp.ClientTimeout(total=total_s, sock_connect=connect_s)
@@ -150,36 +152,6 @@ class RestTransport:
                 "or close it at the end of each"
             )
         return self._session
-
-
-def parse_base_url(base_url: str) -> str:
-    """Check a broker's URL; the answer has no slash at its end."""
-    try:
-        url = URL(base_url)
-    except (TypeError, ValueError) as error:
-        raise TransportConfigError(f"the broker URL {base_url!r} is no URL: {error}") from error
-    _refuse_scheme(base_url, url)
-    if not url.host:
-        raise TransportConfigError(f"the broker URL {base_url!r} names no host")
-    if url.user is not None or url.password is not None:
-        raise TransportConfigError(f"the broker URL for {url.host} must not hold credentials")
-    if url.path not in {"", "/"} or url.query_string or url.fragment:
-        raise TransportConfigError(
-            f"the broker URL {base_url!r} must end after host and port: paths are fixed"
-        )
-    return str(url.origin())
-
-
-def _refuse_scheme(base_url: str, url: URL) -> None:
-    if "://" not in base_url:
-        raise TransportConfigError(
-            f"the broker URL {base_url!r} has no scheme; did you mean 'http://{base_url}'?"
-        )
-    if url.scheme not in {"http", "https"}:
-        raise TransportConfigError(
-            f"the broker URL {base_url!r} has the unknown scheme {url.scheme!r}; "
-            "known are http and https"
-        )
 
 
 def _new_session(settings: ClientSettings) -> aiohttp.ClientSession:
