@@ -14,16 +14,7 @@ from osqueue import OsqueueClient
 from osqueue.client.caller import Seen
 from osqueue.client.models import Job, JobInfo, JobsPage, NewJob, job_info, jobs_page
 from osqueue.client.transports.protocol import Answer
-from osqueue.client.transports.rest import RestTransport
-from osqueue.config import ClientSettings
-from osqueue.errors import (
-    BrokerLeadershipError,
-    DiscoveryError,
-    EngineStateError,
-    OsqueueError,
-    TransportConnectionError,
-    error_tag,
-)
+from osqueue.errors import DiscoveryError, OsqueueError, error_tag
 from osqueue.wire import messages, operations
 from osqueue.wire.messages import Stats
 from osqueue.wire.operations import Operation
@@ -163,40 +154,6 @@ class _RecordingSeen(Seen):
         if call is not None and answer.position is not None:
             call.position = (answer.position.epoch, answer.position.number)
         return value
-
-
-class TryingTransport:
-    """Over several brokers: the one that answered last, and the next when it doesn't lead."""
-
-    def __init__(self, urls: Sequence[str], settings: ClientSettings) -> None:
-        self._transports = [RestTransport(url, settings) for url in urls]
-        self._at = 0
-
-    async def call(
-        self,
-        operation: Operation,
-        request: msgspec.Struct | None = None,
-        *,
-        job_id: str | None = None,
-        timeout_s: float,
-    ) -> Answer:
-        at = self._at
-        try:
-            return await self._transports[at].call(
-                operation, request, job_id=job_id, timeout_s=timeout_s
-            )
-        except (BrokerLeadershipError, EngineStateError, TransportConnectionError):
-            if self._at == at:
-                self._at = (at + 1) % len(self._transports)
-            raise
-
-    async def reconnect(self) -> None:
-        for transport in self._transports:
-            await transport.reconnect()
-
-    async def close(self) -> None:
-        for transport in self._transports:
-            await transport.close()
 
 
 def _refused(jobs: Sequence[Job], results: Sequence[OsqueueError | None]) -> dict[str, str]:

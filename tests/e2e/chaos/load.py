@@ -13,7 +13,7 @@ from random import Random  # noqa: TID251 - seeded
 from typing import Any, Self
 
 import msgspec
-from tests.e2e.chaos.clients import RecordingClient, TryingTransport
+from tests.e2e.chaos.clients import RecordingClient
 from tests.e2e.chaos.history import Execution, History, now
 from tests.e2e.chaos.timing import Timing
 
@@ -95,7 +95,9 @@ class Load:
     async def _client(self, name: str) -> RecordingClient:
         self._clients += 1
         settings = self._timing.client(patient=self._clients % 4 < 2)
-        way: dict[str, Any] = {"transport": TryingTransport(self._knows.broker_urls, settings)}
+        way: dict[str, Any] = {"broker_url": self._knows.broker_urls}
+        if self._clients % 2:
+            way = {"storage": self._knows.storage}
         client = RecordingClient(name, self._history, settings=settings, **way)
         return await self._stack.enter_async_context(client)
 
