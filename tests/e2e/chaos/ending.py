@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from osqueue.errors import StoreNotFoundError
 from osqueue.model.batches import ARCHIVE_PREFIX
 from osqueue.storage import Store
 
@@ -63,9 +64,14 @@ async def wait_drained(store: Store, *, archived: bool) -> None:
 
 
 async def _state(store: Store) -> dict[str, Any]:
-    found = await store.get("queue.json")
+    """The state; one that no broker ever made is empty."""
+    empty = {"finished": [], "jobs": [], "completedTotal": 0}
+    try:
+        found = await store.get("queue.json")
+    except StoreNotFoundError:
+        return empty
     assert found is not None, "only a read with a version is answered by nothing"
-    return {"finished": [], "jobs": [], **json.loads(found.data)}
+    return {**empty, **json.loads(found.data)}
 
 
 def _ended(entry: dict[str, Any], where: str) -> Ended:
