@@ -1,7 +1,8 @@
 """What runs through the queue: 8 producers, 8 workers, 4 readers, about 100 jobs a second.
 
 Every random choice comes from the seed. Half of the clients know only where the queue is stored,
-half a list of brokers; half outwait a stopped broker's answer, half give up on it.
+half a list of brokers; half outwait a stopped broker's answer, half give up on it. Beside these each broker has clients
+that are loyal to it alone, follow nobody and try nothing twice.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from tests.e2e.chaos.timing import Timing
 
 from osqueue import Worker
 from osqueue.client.models import Job, NewJob
+from osqueue.client.transports.rest import RestTransport
 from osqueue.clock import SystemEntropy
 from osqueue.errors import OsqueueError
 
-__all__ = ["Knows", "Load"]
+__all__ = ["PRODUCER", "Knows", "Load"]
 
+PRODUCER = "producer-"
 PRODUCERS = 8
 WORKERS = 8
 READERS = 4
@@ -70,11 +73,13 @@ class Load:
             self._workers.append(worker)
             await worker.start()
         for number in range(PRODUCERS):
-            client = await self._client(f"producer-{number}")
+            client = await self._client(f"{PRODUCER}{number}")
             self._producing.append(asyncio.create_task(self._produce(client), name=client.name))
         for number in range(READERS):
             client = await self._client(f"reader-{number}")
             self._reading.append(asyncio.create_task(self._read(client), name=client.name))
+        for number, url in enumerate(self._knows.broker_urls):
+            await self._be_loyal(f"loyal-{number}", url)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -101,6 +106,20 @@ class Load:
         client = RecordingClient(name, self._history, settings=settings, **way)
         return await self._stack.enter_async_context(client)
 
+    async def _be_loyal(self, name: str, url: str) -> None:
+        """Use one broker and no other, and outwait its silence: to hear what a zombie says."""
+        patient = self._timing.client(patient=True)
+        settings = msgspec.structs.replace(patient, retry_for_ms=0)
+        for does, tasks in ((self._produce, self._producing), (self._read, self._reading)):
+            client = RecordingClient(
+                f"{name}-{len(tasks)}",
+                self._history,
+                settings=settings,
+                transport=RestTransport(url, settings),
+            )
+            await self._stack.enter_async_context(client)
+            tasks.append(asyncio.create_task(does(client), name=client.name))
+
     async def _produce(self, client: RecordingClient) -> None:
         random = Random(self._random.random())
         while not self._ending:
@@ -111,8 +130,9 @@ class Load:
                     await client.submit_jobs(jobs)
                 else:
                     await client.submit_job(jobs[0].type, jobs[0].payload, job_id=ids[0])
-            except OsqueueError:
-                continue  # it is in the history
+            except OsqueueError:  # it is in the history
+                await asyncio.sleep(PAUSE_S)
+                continue
             self._acknowledged = (self._acknowledged + ids)[-REMEMBERED:]
             if random.random() < 0.05:
                 await _tried(client.read_job(ids[0], consistent=False))

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.e2e.chaos.history import History, Round
 from tests.e2e.chaos.laws_of_jobs import duplicates, lost
+from tests.e2e.chaos.load import PRODUCER
 from tests.e2e.chaos.run import Result
 
 __all__ = ["figures", "table", "without_service_s"]
@@ -36,6 +37,7 @@ def figures(result: Result) -> list[dict[str, Any]]:
         "duplicates": len(duplicates(history)),
         "lost": len(lost(history, result.ending)),
         "late_writes": result.late_writes,
+        "stale_discarded": sum(call.discarded for call in history.calls),
         "findings": len(result.findings),
         **_of_rounds(history.rounds, gaps),
     }
@@ -52,9 +54,14 @@ def figures(result: Result) -> list[dict[str, Any]]:
 
 
 def without_service_s(history: History) -> list[float]:
-    """Of each round, the longest time between two acknowledged submits, over all producers."""
+    """Of each round, the longest time between two acknowledged submits, over all producers.
+
+    Clients that are loyal to one broker don't count: they don't look for service.
+    """
     acks = sorted(
-        call.end for call in history.calls if call.op == "submit" and call.ok and call.end
+        call.end
+        for call in history.calls
+        if call.op == "submit" and call.ok and call.end and call.client.startswith(PRODUCER)
     )
     return [_longest(acks, each) for each in history.rounds]
 

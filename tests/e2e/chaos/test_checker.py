@@ -228,7 +228,8 @@ def test_some_when_there_are_many_then_the_first_few_and_their_number() -> None:
 
 def test_without_service_when_submits_pause_then_the_longest_gap_at_the_fault() -> None:
     ends = [1.0, 2.0, 2.5, 7.0, 7.1, 7.2, 20.0]
-    calls = [call("submit", end - 0.1, end, ids=[str(end)]) for end in ends]
+    calls = [call("submit", end - 0.1, end, ids=[str(end)], client="producer-0") for end in ends]
+    calls.append(call("submit", 4, 5, ids=["x"], client="loyal-0-8"))
     rounds = [
         Round(fault="kill", variant="", start=2.2, end=7.05),
         Round(fault="kill", variant="", start=7.15, end=7.18),
