@@ -1,8 +1,8 @@
 """What runs through the queue: 8 producers, 8 workers, 4 readers, about 100 jobs a second.
 
 Every random choice comes from the seed. Half of the clients know only where the queue is stored,
-half a list of brokers; half outwait a stopped broker's answer, half give up on it. Beside these each broker has clients
-that are loyal to it alone, follow nobody and try nothing twice.
+half a list of brokers; half outwait a stopped broker's answer, half give up on it. Beside these
+each broker has clients that are loyal to it alone, follow nobody and try nothing twice.
 """
 
 from __future__ import annotations
