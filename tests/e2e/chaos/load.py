@@ -30,6 +30,7 @@ PRODUCER = "producer-"
 PRODUCERS = 8
 WORKERS = 8
 READERS = 4
+LOYAL_READERS = 3
 CONCURRENCY = 12
 BATCH = 5
 PAUSE_S = 0.12
@@ -110,9 +111,11 @@ class Load:
         """Use one broker and no other, and outwait its silence: to hear what a zombie says."""
         patient = self._timing.client(patient=True)
         settings = msgspec.structs.replace(patient, retry_for_ms=0)
-        for does, tasks in ((self._produce, self._producing), (self._read, self._reading)):
+        produces = (self._produce, self._producing)
+        reads = (self._read, self._reading)
+        for number, (does, tasks) in enumerate((produces, *[reads] * LOYAL_READERS)):
             client = RecordingClient(
-                f"{name}-{len(tasks)}",
+                f"{name}-{number}",
                 self._history,
                 settings=settings,
                 transport=RestTransport(url, settings),
