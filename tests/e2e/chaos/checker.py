@@ -19,6 +19,7 @@ LAWS: tuple[Law, ...] = (
     laws_of_jobs.one_lease_completes,
     laws_of_jobs.executed_once,
     laws_of_calls.answered,
+    laws_of_calls.busy,
     laws_of_calls.leases_kept,
     laws_of_leaders.one_leader,
     laws_of_leaders.state_goes_forward,

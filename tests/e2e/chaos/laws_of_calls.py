@@ -11,12 +11,23 @@ from tests.e2e.chaos.ending import Ending
 from tests.e2e.chaos.findings import Finding, some
 from tests.e2e.chaos.history import Call, History
 
-__all__ = ["answered", "leases_kept"]
+__all__ = ["answered", "busy", "leases_kept"]
 
 LEASED = frozenset({"complete", "fail", "heartbeat", "release"})
 
+USED = frozenset({"claim", "complete", "get_job", "get_stats", "heartbeat", "list_jobs", "submit"})
+CONSISTENT = frozenset({"get_job", "get_stats", "list_jobs"})
+
 CANCELLED = "CancelledError"
 """A worker gives up a heartbeat after one interval, and everybody gives up at the end."""
+
+
+def busy(history: History, _: Ending) -> Iterator[Finding]:
+    """Every kind of call succeeded at some time: a run in which nothing happened proves nothing."""
+    done = {call.op for call in history.calls if call.ok}
+    consistent = {call.op for call in history.calls if call.ok and call.consistent}
+    yield from some("idle", (f"no {op} succeeded" for op in sorted(USED - done)))
+    yield from some("idle", (f"no consistent {op}" for op in sorted(CONSISTENT - consistent)))
 
 
 def answered(history: History, _: Ending) -> Iterator[Finding]:

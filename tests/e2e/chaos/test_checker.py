@@ -122,6 +122,16 @@ TWISTS: dict[str, tuple[str, Twist]] = {
         "unanswered",
         added(op="claim", start=14, end=30, limit_s=5.0),
     ),
+    "nobody read": (
+        "idle",
+        lambda history, _: setattr(
+            history, "calls", [each for each in history.calls if each.op != "list_jobs"]
+        ),
+    ),
+    "nobody read consistently": (
+        "idle",
+        lambda history, _: [setattr(each, "consistent", False) for each in history.calls],
+    ),
     "a call was refused for good": (
         "refused for good",
         added(op="submit", start=14, end=15, ok=False, tag="BrokerProtocolError"),
