@@ -13,11 +13,12 @@ from typing import Self
 from msgspec.structs import replace
 
 from osqueue.advertise import advertised_host, is_wildcard
+from osqueue.broker.fitting import fitted, in_one_line, throttled
 from osqueue.broker.probe import probe_leader
 from osqueue.broker.service import QueueService
 from osqueue.broker.waiting import WaitingClaims
 from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy
-from osqueue.config import MEMORY_RETENTION_MS, ArchiveSettings, BrokerSettings
+from osqueue.config import ArchiveSettings, BrokerSettings
 from osqueue.engine.archive import Archive
 from osqueue.engine.archiver import Archiver
 from osqueue.engine.engine import Engine
@@ -25,11 +26,9 @@ from osqueue.engine.requests import End
 from osqueue.errors import ConfigError, EngineStateError
 from osqueue.server.asgi import make_app
 from osqueue.server.http_server import HttpServer, bind
-from osqueue.storage.findings import ProbeReport
-from osqueue.storage.memory import MemoryBackend
 from osqueue.storage.probe import probe_store
-from osqueue.storage.protocol import Spaced, Store, layers
-from osqueue.storage.throttled import DAY_MS, ThrottledStorageBackend
+from osqueue.storage.protocol import Store, layers
+from osqueue.storage.throttled import ThrottledStorageBackend
 from osqueue.storage.urls import open_store
 from osqueue.wire.messages import BrokerStatus
 
@@ -162,7 +161,8 @@ class BrokerServer:
         self._address = self._advertise or f"{await self._own_host(sock)}:{port}"
         store = open_store(self._storage) if isinstance(self._storage, str) else self._storage
         self._store = store
-        paced, settings = self._throttled(store), _fitted(self._settings, store)
+        settings = fitted(self._settings, store)
+        paced = throttled(store, settings, clock=self._clock)
         engine = self._engine = Engine(
             paced,
             STATE_KEY,
@@ -190,7 +190,7 @@ class BrokerServer:
         self._http = HttpServer(app, settings.server, sock)
         await self._http.start()
         report = await probe_store(store, clock=self._clock, entropy=self._entropy)
-        logger.info("%s", _in_one_line(report))
+        logger.info("%s", in_one_line(report))
         await engine.start()
 
     async def _own_host(self, sock: socket.socket) -> str:
@@ -207,20 +207,6 @@ class BrokerServer:
             engine, archive, store, settings=settings, clock=self._clock, entropy=self._entropy
         )
 
-    def _throttled(self, store: Store) -> Store:
-        limits, leadership = self._settings.throttle, self._settings.leadership
-        if not limits.active:
-            return store
-        heartbeats = DAY_MS // leadership.heartbeat_interval_ms
-        if 0 < limits.writes_per_day < heartbeats:
-            logger.warning(
-                "S3_MAX_WRITES_PER_DAY=%d is used up by the broker's own %d heartbeats a day; "
-                "raise it, or BROKER_HEARTBEAT_INTERVAL_MS", limits.writes_per_day, heartbeats,
-            )  # fmt: skip
-        return ThrottledStorageBackend(
-            store, limits, least_spacing_ms=leadership.heartbeat_interval_ms, clock=self._clock
-        )
-
 
 def _expect_started(starting: asyncio.Task[None]) -> None:
     if starting.cancelled():
@@ -233,38 +219,9 @@ def _merged(settings: BrokerSettings, host: str | None, port: int | None) -> Bro
     return replace(settings, server=replace(settings.server, **given))
 
 
-def _fitted(settings: BrokerSettings, store: Store) -> BrokerSettings:
-    """The settings as they hold for this store.
-
-    Commits keep the distance that it needs, where none was asked for; a queue in memory keeps its
-    ended jobs for a shorter time; and with an archive they stay in the state until they are in it.
-    """
-    kinds = list(layers(store))
-    commit, archive, limits = settings.commit, settings.archive, settings.limits
-    least_ms = [each.least_write_spacing_ms for each in kinds if isinstance(each, Spaced)]
-    if commit.interval_ms == 0 and least_ms:
-        commit = replace(commit, interval_ms=max(least_ms))
-    if any(isinstance(each, MemoryBackend) for each in kinds):
-        kept_ms = min(archive.retention_ms, MEMORY_RETENTION_MS)
-        archive = replace(archive, retention_ms=kept_ms)
-    limits = replace(limits, archived=archive.retention_ms > 0)
-    return replace(settings, commit=commit, archive=archive, limits=limits)
-
-
 def _throttle_of(store: Store) -> ThrottledStorageBackend | None:
     """What keeps the statistics, also of a store that was handed in already throttled."""
     return next((each for each in layers(store) if isinstance(each, ThrottledStorageBackend)), None)
-
-
-def _in_one_line(report: ProbeReport) -> str:
-    parts = [f"{report.url} can carry a queue"]
-    if report.put_ms is not None and report.get_ms is not None:
-        parts.append(f"put {report.put_ms} ms, get {report.get_ms} ms")
-    if report.dialect is not None:
-        parts.append(f"spoken to as {report.dialect}")
-    if report.clock is not None:
-        parts.append(f"its clock {report.clock}")
-    return "; ".join(parts)
 
 
 def _local_names(sock: socket.socket) -> set[str]:

@@ -101,6 +101,10 @@ class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
     lease_timeout_ms: int = 30_000
     """A lease without a heartbeat for this long expires. The older implementations' value."""
 
+    renewal_written_ms: int | None = None
+    """A heartbeat is written when the last that was written is this old; ``None``: it stays in the
+    leader's memory, who alone judges it. Processes that share a queue see only what is written."""
+
     orphan_after_ms: int = 10_000
     """A lease that its worker's full list leaves out is released when it is older than this: two
     of the worker's heartbeat intervals, so a claim's answer still on its way is not taken away."""
@@ -137,6 +141,11 @@ class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Most ends remembered: about 2.5 MiB of state; the oldest go first."""
 
 
+SHARED_DEDUPE_MAX = 4_000
+"""The same without a broker: about 0.5 MiB. A script that lives for a second has seen no end grow
+old, and can forget by number only; 4,000 are 66 ended jobs a second over the whole window."""
+
+
 class CommitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How the committer paces and bounds itself."""
 
@@ -165,6 +174,10 @@ class CommitSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     fresh_ms: int = 1_000
     """Answers that need no write are given when leadership was confirmed this recently."""
+
+    look_ms: int = 1_000
+    """How often a process that shares its queue looks for what others have written, while claims
+    wait: a job that another process submits is found within about this."""
 
     backoff_first_ms: int = 20
     """First pause before an unresolved write is put again; doubled each time, with jitter."""

@@ -356,3 +356,41 @@ def test_submit_when_no_answer_comes_then_the_id_to_submit_again_is_named() -> N
         serving.join()
     assert done.returncode == 1
     assert re.search(r"stored or not: submit it again with --id [0-9a-f-]{36}", error_of(done))
+
+
+# Who leads
+
+
+def test_status_when_one_leads_and_one_stands_by_then_both_are_shown(tmp_path: Path) -> None:
+    place = f"file://{tmp_path}"
+    with broker("--storage", place) as (_, first), broker("--storage", place) as (_, second):
+        leader, standby = (url.removeprefix("http://") for url in (first, second))
+        shown = osqueue("status", "--broker-url", second)
+        assert f"{leader}, leader" in shown.stdout
+        status = json.loads(osqueue("status", "--storage", place, "--json").stdout)
+        assert (status["role"], status["leader"]) == ("leader", leader)
+        assert [each["address"] for each in status["standbys"]] == [standby]
+
+
+def test_failover_when_one_stands_by_then_it_leads_and_the_jobs_are_there(tmp_path: Path) -> None:
+    place = f"file://{tmp_path}"
+    with broker("--storage", place) as (_, first):
+        alone = osqueue("failover", "--broker-url", first)
+        assert (alone.returncode, "no other broker stands by" in alone.stderr) == (1, True)
+        osqueue("submit", "t", "--broker-url", first)
+        with broker("--storage", place) as (_, second):
+            done = osqueue("failover", "--storage", place)
+            leader, standby = (url.removeprefix("http://") for url in (first, second))
+            assert done.stdout == f"{leader} has handed over; {standby} leads now\n"
+            counts = json.loads(osqueue("stats", "--broker-url", first, "--json").stdout)
+            assert (counts["unclaimed"], counts["brokerAddress"]) == (1, standby)
+
+
+def test_status_when_nobody_leads_then_said_and_1(tmp_path: Path) -> None:
+    place = f"file://{tmp_path}"
+    with broker("--storage", place) as (process, _):
+        process.stop()
+        assert process.wait() == 0
+    done = osqueue("status", "--storage", place)
+    assert done.returncode == 1
+    assert "names no leader" in error_of(done)

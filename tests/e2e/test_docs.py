@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from osqueue.engine.diagrams import DIAGRAMS
 from osqueue.model.transitions import mermaid
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +36,11 @@ def test_python_block_when_run_as_printed_then_succeeds(block: str) -> None:
 
 def test_state_diagram_when_compared_with_the_table_then_equal() -> None:
     assert (ROOT / "docs/state-diagram.mmd").read_text().strip() == mermaid()
+
+
+@pytest.mark.parametrize("name", DIAGRAMS)
+def test_diagram_of_a_machine_when_compared_with_its_table_then_equal(name: str) -> None:
+    assert (ROOT / f"docs/{name}.mmd").read_text().strip() == DIAGRAMS[name]()
 
 
 def test_changelog_when_read_then_has_an_unreleased_section() -> None:

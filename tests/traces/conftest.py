@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import pytest
 
-from .harness import Trace
+from osqueue.config import QueueLimits
+from osqueue.engine.tenure import Sharing
 
-__all__ = ["Start", "lead", "start"]
+from .harness import EPOCH, Trace
+from .objects import shared_by
+
+__all__ = ["Start", "lead", "share", "start"]
 
 Start: TypeAlias = Callable[..., Trace]
 
@@ -36,5 +41,25 @@ def lead(start: Start) -> Start:
         trace = start(data, **settings)
         trace.ok()
         return trace
+
+    return make
+
+
+LIMITS = QueueLimits(renewal_written_ms=10_000)
+FRESH = json.dumps(
+    {"format": 1, "epoch": EPOCH, "commit": f"{EPOCH}-1-shared.first", "broker": None}
+    | {"brokerHeartbeat": 0, "completedTotal": 0, "jobs": []}
+)
+"""What the first writer of a queue leaves."""
+
+
+@pytest.fixture
+def share(start: Start) -> Start:
+    """Makes one of several writers, on what another has written; nothing is under way."""
+
+    def make(data: bytes | None = None, *, name: str = "me", **settings: Any) -> Trace:
+        tenure = Sharing.named(name, epoch=EPOCH, takes=False)
+        found = shared_by("x", FRESH.encode()) if data is None else data
+        return start(found, tenure=tenure, limits=LIMITS, **settings)
 
     return make

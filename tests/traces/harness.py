@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from osqueue.broker.waiting import WaitingClaims
 from osqueue.config import CommitSettings, LeadershipSettings, QueueLimits
-from osqueue.engine.committer import Committer, Identity, Phase
+from osqueue.engine.committer import Committer, Phase
 from osqueue.engine.fate import Base
 from osqueue.engine.intake import Intake, read_state
 from osqueue.engine.requests import (
@@ -39,6 +39,7 @@ from osqueue.engine.requests import (
     WriteResult,
     Written,
 )
+from osqueue.engine.tenure import Identity, Tenure
 from osqueue.errors import OsqueueError
 from osqueue.model.invariants import check
 from osqueue.model.job import LargePayload, Moment
@@ -74,7 +75,10 @@ def named_keys(data: bytes) -> set[str]:
 
 
 class Trace:
-    """One leader from its takeover on. ``data``: the object that it takes over, if there is one."""
+    """One writer from the taking of its place on. ``data``: the object that it finds, if any.
+
+    ``tenure``: by which right it writes; a leader of ``epoch`` otherwise.
+    """
 
     def __init__(
         self,
@@ -88,6 +92,7 @@ class Trace:
         epoch: int = EPOCH,
         start: Instant = START,
         ready_at: int = 0,
+        tenure: Tenure | None = None,
     ) -> None:
         self.now = start
         self.encode_us = 0
@@ -106,7 +111,8 @@ class Trace:
         """Whose callers have gone away."""
         self.answered: list[Held] = []
         self._versions = self._seeds = 0
-        self._epoch = epoch
+        self._epoch = epoch if tenure is None else tenure.epoch
+        self._name = "lease" if tenure is None else f"{tenure.commit_id(0)}/"
         self._new = True
         """Whether something has happened since the laws were looked at."""
         base = None
@@ -119,7 +125,7 @@ class Trace:
         self.committer = Committer(
             self.intake,
             base,
-            identity=Identity(epoch, "me:1", "me", 3_000),
+            identity=tenure or Identity(epoch, "me:1", "me", 3_000),
             jitter=lambda: jitter,
             commit=settings,
             leadership=leadership or LeadershipSettings(),
@@ -222,7 +228,9 @@ class Trace:
         claim_id: str | None = None,
     ) -> Held:
         self._seeds += 1
-        claim = Claim(worker, f"lease{self._epoch}.{self._seeds}", types or None, most, claim_id)
+        claim = Claim(
+            worker, f"{self._name}{self._epoch}.{self._seeds}", types or None, most, claim_id
+        )
         return self.ask(claim, waits=waits)
 
     def complete(self, grant: Grant) -> Held:
@@ -249,6 +257,11 @@ class Trace:
         """The caller goes away."""
         self.gone.add(held)
         self.committer.withdraw(held, self.now)
+        self._after()
+
+    def watched(self) -> None:
+        """A standby asks who leads."""
+        self.committer.watch(self.now)
         self._after()
 
     def stop(self) -> None:
@@ -382,6 +395,12 @@ class Trace:
         if self.stored is None:
             return Gone()
         return Unchanged() if self.stored.version == unless else Found(self.stored)
+
+    def changes(self, data: bytes) -> None:
+        """Somebody has written the object, and the write under way finds it so."""
+        self.puts(data)
+        self.conflicts()
+        self.reads()
 
     def fails_to_check(self) -> None:
         self.checked(Failed("it timed out"))

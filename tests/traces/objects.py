@@ -8,10 +8,11 @@ from typing import Any
 from osqueue.config import QueueLimits
 from osqueue.model.apply import apply
 from osqueue.model.job import Moment
-from osqueue.model.ops import Lead
+from osqueue.model.lineage import SHARED, CommitId
+from osqueue.model.ops import Lead, Op, Resign, Share
 from osqueue.model.snapshot import decode_state, encode_state
 
-__all__ = ["edited", "job_ids", "older", "taken_over", "without_job"]
+__all__ = ["edited", "job_ids", "older", "released", "shared_by", "taken_over", "without_job"]
 
 NOW = Moment(1_800_000_000_000, 0)
 
@@ -32,6 +33,31 @@ def taken_over(data: bytes, *, epoch: int, broker: str = "rival:1") -> bytes:
     state = decode_state(data, limits=QueueLimits(), now=NOW)
     apply(state, Lead(epoch, broker, "rival", 3_000), NOW)
     state.header.commit = f"{epoch}-1-rival"
+    return encode_state(state)
+
+
+def released(data: bytes) -> bytes:
+    """The last version of a leader that has given its place back."""
+    state = decode_state(data, limits=QueueLimits(), now=NOW)
+    apply(state, Resign(), NOW)
+    name = CommitId.parse(state.header.commit)
+    assert name is not None
+    state.header.commit = str(name._replace(number=name.number + 1))
+    return encode_state(state)
+
+
+def shared_by(
+    writer: str, data: bytes, *ops: Op, epoch: int | None = None, now: Moment = NOW
+) -> bytes:
+    """The version of another process that shares the queue, with what it did on top of ``data``."""
+    state = decode_state(data, limits=QueueLimits(), now=now)
+    name = CommitId.parse(state.header.commit)
+    assert name is not None
+    ours = CommitId(epoch or name.epoch, name.number + 1, f"{SHARED}{writer}")
+    apply(state, Share(ours.epoch, ours.writer), now)
+    for op in ops:
+        apply(state, op, now)
+    state.header.commit = str(ours)
     return encode_state(state)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from osqueue.advertise import route_source
-from osqueue.app import BrokerServer, _fitted
+from osqueue.app import BrokerServer
+from osqueue.broker.fitting import fitted
 from osqueue.clock import SystemClock
 from osqueue.config import (
     MEMORY_RETENTION_MS,
@@ -297,7 +298,7 @@ def test_settings_when_the_queue_is_in_memory_then_ended_jobs_are_kept_for_less(
     asked_ms: int, kept_ms: int, tmp_path: Path
 ) -> None:
     settings = BrokerSettings(archive=ArchiveSettings(retention_ms=asked_ms))
-    fitted = _fitted(settings, ScriptedStore(MemoryBackend()))
-    assert fitted.archive.retention_ms == kept_ms
-    assert fitted.limits.archived is (kept_ms > 0)
-    assert _fitted(settings, LocalBackend(tmp_path)).archive.retention_ms == asked_ms
+    found = fitted(settings, ScriptedStore(MemoryBackend()))
+    assert found.archive.retention_ms == kept_ms
+    assert found.limits.archived is (kept_ms > 0)
+    assert fitted(settings, LocalBackend(tmp_path)).archive.retention_ms == asked_ms

@@ -14,7 +14,7 @@ from collections import Counter
 import msgspec
 from msgspec import Raw
 
-from osqueue.engine.engine import Engine
+from osqueue.broker.engines import QueueEngine
 from osqueue.engine.payloads import PayloadLostError
 from osqueue.engine.requests import Held
 from osqueue.engine.room import Share
@@ -36,7 +36,7 @@ class Delivery:
     ``under_way`` counts the deliveries of each worker.
     """
 
-    def __init__(self, engine: Engine, under_way: Counter[str]) -> None:
+    def __init__(self, engine: QueueEngine, under_way: Counter[str]) -> None:
         self._engine = engine
         self._under_way = under_way
         self._worker_id: str | None = None

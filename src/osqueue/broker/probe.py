@@ -21,6 +21,8 @@ _decoder = msgspec.json.Decoder(BrokerStatus)
 async def probe_leader(ask: Ask) -> ProbeAnswer:
     """What answers at the address of the object's leader."""
     query = {"standby": ask.broker_id, "address": ask.address, "waitMs": str(ask.wait_ms)}
+    if not ask.broker_id:  # whoever asks is no broker, and stands by for nobody
+        query = {}
     url = f"http://{ask.origin.broker}/v1/status"
     timeout = aiohttp.ClientTimeout(total=ask.most_ms / 1_000)
     try:

@@ -14,12 +14,11 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from osqueue.broker import answers
+from osqueue.broker.engines import Lookup, QueueEngine
 from osqueue.broker.fetches import Delivery
 from osqueue.broker.submits import submit_jobs, submit_large
 from osqueue.clock import Entropy
-from osqueue.engine.archive import Archive
 from osqueue.engine.callers import Caller
-from osqueue.engine.engine import Engine
 from osqueue.engine.payloads import PayloadLostError
 from osqueue.engine.requests import Held
 from osqueue.engine.room import Share
@@ -100,7 +99,7 @@ class QueueService:
     """The operations on the queues of one broker."""
 
     def __init__(
-        self, engine: Engine, archive: Archive | None = None, *, address: str, entropy: Entropy
+        self, engine: QueueEngine, archive: Lookup | None = None, *, address: str, entropy: Entropy
     ) -> None:
         self._engine = engine
         self._archive = archive
@@ -311,7 +310,7 @@ class QueueService:
     async def _archived(self, job_id: str) -> bytes | None:
         return None if self._archive is None else await self._archive.find(job_id)
 
-    def _engine_of(self, queue: str) -> Engine:
+    def _engine_of(self, queue: str) -> QueueEngine:
         if queue != DEFAULT_QUEUE:
             raise BrokerProtocolError(f"there is no queue {queue!r}: only 'default' exists")
         return self._engine

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from osqueue.engine.engine import Engine
+from osqueue.broker.engines import QueueEngine
 from osqueue.engine.requests import Held
 from osqueue.errors import OsqueueError
 from osqueue.model.job import LargePayload
@@ -25,7 +25,7 @@ EPOCHS_MAX = 2
 """How often a submit is tried: a leader that creates its object again changes its epoch once."""
 
 
-async def submit_jobs(engine: Engine, jobs: tuple[NewJob, ...], *, size: int) -> Held:
+async def submit_jobs(engine: QueueEngine, jobs: tuple[NewJob, ...], *, size: int) -> Held:
     """Submit jobs with their payloads. ``size``: bytes of the request.
 
     Raises what the engine refuses with, and `StorageBackendError` when an object was not taken.
@@ -45,7 +45,7 @@ async def submit_jobs(engine: Engine, jobs: tuple[NewJob, ...], *, size: int) ->
 
 
 async def submit_large(
-    engine: Engine, jobs: tuple[NewJob, ...], texts: Mapping[str, bytes]
+    engine: QueueEngine, jobs: tuple[NewJob, ...], texts: Mapping[str, bytes]
 ) -> Held:
     """The same for jobs whose payloads are ``texts``, by job id; others have theirs with them."""
     held = await _try(engine, jobs, texts)
@@ -55,7 +55,7 @@ async def submit_large(
     return held
 
 
-async def _try(engine: Engine, jobs: tuple[NewJob, ...], texts: Mapping[str, bytes]) -> Held:
+async def _try(engine: QueueEngine, jobs: tuple[NewJob, ...], texts: Mapping[str, bytes]) -> Held:
     written = await _write(engine, {job.id: job.type for job in jobs if job.id in texts}, texts)
     keys = [large.key for large in written.values()]
     named = tuple([_naming(job, written.get(job.id)) for job in jobs])
@@ -71,7 +71,7 @@ async def _try(engine: Engine, jobs: tuple[NewJob, ...], texts: Mapping[str, byt
 
 
 async def _write(
-    engine: Engine, types: Mapping[str, str], texts: Mapping[str, bytes]
+    engine: QueueEngine, types: Mapping[str, str], texts: Mapping[str, bytes]
 ) -> dict[str, LargePayload]:
     """All objects, or none: what was written beside a failure is deleted again."""
     epoch = engine.epoch

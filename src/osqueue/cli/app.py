@@ -12,9 +12,11 @@ from osqueue.cli.commands.archive import archive
 from osqueue.cli.commands.broker import broker
 from osqueue.cli.commands.demo import demo
 from osqueue.cli.commands.doctor import doctor
+from osqueue.cli.commands.failover import failover
 from osqueue.cli.commands.jobs import jobs
 from osqueue.cli.commands.producer import producer
 from osqueue.cli.commands.stats import stats
+from osqueue.cli.commands.status import status
 from osqueue.cli.commands.submit import submit
 from osqueue.cli.commands.worker import worker
 from osqueue.cli.failures import FAILURE, CliError, describe_usage
@@ -37,6 +39,8 @@ app.command()(worker)
 app.command()(producer)
 app.command()(submit)
 app.command()(stats)
+app.command()(status)
+app.command()(failover)
 app.add_typer(jobs, name="jobs")
 app.add_typer(archive, name="archive")
 app.command()(demo)

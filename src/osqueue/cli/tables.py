@@ -11,10 +11,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from osqueue.client import JobInfo, Stats
+from osqueue.client import BrokerStatus, JobInfo, Stats
 from osqueue.clock import SystemClock
 
-__all__ = ["age", "make_console", "print_job", "print_jobs", "print_stats", "print_table"]
+__all__ = [
+    "age",
+    "make_console",
+    "print_job",
+    "print_jobs",
+    "print_stats",
+    "print_status",
+    "print_table",
+]
 
 PIPE_COLUMNS: Final = 200
 """Width where there is no terminal: nothing is cut in a file."""
@@ -36,6 +44,14 @@ def print_stats(stats: Stats) -> None:
     table.add_row("completed", f"{stats.completed_total:,}")
     table.add_row("dead", f"{stats.dead:,}")
     table.add_row("broker", stats.broker_address)
+    print_table(make_console(), table)
+
+
+def print_status(status: BrokerStatus) -> None:
+    """Print how a broker is doing."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in _status_rows(status):
+        table.add_row(name, Text(value))
     print_table(make_console(), table)
 
 
@@ -89,6 +105,30 @@ def age(created_ms: int | None, now_ms: int) -> str:
         if gone_ms >= unit_ms:
             return f"{gone_ms // unit_ms} {name}"
     return "now"
+
+
+def _status_rows(status: BrokerStatus) -> list[tuple[str, str]]:
+    age_ms, every_ms = status.heartbeat_age_ms, status.heartbeat_every_ms
+    beats = "" if every_ms is None else f", due every {_seconds(every_ms)}"
+    standbys = [
+        f"{each.address} (seen {_seconds(each.seen_ms_ago)} ago)" for each in status.standbys
+    ]
+    leads = status.role == "leader"
+    rows = [
+        ("broker", f"{status.address}, {status.role}"),
+        ("leader", status.leader or "none known"),
+        ("why", status.reason or ""),
+        ("epoch", str(status.epoch) if status.epoch else ""),
+        ("standbys", ", ".join(standbys) or ("none" if leads else "")),
+        ("heartbeat", "" if age_ms is None else f"{_seconds(age_ms)} ago{beats}"),
+        ("commits", f"{status.commits_per_s:g}/s, {status.commits:,} in all" if leads else ""),
+        ("state", "" if status.state_bytes is None else f"{status.state_bytes:,} bytes"),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _seconds(ms: int) -> str:
+    return f"{ms / 1_000:.1f} s"
 
 
 def _rows(job: JobInfo) -> list[tuple[str, str]]:

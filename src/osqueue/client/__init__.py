@@ -5,17 +5,20 @@ from __future__ import annotations
 from osqueue.client.client import OsqueueClient
 from osqueue.client.discovery import LeaderStore
 from osqueue.client.models import (
+    BrokerStatus,
     Job,
     JobError,
     JobInfo,
     JobOptions,
     JobsPage,
     NewJob,
+    Standby,
     Stats,
 )
 from osqueue.client.runtime import Runtime
 
 __all__ = [
+    "BrokerStatus",
     "Job",
     "JobError",
     "JobInfo",
@@ -25,5 +28,6 @@ __all__ = [
     "NewJob",
     "OsqueueClient",
     "Runtime",
+    "Standby",
     "Stats",
 ]

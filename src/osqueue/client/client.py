@@ -43,7 +43,7 @@ from osqueue.client.ways import way_to_brokers
 from osqueue.config import LIST_PAGE_MAX, ClientSettings
 from osqueue.errors import OsqueueError
 from osqueue.wire import messages, operations
-from osqueue.wire.messages import JobError, Stats
+from osqueue.wire.messages import BrokerStatus, JobError, Stats
 from osqueue.wire.operations import ListQuery
 
 __all__ = ["OsqueueClient"]
@@ -257,6 +257,21 @@ class OsqueueClient:
     async def get_stats(self) -> Stats:
         """The counts."""
         return cast("Stats", await self._caller.call(operations.GET_STATS))
+
+    async def get_status(self) -> BrokerStatus:
+        """How the broker that was asked is doing; usually the leader, and one that is not names it.
+
+        ``role`` is ``leader`` or ``standby``; in between ``candidate`` or ``stepping down``; and
+        ``halted`` when somebody has to look (``reason`` says why).
+        """
+        return cast("BrokerStatus", await self._caller.call(operations.GET_STATUS))
+
+    async def fail_over(self) -> None:
+        """Have the leader hand over to a broker that stands by. Returns when it has let go.
+
+        Raises `BrokerProtocolError` when none stands by.
+        """
+        await self._caller.call(operations.FAIL_OVER)
 
     async def list_jobs(
         self,

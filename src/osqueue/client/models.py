@@ -11,9 +11,19 @@ from msgspec import Raw, UnsetType, field
 
 from osqueue.client.payloads import decode_payload
 from osqueue.wire import messages
-from osqueue.wire.messages import JobError, Stats
+from osqueue.wire.messages import BrokerStatus, JobError, Standby, Stats
 
-__all__ = ["Job", "JobError", "JobInfo", "JobOptions", "JobsPage", "NewJob", "Stats"]
+__all__ = [
+    "BrokerStatus",
+    "Job",
+    "JobError",
+    "JobInfo",
+    "JobOptions",
+    "JobsPage",
+    "NewJob",
+    "Standby",
+    "Stats",
+]
 
 _T = TypeVar("_T")
 _D = TypeVar("_D")

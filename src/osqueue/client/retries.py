@@ -14,7 +14,7 @@ import msgspec
 from osqueue.config import ClientSettings
 from osqueue.errors import OsqueueError
 from osqueue.wire.messages import ClaimRequest
-from osqueue.wire.operations import HEARTBEAT_BATCH, OPERATIONS, RETRY, Operation
+from osqueue.wire.operations import FAIL_OVER, HEARTBEAT_BATCH, OPERATIONS, RETRY, Operation
 
 __all__ = ["Repeat", "backoff_ms", "may_repeat", "repeat_rule", "request_again", "wait_ms"]
 
@@ -33,6 +33,8 @@ class Repeat(Enum):
 _REPEAT: Final = dict.fromkeys((each.name for each in OPERATIONS), Repeat.ALWAYS) | {
     # It carries no id: if the job died again in between, it would be queued a second time.
     RETRY.name: Repeat.UNAPPLIED,
+    # Asked again after it was done, the next leader would hand over, too.
+    FAIL_OVER.name: Repeat.UNAPPLIED,
     # It may name all that a worker holds, and such a list is stale by then: jobs claimed in the
     # meantime would be taken for orphans. The next heartbeat brings a fresh one.
     HEARTBEAT_BATCH.name: Repeat.NEVER,

@@ -15,9 +15,9 @@ from typing import Final
 
 __all__ = ["CHECK_EVERY_S", "Watch"]
 
-CHECK_EVERY_S: Final = 3.0
-"""How often. The question costs a broker next to nothing and the store nothing at all; a
-takeover takes three times as long."""
+CHECK_EVERY_S: Final = 10.0
+"""How often: a takeover from a silent broker takes about as long, and an idle worker's claims cost
+more than two such questions for each."""
 
 
 class Watch:

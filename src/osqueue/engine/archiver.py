@@ -97,6 +97,16 @@ class Archiver:
         """Archive what ends, for ever."""
         await asyncio.gather(self._run_batches(), self._run_sweeps())
 
+    def due(self) -> bool:
+        """Whether there is a batch to take through its steps now."""
+        backlog, settings = self._leader.backlog, self._settings
+        if backlog.sealed:
+            return True
+        if backlog.oldest_at is None or settings.retention_ms == 0:
+            return False
+        full = backlog.jobs >= settings.batch_jobs_max or backlog.size >= settings.batch_bytes_max
+        return full or self._clock.wall_ms() - backlog.oldest_at >= settings.linger_ms
+
     async def archive_one(self) -> bool:
         """Take one batch through all of its steps; whether there was any. Raises what fails."""
         settings = self._settings
@@ -126,7 +136,7 @@ class Archiver:
 
     async def _run_batches(self) -> None:
         while True:
-            if self._due():
+            if self.due():
                 await self._attempt()
             else:
                 await asyncio.sleep(self._settings.look_ms / 1_000)
@@ -145,15 +155,6 @@ class Archiver:
                 why = _named(error).message
                 logger.warning("old archive objects could not be deleted: %s", why)
             await asyncio.sleep(self._settings.sweep_ms / 1_000)
-
-    def _due(self) -> bool:
-        backlog, settings = self._leader.backlog, self._settings
-        if backlog.sealed:
-            return True
-        if backlog.oldest_at is None or settings.retention_ms == 0:
-            return False
-        full = backlog.jobs >= settings.batch_jobs_max or backlog.size >= settings.batch_bytes_max
-        return full or self._clock.wall_ms() - backlog.oldest_at >= settings.linger_ms
 
     async def _attempt(self) -> None:
         try:

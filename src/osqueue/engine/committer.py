@@ -11,6 +11,8 @@ durable. While a write is under way, later operations form the next commit. The 
 - An operation whose fate is unknown is never applied again by us; its caller is told.
 - What needs no write is answered when all that it saw is durable and leadership is confirmed.
 - Every request is answered exactly once.
+- Beside a leader nobody writes; those who share a queue go on from each other's versions
+  (`osqueue.engine.tenure`).
 - A payload object is given up only when the commit that ended its job is durable.
 
 It is one machine in one file, longer than others because its phases are read together. The
@@ -20,17 +22,17 @@ runner calls one method per event, then `take`, and performs what that gives.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from itertools import chain
+from typing import Final
 
 import msgspec
 
 from osqueue.config import CommitSettings, LeadershipSettings
-from osqueue.engine.fate import Base, Fate, Finding, Verdict, fate_by_lineage, judge
+from osqueue.engine.fate import Base, Fate, Finding, Verdict, judge
 from osqueue.engine.intake import Intake
 from osqueue.engine.refusals import (
-    not_leading_error,
     stopping_error,
     unconfirmed_error,
     unknown_error,
@@ -60,14 +62,17 @@ from osqueue.engine.requests import (
     Written,
 )
 from osqueue.engine.serving import ServingClock
+from osqueue.engine.tenure import Identity, Sharing, Tenure
 from osqueue.errors import CorruptStateError, OsqueueError
 from osqueue.model.ends import EndMemory
 from osqueue.model.job import Moment
-from osqueue.model.ops import Claim, Expire, Forget, Lead, LeaseRef, Release, Resign
+from osqueue.model.lineage import CommitId
+from osqueue.model.ops import Claim, Expire, Forget, Lead, LeaseRef, Release, Resign, Share
 from osqueue.model.outcomes import Claimed
-from osqueue.model.snapshot import Origin, encode_state
+from osqueue.model.snapshot import Origin, encode_state, read_origin
+from osqueue.model.watch import Watch
 
-__all__ = ["Committer", "Identity", "Phase"]
+__all__ = ["PHASES", "Committer", "Identity", "Phase"]
 
 RATE_MS = 10_000
 """The time over which commits are counted."""
@@ -84,6 +89,23 @@ WATCHED_TIMEOUTS = 3
 HANG_MS = 1_000
 """A write without an answer for this long counts as unresolved time."""
 
+RACES_COUNTED = 4
+"""Lost races after which the pause grows no further: up to 16 times as long as a write takes."""
+
+RACE_MS_MAX = 1_000
+"""Longest pause after a lost race: with some tens of rivals, a longer one is no gain."""
+
+OTHERS_MS = 60_000
+"""Others are taken to be at work for as long after one of their versions was found."""
+
+YIELD_SHARE = 4
+"""How many times as long as its last write took a writer leaves the object to others, at most: a
+read and a write of theirs fit in."""
+
+LOOKS_MISSED_MAX = 5
+"""Who shares a queue and has not seen it for as many looks takes no leases back: what it knows may
+be long gone, and its write would only fail."""
+
 _NEVER = -(2**62)
 _FAR = 2**62
 
@@ -99,13 +121,25 @@ class Phase(StrEnum):
     ENDED = "ended"
 
 
-class Identity(msgspec.Struct, frozen=True):
-    """Who leads: epoch, address for others, the instance's own id, its heartbeat interval."""
-
-    epoch: int
-    broker: str
-    broker_id: str
-    heartbeat_every: int
+PHASES: Final[dict[tuple[Phase, Phase], str]] = {
+    (Phase.READY, Phase.WRITING): "a commit begins",
+    (Phase.READY, Phase.READY): "a check found another's version: go on from that",
+    (Phase.READY, Phase.SAVING): "a check found it overwritten by an older implementation",
+    (Phase.READY, Phase.ENDED): "stopped, fenced or damaged",
+    (Phase.WRITING, Phase.READY): "written",
+    (Phase.WRITING, Phase.BACKING_OFF): "its fate is unknown, or it was refused",
+    (Phase.WRITING, Phase.READING_BACK): "the object is not at our base",
+    (Phase.WRITING, Phase.ENDED): "abandoned, or the store takes no first commit",
+    (Phase.BACKING_OFF, Phase.WRITING): "after a pause: the same bytes again",
+    (Phase.BACKING_OFF, Phase.ENDED): "abandoned",
+    (Phase.READING_BACK, Phase.READING_BACK): "it cannot be read: again after a pause",
+    (Phase.READING_BACK, Phase.BACKING_OFF): "it stands at our base: it may land yet",
+    (Phase.READING_BACK, Phase.READY): "landed, or go on from what is there",
+    (Phase.READING_BACK, Phase.SAVING): "overwritten by an older implementation",
+    (Phase.READING_BACK, Phase.ENDED): "fenced, damaged or abandoned",
+    (Phase.SAVING, Phase.ENDED): "our last durable state is kept",
+}
+"""The table of phases, and when each is left: what is not in it cannot happen."""
 
 
 class _Commit(msgspec.Struct):
@@ -127,14 +161,14 @@ class _Commit(msgspec.Struct):
 
 
 class Committer:
-    """The committer of one leader, from its takeover to its end."""
+    """The committer of one writer, from the taking of its place to its end."""
 
     def __init__(
         self,
         intake: Intake,
         base: Base | None,
         *,
-        identity: Identity,
+        identity: Tenure,
         jitter: Callable[[], float],
         commit: CommitSettings,
         leadership: LeadershipSettings,
@@ -152,6 +186,11 @@ class Committer:
         self._phase = Phase.READY
         self._commit: _Commit | None = None
         self._number = self._durable_number = 0
+        self._races = 0
+        """How many times in a row others were faster."""
+        self._met_at = _NEVER
+        """When another writer's version was last found."""
+        self._yield_until = 0
         self._began = self._arrived = self._confirmed_at = _NEVER
         self._arrivals = self._confirmed_arrivals = 0
         self._checking = False
@@ -167,11 +206,11 @@ class Committer:
         self._landed_began: int | None = None
         self._wake_at = now.mono
         self._unresolved_since: int | None = None
-        self._standing = False
+        self._standing = self._vanished = False
         self._led = self._stopping = False
         self._actions: list[Action] = []
         self.ended: End | None = None
-        self._take_place(self._advance(now))
+        self._take_place(self._advance(now), base)
 
     # What the runner looks at
 
@@ -236,6 +275,7 @@ class Committer:
         held.arrived = self._arrived = now.mono
         self._arrivals += 1
         held.order = self._arrivals
+        held.consistent |= self._identity.looks_first(held.op)
         refusal = self._refusal(held)
         if refusal is not None:
             self._intake.refuse(held, refusal)
@@ -276,14 +316,18 @@ class Committer:
         if len(self._intake.waiting) > 0:
             self._intake.state.promote_due(now.wall)
             self._intake.serve_waiting(moment, now.mono)
+            self._look(now)
         self._patrol(now)
         self._settle(now)
+        if self._stopping and self._identity.shares and self._idle():
+            self._end(EndReason.RELEASED, "stopped")
 
     def wants_commit(self, now: Instant) -> bool:
         """Whether a commit should begin now."""
         if self._phase is not Phase.READY or now.mono < self._not_before():
             return False
-        return self._intake.dirty or self._stopping or now.mono >= self._heartbeat_at()
+        resigns = self._stopping and not self._identity.shares
+        return self._intake.dirty or resigns or now.mono >= self._heartbeat_at()
 
     def hold_back(self, until: int) -> None:
         """The store had better not be written before this. A heartbeat that is due, or a stop,
@@ -302,16 +346,22 @@ class Committer:
         else:
             self._intake.own(Forget(), moment)
         self._number += 1
+        if self._identity.shares:
+            self._intake.own(self._identity.place(), moment)
         header = self._intake.state.header
-        header.commit = f"{self._identity.epoch}-{self._number}-{self._identity.broker_id}"
+        header.commit = self._identity.commit_id(self._number)
         header.broker_heartbeat = now.wall
-        header.heartbeat_every = self._every = self._heartbeat_every(now.mono)
+        if not self._identity.shares:
+            header.heartbeat_every = self._every = self._heartbeat_every(now.mono)
         data = encode_state(self._intake.state)
         freed = self._intake.state.take_freed()
         held = self._intake.cut(data)
         self._commit = _Commit(header.commit, self._number, data, held, now.mono, resigns, freed)
         self._began, self._held_back_until = now.mono, 0
         self._write(self._commit, now)
+
+    def _idle(self) -> bool:
+        return self._phase is Phase.READY and not self._intake.dirty
 
     def encode_took(self, cpu_us: int) -> None:
         """What the last `begin` cost; it paces the next."""
@@ -326,7 +376,7 @@ class Committer:
             case Written(version):
                 self._landed(commit, Base(version, commit.data, commit.id), now)
             case Conflicted() | Gone():
-                self._read_back(now)
+                self._after_conflict(now)
             case Unapplied(why, busy=False) if not self._led and not commit.tainted:
                 self._end(EndReason.UNWRITABLE, why)
             case Unapplied(why):
@@ -348,7 +398,7 @@ class Committer:
             case Gone() if self._base is None:
                 self._back_off(commit, "it was created and removed by somebody else", now)
             case Gone():
-                self._create_again(now)
+                self._gone(now)
             case Unchanged():
                 self._doubt(commit, now)
             case Failed(why):
@@ -371,8 +421,10 @@ class Committer:
             case Found(stored) if idle and stored.version != check.unless:
                 finding = judge(stored, base=self._base, commit_id=None, data=None)
                 self._follow(finding, Base(stored.version, stored.data, None), now)
+                if self._identity.shares and self._phase is Phase.READY:
+                    self._confirm(check.began, check.arrivals)
             case Gone() if idle:
-                self._create_again(now)
+                self._gone(now)
             case _:
                 self._check_at = now.mono + self._settings.fresh_ms // 4
         self._settle(now)
@@ -381,6 +433,13 @@ class Committer:
         """The store has answered a `Save`: the key, or ``None`` when it could not."""
         self._advance(now)
         kept = f"our last durable state is kept as {where}" if where else "it could not be kept"
+        if self._vanished:
+            self._end(
+                EndReason.CORRUPT,
+                f"the state object is gone from the store, and others may have written it since we "
+                f"read it; {kept}; put the newest copy back",
+            )
+            return
         self._end(
             EndReason.OVERWRITTEN,
             "an older implementation, which drops what it does not know, has overwritten the "
@@ -416,8 +475,13 @@ class Committer:
 
     # Requests
 
-    def _take_place(self, moment: Moment) -> None:
-        self._intake.own(_lead(self._identity), moment)
+    def _take_place(self, moment: Moment, base: Base | None) -> None:
+        """A place that is shared, and that nobody leads, needs no commit to be taken."""
+        self._intake.own(self._identity.place(), moment)
+        if self._identity.shares:
+            self._intake.watch = Watch(self._intake.state)
+            self._count_on(None if base is None else base.commit)
+        self._led = isinstance(self._identity, Sharing) and not self._identity.takes
 
     def _refusal(self, held: Held) -> OsqueueError | None:
         if self.ended is not None:
@@ -433,7 +497,8 @@ class Committer:
         has its own short while before it.
         """
         deadline, seen_at = self._intake.state.leases.next_deadline(), self._expiry_seen_at
-        if deadline is None or deadline > moment.serving or self._unresolved_since is not None:
+        blind = self._unresolved_since is not None or not self._watches(now)
+        if deadline is None or deadline > moment.serving or blind:
             self._expiry_seen_at = None
         elif seen_at is None or deadline > seen_at:
             self._expiry_seen_at = moment.serving
@@ -467,6 +532,23 @@ class Committer:
             return False
         return self._confirmed_at >= now.mono - self._settings.fresh_ms
 
+    def _watches(self, now: Instant) -> bool:
+        """Whether what stands in the object is known well enough to take back others' leases."""
+        within_ms = LOOKS_MISSED_MAX * self._settings.look_ms
+        return not self._identity.shares or self._confirmed_at >= now.mono - within_ms
+
+    def _look(self, now: Instant) -> None:
+        """While claims wait, see whether others have submitted anything."""
+        if self._looks() and now.mono >= self._look_at():
+            self._ask(now)
+
+    def _looks(self) -> bool:
+        shares = self._identity.shares and len(self._intake.waiting) > 0
+        return shares and self._phase is Phase.READY and not self._checking
+
+    def _look_at(self) -> int:
+        return max(self._confirmed_at + self._settings.look_ms, self._check_at)
+
     def _ask(self, now: Instant) -> None:
         if self._base is not None and not self._checking and now.mono >= self._check_at:
             self._checking = True
@@ -489,19 +571,37 @@ class Committer:
         committing = () if self._commit is None else self._commit.held
         return (held for held in chain(committing, self._intake.pending) if not held.answered)
 
+    def _enter(self, phase: Phase) -> None:
+        assert (self._phase, phase) in PHASES, f"no way from {self._phase} to {phase}"
+        self._phase = phase
+
     # Writing
 
     def _write(self, commit: _Commit, now: Instant) -> None:
-        self._phase = Phase.WRITING
+        self._enter(Phase.WRITING)
         commit.began, commit.arrivals = now.mono, self._arrivals
         self._actions.append(Write(commit.data, None if self._base is None else self._base.version))
 
     def _read_back(self, now: Instant) -> None:
-        self._phase = Phase.READING_BACK
+        self._enter(Phase.READING_BACK)
         self._retry_at = _FAR
         if self._unresolved_since is None:
             self._unresolved_since = now.mono
         self._actions.append(ReadBack(None if self._base is None else self._base.version))
+
+    def _after_conflict(self, now: Instant) -> None:
+        """Read back; after several lost races a while later, so that what is read is still there
+        when the next write arrives.
+        """
+        took = 1 if self._commit is None else max(1, now.mono - self._commit.began)
+        longest = min(took << min(self._races, RACES_COUNTED), RACE_MS_MAX)
+        pause = int(longest * self._jitter()) if self._races > 0 else 0
+        if pause == 0:
+            self._read_back(now)
+            return
+        self._phase, self._retry_at = Phase.READING_BACK, now.mono + pause
+        if self._unresolved_since is None:
+            self._unresolved_since = now.mono
 
     def _try_again(self, now: Instant) -> None:
         if self._phase is Phase.BACKING_OFF and self._commit is not None:
@@ -510,7 +610,7 @@ class Committer:
             self._read_back(now)
 
     def _back_off(self, commit: _Commit, why: str, now: Instant) -> None:
-        self._phase = Phase.BACKING_OFF
+        self._enter(Phase.BACKING_OFF)
         self._pause(commit, why, now)
 
     def _doubt(self, commit: _Commit, now: Instant) -> None:
@@ -533,8 +633,13 @@ class Committer:
         if commit.attempts > 0:
             self._actions.append(Notice("the unresolved commit has landed"))
         self._base = self._last = base
-        self._commit, self._phase = None, Phase.READY
+        self._commit = None
+        self._enter(Phase.READY)
         self._led, self._durable_number, self._unresolved_since = True, commit.number, None
+        self._races = 0
+        if isinstance(self._identity, Sharing):
+            self._identity = self._identity.following(None)
+            self._let_others(commit, now)
         self._landed_began = commit.began
         self._landed_at.append(now.mono)
         self._confirm(commit.began, commit.arrivals)
@@ -549,6 +654,14 @@ class Committer:
             self._actions.append(Discard(commit.freed))
         if commit.resigns:
             self._end(EndReason.RELEASED, "leadership was given back")
+
+    def _let_others(self, commit: _Commit, now: Instant) -> None:
+        """Leave the object alone for a while when others are at work on it: one that commits again
+        at once would never let them read and write in between.
+        """
+        if now.mono - self._met_at < OTHERS_MS:
+            took = now.mono - commit.began
+            self._yield_until = now.mono + 1 + int(YIELD_SHARE * took * self._jitter())
 
     # Conflicts
 
@@ -567,34 +680,109 @@ class Committer:
                     commit.freed = ()  # whoever edited it may name them again: left to the sweeper
                 self._landed(commit, Base(found.version, found.data, commit.id), now)
                 if finding.verdict is Verdict.LANDED_THEN_EDITED:
-                    self._adopt_edit(edited, self._intake.pending, now)
+                    self._adopt_edit(edited, [], now)
+            case Verdict.FENCED if self._identity.goes_on(origin):
+                replay = [] if commit is None else self._lost_race(commit, origin)
+                self._go_on(edited, origin, replay, now)
             case Verdict.EDITED:
-                replay = [] if commit is None else commit.held
-                self._adopt_edit(edited, [*replay, *self._intake.pending], now)
+                self._adopt_edit(edited, [] if commit is None else commit.held, now)
             case Verdict.OVERWRITTEN if self._led and self._last is not None:
-                self._phase = Phase.SAVING
-                self._actions.append(Save(f"{BEFORE}{self._last.commit}", self._last.data))
+                self._keep(self._last)
             case Verdict.CORRUPT:
                 self._end(EndReason.CORRUPT, f"the state object was damaged: {finding.why}")
             case Verdict.FENCED | Verdict.OVERWRITTEN:
                 self._fenced(origin)
 
-    def _adopt_edit(self, edited: Base, replay: list[Held], now: Instant) -> None:
+    def _lost_race(self, commit: _Commit, origin: Origin | None) -> list[Held]:
+        """Another writer's version stands there: what of our commit is to be applied again."""
+        self._races += 1
+        fate = self._identity.fate(origin, commit.id, self._base)
+        if fate is Fate.NOT_APPLIED:
+            return commit.held
+        writes = [held for held in commit.held if held.writes]
+        if fate is Fate.LANDED:
+            self._durable_number = commit.number
+            for held in writes:
+                self._intake.answer(held, self.position)
+            if commit.freed:
+                self._actions.append(Discard(commit.freed))
+        else:
+            why = "too many others have written since to tell"
+            self._intake.refuse_all(writes, unknown_error(why))
+        return [held for held in commit.held if not held.writes]
+
+    def _go_on(
+        self, found: Base, origin: Origin | None, replay: Iterable[Held], now: Instant
+    ) -> None:
+        """Build upon what somebody else has written. Leases that are due are so again at once."""
+        assert isinstance(self._identity, Sharing), "a leader builds upon its own"
+        assert origin is not None, "it could be read"
+        moment = self._advance(now)
+        self._met_at = now.mono
+        self._identity = self._identity.following(origin.epoch)
+        self._count_on(origin.commit)
+        place = Held(op=self._identity.place(), at=moment, writes=True, answered=True)
+        again = [
+            held
+            for held in chain(replay, self._intake.pending)
+            if not isinstance(held.op, Share | Expire)
+        ]
+        try:
+            self._intake.rebuild(found.data, [place, *again], moment)
+        except CorruptStateError as error:
+            self._end(EndReason.CORRUPT, f"the state object was damaged: {error.message}")
+            return
+        self._base = self._last = found
+        self._commit, self._led = None, True
+        self._enter(Phase.READY)
+        self._unresolved_since = self._expiry_seen_at = None
+        self._intake.serve_waiting(moment, now.mono)
+
+    def _count_on(self, commit: str | None) -> None:
+        """Commits are numbered along the versions of an epoch, and ours never alike."""
+        name = CommitId.parse(commit)
+        if name is not None and name.epoch == self._identity.epoch:
+            self._number = max(self._number, name.number)
+            self._durable_number = max(self._durable_number, name.number)
+
+    def _adopt_edit(self, edited: Base, earlier: list[Held], now: Instant) -> None:
+        """Build upon what a person has edited: first what was not in it, then what came later."""
         if self.ended is not None:
             return
+        edit = Notice("the state object was edited by hand; going on from that")
+        me = self._identity
+        if isinstance(me, Sharing):
+            self._actions.append(edit)
+            self._go_on(edited, read_origin(edited.data), earlier, now)
+            return
+        replay = [*earlier, *self._intake.pending]
         try:
             self._intake.rebuild(edited.data, replay, self._advance(now))
         except CorruptStateError as error:
             self._end(EndReason.CORRUPT, f"the state object was edited by hand: {error.message}")
             return
-        self._actions.append(Notice("the state object was edited by hand; going on from that"))
+        self._actions.append(edit)
         self._base = self._last = edited
-        self._commit, self._phase = None, Phase.READY
+        self._commit = None
+        self._enter(Phase.READY)
         self._unresolved_since = None
         self._intake.serve_waiting(self._advance(now), now.mono)
-        header, me = self._intake.state.header, self._identity
+        header = self._intake.state.header
         header.epoch, header.broker = me.epoch, me.broker
         header.broker_id, header.heartbeat_every = me.broker_id, me.heartbeat_every
+
+    def _gone(self, now: Instant) -> None:
+        """Only who has it alone knows its last state, and creates it again."""
+        if self._identity.shares and self._last is not None:
+            self._vanished = True
+            self._keep(self._last)
+            return
+        self._create_again(now)
+
+    def _keep(self, last: Base) -> None:
+        """Our last durable state goes beside the object, and then this is over."""
+        self._enter(Phase.SAVING)
+        self._actions.append(Save(f"{BEFORE}{last.commit}", last.data))
 
     def _create_again(self, now: Instant) -> None:
         """The object is gone: create it from the last durable state, under a new epoch."""
@@ -610,10 +798,11 @@ class Committer:
         moment = self._advance(now)
         epoch = max(now.wall // 1_000, self._identity.epoch + 1)
         self._identity = msgspec.structs.replace(self._identity, epoch=epoch)
-        lead = Held(op=_lead(self._identity), at=moment, writes=True, answered=True)
+        lead = Held(op=self._identity.place(), at=moment, writes=True, answered=True)
         replay = [held for held in committing if not isinstance(held.op, Lead)]
         self._intake.rebuild(base.data, [lead, *replay, *self._intake.pending], moment)
-        self._commit, self._base, self._phase = None, None, Phase.READY
+        self._commit = self._base = None
+        self._enter(Phase.READY)
         self._unresolved_since = None
         self._intake.serve_waiting(moment, now.mono)
 
@@ -624,19 +813,18 @@ class Committer:
         if commit is not None:
             self._tell_fate(commit, origin)
         leader = None if origin is None else origin.broker
-        message = f"another broker has taken over: {leader or 'unknown'}"
-        self._end(EndReason.FENCED, message, leader)
+        self._end(EndReason.FENCED, self._identity.fenced_by(leader), leader)
 
     def _tell_fate(self, commit: _Commit, origin: Origin | None) -> None:
         """Answer what is known to have landed, or known not to; the rest stays unknown."""
-        fate = fate_by_lineage(origin, self._identity.epoch, commit.id)
+        fate = self._identity.fate(origin, commit.id, self._base)
         writes = [held for held in commit.held if held.writes]
         if fate is Fate.LANDED:
             for held in writes:
                 self._intake.answer(held, (self._identity.epoch, commit.number))
         elif fate is Fate.NOT_APPLIED:
             leader = None if origin is None else origin.broker
-            error = not_leading_error("another broker has taken over", leader)
+            error = self._identity.refusal(self._identity.fenced_by(leader), leader)
             self._intake.refuse_all(writes, error)
 
     def _end(self, reason: EndReason, message: str, leader: str | None = None) -> None:
@@ -649,14 +837,15 @@ class Committer:
         error = self._ended_error()
         intake.refuse_all(self._unanswered(), error)
         intake.refuse_all(intake.waiting.drain(), error)
-        intake.pending, self._commit, self._phase = [], None, Phase.ENDED
+        intake.pending, self._commit = [], None
+        self._enter(Phase.ENDED)
         self._actions.append(self.ended)
 
     def _ended_error(self) -> OsqueueError:
         assert self.ended is not None, "it goes on"
         if self.ended.reason in {EndReason.RELEASED, EndReason.STOPPED, EndReason.FAILED}:
             return stopping_error()
-        return not_leading_error(self.ended.message, self.ended.leader)
+        return self._identity.refusal(self.ended.message, self.ended.leader)
 
     # Time
 
@@ -677,10 +866,13 @@ class Committer:
         settings = self._settings
         paced = self._began + settings.encode_share * self._encode_us // 1_000
         lull = max(self._began + 2 * self._encode_us // 1_000, self._arrived + settings.lull_ms)
-        ready = 0 if self._stopping else min(self._held_back_until, self._heartbeat_at())
-        return max(self._began + settings.interval_ms, min(paced, lull), ready)
+        ready = 0 if self._stopping else min(self._held_back_until, self._due_at())
+        return max(self._began + settings.interval_ms, min(paced, lull), ready, self._yield_until)
 
     def _heartbeat_at(self) -> int:
+        return _FAR if self._identity.shares else self._due_at()
+
+    def _due_at(self) -> int:
         return self._began + min(self._every, self._heartbeat_every(self._began))
 
     def _heartbeat_every(self, mono: int) -> int:
@@ -700,13 +892,12 @@ class Committer:
             yield max(self._check_at, now.mono + 1)
         if self._commit is not None or intake.pending:
             yield self._patrol_at
-        if not self._standing and (deadline := intake.state.leases.next_deadline()) is not None:
+        if self._looks():
+            yield max(self._look_at(), now.mono + 1)
+        can_expire = not self._standing and self._watches(now)
+        if can_expire and (deadline := intake.state.leases.next_deadline()) is not None:
             seen_at = self._expiry_seen_at
             due = deadline if seen_at is None else seen_at + self._settings.expiry_grace_ms
             yield now.mono + max(1, due - serving)
         if len(intake.waiting) > 0 and (run_at := intake.state.delayed.next_run_at()) is not None:
             yield now.mono + max(1, run_at - now.wall)
-
-
-def _lead(identity: Identity) -> Lead:
-    return Lead(identity.epoch, identity.broker, identity.broker_id, identity.heartbeat_every)

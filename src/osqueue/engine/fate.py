@@ -11,11 +11,21 @@ from enum import StrEnum
 
 import msgspec
 
+from osqueue.config import LINEAGE_WRITERS_MAX
 from osqueue.errors import CorruptStateError
+from osqueue.model.lineage import CommitId
 from osqueue.model.snapshot import Origin, read_origin
 from osqueue.storage.protocol import Stored, Version
 
-__all__ = ["Base", "Fate", "Finding", "Verdict", "fate_by_lineage", "judge"]
+__all__ = [
+    "Base",
+    "Fate",
+    "Finding",
+    "Verdict",
+    "fate_among_writers",
+    "fate_by_lineage",
+    "judge",
+]
 
 
 class Base(msgspec.Struct, frozen=True):
@@ -80,3 +90,42 @@ def fate_by_lineage(origin: Origin | None, epoch: int, commit_id: str) -> Fate:
     if last is None:
         return Fate.UNKNOWN
     return Fate.LANDED if last == commit_id else Fate.NOT_APPLIED
+
+
+def fate_among_writers(origin: Origin | None, commit: CommitId, *, base: Origin) -> Fate:
+    """The same for a writer that shares its epoch: ``commit`` was to replace ``base``.
+
+    Here conflicts are daily work, so a commit that was not applied must be known as such even by
+    the first commit of a process, of which no version can tell. What stands in the object was
+    written after ``base``, by somebody else. Had the commit been applied, whoever wrote on it would
+    have recorded it; it would stand in the lineage unless that was cut, or grew over it:
+
+    - The lineage is cut by an older implementation, which drops it, and nothing else. What follows
+      begins under an epoch that was never used before. So the lineage was not cut since the commit
+      if the object is of the commit's epoch still, or has an entry of it, or one of ``base``'s.
+    - Entries leave in the order of recording, when there are too many. So the commit has not left
+      while there are fewer, or while an entry is there that was recorded before the commit would
+      have been: one that ``base`` had, ``base`` itself, or a lower number of its epoch.
+
+    A backup put back undoes what was applied since, so what it does not tell of is not applied to
+    it. All else is not known.
+    """
+    if origin is None:
+        return Fate.UNKNOWN
+    entries = [CommitId.parse(last) for last in origin.lineage.values()]
+    own = [entry for entry in entries if entry is not None and entry.writer == commit.writer]
+    if own:
+        return Fate.LANDED if commit in own else Fate.NOT_APPLIED
+    before = {*base.lineage.items()}
+    earlier = [entry for entry in entries if entry is not None and _precedes(entry, commit)]
+    if earlier or before & {*origin.lineage.items()}:
+        return Fate.NOT_APPLIED
+    whole = len(origin.lineage) < LINEAGE_WRITERS_MAX
+    uncut = origin.epoch == commit.epoch or any(
+        entry and entry.epoch == commit.epoch for entry in entries
+    )
+    return Fate.NOT_APPLIED if whole and uncut else Fate.UNKNOWN
+
+
+def _precedes(entry: CommitId, commit: CommitId) -> bool:
+    return entry.epoch == commit.epoch and entry.number < commit.number

@@ -19,6 +19,7 @@ from osqueue.model.ops import Claim, Op
 from osqueue.model.outcomes import Claimed
 from osqueue.model.snapshot import decode_state
 from osqueue.model.state import QueueState
+from osqueue.model.watch import Watch
 
 __all__ = ["Intake", "Waiting"]
 
@@ -64,6 +65,8 @@ class Intake:
         self._bytes = 0
         self._generation = state.generation
         self._reloads = 0
+        self.watch: Watch | None = None
+        """What is kept of leases and ends when the state is read anew, by whoever shares it."""
 
     def overload(self, held: Held, committing: int) -> OverloadedError | None:
         """Why a request cannot be taken now, if so."""
@@ -118,7 +121,7 @@ class Intake:
         """
         self._reloads += 1
         generation = f"{self._generation}-{self._reloads}"
-        self.state = read_state(data, self.state.limits, moment=moment, generation=generation)
+        self.state = self._read(data, moment, generation)
         self.fixed = data
         self.pending, self.dirty, self._bytes = [], False, 0
         for held in replay:
@@ -128,6 +131,15 @@ class Intake:
             elif not held.answered or (held.writes and not isinstance(held.op, Claim)):
                 held.at = Moment(held.at.wall, moment.serving)  # every lease begins anew
                 self.apply(held)
+
+    def _read(self, data: bytes | None, moment: Moment, generation: str) -> QueueState:
+        watch, limits = self.watch, self.state.limits
+        if watch is not None:
+            watch.look(self.state)
+        state = read_state(data, limits, moment=moment, generation=generation, watch=watch)
+        if watch is not None:
+            watch.renew(state)
+        return state
 
     def answer(self, held: Held, position: tuple[int, int]) -> None:
         """Let a request have its outcome."""
@@ -167,9 +179,14 @@ class Intake:
 
 
 def read_state(
-    data: bytes | None, limits: QueueLimits, *, moment: Moment, generation: str
+    data: bytes | None,
+    limits: QueueLimits,
+    *,
+    moment: Moment,
+    generation: str,
+    watch: Watch | None = None,
 ) -> QueueState:
     """The state of some bytes; an empty one of none."""
     if data is None:
         return QueueState(limits, generation=generation)
-    return decode_state(data, limits=limits, now=moment, generation=generation)
+    return decode_state(data, limits=limits, now=moment, generation=generation, watch=watch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from osqueue.errors import (
     BrokerLeadershipError,
     BrokerProtocolError,
@@ -13,6 +15,7 @@ from osqueue.errors import (
 __all__ = [
     "halted_error",
     "handover_error",
+    "leader_met_error",
     "not_leading_error",
     "standby_error",
     "starting_error",
@@ -49,6 +52,19 @@ def halted_error(why: str) -> BrokerLeadershipError:
 def handover_error(why: str) -> BrokerProtocolError:
     """Leadership cannot be handed over, or was not."""
     return BrokerProtocolError(f"leadership was not handed over: {why}", status=409)
+
+
+class _LeaderMetError(BrokerLeadershipError):
+    """Asking again is no use: this process never goes on."""
+
+    retryable: ClassVar[bool] = False
+
+
+def leader_met_error(why: str, leader: str | None = None) -> BrokerLeadershipError:
+    """The process shares a queue no more. The request was never put into a commit."""
+    advice = f"; send it to http://{leader}, or stop the broker there" if leader else ""
+    message = f"{why}{advice}; nothing of this request was applied"
+    return _LeaderMetError(message, leader=leader)
 
 
 def not_leading_error(why: str, leader: str | None = None) -> BrokerLeadershipError:

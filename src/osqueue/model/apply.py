@@ -37,6 +37,7 @@ from osqueue.model.ops import (
     Resign,
     Retry,
     Seal,
+    Share,
     Submit,
 )
 from osqueue.model.outcomes import (
@@ -103,6 +104,8 @@ def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR
             return _drop(state, op)
         case Lead():
             return _lead(state, op)
+        case Share():
+            return _share(state, op)
         case Resign():
             return _resign(state)
         case GetJob():
@@ -332,6 +335,12 @@ def _lead(state: QueueState, op: Lead) -> Outcome:
     state.header.succeed(op.epoch, broker=op.broker, broker_id=op.broker_id)
     state.header.heartbeat_every = op.heartbeat_every
     state.revision += 1
+    return _DONE
+
+
+def _share(state: QueueState, op: Share) -> Outcome:
+    state.header.share(op.epoch, writer=op.writer)
+    state.revision += op.takes
     return _DONE
 
 

@@ -102,6 +102,15 @@ class EndMemory:
         job = self._finished_by_id.get(job_id)
         return self._by_id[job_id].content if job is None else job.content
 
+    def like(self, end: End) -> End | None:
+        """The same end, if it is remembered; it may stand in ``finished`` as yet."""
+        found = self._by_id.get(end.id) if end.lease is None else self._by_lease.get(end.lease)
+        if found is None and (job := self._finished_by_id.get(end.id)) is not None:
+            found = End(job.id, job.status.value, job.ended_at or 0, job.lease, since=job.deadline)
+        if found is None or (found.id, found.how, found.at) != (end.id, end.how, end.at):
+            return None
+        return found
+
     def how_lease_ended(self, job_id: str, lease: str) -> str | None:
         """How a lease ended, while it is remembered."""
         job = self._finished_by_id.get(job_id)

@@ -6,8 +6,9 @@ passed over when it comes up, and a heap that is mostly stale is rebuilt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
+from itertools import chain
 from typing import TypeVar
 
 from osqueue.model.job import Job, JobStatus
@@ -210,6 +211,10 @@ class LeaseIndex:
             _take(self._by_claim, job.claim_id, job.id)
         self.live -= 1
         _compact(self._heap, self.live, self._holds)
+
+    def __iter__(self) -> Iterator[Job]:
+        """Every lease."""
+        return chain.from_iterable(held.values() for held in self._by_worker.values())
 
     def of_worker(self, worker_id: str) -> Iterable[Job]:
         """The jobs that a worker holds, oldest lease first."""

@@ -37,6 +37,7 @@ __all__ = [
     "Resign",
     "Retry",
     "Seal",
+    "Share",
     "Submit",
 ]
 
@@ -170,6 +171,17 @@ class Lead(msgspec.Struct, frozen=True, gc=False):
     heartbeat_every: int
 
 
+class Share(msgspec.Struct, frozen=True, gc=False):
+    """Go on from a version that nobody leads, as one of several writers.
+
+    ``takes``: the place is taken by a commit of its own; otherwise the next change writes it down.
+    """
+
+    epoch: int
+    writer: str
+    takes: bool = False
+
+
 class Resign(msgspec.Struct, frozen=True, gc=False):
     """Give leadership back."""
 
@@ -215,6 +227,7 @@ Change: TypeAlias = (
     | Seal
     | Drop
     | Lead
+    | Share
     | Resign
 )
 Query: TypeAlias = GetJob | GetStats | GetState | ListJobs | GetPayloadKeys

@@ -15,6 +15,7 @@ from osqueue.model.batches import Outbox
 from osqueue.model.codec import decode_finished, decode_job, decode_recent
 from osqueue.model.job import JobStatus, Moment
 from osqueue.model.state import Header, QueueState, weight_of
+from osqueue.model.watch import Watch
 
 __all__ = ["FORMAT", "Origin", "decode_state", "encode_state", "read_origin"]
 
@@ -113,9 +114,16 @@ def read_origin(data: bytes) -> Origin:
 
 
 def decode_state(
-    data: bytes, *, limits: QueueLimits, now: Moment, generation: str = ""
+    data: bytes,
+    *,
+    limits: QueueLimits,
+    now: Moment,
+    generation: str = "",
+    watch: Watch | None = None,
 ) -> QueueState:
-    """Read a state object. Every lease in it gets a full time-out from ``now`` on."""
+    """Read a state object. Every lease in it gets a full time-out from ``now`` on, but for those
+    that ``watch`` knows.
+    """
     wire, extra = _decode(data)
     state = QueueState(limits, generation=generation)
     state.header = Header(
@@ -132,20 +140,22 @@ def decode_state(
     state.paused = wire.paused
     state.extra = extra
     try:
-        _read_jobs(state, wire.jobs, now)
-        _read_ends(state, wire, now)
+        _read_jobs(state, wire.jobs, now, watch)
+        _read_ends(state, wire, now, watch)
     except RecursionError as error:
         raise CorruptStateError("it is nested too deep to be read") from error
     return state
 
 
-def _read_ends(state: QueueState, wire: _StateWire, now: Moment) -> None:
-    """Each is remembered for a full window from now on."""
+def _read_ends(state: QueueState, wire: _StateWire, now: Moment, watch: Watch | None) -> None:
+    """Each is remembered for a full window from now on, or from when it was first seen."""
     state.ends.outbox = wire.outbox
     sealed = frozenset(() if wire.outbox is None else wire.outbox.ids)
     for raw in wire.finished:
         job = decode_finished(bytes(raw))
         job.deadline = now.serving
+        if watch is not None:
+            watch.finished(job)
         if job.id in state.jobs or job.id in state.ends:
             raise CorruptStateError(f"job {job.id!r} stands in it twice")
         leaves = state.limits.archived or job.id in sealed
@@ -156,10 +166,12 @@ def _read_ends(state: QueueState, wire: _StateWire, now: Moment) -> None:
     for raw in wire.recent:
         end = decode_recent(bytes(raw))
         end.since = now.serving
+        if watch is not None:
+            watch.end(end)
         state.ends.add_end(end)
 
 
-def _read_jobs(state: QueueState, jobs: list[Raw], now: Moment) -> None:
+def _read_jobs(state: QueueState, jobs: list[Raw], now: Moment, watch: Watch | None) -> None:
     deadline = now.serving + state.limits.lease_timeout_ms
     for raw in jobs:
         job = decode_job(bytes(raw))
@@ -167,6 +179,8 @@ def _read_jobs(state: QueueState, jobs: list[Raw], now: Moment) -> None:
             raise CorruptStateError(f"job {job.id!r} stands in it twice")
         if job.status is JobStatus.IN_PROGRESS:
             job.granted_at, job.deadline = now.serving, deadline
+            if watch is not None:
+                watch.lease(job)
         state.admit(job, weight_of(job))
 
 

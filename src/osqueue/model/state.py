@@ -12,7 +12,7 @@ from itertools import islice
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from osqueue.config import LINEAGE_WRITERS_MAX, QueueLimits
+from osqueue.config import QueueLimits
 from osqueue.model import codec
 from osqueue.model.ends import End, EndMemory
 from osqueue.model.index import DelayedIndex, LeaseIndex, ReadyIndex
@@ -25,6 +25,7 @@ from osqueue.model.job import (
     length_of,
     payload_of,
 )
+from osqueue.model.lineage import CommitId, recorded
 from osqueue.model.ops import Claim, NewJob
 from osqueue.model.outcomes import Counts
 from osqueue.model.segments import SegmentedArray
@@ -52,12 +53,17 @@ class Header(msgspec.Struct):
 
     def succeed(self, epoch: int, *, broker: str | None, broker_id: str | None) -> None:
         """Continue another writer's version under a new epoch, remembering where it ended."""
-        lineage = dict(self.lineage)
         if self.epoch is not None and self.commit is not None:
-            lineage.pop(str(self.epoch), None)
-            lineage[str(self.epoch)] = self.commit
-        self.lineage = dict(list(lineage.items())[-LINEAGE_WRITERS_MAX:])
+            self.lineage = recorded(self.lineage, epoch=self.epoch, commit=self.commit)
         self.epoch, self.broker, self.broker_id = epoch, broker, broker_id
+
+    def share(self, epoch: int, *, writer: str) -> None:
+        """Continue a version without leading, under its own epoch or a higher one."""
+        before = CommitId.parse(self.commit)
+        if before is None or before.writer != writer:
+            self.succeed(epoch, broker=None, broker_id=None)
+        self.epoch, self.broker, self.broker_id = epoch, None, None
+        self.heartbeat_every = None
 
 
 class QueueState:
@@ -170,10 +176,18 @@ class QueueState:
         self.leases.add(job)
 
     def renew(self, job: Job, now: Moment) -> None:
-        """Move a lease's deadline. Rides along with the next commit, and asks for none."""
+        """Move a lease's deadline. Rides along with the next commit, and asks for none, unless
+        others have to see it in the object: then it is written when the last one is old enough.
+        """
         assert (job.status, Move.RENEW) in TRANSITIONS, f"{job.id} is not running"
-        job.heartbeat = now.wall
         job.deadline = now.serving + self.limits.lease_timeout_ms
+        least_ms = self.limits.renewal_written_ms
+        if least_ms is not None:
+            age_ms = now.wall - (job.heartbeat or 0)
+            if 0 <= age_ms < least_ms:
+                return
+            self.revision += 1
+        job.heartbeat = now.wall
         self.order.touch(job)
 
     def complete(self, job: Job, now: Moment) -> None:

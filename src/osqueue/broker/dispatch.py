@@ -1,0 +1,113 @@
+"""From an operation's name to the method of the service that does it, once for all transports.
+
+The two operations on large payloads are not here: each transport moves those bytes in its own way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from osqueue.broker.service import DEFAULT_QUEUE, QueueService, Reply
+from osqueue.engine.callers import Caller
+from osqueue.wire import operations as ops
+from osqueue.wire.operations import ListQuery
+
+__all__ = ["HANDLERS", "Call", "Handler"]
+
+
+class Call(msgspec.Struct):
+    """One request, decoded and within the limits of its fields."""
+
+    message: Any = None
+    """What the operation takes; ``None`` where it takes nothing."""
+    job_id: str = ""
+    size: int = 0
+    """Bytes of the request."""
+    consistent: bool = False
+    caller: Caller | None = None
+    """Who asks: for claims, which are given back when nobody is there any more."""
+
+
+Handler: TypeAlias = Callable[[QueueService, Call], Awaitable[Reply[Any]]]
+
+
+async def _submit(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.submit(DEFAULT_QUEUE, call.message, size=call.size)
+
+
+async def _submit_batch(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.submit_batch(DEFAULT_QUEUE, call.message, size=call.size)
+
+
+async def _claim(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.claim(DEFAULT_QUEUE, call.message, call.caller or Caller())
+
+
+async def _heartbeat(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.heartbeat(DEFAULT_QUEUE, call.job_id, call.message)
+
+
+async def _heartbeat_batch(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.heartbeat_batch(DEFAULT_QUEUE, call.message)
+
+
+async def _complete(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.complete(DEFAULT_QUEUE, call.job_id, call.message)
+
+
+async def _complete_batch(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.complete_batch(DEFAULT_QUEUE, call.message)
+
+
+async def _fail(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.fail(DEFAULT_QUEUE, call.job_id, call.message)
+
+
+async def _release(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.release(DEFAULT_QUEUE, call.job_id, call.message)
+
+
+async def _retry(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.retry(DEFAULT_QUEUE, call.job_id)
+
+
+async def _cancel(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.cancel(DEFAULT_QUEUE, call.job_id)
+
+
+async def _get_job(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.get_job(DEFAULT_QUEUE, call.job_id, consistent=call.consistent)
+
+
+async def _list_jobs(service: QueueService, call: Call) -> Reply[Any]:
+    query = call.message or ListQuery()
+    return await service.list_jobs(DEFAULT_QUEUE, query, consistent=call.consistent)
+
+
+async def _stats(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.stats(DEFAULT_QUEUE, consistent=call.consistent)
+
+
+HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
+    {
+        ops.SUBMIT.name: _submit,
+        ops.SUBMIT_BATCH.name: _submit_batch,
+        ops.CLAIM.name: _claim,
+        ops.HEARTBEAT.name: _heartbeat,
+        ops.HEARTBEAT_BATCH.name: _heartbeat_batch,
+        ops.COMPLETE.name: _complete,
+        ops.COMPLETE_BATCH.name: _complete_batch,
+        ops.FAIL.name: _fail,
+        ops.RELEASE.name: _release,
+        ops.RETRY.name: _retry,
+        ops.CANCEL.name: _cancel,
+        ops.GET_JOB.name: _get_job,
+        ops.LIST_JOBS.name: _list_jobs,
+        ops.GET_STATS.name: _stats,
+    }
+)
+"""What does each operation."""
