@@ -32,7 +32,7 @@ test: $(READY)  ## Run the tests that PyPI suffices for, with coverage of the co
 test-all: servers  ## Run these and the tests on Ceph and azurite, which it installs.
 	$(call run_tests,-m '')
 
-chaos: servers  ## Prove failover in full, on a disk and on Ceph: some hours. CHAOS="--seed 1".
+chaos: servers  ## Prove failover in full, on a disk and on Ceph: about two hours.
 	$(BIN)/python -m tests.e2e.chaos --store file $(CHAOS)
 	$(BIN)/python -m tests.e2e.chaos --store ceph $(CHAOS)
 

@@ -57,8 +57,9 @@ class Peer:
     def reset(self) -> None:
         """Break it, so that the other side sees a reset (RST)."""
         sock = self._writer.get_extra_info("socket")
-        with suppress(OSError, ValueError):  # the latter is uvloop's word for a socket that is gone
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if sock is not None:  # uvloop keeps none of a closed connection
+            with suppress(OSError, ValueError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.abort()
 
     def abort(self) -> None:

@@ -130,7 +130,9 @@ TWISTS: dict[str, tuple[str, Twist]] = {
     ),
     "nobody read consistently": (
         "idle",
-        lambda history, _: [setattr(each, "consistent", False) for each in history.calls],
+        lambda history, _: setattr(
+            history, "calls", [each for each in history.calls if not each.consistent]
+        ),
     ),
     "a call was refused for good": (
         "refused for good",
