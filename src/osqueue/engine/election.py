@@ -211,6 +211,11 @@ class Election:
             return None
         return None if self._origin.broker == self._address else self._origin.broker
 
+    @property
+    def moved(self) -> bool:
+        """Whether the object has been written since it was loaded."""
+        return self._is_stale
+
     def stood_ms(self, mono_ms: int) -> int:
         """How long ago the object was first seen at its version."""
         return mono_ms - self._since
