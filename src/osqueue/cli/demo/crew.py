@@ -79,7 +79,7 @@ class Crew:
         await stop_all([broker for broker in self.brokers if broker is not leader])
         if leader is None:
             return None
-        if keep_leader and leader.end() is None:
+        if keep_leader and leader.is_running:
             leader.let_go()
             return leader
         await stop_all([leader])

@@ -57,6 +57,10 @@ class Member:
         return self._process.pid
 
     @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def address(self) -> str | None:
         """The URL of a broker, once it listens.
 
@@ -106,7 +110,7 @@ class Member:
 
     def terminate(self) -> None:
         """Ask it to stop, and let it run if somebody has suspended it."""
-        if self.end() is None and self._process is not None:
+        if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.send_signal(signal.SIGCONT)
 
@@ -143,7 +147,7 @@ async def stop_all(members: Sequence[Member]) -> None:
         member.terminate()
     clock = SystemClock()
     until_ms = clock.mono_ms() + STOP_S_MAX * 1_000
-    while any(member.end() is None for member in members):
+    while any(member.is_running for member in members):
         if clock.mono_ms() >= until_ms:
             break
         await asyncio.sleep(STOP_LOOK_S)
