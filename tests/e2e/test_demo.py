@@ -183,8 +183,9 @@ def test_demo_when_told_to_keep_its_broker_then_it_goes_on_and_the_next_says_so(
 def test_demo_when_interrupted_then_stops_its_processes_and_says_what_to_do(
     tmp_path: Path,
 ) -> None:
-    with running("demo", "--data", str(tmp_path / "demo")) as demo:
+    with running("demo", "--data", str(tmp_path / "demo"), "--brokers", "3") as demo:
         brokers, workers = crew_of(demo)
+        assert (len(brokers), len(workers)) == (3, 2)
         os.kill(brokers[0], signal.SIGSTOP)  # as it must not hold the end up
         assert demo.stop(signal.SIGINT) == 130
         assert demo.out[-1] == "Interrupted. Started again, it carries on."
