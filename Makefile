@@ -16,7 +16,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(READY)  ## Index the standard library with a real broker and two workers.
+demo: $(READY)  ## Index the standard library with two brokers and two workers.
 	$(BIN)/osqueue demo $(DEMO)
 
 define run_tests
