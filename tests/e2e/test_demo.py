@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -54,6 +55,33 @@ def ids_in(text: str, pattern: str) -> list[int]:
 def new_leader(demo: Running) -> int:
     """The id of the broker that has taken over."""
     return int(demo.wait_for(r"^broker \d \((\d+)\) leads now, after [\d.]+ s$").group(1))
+
+
+def suspend(pid: int, queue: Path) -> None:
+    """Stop a broker, but not while it holds its store's lock: nobody could take over then."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: is_stopped(pid))
+        if is_unlocked(queue):
+            return
+        os.kill(pid, signal.SIGCONT)
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether the signal has arrived at all of its threads."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return all(") T " in (thread / "stat").read_text() for thread in threads)
+
+
+def is_unlocked(directory: Path) -> bool:
+    opened = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(opened)
+    return True
 
 
 def tries(data: Path) -> Counter[tuple[int, int]]:
@@ -122,7 +150,7 @@ def test_demo_when_its_leader_is_suspended_then_another_leads_and_it_stands_by_l
     with running("demo", "--data", str(data), "--limit", str(FOLLOWED_FILES)) as demo:
         brokers, _ = crew_of(demo)
         wait_until(lambda: count(data) >= FOLLOWED_FILES // 4)
-        os.kill(brokers[0], signal.SIGSTOP)
+        suspend(brokers[0], data / "queue")
         assert new_leader(demo) == brokers[1]
         done = count(data)
         os.kill(brokers[0], signal.SIGCONT)
