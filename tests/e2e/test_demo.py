@@ -10,7 +10,8 @@ import signal
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -57,13 +58,18 @@ def new_leader(demo: Running) -> int:
     return int(demo.wait_for(r"^broker \d \((\d+)\) leads now, after [\d.]+ s$").group(1))
 
 
-def suspend(pid: int, queue: Path) -> None:
-    """Stop a broker, but not while it holds its store's lock: nobody could take over then."""
-    while True:
+@contextmanager
+def suspended(pid: int, queue: Path) -> Iterator[None]:
+    """A broker is stopped, but not while it holds its store's lock: nobody could take over then."""
+    try:
         os.kill(pid, signal.SIGSTOP)
         wait_until(lambda: is_stopped(pid))
-        if is_unlocked(queue):
-            return
+        while not is_unlocked(queue):
+            os.kill(pid, signal.SIGCONT)
+            os.kill(pid, signal.SIGSTOP)
+            wait_until(lambda: is_stopped(pid))
+        yield
+    finally:
         os.kill(pid, signal.SIGCONT)
 
 
@@ -150,10 +156,9 @@ def test_demo_when_its_leader_is_suspended_then_another_leads_and_it_stands_by_l
     with running("demo", "--data", str(data), "--limit", str(FOLLOWED_FILES)) as demo:
         brokers, _ = crew_of(demo)
         wait_until(lambda: count(data) >= FOLLOWED_FILES // 4)
-        suspend(brokers[0], data / "queue")
-        assert new_leader(demo) == brokers[1]
-        done = count(data)
-        os.kill(brokers[0], signal.SIGCONT)
+        with suspended(brokers[0], data / "queue"):
+            assert new_leader(demo) == brokers[1]
+            done = count(data)
         demo.wait_for(rf"^broker 1 \({brokers[0]}\) stands by now$")
         assert demo.wait() == 0, demo.out + demo.err
     assert done < FOLLOWED_FILES, "it was over before the leader was suspended: take more files"
