@@ -154,6 +154,24 @@ def test_standby_when_the_leader_gave_up_its_place_then_it_takes_at_once() -> No
     assert w.until(Take) <= INTERVAL // 6
 
 
+def test_standby_when_the_leader_let_go_and_is_only_heard_no_more_then_it_takes_at_once() -> None:
+    """Something before it accepts the connection, and closes it."""
+    w = Watch(led_by("them:1"))
+    w.runs(10_000, beats_every=INTERVAL)
+    w.writes(led_by(None, None))
+    w.answers = ProbeAnswer.SILENT
+    assert w.until(Take) <= INTERVAL // 6
+
+
+def test_standby_when_a_silent_leader_lets_go_then_it_takes_before_the_timeout() -> None:
+    w = Watch(led_by("them:1"))
+    w.runs(10_000, beats_every=INTERVAL)
+    w.answers = ProbeAnswer.SILENT
+    w.runs(2_000)
+    w.writes(led_by(None, None))
+    assert w.until(Take) <= INTERVAL + 2 * TIMEOUT // 10
+
+
 def test_standby_when_the_leader_resigned_and_its_object_says_otherwise_then_it_waits() -> None:
     w = Watch(led_by("them:1"))
     w.answers = ProbeAnswer.RESIGNED

@@ -47,7 +47,8 @@ def _judge(status: BrokerStatus, ask: Ask) -> ProbeAnswer:
         return ProbeAnswer.OURSELVES
     if status.broker_id != origin.broker_id:
         return ProbeAnswer.OTHER
-    if status.role != "leader" or status.epoch < (origin.epoch or 0):
+    leads = status.role in {"leader", "stepping down"}  # it has the place until it lets go
+    if not leads or status.epoch < (origin.epoch or 0):
         return ProbeAnswer.RESIGNED
     return ProbeAnswer.LEADER if status.writable else ProbeAnswer.SILENT
 

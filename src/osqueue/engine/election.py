@@ -204,6 +204,8 @@ class Election:
         self._epoch_seen = self._unread = False
         self._answer: ProbeAnswer | None = None
         self._must_ask, self._must_look = True, False
+        self._hushed = False
+        """Whether the leader has answered since its last silence was looked into."""
 
     @property
     def role(self) -> Role:
@@ -322,7 +324,7 @@ class Election:
         self._answer, self._asked_at, self._must_ask = answer, mono_ms, False
         self._must_look = answer is not ProbeAnswer.LEADER  # what stood there before may be past
         if answer is ProbeAnswer.LEADER:
-            self._out_of_reach = None
+            self._out_of_reach, self._hushed = None, True
 
     # What a standby does next
 
@@ -382,15 +384,22 @@ class Election:
         return nobody_there and origin.broker != self._out_of_reach
 
     def _wait_still(self, origin: Origin, mono_ms: int) -> Step:
-        stood = self.stood_ms(mono_ms)
-        resigned = self._answer is ProbeAnswer.RESIGNED
-        if self._is_stale and (resigned or stood >= self._settings.heartbeat_timeout_ms):
+        if self._is_stale and self._is_worth_loading(mono_ms):
             return Load(self._loaded)
-        if stood >= self._patience_ms(origin):
+        if self.stood_ms(mono_ms) >= self._patience_ms(origin):
             return self._take()
         self._must_ask = True
         until = min(self._asked_at + self._look_ms, self._since + self._patience_ms(origin))
         return Rest(max(0, until - mono_ms))
+
+    def _is_worth_loading(self, mono_ms: int) -> bool:
+        """Whether a new version may tell of a release. One that lives but does not reach us makes
+        new ones all the time, which may be large.
+        """
+        hushed, self._hushed = self._hushed, False
+        longest_ms = self._settings.heartbeat_interval_ms + self._look_ms
+        resigned = self._answer is ProbeAnswer.RESIGNED
+        return hushed or resigned or self.stood_ms(mono_ms) >= longest_ms
 
     def _take(self) -> Step:
         """Only on what was loaded: a write on an older version would be refused."""

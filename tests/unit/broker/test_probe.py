@@ -85,7 +85,11 @@ async def test_probe_when_its_store_takes_no_writes_then_silent() -> None:
     assert await answered(says(writable=False)) is ProbeAnswer.SILENT
 
 
-@pytest.mark.parametrize("role", ["standby", "candidate", "stepping down", "halted"])
+async def test_probe_when_the_leader_steps_down_then_leader_until_it_lets_go() -> None:
+    assert await answered(says(role="stepping down")) is ProbeAnswer.LEADER
+
+
+@pytest.mark.parametrize("role", ["standby", "candidate", "halted"])
 async def test_probe_when_that_instance_does_not_lead_then_resigned(role: str) -> None:
     assert await answered(says(role=role)) is ProbeAnswer.RESIGNED
 
