@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-all servers lint format bench docs ci lock clean
+.PHONY: help demo test test-all chaos servers lint format bench docs ci lock clean
 
 help:  ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -16,7 +16,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(READY)  ## Index the standard library with a real broker and two workers.
+demo: $(READY)  ## Index the standard library with two brokers and two workers.
 	$(BIN)/osqueue demo $(DEMO)
 
 define run_tests
@@ -32,6 +32,10 @@ test: $(READY)  ## Run the tests that PyPI suffices for, with coverage of the co
 test-all: servers  ## Run these and the tests on Ceph and azurite, which it installs.
 	$(call run_tests,-m '')
 
+chaos: servers  ## Prove failover in full, on a disk and on Ceph: about two hours.
+	$(BIN)/python -m tests.e2e.chaos --store file $(CHAOS)
+	$(BIN)/python -m tests.e2e.chaos --store ceph $(CHAOS)
+
 servers: $(READY)  ## Install the test servers that PyPI does not have: Debian packages, npm.
 	$(BIN)/python -m tests.integration.servers.install
 
@@ -46,7 +50,7 @@ format: $(READY)  ## Lay the code out.
 	$(BIN)/ruff format .
 
 bench: servers  ## Print figures, as JSON lines.
-	@for part in model rest latency slow_store stall payloads ceph; do $(BIN)/python bench/$$part.py || exit 1; done
+	@for part in model rest latency slow_store stall payloads failover ceph; do $(BIN)/python bench/$$part.py || exit 1; done
 
 docs: $(READY)  ## Build the documentation, strictly.
 	$(BIN)/mkdocs build --strict --quiet

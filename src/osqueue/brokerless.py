@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -144,7 +144,7 @@ async def _archiving(
         engine, archive, store, settings=settings.archive, clock=clock, entropy=entropy
     )
     archive_ms = settings.archive.linger_ms
-    running = asyncio.ensure_future(_run_later(archiver, archive_ms, engine))
+    running = asyncio.ensure_future(_run_later(archiver, archive_ms, until=engine.wait_ended))
     try:
         yield _FreshArchive(archive)
     finally:
@@ -154,9 +154,11 @@ async def _archiving(
             await _archive_rest(archiver, settings.drain_ms)
 
 
-async def _run_later(archiver: Archiver, wait_ms: int, engine: SharedEngine) -> None:
+async def _run_later(
+    archiver: Archiver, wait_ms: int, *, until: Callable[[], Coroutine[Any, Any, End]]
+) -> None:
     """Run the archiver after a while, until the queue is no longer ours."""
-    ended = asyncio.ensure_future(engine.wait_ended())
+    ended = asyncio.ensure_future(until())
     running = asyncio.ensure_future(_run_after(archiver, wait_ms))
     try:
         await asyncio.wait({ended, running}, return_when=asyncio.FIRST_COMPLETED)

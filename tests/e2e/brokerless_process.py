@@ -40,7 +40,7 @@ async def main(url: str, count: int, notes: str) -> None:
         os.write(log, f"{job.job_id}\n".encode())
         await asyncio.sleep(0.01 * (number % 3))
 
-    pace = WorkerSettings(heartbeat_interval_ms=500, poll_ms=50)
+    pace = WorkerSettings(heartbeat_interval_ms=500, poll_ms=50, grace_ms=500, settle_ms=200)
     async with (
         open_brokerless(url, settings=SETTINGS) as queue,
         Worker(queue.client, {"note": note}, 2, settings=pace),

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from .processes import WAIT_S, Running, broker, environment
+from .processes import WAIT_S, Running, broker, environment, osqueue, running
 
 SCRIPT = Path(__file__).with_name("brokerless_process.py")
 PROCESSES = 4
@@ -122,3 +122,41 @@ def test_broker_when_it_starts_then_the_processes_stop_with_its_address(place: P
         whole = place.state()
     known = {job["id"] for job in whole["jobs"]} | {*place.completed()}
     assert submitted(processes) <= known
+
+
+def test_commands_when_no_broker_runs_then_they_do_without(place: Place) -> None:
+    where = ("--brokerless", "--storage", place.url)
+    missing = osqueue("stats", *where)
+    assert (missing.returncode, "there is no queue yet" in missing.stderr) == (1, True)
+    job_id = osqueue("submit", "note", "1", *where).stdout.strip()
+    assert json.loads(osqueue("stats", "--json", *where).stdout)["unclaimed"] == 1
+    assert job_id in osqueue("jobs", *where).stdout
+    assert osqueue("jobs", "cancel", job_id, *where).returncode == 0
+    assert json.loads(osqueue("jobs", "show", job_id, "--json", *where).stdout)["status"] == (
+        "cancelled"
+    )
+
+
+def test_commands_when_no_storage_is_named_then_that_is_asked_for() -> None:
+    refused = osqueue("submit", "note", "--brokerless")
+    assert refused.returncode == 2
+    assert "--storage" in refused.stderr
+
+
+def test_commands_when_a_broker_leads_then_its_address_is_told(place: Place) -> None:
+    with broker("--storage", place.url) as (_, url):
+        refused = osqueue("submit", "note", "--brokerless", "--storage", place.url)
+        assert refused.returncode == 1
+        assert url in refused.stderr
+
+
+def test_worker_when_a_broker_starts_then_it_ends_with_its_address(place: Place) -> None:
+    (place.directory / "handlers.py").write_text("handlers = {'note': print}\n")
+    arguments = ("worker", "handlers:handlers", "--brokerless", "--storage", place.url)
+    with running(*arguments, cwd=place.directory) as worker:
+        worker.wait_for("takes jobs from")
+        osqueue("submit", "note", '"seen"', "--brokerless", "--storage", place.url)
+        worker.wait_for("seen")
+        with broker("--storage", place.url) as (_, url):
+            assert worker.wait() == 1
+            assert any(url.removeprefix("http://") in line for line in worker.err)

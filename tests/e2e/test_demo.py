@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from tests.e2e.processes import Running, osqueue, running
 
 KILLED_FILES = 300
+FOLLOWED_FILES = 600
 WAIT_S = 40
 
 
@@ -37,10 +40,33 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def crew_of(demo: Running) -> tuple[int, list[int]]:
-    """The ids of the broker and of the workers."""
-    found = demo.wait_for(r"^Broker (\d+) at \S+, workers ([\d, ]+)\.$")
-    return int(found.group(1)), [int(pid) for pid in found.group(2).split(", ")]
+def crew_of(demo: Running) -> tuple[list[int], list[int]]:
+    """The ids of the brokers, the leader first, and of the workers."""
+    found = demo.wait_for(r"^(\S+ broker|Broker \d) \(\d+\) leads.*; workers [\d, ]+\.$")
+    brokers, workers = found.group().split("; workers ")
+    return ids_in(brokers, r"\((\d+)\)"), ids_in(workers, r"\d+")
+
+
+def ids_in(text: str, pattern: str) -> list[int]:
+    return [int(pid) for pid in re.findall(pattern, text)]
+
+
+def new_leader(demo: Running) -> int:
+    """The id of the broker that has taken over."""
+    return int(demo.wait_for(r"^broker \d \((\d+)\) leads now, after [\d.]+ s$").group(1))
+
+
+def tries(data: Path) -> Counter[tuple[int, int]]:
+    """How often jobs were handed out, and ran to their end, as the results tell."""
+    results = [json.loads(path.read_bytes()) for path in (data / "results").glob("[!.]*.json")]
+    return Counter((result["attempt"], result.get("runs", 1)) for result in results)
+
+
+def all_done(demo: Running, files: int) -> bool:
+    """Whether the demo, which has ended, is content with its results."""
+    return f"{files} files, one result each; the queue is empty; no job was lost." in (
+        " ".join(" ".join(demo.out).split())
+    )
 
 
 def test_demo_when_all_its_processes_are_killed_then_carries_on_and_loses_nothing(
@@ -48,10 +74,10 @@ def test_demo_when_all_its_processes_are_killed_then_carries_on_and_loses_nothin
 ) -> None:
     data = tmp_path / "demo"
     with running("demo", "--data", str(data), "--limit", str(KILLED_FILES)) as demo:
-        broker, workers = crew_of(demo)
+        brokers, workers = crew_of(demo)
         wait_until(lambda: count(data) >= KILLED_FILES // 3)
-        os.kill(broker, signal.SIGKILL)
-        demo.wait_for(rf"the broker \({broker}\) was killed by SIGKILL; started again as \d+")
+        os.kill(brokers[0], signal.SIGKILL)
+        demo.wait_for(rf"broker 1 \({brokers[0]}\) was killed by SIGKILL; started again as \d+")
         os.kill(workers[0], signal.SIGKILL)
         again = demo.wait_for(r"worker 1 \(\d+\) was killed by SIGKILL; started again as (\d+)")
         done = count(data)
@@ -66,7 +92,57 @@ def test_demo_when_all_its_processes_are_killed_then_carries_on_and_loses_nothin
         " ".join(second.stdout.split())
     )
     assert count(data) == KILLED_FILES
-    assert not any(map(is_alive, [*workers, int(again.group(1))]))
+    assert not any(map(is_alive, [*brokers, *workers, int(again.group(1))]))
+
+
+def test_demo_when_one_leader_after_the_other_is_killed_then_all_jobs_are_done_once(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "demo"
+    with running("demo", "--data", str(data), "--limit", str(FOLLOWED_FILES)) as demo:
+        (first, _second), _ = crew_of(demo)
+        wait_until(lambda: count(data) >= FOLLOWED_FILES // 4)
+        os.kill(first, signal.SIGKILL)
+        demo.wait_for(rf"broker 1 \({first}\) was killed by SIGKILL; started again as \d+")
+        second = new_leader(demo)
+        wait_until(lambda: count(data) >= FOLLOWED_FILES // 2)
+        os.kill(second, signal.SIGKILL)
+        done = count(data)
+        assert new_leader(demo) not in {first, second}
+        assert demo.wait() == 0, demo.out + demo.err
+    assert done < FOLLOWED_FILES, "it was over before both were killed: take more files"
+    assert all_done(demo, FOLLOWED_FILES)
+    assert tries(data) == {(1, 1): FOLLOWED_FILES}
+
+
+def test_demo_when_its_leader_is_suspended_then_another_leads_and_it_stands_by_later(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "demo"
+    with running("demo", "--data", str(data), "--limit", str(FOLLOWED_FILES)) as demo:
+        brokers, _ = crew_of(demo)
+        wait_until(lambda: count(data) >= FOLLOWED_FILES // 4)
+        os.kill(brokers[0], signal.SIGSTOP)
+        assert new_leader(demo) == brokers[1]
+        done = count(data)
+        os.kill(brokers[0], signal.SIGCONT)
+        demo.wait_for(rf"^broker 1 \({brokers[0]}\) stands by now$")
+        assert demo.wait() == 0, demo.out + demo.err
+    assert done < FOLLOWED_FILES, "it was over before the leader was suspended: take more files"
+    assert all_done(demo, FOLLOWED_FILES)
+
+
+def test_demo_when_it_has_one_broker_that_is_killed_then_that_leads_again(tmp_path: Path) -> None:
+    data = tmp_path / "demo"
+    arguments = ("--data", str(data), "--limit", str(KILLED_FILES), "--brokers", "1")
+    with running("demo", *arguments) as demo:
+        (broker,), _ = crew_of(demo)
+        wait_until(lambda: count(data) >= KILLED_FILES // 3)
+        os.kill(broker, signal.SIGKILL)
+        again = demo.wait_for(r"^the broker \(\d+\) was killed by SIGKILL; .* as (\d+)$").group(1)
+        demo.wait_for(rf"^the broker \({again}\) leads now, after [\d.]+ s$")
+        assert demo.wait() == 0, demo.out + demo.err
+    assert all_done(demo, KILLED_FILES)
 
 
 @pytest.fixture
@@ -107,11 +183,13 @@ def test_demo_when_told_to_keep_its_broker_then_it_goes_on_and_the_next_says_so(
 def test_demo_when_interrupted_then_stops_its_processes_and_says_what_to_do(
     tmp_path: Path,
 ) -> None:
-    with running("demo", "--data", str(tmp_path / "demo")) as demo:
-        broker, workers = crew_of(demo)
+    with running("demo", "--data", str(tmp_path / "demo"), "--brokers", "3") as demo:
+        brokers, workers = crew_of(demo)
+        assert (len(brokers), len(workers)) == (3, 2)
+        os.kill(brokers[0], signal.SIGSTOP)  # as it must not hold the end up
         assert demo.stop(signal.SIGINT) == 130
         assert demo.out[-1] == "Interrupted. Started again, it carries on."
-    assert not any(map(is_alive, [broker, *workers]))
+    assert not any(map(is_alive, [*brokers, *workers]))
 
 
 def test_demo_when_a_result_vanishes_then_its_check_fails(tmp_path: Path) -> None:

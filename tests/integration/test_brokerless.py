@@ -24,6 +24,7 @@ from osqueue.errors import (
     CorruptStateError,
     JobNotFoundError,
     LeaseLostError,
+    OsqueueError,
     StoreNotFoundError,
     TransportConfigError,
     TransportConnectionError,
@@ -213,6 +214,15 @@ async def test_lease_when_another_process_holds_it_then_it_cannot_be_taken(
         await other.client.heartbeat(job)
 
 
+async def test_status_when_joined_then_it_says_so(stack: AsyncExitStack, url: str) -> None:
+    engine = (await opened(stack, url))._engine
+    status = await engine.watched("", "", wait_ms=0)
+    assert (status.role, status.ready, status.leader) == ("sharing", True, None)
+    assert (status.epoch, status.commits) == (stored(url)["epoch"], 1)
+    with pytest.raises(OsqueueError, match="no broker leads"):
+        await engine.hand_over()
+
+
 # Beside a broker
 
 
@@ -250,6 +260,63 @@ async def test_start_when_the_broker_is_dead_then_the_place_is_taken(
     queue = await opened(stack, url)
     assert (stored(url)["epoch"], stored(url)["broker"]) == (dead["epoch"] + 1, None)
     await queue.client.submit_job("a")
+
+
+@pytest.fixture
+async def silent(stack: AsyncExitStack) -> str:
+    """An address that takes connections and never answers."""
+
+    async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(ignore, "127.0.0.1", 0)
+    await stack.enter_async_context(server)
+    return f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def led_from(url: str, address: str) -> tuple[Path, Any]:
+    """The object of a broker that is at this address."""
+    async with broker(url):
+        whole = stored(url) | {"broker": address}
+    path = Path(url.removeprefix("file://")) / "queue.json"
+    path.write_text(json.dumps(whole))
+    return path, whole
+
+
+async def test_start_when_the_broker_is_silent_and_still_then_the_place_is_taken(
+    stack: AsyncExitStack, url: str, silent: str
+) -> None:
+    _, whole = await led_from(url, silent)
+    await opened(stack, url)
+    assert (stored(url)["epoch"], stored(url)["broker"]) == (whole["epoch"] + 1, None)
+
+
+async def test_start_when_the_broker_is_silent_but_writes_then_it_leads(
+    stack: AsyncExitStack, url: str, silent: str
+) -> None:
+    path, whole = await led_from(url, silent)
+    opening = asyncio.ensure_future(opened(stack, url))
+    for number in range(200):
+        commit = f"{whole['epoch']}-{1_000 + number}-broker"
+        path.with_suffix(".new").write_text(json.dumps(whole | {"commit": commit}))
+        path.with_suffix(".new").replace(path)
+        if (await asyncio.wait({opening}, timeout=0.05))[0]:
+            break
+    with pytest.raises(BrokerLeadershipError) as caught:
+        await opening
+    assert caught.value.leader == silent
+
+
+@pytest.mark.parametrize(("probe", "tried"), [(None, 1), (True, 2), (False, 0)])
+async def test_store_when_a_queue_begins_or_is_joined_then_it_is_tried_where_needed(
+    url: str, probe: bool | None, tried: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "osqueue.broker")
+    for _ in range(2):
+        async with open_brokerless(url, settings=SETTINGS, probe=probe):
+            pass
+    assert caplog.text.count("can carry a queue") == tried
 
 
 async def test_broker_when_it_starts_meanwhile_then_everybody_is_told_its_address(

@@ -261,7 +261,7 @@ class Trace:
 
     def watched(self) -> None:
         """A standby asks who leads."""
-        self.committer.watch(self.now)
+        self.committer.pulse.watch(self.now.mono)
         self._after()
 
     def stop(self) -> None:

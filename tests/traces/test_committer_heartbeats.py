@@ -114,10 +114,10 @@ def test_status_when_commits_land_then_their_rate_and_age_are_told(lead: Start) 
         t.submit(f"a{number}")
         t.ok()
         t.runs(100)
-    assert 3.5 <= t.committer.commits_per_s(t.now.mono) <= 4.5
-    assert t.committer.landed_ago_ms(t.now.mono) == 100
+    assert 3.5 <= t.committer.pulse.commits_per_s(t.now.mono) <= 4.5
+    assert t.committer.pulse.age_ms(t.now.mono) == 100
     t.passes(60_000)
-    assert t.committer.commits_per_s(t.now.mono) == 0
+    assert t.committer.pulse.commits_per_s(t.now.mono) == 0
 
 
 def test_status_when_commits_come_faster_than_are_counted_then_the_rate_is_right(
@@ -128,4 +128,4 @@ def test_status_when_commits_come_faster_than_are_counted_then_the_rate_is_right
         t.submit(f"a{number}")
         t.ok()
         t.runs(10)
-    assert 95 <= t.committer.commits_per_s(t.now.mono) <= 105
+    assert 95 <= t.committer.pulse.commits_per_s(t.now.mono) <= 105

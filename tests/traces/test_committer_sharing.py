@@ -255,13 +255,37 @@ def test_conflict_when_races_are_lost_again_and_again_then_pauses_grow(share: St
     t = share(jitter=1.0)
     t.submit("a")
     pauses = []
-    for number in range(8):
-        t.changes(shared_by(f"y{number}", t.data))
+    for number in range(9):
+        t.puts(shared_by(f"y{number}", t.data))
+        t.pause(20)
+        t.conflicts()
         began = t.now.mono
-        while "Write" not in t.asks_for():
+        while "ReadBack" not in t.asks_for():
             t.runs(1)
         pauses.append(t.now.mono - began)
-    assert pauses == [20, 40, 80, 160, 320, 640, 1_000, 1_000]
+        t.reads()
+        assert t.asks_for() == ["Write"], "what was just read is written upon at once"
+    assert pauses == [0, 40, 80, 160, 320, 320, 320, 320, 320]
+
+
+def test_commits_when_others_are_at_work_then_they_are_given_time(share: Start) -> None:
+    t = share(jitter=1.0)
+    t.submit("a")
+    t.changes(shared_by("y", t.data))
+    t.pause(10)
+    t.ok()
+    t.submit("b")
+    assert t.todo == []
+    t.runs(40)
+    assert t.todo == []
+    t.runs(1)
+    t.ok()
+    t.runs(60_000)
+    t.submit("c")
+    t.pause(10)
+    t.ok()
+    t.submit("d")
+    assert t.asks_for() == ["Write"], "they are gone by now"
 
 
 def test_conflict_when_our_base_was_edited_then_it_goes_on_from_that(share: Start) -> None:

@@ -57,7 +57,7 @@ def test_standby_when_the_leader_answers_then_the_object_is_loaded_once_and_look
     w.runs(600_000, beats_every=INTERVAL)
     assert w.count(Load) == 1
     assert 600_000 // INTERVAL - 20 <= w.count(Look) <= 600_000 // INTERVAL
-    assert w.count(Ask) <= 3 * 600_000 // INTERVAL + 2
+    assert w.count(Ask) <= 6 * 600_000 // INTERVAL + 2
 
 
 def test_standby_when_the_leader_answers_but_the_object_stands_still_then_it_lets_be() -> None:
@@ -91,7 +91,7 @@ def test_standby_when_the_leader_hangs_then_it_takes_within_the_timeout_and_a_li
     w.writes()
     w.answers, w.silent_ms = ProbeAnswer.SILENT, 60_000
     took = w.until(Take)
-    assert TIMEOUT - INTERVAL <= took <= TIMEOUT + INTERVAL + SLACK
+    assert TIMEOUT - INTERVAL <= took <= TIMEOUT + 2_000, "two seconds for noticing"
 
 
 def test_standby_when_the_leader_hangs_then_nothing_is_taken_before_it_stood_still_so_long() -> (
@@ -151,7 +151,7 @@ def test_standby_when_the_leader_gave_up_its_place_then_it_takes_at_once() -> No
     w.runs(10_000, beats_every=INTERVAL)
     w.writes(led_by(None, None))
     w.answers = ProbeAnswer.RESIGNED
-    assert w.until(Take) <= INTERVAL // 3
+    assert w.until(Take) <= INTERVAL // 6
 
 
 def test_standby_when_the_leader_resigned_and_its_object_says_otherwise_then_it_waits() -> None:

@@ -29,16 +29,21 @@ PATIENCE_MS: Final = 2_000
 soon said to be so."""
 
 
-def ask(broker: Broker, question: Callable[[OsqueueClient], Awaitable[_T]]) -> _T:
-    """What ``question`` brings back from the broker."""
-    return asyncio.run(_ask(broker, question))
+def ask(
+    broker: Broker,
+    question: Callable[[OsqueueClient], Awaitable[_T]],
+    *,
+    create: bool = False,
+) -> _T:
+    """What ``question`` brings back from the broker. ``create``: see `connect`."""
+    return asyncio.run(_ask(broker, question, create=create))
 
 
 def submit(broker: Broker, job: NewJob, *, json_output: bool) -> None:
     """Submit a job and print its id; when it is not known whether it is stored, that is said."""
     job = replace(job, job_id=job.job_id or SystemEntropy().job_id())
     try:
-        (job_id,) = ask(broker, lambda client: client.submit_jobs([job]))
+        (job_id,) = ask(broker, lambda client: client.submit_jobs([job]), create=True)
     except OsqueueError as error:
         doubtful = error.applied == "unknown" or isinstance(error, TransportConnectionError)
         if doubtful and error.applied != "no":
@@ -62,6 +67,9 @@ def parse_payload(text: str) -> msgspec.Raw:
     return msgspec.Raw(encoded.strip())
 
 
-async def _ask(broker: Broker, question: Callable[[OsqueueClient], Awaitable[_T]]) -> _T:
-    async with connect(broker, ClientSettings(retry_for_ms=PATIENCE_MS)) as client:
+async def _ask(
+    broker: Broker, question: Callable[[OsqueueClient], Awaitable[_T]], *, create: bool
+) -> _T:
+    settings = ClientSettings(retry_for_ms=PATIENCE_MS)
+    async with connect(broker, settings, create=create) as client:
         return await question(client)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # it takes a tenth of a second, and most commands need none
 __all__ = [
     "Broker",
     "BrokerUrl",
+    "Brokerless",
     "ClientStorage",
     "Debug",
     "JsonOutput",
@@ -50,6 +51,13 @@ BrokerUrl = Annotated[
         help="A broker to talk to; repeatable. Those that don't lead name the one that does "
         "(default: http://localhost:8080).",
         show_default=False,
+    ),
+]
+Brokerless = Annotated[
+    bool,
+    typer.Option(
+        "--brokerless",
+        help="Write the queue in --storage directly, where no broker leads it.",
     ),
 ]
 ClientStorage = Annotated[
@@ -121,6 +129,8 @@ class Broker(NamedTuple):
     urls: tuple[str, ...]
     storage: str | None
     origin: str
+    brokerless: bool = False
+    """Whether there is none, and the storage is written directly."""
 
     @property
     def place(self) -> str:
@@ -129,16 +139,26 @@ class Broker(NamedTuple):
         return ", ".join([*self.urls, storage] if storage else self.urls)
 
 
-def broker(context: typer.Context, urls: Sequence[str] | None, storage: str | None) -> Broker:
+def broker(
+    context: typer.Context,
+    urls: Sequence[str] | None,
+    storage: str | None,
+    *,
+    brokerless: bool = False,
+) -> Broker:
     """The brokers of a command; what its group was told holds unless it was told itself.
 
     A flag wins over the variable of the other, and ``BROKER_URL`` over ``OSQUEUE_STORAGE``, which
     may be there to tell a broker where to keep its queue.
     """
     group, flags = context.parent, _flags(context, "broker_url", "storage")
-    if group is not None and "broker_url" in group.params and not flags:
-        told = group.params["broker_url"], group.params["storage"]
-        return broker(cast("typer.Context", group), *told)
+    if group is not None and "broker_url" in group.params:
+        brokerless = brokerless or group.params.get("brokerless", False)
+        if not flags:
+            told = group.params["broker_url"], group.params["storage"]
+            return broker(cast("typer.Context", group), *told, brokerless=brokerless)
+    if brokerless:
+        return _without_broker(context, storage)
     each = tuple(part for text in urls or () for part in re.split(r"[,\s]+", text) if part)
     if flags == ["storage"]:
         each = ()
@@ -148,6 +168,13 @@ def broker(context: typer.Context, urls: Sequence[str] | None, storage: str | No
     origins += [origin_of(context, "storage")] if storage else []
     default = () if storage else (DEFAULT_BROKER_URL,)
     return Broker(each or default, storage or None, " and ".join(origins))
+
+
+def _without_broker(context: typer.Context, storage: str | None) -> Broker:
+    if not storage or _is_memory(storage):
+        message = "say with --storage where the queue lives, such as file:///path"
+        raise CliError(f"--brokerless: {message}", code=USAGE)
+    return Broker((), storage, origin_of(context, "storage"), brokerless=True)
 
 
 def set_up(

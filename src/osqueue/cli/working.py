@@ -11,10 +11,10 @@ from typing import Final
 
 import msgspec
 
-from osqueue.cli.connecting import connect
+from osqueue.cli.connecting import attend
 from osqueue.cli.options import Broker
 from osqueue.cli.output import say
-from osqueue.cli.signals import StopRequest
+from osqueue.cli.signals import StopRequest, first_of
 from osqueue.cli.targets import Target, load_target, make_worker
 
 __all__ = ["WorkerPlan", "run"]
@@ -44,12 +44,12 @@ def run(plan: WorkerPlan) -> int:
 
 
 async def _run(plan: WorkerPlan, target: Target) -> int:
-    async with connect(plan.broker) as client:
+    async with attend(plan.broker) as (client, guard):
         worker = make_worker(target, client, spec=plan.target, concurrency=plan.concurrency)
         with StopRequest(supervised=plan.supervised) as stop:
             async with worker:
                 say(f"Worker {worker.worker_id} takes jobs from {plan.broker.place}")
-                await stop.wait()
+                await first_of(stop.wait(), guard())
                 say(_stopping(worker.running))
     return 0
 

@@ -105,7 +105,8 @@ class Archiver:
         if backlog.oldest_at is None or settings.retention_ms == 0:
             return False
         full = backlog.jobs >= settings.batch_jobs_max or backlog.size >= settings.batch_bytes_max
-        return full or self._clock.wall_ms() - backlog.oldest_at >= settings.linger_ms
+        age_ms = self._clock.wall_ms() - backlog.oldest_at
+        return full or not 0 <= age_ms < settings.linger_ms  # below 0: the clock was set back
 
     async def archive_one(self) -> bool:
         """Take one batch through all of its steps; whether there was any. Raises what fails."""

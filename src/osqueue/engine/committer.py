@@ -21,7 +21,6 @@ runner calls one method per event, then `take`, and performs what that gives.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from itertools import chain
@@ -32,6 +31,8 @@ import msgspec
 from osqueue.config import CommitSettings, LeadershipSettings
 from osqueue.engine.fate import Base, Fate, Finding, Verdict, judge
 from osqueue.engine.intake import Intake
+from osqueue.engine.pacing import NEVER, Pacing
+from osqueue.engine.pulse import Pulse
 from osqueue.engine.refusals import (
     stopping_error,
     unconfirmed_error,
@@ -74,29 +75,16 @@ from osqueue.model.watch import Watch
 
 __all__ = ["PHASES", "Committer", "Identity", "Phase"]
 
-RATE_MS = 10_000
-"""The time over which commits are counted."""
-
-RATE_COMMITS = 256
-"""Most commits that are counted: as many in less time tell the rate as well."""
-
 PATROL_MS = 250
 """How often it is looked for requests that have waited too long."""
 
-WATCHED_TIMEOUTS = 3
-"""For how many time-outs a standby that asked is taken to be there still."""
-
 HANG_MS = 1_000
 """A write without an answer for this long counts as unresolved time."""
-
-RACE_MS_MAX = 1_000
-"""Longest pause after a lost race: with some tens of rivals, a longer one is no gain."""
 
 LOOKS_MISSED_MAX = 5
 """Who shares a queue and has not seen it for as many looks takes no leases back: what it knows may
 be long gone, and its write would only fail."""
 
-_NEVER = -(2**62)
 _FAR = 2**62
 
 
@@ -176,21 +164,14 @@ class Committer:
         self._phase = Phase.READY
         self._commit: _Commit | None = None
         self._number = self._durable_number = 0
-        self._races = self._race_until = 0
-        """How many commits others were faster than, and when the next may begin."""
-        self._began = self._arrived = self._confirmed_at = _NEVER
+        self._pacing = Pacing(commit, jitter)
+        self.pulse = Pulse(leadership, now.mono)
+        self._confirmed_at = NEVER
         self._arrivals = self._confirmed_arrivals = 0
         self._checking = False
-        self._encode_us = 0
         self._retry_at = self._check_at = self._patrol_at = 0
-        self._held_back_until = 0
         self._expiry_seen_at: int | None = None
         """When a lease was first seen due, in serving time."""
-        self._every = leadership.heartbeat_interval_ms
-        """Within what time the last commit says that the next will follow."""
-        self._watched_until = now.mono + leadership.young_timeouts * leadership.heartbeat_timeout_ms
-        self._landed_at: deque[int] = deque(maxlen=RATE_COMMITS)
-        self._landed_began: int | None = None
         self._wake_at = now.mono
         self._unresolved_since: int | None = None
         self._standing = self._vanished = False
@@ -207,6 +188,11 @@ class Committer:
         return self._identity.epoch, self._durable_number
 
     @property
+    def shares(self) -> bool:
+        """Whether others write the queue beside this one."""
+        return self._identity.shares
+
+    @property
     def phase(self) -> Phase:
         return self._phase
 
@@ -219,23 +205,6 @@ class Committer:
     def ends(self) -> EndMemory:
         """What is remembered of ended jobs, durable or not."""
         return self._intake.state.ends
-
-    @property
-    def heartbeat_every_ms(self) -> int:
-        """Within what time a commit follows the last one."""
-        return self._every
-
-    def landed_ago_ms(self, mono_ms: int) -> int | None:
-        """How long ago the last durable commit was begun; ``None`` before the first."""
-        return None if self._landed_began is None else mono_ms - self._landed_began
-
-    def commits_per_s(self, mono_ms: int) -> float:
-        """How many commits became durable in a second, of late."""
-        since = mono_ms - RATE_MS
-        if len(self._landed_at) == RATE_COMMITS:
-            since = max(since, self._landed_at[0])
-        landed = sum(at > since for at in self._landed_at)
-        return landed * 1_000 / max(1, mono_ms - since)
 
     @property
     def leads(self) -> bool:
@@ -259,7 +228,7 @@ class Committer:
     def arrive(self, held: Held, now: Instant) -> None:
         """A request has come in."""
         held.at = self._advance(now)
-        held.arrived = self._arrived = now.mono
+        held.arrived = self._pacing.arrived = now.mono
         self._arrivals += 1
         held.order = self._arrivals
         held.consistent |= self._identity.looks_first(held.op)
@@ -320,7 +289,7 @@ class Committer:
         """The store had better not be written before this. A heartbeat that is due, or a stop,
         does not wait for it.
         """
-        self._held_back_until = until
+        self._pacing.hold_back(until)
 
     def begin(self, now: Instant) -> None:
         """Fix the next commit: its id, its bytes, and the requests in it."""
@@ -339,12 +308,12 @@ class Committer:
         header.commit = self._identity.commit_id(self._number)
         header.broker_heartbeat = now.wall
         if not self._identity.shares:
-            header.heartbeat_every = self._every = self._heartbeat_every(now.mono)
+            header.heartbeat_every = self.pulse.promise(now.mono)
         data = encode_state(self._intake.state)
         freed = self._intake.state.take_freed()
         held = self._intake.cut(data)
         self._commit = _Commit(header.commit, self._number, data, held, now.mono, resigns, freed)
-        self._began, self._held_back_until = now.mono, 0
+        self._pacing.begins(now.mono)
         self._write(self._commit, now)
 
     def _idle(self) -> bool:
@@ -352,7 +321,7 @@ class Committer:
 
     def encode_took(self, cpu_us: int) -> None:
         """What the last `begin` cost; it paces the next."""
-        self._encode_us = cpu_us
+        self._pacing.encode_took(cpu_us)
 
     def written(self, result: WriteResult, now: Instant) -> None:
         """The store has answered a `Write`."""
@@ -363,7 +332,7 @@ class Committer:
             case Written(version):
                 self._landed(commit, Base(version, commit.data, commit.id), now)
             case Conflicted() | Gone():
-                self._read_back(now)
+                self._after_conflict(now)
             case Unapplied(why, busy=False) if not self._led and not commit.tainted:
                 self._end(EndReason.UNWRITABLE, why)
             case Unapplied(why):
@@ -449,10 +418,6 @@ class Committer:
         self._advance(now)
         if self.ended is None:
             self._end(reason, why)
-
-    def watch(self, now: Instant) -> None:
-        """A standby has asked who leads: heartbeats are due at their interval for a while."""
-        self._watched_until = now.mono + WATCHED_TIMEOUTS * self._leadership.heartbeat_timeout_ms
 
     def next_wake(self, now: Instant) -> int:
         """When `tick` is wanted at the latest, in monotonic ms."""
@@ -576,6 +541,18 @@ class Committer:
             self._unresolved_since = now.mono
         self._actions.append(ReadBack(None if self._base is None else self._base.version))
 
+    def _after_conflict(self, now: Instant) -> None:
+        """Read what stands there; among other writers perhaps a while later."""
+        took_ms = 0 if self._commit is None else now.mono - self._commit.began
+        pause_ms = self._pacing.race_pause_ms(took_ms)
+        if pause_ms == 0:
+            self._read_back(now)
+            return
+        self._enter(Phase.READING_BACK)
+        self._retry_at = now.mono + pause_ms
+        if self._unresolved_since is None:
+            self._unresolved_since = now.mono
+
     def _try_again(self, now: Instant) -> None:
         if self._phase is Phase.BACKING_OFF and self._commit is not None:
             self._write(self._commit, now)
@@ -609,11 +586,10 @@ class Committer:
         self._commit = None
         self._enter(Phase.READY)
         self._led, self._durable_number, self._unresolved_since = True, commit.number, None
-        self._races = 0
+        self._pacing.landed(now.mono - commit.began, now.mono)
+        self.pulse.landed(commit.began, now.mono)
         if isinstance(self._identity, Sharing):
             self._identity = self._identity.following(None)
-        self._landed_began = commit.began
-        self._landed_at.append(now.mono)
         self._confirm(commit.began, commit.arrivals)
         unconfirmed = []
         for held in commit.held:
@@ -646,7 +622,7 @@ class Committer:
                 if finding.verdict is Verdict.LANDED_THEN_EDITED:
                     self._adopt_edit(edited, [], now)
             case Verdict.FENCED if self._identity.goes_on(origin):
-                replay = [] if commit is None else self._lost_race(commit, origin, now)
+                replay = [] if commit is None else self._lost_race(commit, origin)
                 self._go_on(edited, origin, replay, now)
             case Verdict.EDITED:
                 self._adopt_edit(edited, [] if commit is None else commit.held, now)
@@ -657,11 +633,9 @@ class Committer:
             case Verdict.FENCED | Verdict.OVERWRITTEN:
                 self._fenced(origin)
 
-    def _lost_race(self, commit: _Commit, origin: Origin | None, now: Instant) -> list[Held]:
+    def _lost_race(self, commit: _Commit, origin: Origin | None) -> list[Held]:
         """Another writer's version stands there: what of our commit is to be applied again."""
-        longest = min(self._settings.backoff_first_ms << min(self._races, 16), RACE_MS_MAX)
-        self._races += 1
-        self._race_until = now.mono + int(longest * self._jitter())
+        self._pacing.lost_race()
         fate = self._identity.fate(origin, commit.id, self._base)
         if fate is Fate.NOT_APPLIED:
             return commit.held
@@ -684,6 +658,7 @@ class Committer:
         assert isinstance(self._identity, Sharing), "a leader builds upon its own"
         assert origin is not None, "it could be read"
         moment = self._advance(now)
+        self._pacing.met(now.mono)
         self._identity = self._identity.following(origin.epoch)
         self._count_on(origin.commit)
         place = Held(op=self._identity.place(), at=moment, writes=True, answered=True)
@@ -830,26 +805,14 @@ class Committer:
         return Moment(now.wall, serving)
 
     def _not_before(self) -> int:
-        """When the next commit may begin: at a fair share of time for encoding, or in a lull,
-        and not before the store is ready for it, if that is in time for a heartbeat.
-        """
-        settings = self._settings
-        paced = self._began + settings.encode_share * self._encode_us // 1_000
-        lull = max(self._began + 2 * self._encode_us // 1_000, self._arrived + settings.lull_ms)
-        ready = 0 if self._stopping else min(self._held_back_until, self._due_at())
-        return max(self._began + settings.interval_ms, min(paced, lull), ready, self._race_until)
+        """A stop does not wait for the store to be ready, nor does a heartbeat that is due."""
+        return self._pacing.not_before(due_at=0 if self._stopping else self._due_at())
+
+    def _due_at(self) -> int:
+        return self.pulse.due_at(self._pacing.began)
 
     def _heartbeat_at(self) -> int:
         return _FAR if self._identity.shares else self._due_at()
-
-    def _due_at(self) -> int:
-        return self._began + min(self._every, self._heartbeat_every(self._began))
-
-    def _heartbeat_every(self, mono: int) -> int:
-        settings = self._leadership
-        watched = mono < self._watched_until
-        idle_ms = max(settings.idle_interval_ms, settings.heartbeat_interval_ms)
-        return settings.heartbeat_interval_ms if watched else idle_ms
 
     def _wakes(self, now: Instant, serving: int) -> Iterator[int]:
         intake = self._intake

@@ -153,14 +153,15 @@ _TURN_OF_END: Final = {
     EndReason.OVERWRITTEN: Turn.SPOILED,
 }
 
-ASK_GRACE_MS: Final = 1_000
+ASK_GRACE_MS: Final = 750
 """How much later than agreed an answer may come before it counts as silence."""
 
 ASK_MS_MIN: Final = 50
 """Shortest time for an answer, when the patience with a silent leader is about to end."""
 
-ASKS_PER_INTERVAL: Final = 3
-"""How often a leader that answers is asked in a heartbeat interval: it costs no store request."""
+ASKS_PER_INTERVAL: Final = 6
+"""How often a leader that answers is asked in a heartbeat interval: it costs no store request, and
+what it last wrote is looked at when it falls silent, so soon enough for the time-out to begin."""
 
 RELEASED_LOOK_MS: Final = 100
 """How often a broker that has handed over looks who has taken the place."""
@@ -223,6 +224,11 @@ class Election:
         else:
             named = self._origin.broker
         return None if named == self._address else named
+
+    @property
+    def moved(self) -> bool:
+        """Whether the object has been written since it was loaded."""
+        return self._is_stale
 
     def stood_ms(self, mono_ms: int) -> int:
         """How long ago the object was first seen at its version."""

@@ -303,7 +303,7 @@ class Engine:
     def _term_status(self, committer: Committer, role: Role, mono_ms: int) -> BrokerStatus:
         timeout_ms = self._settings.leadership.heartbeat_timeout_ms
         ready = committer.confirmed_within(timeout_ms, mono_ms)
-        age_ms, end = committer.landed_ago_ms(mono_ms), committer.ended
+        age_ms, end = committer.pulse.age_ms(mono_ms), committer.ended
         return BrokerStatus(
             ready=ready,
             role=role,
@@ -313,10 +313,10 @@ class Engine:
             epoch=committer.position[0],
             writable=committer.leads and age_ms is not None and age_ms <= timeout_ms,
             commits=committer.position[1],
-            commits_per_s=round(committer.commits_per_s(mono_ms), 1),
+            commits_per_s=round(committer.pulse.commits_per_s(mono_ms), 1),
             state_bytes=len(committer.durable),
             heartbeat_age_ms=age_ms,
-            heartbeat_every_ms=committer.heartbeat_every_ms,
+            heartbeat_every_ms=committer.pulse.every_ms,
             standbys=self._standbys.recent(mono_ms),
             reason=None if ready else _unready(end),
         )

@@ -31,7 +31,7 @@ from osqueue.engine.term import Term, read_instant
 from osqueue.errors import BrokerLeadershipError, CorruptStateError, OsqueueError
 from osqueue.model.job import Moment
 from osqueue.model.ops import Claim, Op
-from osqueue.model.snapshot import Origin, read_origin
+from osqueue.model.snapshot import read_origin
 from osqueue.storage.protocol import Store
 from osqueue.wire.messages import BrokerStatus
 
@@ -41,6 +41,9 @@ logger = logging.getLogger("osqueue.engine")
 
 GLANCE_MS = 50
 """How often it is looked whether the standing by has shown a live leader; it asks nobody."""
+
+MOVING_TIMEOUTS = 2
+"""An object that has not stood still for as many time-outs belongs to a leader that lives."""
 
 ROLE = "sharing"
 
@@ -136,13 +139,15 @@ class SharedEngine:
         return term.end
 
     async def _meet_leader(self) -> str | None:
-        """Wait for a leader that answers, or that writes although it does not answer us."""
+        """Wait for a leader that answers, or that writes on and on although it does not answer."""
         await self._leadership.waiting.wait()
-        first = self._election.origin
+        most_ms = MOVING_TIMEOUTS * self._settings.leadership.heartbeat_timeout_ms
+        still_at = self._clock.mono_ms()
         while True:
-            now = self._election.origin
-            if now is not None and (self._election.leader or _moved(first, now)):
-                return now.broker
+            now, origin = self._clock.mono_ms(), self._election.origin
+            still_at = still_at if self._election.moved else now
+            if origin is not None and (self._election.leader or now - still_at >= most_ms):
+                return origin.broker
             await asyncio.sleep(GLANCE_MS / 1_000)
 
     def _open(self, place: Place) -> Term:
@@ -256,11 +261,6 @@ def _tenure(place: Place, token: str) -> Sharing:
     if origin is None or origin.broker is not None or None in {origin.epoch, origin.commit}:
         return Sharing.named(token, epoch=place.epoch, takes=True)
     return Sharing.named(token, epoch=origin.epoch or 0, takes=False)
-
-
-def _moved(first: Origin | None, now: Origin) -> bool:
-    """Whether a leader has written since the object was first seen."""
-    return first is not None and now.broker is not None and now.commit != first.commit
 
 
 def _start_error(end: End, where: str) -> OsqueueError:

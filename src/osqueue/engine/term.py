@@ -115,7 +115,7 @@ class Term:
 
     def watch(self) -> None:
         """A standby has asked who leads."""
-        self.committer.watch(self._now())
+        self.committer.pulse.watch(self._clock.mono_ms())
         self._after_event()
 
     def _tell(self, event: Callable[[Held, Instant], None], held: Held) -> None:
@@ -208,7 +208,8 @@ class Term:
 
     def _log_end(self, end: End) -> None:
         clean = end.reason is EndReason.RELEASED
-        logger.log(logging.INFO if clean else logging.ERROR, "leadership is over: %s", end.message)
+        what = "sharing the queue" if self.committer.shares else "leadership"
+        logger.log(logging.INFO if clean else logging.ERROR, "%s is over: %s", what, end.message)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=f"osqueue {name}")

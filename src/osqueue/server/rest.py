@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias, TypeGuard, TypeVar
+from typing import Any, TypeAlias, TypeGuard
 
 import msgspec
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from osqueue.broker.dispatch import HANDLERS, Call, Handler
 from osqueue.broker.service import DEFAULT_QUEUE, QueueService, Reply
 from osqueue.config import JOB_ID_CHARS_MAX, MIB, ServerSettings
 from osqueue.engine.callers import Caller
@@ -35,13 +35,12 @@ from osqueue.server.pieces import (
     respond_pieces,
 )
 from osqueue.wire import operations as ops
-from osqueue.wire.messages import ClaimAnswer, ClaimedJob, ClaimRequest, JobsPage
-from osqueue.wire.operations import ListQuery, Operation, StatusQuery
+from osqueue.wire.messages import ClaimAnswer, ClaimedJob, JobsPage
+from osqueue.wire.operations import Operation
 
 __all__ = ["rest_routes"]
 
 Answer: TypeAlias = Reply[Any]
-QueryT = TypeVar("QueryT", ListQuery, StatusQuery)
 _encode = msgspec.json.Encoder().encode
 
 PIECES_FROM = MIB
@@ -64,9 +63,6 @@ class Request:
     def connection(self) -> Connection:
         """Tells when the caller goes away."""
         return connection_of(self._scope)
-
-
-Handler: TypeAlias = Callable[[QueueService, Request, Any], Awaitable[Answer]]
 
 
 class Endpoint:
@@ -93,15 +89,33 @@ class Endpoint:
         request = Request(scope, body)
         if self._operation.on_one_job:
             _check_job_id(request.job_id)
-        message = None
-        if self._takes_body:
-            message = decode_body(body, request.headers, self._decoder)
-        reply = await self._handler(self._service, request, message)
+        reply = await self._answer(request)
         try:
             await self._respond(reply, request, send)
         finally:
             if reply.sent is not None:
                 reply.sent()
+
+    async def _answer(self, request: Request) -> Answer:
+        call = Call(self._message(request), request.job_id, len(request.body))
+        if self._operation.verb == "GET":
+            call.consistent = wants_consistent(request.query)
+        if self._operation is not ops.CLAIM:
+            return await self._handler(self._service, call)
+        call.caller = Caller()
+        connection = request.connection
+        connection.on_lost = call.caller.leave
+        try:
+            return await self._handler(self._service, call)
+        finally:
+            connection.on_lost = None
+
+    def _message(self, request: Request) -> Any:
+        if self._takes_body:
+            return decode_body(request.body, request.headers, self._decoder)
+        if self._operation.verb == "GET" and self._operation.request is not None:
+            return _query(request.query, self._operation.request)
+        return None
 
     async def _respond(self, reply: Answer, request: Request, send: Send) -> None:
         position = commit_header(reply.position)
@@ -157,7 +171,7 @@ def _endpoint(operation: Operation, service: QueueService, settings: ServerSetti
         return PutJob(service, settings)
     if operation is ops.GET_PAYLOAD:
         return GetPayload(service, settings)
-    return Endpoint(operation, _HANDLERS[operation.name], service=service, settings=settings)
+    return Endpoint(operation, _ROUTED[operation.name], service=service, settings=settings)
 
 
 def _check_job_id(job_id: str) -> None:
@@ -165,23 +179,9 @@ def _check_job_id(job_id: str) -> None:
         raise JobNotFoundError(f"there is no job of such an id: {job_id[:JOB_ID_CHARS_MAX]}…")
 
 
-async def _submit(service: QueueService, request: Request, message: Any) -> Answer:
-    return await service.submit(DEFAULT_QUEUE, message, size=len(request.body))
-
-
-async def _submit_batch(service: QueueService, request: Request, message: Any) -> Answer:
-    return await service.submit_batch(DEFAULT_QUEUE, message, size=len(request.body))
-
-
-async def _claim(service: QueueService, request: Request, message: ClaimRequest) -> Answer:
-    caller = Caller()
-    connection = request.connection
-    connection.on_lost = caller.leave
-    try:
-        reply = await service.claim(DEFAULT_QUEUE, message, caller)
-    finally:
-        connection.on_lost = None
-    if message.max is not None:
+async def _claim(service: QueueService, call: Call) -> Answer:
+    reply = await HANDLERS[ops.CLAIM.name](service, call)
+    if call.message.max is not None:
         return reply
     return Reply(_first(reply.value), reply.position, reply.sent)
 
@@ -191,62 +191,15 @@ def _first(answer: ClaimAnswer) -> object:
     return answer.jobs[0] if answer.jobs else {}
 
 
-async def _heartbeat(service: QueueService, request: Request, message: Any) -> Answer:
-    return await service.heartbeat(DEFAULT_QUEUE, request.job_id, message)
+async def _status(service: QueueService, call: Call) -> Answer:
+    return await service.watch(call.message)
 
 
-async def _heartbeat_batch(service: QueueService, _: Request, message: Any) -> Answer:
-    return await service.heartbeat_batch(DEFAULT_QUEUE, message)
-
-
-async def _complete(service: QueueService, request: Request, message: Any) -> Answer:
-    return await service.complete(DEFAULT_QUEUE, request.job_id, message)
-
-
-async def _complete_batch(service: QueueService, _: Request, message: Any) -> Answer:
-    return await service.complete_batch(DEFAULT_QUEUE, message)
-
-
-async def _fail(service: QueueService, request: Request, message: Any) -> Answer:
-    return await service.fail(DEFAULT_QUEUE, request.job_id, message)
-
-
-async def _release(service: QueueService, request: Request, message: Any) -> Answer:
-    return await service.release(DEFAULT_QUEUE, request.job_id, message)
-
-
-async def _retry(service: QueueService, request: Request, _: Any) -> Answer:
-    return await service.retry(DEFAULT_QUEUE, request.job_id)
-
-
-async def _cancel(service: QueueService, request: Request, _: Any) -> Answer:
-    return await service.cancel(DEFAULT_QUEUE, request.job_id)
-
-
-async def _get_job(service: QueueService, request: Request, _: Any) -> Answer:
-    return await service.get_job(
-        DEFAULT_QUEUE, request.job_id, consistent=wants_consistent(request.query)
-    )
-
-
-async def _list_jobs(service: QueueService, request: Request, _: Any) -> Answer:
-    query = _query(request.query, ListQuery)
-    return await service.list_jobs(DEFAULT_QUEUE, query, consistent=wants_consistent(request.query))
-
-
-async def _stats(service: QueueService, request: Request, _: Any) -> Answer:
-    return await service.stats(DEFAULT_QUEUE, consistent=wants_consistent(request.query))
-
-
-async def _status(service: QueueService, request: Request, _: Any) -> Answer:
-    return await service.watch(_query(request.query, StatusQuery))
-
-
-async def _fail_over(service: QueueService, _request: Request, _: Any) -> Answer:
+async def _fail_over(service: QueueService, _: Call) -> Answer:
     return await service.fail_over(DEFAULT_QUEUE)
 
 
-def _query(query: bytes, kind: type[QueryT]) -> QueryT:
+def _query(query: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
     if not query:
         return kind()
     try:
@@ -255,21 +208,10 @@ def _query(query: bytes, kind: type[QueryT]) -> QueryT:
         raise BrokerProtocolError(describe(error)) from error
 
 
-_HANDLERS: dict[str, Handler] = {
-    ops.SUBMIT.name: _submit,
-    ops.SUBMIT_BATCH.name: _submit_batch,
+_ROUTED: dict[str, Handler] = {
+    **HANDLERS,
     ops.CLAIM.name: _claim,
-    ops.HEARTBEAT.name: _heartbeat,
-    ops.HEARTBEAT_BATCH.name: _heartbeat_batch,
-    ops.COMPLETE.name: _complete,
-    ops.COMPLETE_BATCH.name: _complete_batch,
-    ops.FAIL.name: _fail,
-    ops.RELEASE.name: _release,
-    ops.RETRY.name: _retry,
-    ops.CANCEL.name: _cancel,
-    ops.GET_JOB.name: _get_job,
-    ops.LIST_JOBS.name: _list_jobs,
-    ops.GET_STATS.name: _stats,
     ops.GET_STATUS.name: _status,
     ops.FAIL_OVER.name: _fail_over,
 }
+"""What does each operation; a claim that asks for no number gets its job by itself."""

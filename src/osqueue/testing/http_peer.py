@@ -37,6 +37,8 @@ class Peer:
     async def send(self, *pieces: bytes) -> None:
         """Raises `OSError` when the other side has left."""
         for piece in pieces:
+            if self._writer.is_closing():  # uvloop does not take it for an error of the system
+                raise ConnectionResetError("the connection was broken off")
             self._writer.write(piece)
             await self._writer.drain()
 
@@ -55,8 +57,9 @@ class Peer:
     def reset(self) -> None:
         """Break it, so that the other side sees a reset (RST)."""
         sock = self._writer.get_extra_info("socket")
-        with suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if sock is not None:  # uvloop keeps none of a closed connection
+            with suppress(OSError, ValueError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.abort()
 
     def abort(self) -> None:

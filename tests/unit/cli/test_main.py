@@ -90,6 +90,8 @@ def test_help_when_asked_of_a_command_then_fits_80_columns(
         (["producer", "t", "--rate", "inf"], "--rate: must be above 0, not inf"),
         (["stats", "--broker-url", "x"], "--broker-url: the broker URL 'x' has no scheme"),
         (["demo", "--workers", "0"], "--workers: must be 1 to 64, not 0"),
+        (["demo", "--brokers", "6"], "--brokers: must be 1 to 5, not 6"),
+        (["demo", "--port", "65535"], "--port: must be 0 to 65534, not 65535"),
     ],
 )
 def test_run_when_used_wrongly_then_one_line_and_2(

@@ -494,3 +494,19 @@ def test_settings_when_the_retention_is_shorter_than_an_hour_then_refused() -> N
     with pytest.raises(OsqueueError, match="ARCHIVE_RETENTION"):
         BrokerSettings(archive=ArchiveSettings(retention_ms=60_000)).validate()
     BrokerSettings(archive=ArchiveSettings(retention_ms=0)).validate()
+
+
+async def test_due_when_the_clock_was_set_back_then_nothing_waits_for_that_hour_again(
+    brokers: Brokers,
+) -> None:
+    store, clock = MemoryBackend(), Settable()
+    engine = await brokers.start(store, limits=ARCHIVING, clock=clock)
+    await soon(engine.ask(submit("a")))
+    await soon(engine.ask(Cancel("a")))
+    patient = replace(SMALL, linger_ms=60_000)
+    made = Archiver(
+        engine, Archive(store), store, settings=patient, clock=clock, entropy=SystemEntropy()
+    )
+    assert not made.due()
+    clock.ahead_ms = -3_600_000
+    assert made.due()

@@ -1,8 +1,18 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from osqueue.engine.fate import Base, Fate, Finding, Verdict, fate_by_lineage, judge
+from osqueue.engine.fate import (
+    Base,
+    Fate,
+    Finding,
+    Verdict,
+    fate_among_writers,
+    fate_by_lineage,
+    judge,
+)
+from osqueue.model.lineage import CommitId
 from osqueue.model.snapshot import Origin, read_origin
 from osqueue.storage.protocol import Stored, Version
 
@@ -110,3 +120,56 @@ def test_fate_when_lineage_names_an_earlier_one_then_it_was_not_applied() -> Non
 @pytest.mark.parametrize("origin", [lineage("{}"), lineage('{"4":"5-2-me"}'), None])
 def test_fate_when_lineage_does_not_name_us_then_it_is_unknown(origin: Origin | None) -> None:
     assert fate_by_lineage(origin, 5, "5-2-me") is Fate.UNKNOWN
+
+
+# Among several writers: a commit that is named nowhere
+
+
+COMMIT = CommitId(50, 9, "shared.me")
+BASE_ORIGIN = read_origin(whole(format="1", epoch="50", lineage='{"40":"40-3-led"}'))
+
+
+def among(epoch: int, lineage: dict[str, str], base: Origin = BASE_ORIGIN) -> Fate:
+    text = msgspec.json.encode(lineage).decode()
+    origin = read_origin(whole(format="1", epoch=str(epoch), commit='"0-0-x"', lineage=text))
+    return fate_among_writers(origin, COMMIT, base=base)
+
+
+def crowd(**others: str) -> dict[str, str]:
+    """As many entries as there can be; all but ``others`` are later than the commit."""
+    later = {f"shared.{n}": f"50-{10 + n}-shared.{n}" for n in range(64 - len(others))}
+    return {**{name.replace("_", "."): last for name, last in others.items()}, **later}
+
+
+@pytest.mark.parametrize(
+    ("epoch", "lineage", "fate"),
+    [
+        pytest.param(50, {"shared.me": "50-9-shared.me"}, Fate.LANDED, id="it is named"),
+        pytest.param(51, {"50": "50-9-shared.me"}, Fate.LANDED, id="named under another key"),
+        pytest.param(50, {"shared.me": "50-7-shared.me"}, Fate.NOT_APPLIED, id="an earlier one"),
+        pytest.param(50, {}, Fate.NOT_APPLIED, id="our epoch, and room"),
+        pytest.param(51, {"shared.y": "50-12-shared.y"}, Fate.NOT_APPLIED, id="our epoch is named"),
+        pytest.param(51, {"40": "40-3-led"}, Fate.NOT_APPLIED, id="what our base named"),
+        pytest.param(51, {"40": "40-9-led"}, Fate.UNKNOWN, id="a key that our base had"),
+        pytest.param(51, {}, Fate.UNKNOWN, id="another epoch, and nothing of ours"),
+        pytest.param(51, {"30": "30-1-x"}, Fate.UNKNOWN, id="a lower epoch proves nothing"),
+        pytest.param(50, crowd(), Fate.UNKNOWN, id="full of later ones"),
+        pytest.param(50, crowd(shared_z="50-8-shared.z"), Fate.NOT_APPLIED, id="one before us"),
+        pytest.param(50, crowd(shared_z="49-8-shared.z"), Fate.UNKNOWN, id="an older epoch's"),
+        pytest.param(51, crowd(old="50-x"), Fate.UNKNOWN, id="names that tell nothing"),
+    ],
+)
+def test_fate_among_writers_when_this_stands_there_then_it_is_known_or_not(
+    epoch: int, lineage: dict[str, str], fate: Fate
+) -> None:
+    assert among(epoch, lineage) is fate
+
+
+def test_fate_among_writers_when_a_full_one_has_what_our_base_named_then_not_applied() -> None:
+    lineage = crowd()
+    del lineage["shared.0"]
+    assert among(51, {"40": "40-3-led", **lineage}) is Fate.NOT_APPLIED
+
+
+def test_fate_among_writers_when_nothing_can_be_read_then_it_is_unknown() -> None:
+    assert fate_among_writers(None, COMMIT, base=BASE_ORIGIN) is Fate.UNKNOWN

@@ -26,7 +26,7 @@ class Status(StrEnum):
 
 
 @jobs.callback(invoke_without_command=True)
-def list_jobs(
+def list_jobs(  # noqa: PLR0913 - the signature is the list of options
     context: typer.Context,
     *,
     status: Annotated[
@@ -41,6 +41,7 @@ def list_jobs(
     ] = 20,
     broker_url: options.BrokerUrl = None,
     storage: options.ClientStorage = None,
+    brokerless: options.Brokerless = False,
     json_output: options.JsonOutput = False,
     debug: options.Debug = False,
 ) -> None:
@@ -55,7 +56,11 @@ def list_jobs(
 
     options.check_range(context, "limit", limit, least=0)
     query = looking.JobsQuery(status=status, job_type=job_type, limit=limit)
-    looking.list_jobs(options.broker(context, broker_url, storage), query, json_output=json_output)
+    looking.list_jobs(
+        options.broker(context, broker_url, storage, brokerless=brokerless),
+        query,
+        json_output=json_output,
+    )
 
 
 @jobs.command()
@@ -65,6 +70,7 @@ def show(
     job_id: JobId,
     broker_url: options.BrokerUrl = None,
     storage: options.ClientStorage = None,
+    brokerless: options.Brokerless = False,
     json_output: options.JsonOutput = False,
     debug: options.Debug = False,
 ) -> None:
@@ -72,7 +78,11 @@ def show(
     options.set_up(context, debug=debug)
     from osqueue.cli import looking  # noqa: PLC0415 - loads the client and its packages
 
-    looking.show(options.broker(context, broker_url, storage), job_id, json_output=json_output)
+    looking.show(
+        options.broker(context, broker_url, storage, brokerless=brokerless),
+        job_id,
+        json_output=json_output,
+    )
 
 
 @jobs.command()
@@ -82,13 +92,14 @@ def retry(
     job_ids: JobIds,
     broker_url: options.BrokerUrl = None,
     storage: options.ClientStorage = None,
+    brokerless: options.Brokerless = False,
     debug: options.Debug = False,
 ) -> None:
     """Queue dead jobs again, with all their attempts."""
     options.set_up(context, debug=debug)
     from osqueue.cli import looking  # noqa: PLC0415 - loads the client and its packages
 
-    looking.retry(options.broker(context, broker_url, storage), job_ids)
+    looking.retry(options.broker(context, broker_url, storage, brokerless=brokerless), job_ids)
 
 
 @jobs.command()
@@ -98,10 +109,11 @@ def cancel(
     job_ids: JobIds,
     broker_url: options.BrokerUrl = None,
     storage: options.ClientStorage = None,
+    brokerless: options.Brokerless = False,
     debug: options.Debug = False,
 ) -> None:
     """Cancel jobs that have not ended, or discard dead ones."""
     options.set_up(context, debug=debug)
     from osqueue.cli import looking  # noqa: PLC0415 - loads the client and its packages
 
-    looking.cancel(options.broker(context, broker_url, storage), job_ids)
+    looking.cancel(options.broker(context, broker_url, storage, brokerless=brokerless), job_ids)

@@ -14,6 +14,7 @@ def stats(
     *,
     broker_url: options.BrokerUrl = None,
     storage: options.ClientStorage = None,
+    brokerless: options.Brokerless = False,
     json_output: options.JsonOutput = False,
     debug: options.Debug = False,
 ) -> None:
@@ -21,4 +22,6 @@ def stats(
     options.set_up(context, debug=debug)
     from osqueue.cli import looking  # noqa: PLC0415 - loads the client and its packages
 
-    looking.stats(options.broker(context, broker_url, storage), json_output=json_output)
+    looking.stats(
+        options.broker(context, broker_url, storage, brokerless=brokerless), json_output=json_output
+    )

@@ -41,6 +41,7 @@ def submit(  # noqa: PLR0913 - the signature is the list of options
     delay: Delay = 0,
     broker_url: options.BrokerUrl = None,
     storage: options.ClientStorage = None,
+    brokerless: options.Brokerless = False,
     json_output: options.JsonOutput = False,
     debug: options.Debug = False,
 ) -> None:
@@ -60,4 +61,8 @@ def submit(  # noqa: PLR0913 - the signature is the list of options
         priority=priority,
         delay_ms=round(delay * 1_000) or None,
     )
-    asking.submit(options.broker(context, broker_url, storage), job, json_output=json_output)
+    asking.submit(
+        options.broker(context, broker_url, storage, brokerless=brokerless),
+        job,
+        json_output=json_output,
+    )

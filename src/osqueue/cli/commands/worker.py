@@ -36,6 +36,7 @@ def worker(  # noqa: PLR0913 - the signature is the list of options
     target: Target,
     broker_url: options.BrokerUrl = None,
     storage: options.ClientStorage = None,
+    brokerless: options.Brokerless = False,
     concurrency: Concurrency = None,
     log_format: options.LogFormatOption = LogFormat.TEXT,
     log_level: options.LogLevelOption = LogLevel.INFO,
@@ -58,7 +59,7 @@ def worker(  # noqa: PLR0913 - the signature is the list of options
 
     plan = working.WorkerPlan(
         target=target,
-        broker=options.broker(context, broker_url, storage),
+        broker=options.broker(context, broker_url, storage, brokerless=brokerless),
         concurrency=concurrency,
         supervised=supervised,
     )

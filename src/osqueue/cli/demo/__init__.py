@@ -1,1 +1,1 @@
-"""The demo: a real broker, real workers, real work, and a check of what came out."""
+"""The demo: real brokers, real workers, real work, and a check of what came out."""

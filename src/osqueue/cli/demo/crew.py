@@ -1,26 +1,16 @@
-"""The demo's processes: one broker and some workers, started again when they die.
+"""The demo's processes: brokers on one storage, and workers; started again when they die.
 
-Each sees the end of its stdin when the demo dies, however it dies, and stops then.
+One broker leads and the others stand by. Workers know only where the queue lives.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Final, NoReturn
-from urllib.parse import quote
+from collections.abc import Sequence
+from typing import Final
 
+from osqueue.cli.demo.member import Member, stop_all
 from osqueue.cli.demo.place import Place
-from osqueue.cli.demo.worker import DATA_VARIABLE
-from osqueue.cli.failures import CliError
-from osqueue.cli.signals import KEEP_RUNNING
-from osqueue.clock import SystemClock
 
 __all__ = ["LEASE_TIMEOUT_MS", "Crew"]
 
@@ -29,184 +19,89 @@ HOST: Final = "127.0.0.1"
 LEASE_TIMEOUT_MS: Final = 5_000
 """Jobs of a killed worker are given to another after this: short, as somebody watches."""
 
-LISTENING: Final = "Broker listening on "
-LOOK_S: Final = 0.1
-STOP_S_MAX: Final = 10
-EARLY_MS: Final = 2_000
-EARLY_DEATHS_MAX: Final = 3
-"""A process that dies this often, each time at once, will not live."""
+HEARTBEAT_INTERVAL_MS: Final = 500
+HEARTBEAT_TIMEOUT_MS: Final = 2_000
+"""A broker that hangs is replaced after this: as short as it can be on a disk that is busy."""
 
-_FOREIGN: Final = ("BROKER_", "GROUP_", "JOB_", "OSQUEUE_", "STORAGE_")
-"""Variables of the user's own brokers and workers, which are not meant for these."""
+START_LOOK_S: Final = 0.02
 
 
 class Crew:
-    """The processes, and how to talk about them. ``lock`` is handed on to each."""
+    """The processes. ``port`` is the first broker's, and the others' follow; 0 takes free ones."""
 
-    def __init__(
-        self, place: Place, *, lock: int, port: int, workers: int, note: Callable[[str], None]
-    ) -> None:
-        self.port = port or _free_port()
-        self._note = note
-        self.broker = _Member("the broker", _broker_command(place, self.port), place, lock)
-        command = ["worker", "osqueue.cli.demo.worker:worker", "--broker-url", self.url]
+    def __init__(self, place: Place, *, lock: int, port: int, brokers: int, workers: int) -> None:
+        self.brokers = [
+            Member(
+                f"broker {number}" if brokers > 1 else "the broker",
+                _broker_command(place, port + number - 1 if port else 0),
+                place=place,
+                lock=lock,
+            )
+            for number in range(1, brokers + 1)
+        ]
+        command = ["worker", "osqueue.cli.demo.worker:worker", "--storage", place.storage]
         self.workers = [
-            _Member(f"worker {number}", command, place, lock) for number in range(1, workers + 1)
+            Member(f"worker {number}", command, place=place, lock=lock)
+            for number in range(1, workers + 1)
         ]
 
-    @property
-    def url(self) -> str:
-        """The broker's."""
-        return f"http://{HOST}:{self.port}"
-
     async def start(self) -> None:
-        """Start the broker, and the workers when it listens; needs `watch` to see it fail.
+        """Start all, one broker ahead, so that it leads; needs `revive` to see that one fail."""
+        first, *others = self.brokers
+        first.start()
+        while first.address is None:  # noqa: ASYNC110 - another process says it
+            await asyncio.sleep(START_LOOK_S)
+        for member in (*others, *self.workers):
+            member.start()
 
-        Asking the port would not do: somebody else's broker could answer there.
+    def revive(self) -> list[str]:
+        """Start again who has died; tells of whom. Raises `CliError` when that does not help."""
+        ends = [(member, member.end()) for member in (*self.brokers, *self.workers)]
+        return [_started_again(member, end) for member, end in ends if end is not None]
+
+    def roster(self, leader: Member) -> str:
+        """Who is who, by their process ids."""
+        standbys = [broker for broker in self.brokers if broker is not leader]
+        parts = [f"{_named([leader])} leads"]
+        if standbys:
+            parts.append(f"{_named(standbys)} {'stands' if len(standbys) == 1 else 'stand'} by")
+        workers = ", ".join(str(worker.pid) for worker in self.workers)
+        roles = ", ".join(parts)
+        return f"{roles[0].upper()}{roles[1:]}; workers {workers}."
+
+    async def stop(self, leader: Member | None, *, keep_leader: bool = False) -> Member | None:
+        """Stop the workers, then the brokers, which a last report may still have to reach.
+
+        The leader is the last, so that no other one takes over in between. Answers it if it was to
+        be kept and goes on.
         """
-        self.broker.start()
-        while LISTENING not in self.broker.words():  # noqa: ASYNC110 - another process writes them
-            await asyncio.sleep(LOOK_S / 5)
-        for worker in self.workers:
-            worker.start()
-
-    async def watch(self) -> NoReturn:
-        """Start again who dies. Raises `CliError` when that does not help."""
-        while True:
-            for member in (self.broker, *self.workers):
-                end = member.end()
-                if end is not None:
-                    member.start_again()
-                    self._note(f"{member.name} {end}; started again as {member.pid}")
-            await asyncio.sleep(LOOK_S)
-
-    async def stop(self, *, keep_broker: bool = False) -> None:
-        """Stop the workers, then the broker, which a last report may still have to reach."""
-        await _stop(self.workers)
-        if keep_broker and self.broker.end() is None:
-            self.broker.let_go()
-        else:
-            await _stop([self.broker])
-
-
-class _Member:
-    """One process, over its lives."""
-
-    def __init__(self, name: str, command: Sequence[str], place: Place, lock: int) -> None:
-        self.name = name
-        self._command = [sys.executable, "-m", "osqueue", *command, "--supervised"]
-        self._log = place.logs / f"{name.removeprefix('the ').replace(' ', '-')}.log"
-        self._place = place
-        self._lock = lock
-        self._process: subprocess.Popen[bytes] | None = None
-        self._clock = SystemClock()
-        self._started_ms = 0
-        self._words_at = 0
-        self._early_deaths = 0
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None, "it was started"
-        return self._process.pid
-
-    def start(self) -> None:
-        """Start it, in a session of its own: Ctrl-C is for the demo alone."""
-        self._close_stdin()
-        with self._log.open("ab") as log:
-            self._words_at = log.tell()
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-                self._command,
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                cwd=self._place.root,
-                env=_environment(self._place),
-                pass_fds=(self._lock,),
-                start_new_session=True,
-            )
-        self._started_ms = self._clock.mono_ms()
-
-    def end(self) -> str | None:
-        """How it ended, if it did."""
-        code = None if self._process is None else self._process.poll()
-        if code is None:
+        await stop_all(self.workers)
+        await stop_all([broker for broker in self.brokers if broker is not leader])
+        if leader is None:
             return None
-        if code < 0:
-            return f"({self.pid}) was killed by {signal.Signals(-code).name}"
-        return f"({self.pid}) ended with exit code {code}"
-
-    def start_again(self) -> None:
-        """Start it after its end. Raises `CliError` when it failed, or dies again and again."""
-        assert self._process is not None, "it was started"
-        early = self._clock.mono_ms() - self._started_ms < EARLY_MS
-        self._early_deaths = self._early_deaths + 1 if early else 0
-        if self._process.returncode > 0 or self._early_deaths >= EARLY_DEATHS_MAX:
-            raise CliError(f"{self.name} {self.end()}: {self._last_words()}")
-        self.start()
-
-    def words(self) -> str:
-        """What it said since it was started."""
-        return self._log.read_bytes()[self._words_at :].decode(errors="replace")
-
-    def terminate(self) -> None:
-        """Ask it to stop."""
-        if self.end() is None and self._process is not None:
-            self._process.terminate()
-
-    def kill(self) -> None:
-        """End it at once."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._close_stdin()
-
-    def let_go(self) -> None:
-        """Have it go on without us."""
-        assert self._process is not None, "it runs"
-        assert self._process.stdin is not None, "it was started with a pipe"
-        self._process.stdin.write(KEEP_RUNNING)
-        self._close_stdin()
-
-    def _last_words(self) -> str:
-        lines = [line for line in self.words().splitlines() if line.strip()]
-        return lines[-1].removeprefix("error: ") if lines else "it said nothing"
-
-    def _close_stdin(self) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
+        if keep_leader and leader.is_running:
+            leader.let_go()
+            return leader
+        await stop_all([leader])
+        return None
 
 
-async def _stop(members: Sequence[_Member]) -> None:
-    for member in members:
-        member.terminate()
-    clock = SystemClock()
-    until_ms = clock.mono_ms() + STOP_S_MAX * 1_000
-    while any(member.end() is None for member in members):
-        if clock.mono_ms() >= until_ms:
-            break
-        await asyncio.sleep(LOOK_S / 5)
-    for member in members:
-        member.kill()
+def _named(brokers: Sequence[Member]) -> str:
+    return ", ".join(f"{broker.name} ({broker.pid})" for broker in brokers)
+
+
+def _started_again(member: Member, end: str) -> str:
+    member.start_again()
+    return f"{member.name} {end}; started again as {member.pid}"
 
 
 def _broker_command(place: Place, port: int) -> list[str]:
-    storage = f"file://{quote(os.fsencode(place.queue))}"
-    timeout = ["--job-heartbeat-timeout-ms", str(LEASE_TIMEOUT_MS)]
-    return ["broker", "--storage", storage, "--host", HOST, "--port", str(port), *timeout]
-
-
-def _environment(place: Place) -> dict[str, str]:
-    """Ours, without what would change the processes, and good in another directory."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-    if own.get("PYTHONPATH"):
-        parts = own["PYTHONPATH"].split(os.pathsep)
-        own["PYTHONPATH"] = os.pathsep.join(str(Path(part).absolute()) for part in parts)
-    return {**own, DATA_VARIABLE: str(place.root)}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    settings = {
+        "--storage": place.storage,
+        "--host": HOST,
+        "--port": port,
+        "--job-heartbeat-timeout-ms": LEASE_TIMEOUT_MS,
+        "--broker-heartbeat-interval-ms": HEARTBEAT_INTERVAL_MS,
+        "--broker-heartbeat-timeout-ms": HEARTBEAT_TIMEOUT_MS,
+    }
+    return ["broker", *(str(part) for setting in settings.items() for part in setting)]

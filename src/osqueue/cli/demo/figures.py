@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-import aiohttp
 import msgspec
 
 from osqueue.cli.demo.results import Results
@@ -16,7 +15,7 @@ from osqueue.cli.demo.worker import PING
 from osqueue.client import OsqueueClient
 from osqueue.clock import SystemEntropy
 
-__all__ = ["CommitCount", "Figures", "percentile", "start_times"]
+__all__ = ["Figures", "percentile", "start_times"]
 
 PINGS_MAX: Final = 100
 PING_PAUSE_S: Final = 0.01
@@ -35,38 +34,6 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     commits: int
     start_times: Sequence[int]
     line_times: Sequence[int]
-
-
-class _Ready(msgspec.Struct):
-    epoch: int
-    commits: int
-
-
-class CommitCount:
-    """Counts commits over the broker's lives, up to the last look before each of its deaths."""
-
-    def __init__(self, url: str) -> None:
-        self._url = f"{url}/readyz"
-        self._latest: dict[int, int] = {}
-        self._base: int | None = None
-
-    @property
-    def total(self) -> int:
-        """Since the first look."""
-        return sum(self._latest.values()) - (self._base or 0)
-
-    async def look(self) -> None:
-        """Ask the broker, if it is there."""
-        timeout = aiohttp.ClientTimeout(total=1)
-        with suppress(aiohttp.ClientError, TimeoutError, msgspec.DecodeError):
-            async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.get(self._url) as answer,
-            ):
-                ready = msgspec.json.decode(await answer.read(), type=_Ready)
-            self._latest[ready.epoch] = ready.commits
-            if self._base is None:
-                self._base = ready.commits
 
 
 async def start_times(client: OsqueueClient, pings: Results, *, most: int) -> list[int]:

@@ -1,6 +1,6 @@
 """The demo's directory: what is in it, and that only one demo is at work there.
 
-The lock's descriptor is handed on to the broker and the workers, so the directory is free only
+The lock's descriptor is handed on to the brokers and the workers, so the directory is free only
 when all of them have ended, whoever was killed how.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -47,6 +48,11 @@ class Place:
         self.record = root / "run.json"
         self.kept = root / "kept-broker.json"
         self._lock = root / "demo.lock"
+
+    @property
+    def storage(self) -> str:
+        """The URL of the queue."""
+        return f"file://{quote(os.fsencode(self.queue))}"
 
     @asynccontextmanager
     async def taken(self, say: Callable[[str], None]) -> AsyncIterator[int]:

@@ -8,10 +8,12 @@ from typing import Final
 import msgspec
 
 from osqueue.cli.demo.crew import LEASE_TIMEOUT_MS, Crew
-from osqueue.cli.demo.figures import CommitCount, Figures, start_times
+from osqueue.cli.demo.figures import Figures, start_times
+from osqueue.cli.demo.member import Member
 from osqueue.cli.demo.place import Place
 from osqueue.cli.demo.record import RunRecord
 from osqueue.cli.demo.results import Results
+from osqueue.cli.demo.watch import Watch
 from osqueue.cli.demo.worker import INDEX_FILE
 from osqueue.cli.progress import Progress
 from osqueue.client import NewJob, OsqueueClient, Stats
@@ -40,28 +42,30 @@ class Outcome(msgspec.Struct, frozen=True):
 class Session:
     """Submits what is missing, and waits until it is done."""
 
-    def __init__(self, place: Place, record: RunRecord, *, url: str, progress: Progress) -> None:
+    def __init__(
+        self, place: Place, record: RunRecord, *, watch: Watch, progress: Progress
+    ) -> None:
         self._results = Results(place.results)
         self._pings = Results(place.pings)
         self._paths = record.paths()
-        self._url = url
+        self._storage = place.storage
+        self._watch = watch
         self._progress = progress
-        self._commits = CommitCount(url)
         self._clock = SystemClock()
 
     async def run(self, crew: Crew) -> Outcome:
         """Start the processes, and do it all."""
         await crew.start()
-        self._say_who(crew)
-        async with OsqueueClient(self._url) as client:
+        self._say_who(crew, await self._first_leader())
+        async with OsqueueClient(storage=self._storage) as client:
             stats = client.with_settings(ClientSettings(retry_for_ms=0, timeout_ms=1_000))
             await self._until_ready(stats)
             before = self._results.job_ids()
             began = self._clock.wall_ms(), self._clock.mono_ms()
             await self._index(client, stats)
             took_ms = self._clock.mono_ms() - began[1]
-            await self._commits.look()
-            commits = self._commits.total
+            await self._watch.look()
+            commits = self._watch.commits
             self._progress.show_stage("timing")
             times = await start_times(client, self._pings, most=len(self._paths))
             left = await self._settled(client)
@@ -77,15 +81,19 @@ class Session:
             ),
         )
 
-    def _say_who(self, crew: Crew) -> None:
+    async def _first_leader(self) -> Member:
+        while (leader := self._watch.leader) is None:  # noqa: ASYNC110 - another process starts
+            await asyncio.sleep(LOOK_S)
+        return leader
+
+    def _say_who(self, crew: Crew, leader: Member) -> None:
         """Name the processes, for those who like to kill some."""
-        workers = ", ".join(str(worker.pid) for worker in crew.workers)
-        self._progress.note(f"Broker {crew.broker.pid} at {crew.url}, workers {workers}.")
+        self._progress.note(crew.roster(leader))
+        self._progress.note(f"Kill any of them, even the leader: kill -9 {leader.pid}")
 
     async def _until_ready(self, client: OsqueueClient) -> None:
         while await _stats(client) is None:  # noqa: ASYNC110 - another process starts
             await asyncio.sleep(LOOK_S)
-        await self._commits.look()
 
     async def _index(self, client: OsqueueClient, watching: OsqueueClient) -> None:
         submitting = asyncio.ensure_future(self._submit(client))
@@ -99,7 +107,6 @@ class Session:
         self._progress.show(len(self._results.job_ids()))
 
     async def _is_empty(self, client: OsqueueClient) -> bool:
-        await self._commits.look()
         stats = await _stats(client)
         return stats is not None and stats.total == 0
 

@@ -9,11 +9,13 @@ import msgspec
 
 from osqueue.cli.demo.crew import Crew
 from osqueue.cli.demo.findings import faults, summarize
+from osqueue.cli.demo.member import Member
 from osqueue.cli.demo.place import KeptBroker, Place
 from osqueue.cli.demo.record import RunRecord, begin_run, end_run
 from osqueue.cli.demo.report import print_check, print_figures, print_findings
 from osqueue.cli.demo.results import Results, write_whole
 from osqueue.cli.demo.session import Outcome, Session
+from osqueue.cli.demo.watch import Watch
 from osqueue.cli.output import say
 from osqueue.cli.progress import Progress
 from osqueue.cli.signals import StopRequest, StopRequestedError, first_of
@@ -25,6 +27,7 @@ class DemoPlan(msgspec.Struct, frozen=True, kw_only=True):
     """How to show it."""
 
     data: Path
+    brokers: int
     workers: int
     port: int
     keep: bool
@@ -52,23 +55,29 @@ async def _show(plan: DemoPlan) -> int:
         done = len(Results(place.results).job_ids())
         _introduce(record, done=done, continued=continued)
         with Progress("indexing", len(record.files), done=done) as progress:
-            crew = Crew(place, lock=lock, port=plan.port, workers=plan.workers, note=progress.note)
-            outcome = await _work(crew, Session(place, record, url=crew.url, progress=progress),
-                                  keep=plan.keep)  # fmt: skip
+            crew = Crew(
+                place, lock=lock, port=plan.port, brokers=plan.brokers, workers=plan.workers
+            )
+            watch = Watch(crew, progress.note)
+            session = Session(place, record, watch=watch, progress=progress)
+            outcome, kept = await _work(crew, watch, session, keep=plan.keep)
         complaints = _tell(place, record, outcome)
         if plan.keep:
-            _tell_kept(place, crew)
+            _tell_kept(place, kept)
         return 1 if complaints else 0
 
 
-async def _work(crew: Crew, session: Session, *, keep: bool) -> Outcome:
-    keep_broker = False
+async def _work(
+    crew: Crew, watch: Watch, session: Session, *, keep: bool
+) -> tuple[Outcome, Member | None]:
+    """What came out, and the broker that goes on."""
+    keep_leader = False
     try:
-        outcome = await first_of(session.run(crew), crew.watch())
-        keep_broker = keep
-        return outcome
+        outcome = await first_of(session.run(crew), watch.run())
+        keep_leader = keep
     finally:
-        await crew.stop(keep_broker=keep_broker)
+        kept = await crew.stop(watch.leader, keep_leader=keep_leader)
+    return outcome, kept
 
 
 def _introduce(record: RunRecord, *, done: int, continued: bool) -> None:
@@ -90,8 +99,11 @@ def _tell(place: Place, record: RunRecord, outcome: Outcome) -> list[str]:
     return complaints
 
 
-def _tell_kept(place: Place, crew: Crew) -> None:
-    kept = KeptBroker(crew.broker.pid, crew.url)
+def _tell_kept(place: Place, broker: Member | None) -> None:
+    if broker is None or broker.address is None:
+        say("\nNo broker led when all was done, so none goes on.")
+        return
+    kept = KeptBroker(broker.pid, broker.address)
     write_whole(place.kept, msgspec.json.encode(kept))
-    say(f"\nThe broker goes on at {kept.address}, its queue in {place.queue}.")
+    say(f"\nThe leader goes on at {kept.address}, its queue in {place.queue}.")
     say(f"Stop it with: kill {kept.pid}")

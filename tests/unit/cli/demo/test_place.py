@@ -55,6 +55,10 @@ async def test_place_when_a_kept_broker_uses_it_then_said_how_to_stop_it(
         assert not place.kept.exists()
 
 
+async def test_place_when_its_path_is_not_a_url_then_its_storage_is(tmp_path: Path) -> None:
+    assert Place(tmp_path / "a b#c").storage == f"file://{tmp_path}/a%20b%23c/queue"
+
+
 async def test_place_when_it_holds_other_things_then_refused(place: Place, said: list[str]) -> None:
     place.root.mkdir()
     (place.root / "thesis.tex").write_text("")
