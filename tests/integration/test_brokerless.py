@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -406,6 +407,15 @@ async def test_archive_when_several_run_at_once_then_each_job_stands_in_it_once(
         for line in path.read_text().splitlines()
     ]
     assert sorted(line["id"] for line in lines) == sorted(ids)
+
+
+async def test_opening_when_left_at_once_then_nothing_is_left_unawaited(
+    url: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    async with open_brokerless(url, settings=SETTINGS):
+        pass
+    gc.collect()
+    assert [str(each.message) for each in recwarn] == []
 
 
 async def test_opening_when_cancelled_while_the_place_is_taken_then_nothing_of_it_runs_on() -> None:

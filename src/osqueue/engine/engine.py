@@ -208,6 +208,8 @@ class Engine:
         duties = [
             loop.create_task(duty(), name="osqueue duty") for duty in (self._sweep, *self.duties)
         ]
+        for duty in duties:
+            duty.add_done_callback(_tell_of_fault)
         try:
             await term.ended.wait()
         finally:
@@ -426,6 +428,12 @@ def _start_error(end: End, where: str) -> OsqueueError:
             return CorruptStateError(f"{where}: {end.message}")
         case _:
             return BrokerLeadershipError(end.message, leader=end.leader)
+
+
+def _tell_of_fault(duty: asyncio.Task[None]) -> None:
+    error = None if duty.cancelled() else duty.exception()
+    if error is not None:
+        logger.error("a duty of the leader failed inside, and rests until the next", exc_info=error)
 
 
 def _unready(end: End | None) -> str:

@@ -17,7 +17,7 @@ from osqueue.clock import Clock
 from osqueue.config import STORE_ANSWER_S_MAX, QueueLimits
 from osqueue.engine.election import Ask, Election, Halt, Load, Look, ProbeAnswer, Rest, Take
 from osqueue.engine.fate import Base
-from osqueue.engine.requests import BEFORE
+from osqueue.engine.requests import BEFORE, End, EndReason
 from osqueue.errors import (
     BrokerLeadershipError,
     CorruptStateError,
@@ -101,7 +101,9 @@ class Leadership:
             step = election.step(self._clock.mono_ms())
             match step:
                 case Take():
-                    return await self._place()
+                    place = await self._take()
+                    if place is not None:
+                        return place
                 case Halt(why):
                     self.halted = why
                     logger.error("%s: %s", self._where, why)
@@ -131,10 +133,24 @@ class Leadership:
             async with _in_time(self._where):
                 await (self._look() if isinstance(step, Look) else self._load(step))
         except StorageBackendError as error:
-            if not self.waiting.is_set():
-                raise
-            self._say(f"the store does not answer: {error.message}")
+            self._bear(error)
             self._election.unread()
+
+    async def _take(self) -> Place | None:
+        """The place that is to be taken, unless the store does not answer."""
+        try:
+            async with _in_time(self._where):
+                return await self._place()
+        except StorageBackendError as error:
+            self._bear(error)
+            end = End(EndReason.UNWRITABLE, error.message)
+            self._election.over(end, self._clock.mono_ms())
+            return None
+
+    def _bear(self, error: StorageBackendError) -> None:
+        if not self.waiting.is_set():
+            raise error
+        self._say(f"the store does not answer: {error.message}")
 
     async def _look(self) -> None:
         began = self._clock.mono_ms()
@@ -198,14 +214,13 @@ class Leadership:
         return max(self._clock.wall_ms() // 1_000, max(used) + 1)
 
     async def _new_place(self) -> Place:
-        async with _in_time(self._where):
-            for prefix in OTHER_KEYS:
-                async for key in self._store.list(prefix):
-                    message = (
-                        f"{self._where} is missing, but {key} is there, so a queue has lived "
-                        "here: put its state object back before a broker starts on it"
-                    )
-                    raise CorruptStateError(message)
+        for prefix in OTHER_KEYS:
+            async for key in self._store.list(prefix):
+                message = (
+                    f"{self._where} is missing, but {key} is there, so a queue has lived "
+                    "here: put its state object back before a broker starts on it"
+                )
+                raise CorruptStateError(message)
         return Place(None, self._clock.wall_ms() // 1_000, self._where)
 
     def _say_who_leads(self) -> None:

@@ -184,6 +184,24 @@ async def test_fault_when_it_happens_while_starting_then_start_says_so(
         await soon(brokers.make(MemoryBackend()).start())
 
 
+async def test_duty_when_it_fails_inside_then_that_is_told_and_the_rest_goes_on(
+    brokers: Brokers, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR, "osqueue.engine")
+    failed = asyncio.Event()
+
+    async def failing() -> None:
+        failed.set()
+        raise RuntimeError("a bug in a duty")
+
+    engine = brokers.make(MemoryBackend())
+    engine.duties = (failing,)
+    await soon(engine.start())
+    await soon(failed.wait())
+    assert (await soon(engine.ask(submit("a")))).outcome == Submitted(1)
+    assert "a bug in a duty" in caplog.text
+
+
 # Faults while nobody leads here
 
 QUICK = LeadershipSettings(heartbeat_interval_ms=10, heartbeat_timeout_ms=50)

@@ -170,6 +170,17 @@ async def test_chance_when_the_store_fails_while_it_stands_by_then_it_goes_on() 
     assert sum(call.call == "head" for call in store.log) > 1
 
 
+async def test_chance_when_the_store_fails_once_its_time_has_come_then_it_tries_again() -> None:
+    store = MemoryBackend()
+    await store.create(KEY, b'{"broker":"old:1","brokerHeartbeat":5,"jobs":[]}')
+    at_first = Step("list")
+    script = ScriptedStore(store, [at_first, Step("list", Fault.UNAVAILABLE)])
+    place = await acquire(script, ProbeAnswer.SILENT)
+    assert place.epoch == 1_800_000_000
+    assert place.base is not None
+    assert script.unused == ()
+
+
 async def test_chance_when_a_silent_leader_stands_still_then_it_takes_in_the_end() -> None:
     store = ScriptedStore(MemoryBackend())
     await store.create(KEY, state(broker="them:1", brokerId="t", heartbeatEvery=10))
