@@ -387,3 +387,18 @@ def test_standby_when_it_rests_then_never_for_longer_than_a_fraction_of_the_time
     w = Watch(led_by("them:1"))
     w.runs(60_000, beats_every=INTERVAL)
     assert max(step.ms for step in w.done if isinstance(step, Rest)) <= TIMEOUT // 10
+
+
+def test_candidate_when_the_store_refuses_again_and_again_then_it_tries_ever_more_seldom() -> None:
+    w = Watch(led_by(None, None))
+    pauses = []
+    for _ in range(8):
+        w.until(Take)
+        began = w.now
+        w.ends(EndReason.UNWRITABLE)
+        w.until(Take)
+        pauses.append(w.now - began)
+        w.ends(EndReason.UNWRITABLE)
+    assert pauses == sorted(pauses)
+    assert pauses[0] <= 2 * TIMEOUT // 10
+    assert pauses[-1] == 32 * TIMEOUT // 10

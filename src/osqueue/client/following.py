@@ -56,9 +56,9 @@ counts as a broker that does not answer: its caller may have a time-out of its o
 a commit takes; a leader that was only slow is found again by a redirect."""
 
 HEALTH: Final = Operation("health", "GET", "/healthz", None, Raw, "Whether the process is alive.")
-HEALTH_S_MAX: Final = 1.0
+HEALTH_S_MAX: Final = 2.0
 """A broker that does not say within this that it is there is silent. It answers at once, also
-when its store is slow."""
+when its store is slow; reading a large state at a takeover takes it half a second."""
 
 _BROKEN: Final = TransportConnectionError("given up")
 _ANSWERS: Final = (
@@ -112,6 +112,7 @@ class Following:
         self._discovery = discovery
         self._under_way = UnderWay()
         self._watch = Watch(self._check, runtime.sleep)
+        self._probing: dict[str, asyncio.Task[None]] = {}
 
     async def call(
         self,
@@ -145,6 +146,8 @@ class Following:
 
     async def close(self) -> None:
         await self._watch.close()
+        for probing in list(self._probing.values()):
+            probing.cancel()
         await self._connections.close()
         await self._probes.close()
         if self._discovery is not None:
@@ -205,7 +208,20 @@ class Following:
             self._under_way.give_up(url)
 
     async def _probe(self, url: str) -> None:
-        """Raises `TransportConnectionError` when nobody is there."""
+        """Raises `TransportConnectionError` when nobody is there. All who ask at once share it."""
+        probing = self._probing.get(url)
+        if probing is None:
+            probing = asyncio.create_task(self._ask_health(url), name=f"osqueue-probe-{url}")
+            self._probing[url] = probing
+            probing.add_done_callback(lambda _: self._probing.pop(url, None))
+        await asyncio.wait({probing})
+        if probing.cancelled():
+            raise TransportConnectionError(f"asking {url} was given up: the client is closed")
+        error = probing.exception()
+        if error is not None:
+            raise error.with_traceback(None)
+
+    async def _ask_health(self, url: str) -> None:
         transport = self._probes.at(url, keep=self._brokers.known)
         try:
             await transport.call(HEALTH, timeout_s=HEALTH_S_MAX)

@@ -136,7 +136,7 @@ async def answer_of(held: Held) -> Held:
     assert isinstance(held.ticket, asyncio.Future), "somebody waits for it"
     await held.ticket
     if held.error is not None:
-        raise held.error
+        raise held.error.with_traceback(None)  # it may be raised to others, too
     return held
 
 

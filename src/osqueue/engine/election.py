@@ -163,6 +163,10 @@ ASKS_PER_INTERVAL: Final = 6
 """How often a leader that answers is asked in a heartbeat interval: it costs no store request, and
 what it last wrote is looked at when it falls silent, so soon enough for the time-out to begin."""
 
+REFUSALS_COUNTED: Final = 5
+"""Takeovers that the store has refused, after which the pause grows no further: each reads and
+writes the whole state."""
+
 RELEASED_LOOK_MS: Final = 100
 """How often a broker that has handed over looks who has taken the place."""
 
@@ -202,6 +206,7 @@ class Election:
         self._missing_since: int | None = None
         self._must_load = True
         self._epoch_seen = self._unread = False
+        self._refusals = 0
         self._answer: ProbeAnswer | None = None
         self._must_ask, self._must_look = True, False
         self._hushed = False
@@ -241,6 +246,7 @@ class Election:
     def won(self) -> None:
         """The takeover is durable. What was loaded is past, and not kept."""
         self._turn(Turn.WON)
+        self._refusals = 0
         self._loaded = None
 
     def hand_over(self) -> None:
@@ -269,6 +275,7 @@ class Election:
         self._must_load = self._must_ask = True
         self._missing_since = None
         self._answer, self._unread = None, end.reason is EndReason.UNWRITABLE
+        self._refusals += self._unread
 
     def _turn_of(self, reason: EndReason) -> Turn:
         if self._stopping:
@@ -333,7 +340,7 @@ class Election:
         assert self._role is Role.STANDBY, f"a broker that is {self._role} does not wait"
         if self._unread:
             self._unread = False
-            return Rest(self._look_ms)
+            return Rest(self._look_ms << min(self._refusals, REFUSALS_COUNTED))
         if self._missing_since is not None:
             return self._without_object(mono_ms, self._missing_since)
         origin = self._origin

@@ -415,6 +415,23 @@ async def test_call_when_the_leader_that_is_named_is_silent_then_nothing_is_sent
     assert (silent.value.applied, unsent.value.applied) == (None, "no")
 
 
+async def test_calls_when_the_leader_is_silent_then_all_share_one_question(
+    brokers: list[ScriptedBroker], clients: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "HEALTH_S_MAX", 0.05)
+    standby, stopped, _ = brokers
+    stopped.otherwise, stopped.healthy = hangs(), False
+    standby.otherwise = redirects(stopped.address)
+    client = await clients(standby.url, settings=ClientSettings(retry_for_ms=0, timeout_ms=50))
+    with pytest.raises(TransportConnectionError):
+        await client.submit_job("t")
+    calls = [client.submit_job("t") for _ in range(50)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert {type(result) for result in results} == {TransportConnectionError}
+    assert stopped.paths.count("/healthz") < 10
+
+
 async def test_call_in_doubt_when_it_cannot_be_sent_on_then_says_so(
     brokers: list[ScriptedBroker], clients: Any, nobody: str
 ) -> None:
