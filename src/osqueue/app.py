@@ -18,7 +18,7 @@ from osqueue.broker.probe import probe_leader
 from osqueue.broker.service import QueueService
 from osqueue.broker.waiting import WaitingClaims
 from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy
-from osqueue.config import ArchiveSettings, BrokerSettings
+from osqueue.config import STATE_KEY, ArchiveSettings, BrokerSettings
 from osqueue.engine.archive import Archive
 from osqueue.engine.archiver import Archiver
 from osqueue.engine.engine import Engine
@@ -35,9 +35,6 @@ from osqueue.wire.messages import BrokerStatus
 __all__ = ["BrokerServer"]
 
 logger = logging.getLogger("osqueue.broker")
-
-STATE_KEY = "queue.json"
-"""The default queue's object."""
 
 
 class BrokerServer:

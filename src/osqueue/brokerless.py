@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -22,7 +22,7 @@ from osqueue.broker.service import QueueService
 from osqueue.broker.waiting import WaitingClaims
 from osqueue.client.client import OsqueueClient
 from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy
-from osqueue.config import SHARED_DEDUPE_MAX, BrokerSettings, ClientSettings
+from osqueue.config import SHARED_DEDUPE_MAX, STATE_KEY, BrokerSettings, ClientSettings
 from osqueue.engine.archive import Archive
 from osqueue.engine.archiver import Archiver
 from osqueue.engine.leadership import Place
@@ -37,9 +37,6 @@ from osqueue.storage.urls import open_store
 __all__ = ["BrokerlessQueue", "open_brokerless"]
 
 logger = logging.getLogger("osqueue.broker")
-
-STATE_KEY: Final = "queue.json"
-"""The default queue's object."""
 
 
 class BrokerlessQueue:

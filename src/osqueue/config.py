@@ -27,6 +27,9 @@ KIB = 1024
 MIB = 1024 * KIB
 HOUR_MS = 3_600_000
 
+STATE_KEY = "queue.json"
+"""The default queue's state object; the older implementations' name."""
+
 DEFAULT_MAX_ATTEMPTS = 3
 """Attempts of a job that asked for none; the older implementations' default."""
 

@@ -88,14 +88,8 @@ class InProcessTransport:
         text = b"null" if request.payload is UNSET else bytes(request.payload)
         if len(text) > self._payload_max:
             raise BrokerProtocolError(f"the payload is larger than {self._payload_max} bytes")
-        query = PutQuery(
-            type=request.type or "",
-            max_attempts=UNSET if request.max_attempts is None else request.max_attempts,
-            priority=request.priority,
-            run_at=UNSET if request.run_at is None else request.run_at,
-        )
         try:
-            query = msgspec.convert(msgspec.to_builtins(query), PutQuery)
+            query = msgspec.convert(msgspec.to_builtins(PutQuery.of(request)), PutQuery)
             name: str = msgspec.convert(job_id, JobId)
         except msgspec.ValidationError as error:
             raise BrokerProtocolError(f"invalid request: {error}") from error

@@ -17,7 +17,7 @@ import msgspec
 from osqueue.client.header import Leader, read_leader
 from osqueue.client.retries import backoff_ms
 from osqueue.client.runtime import Runtime
-from osqueue.config import STORE_ANSWER_S_MAX, ClientSettings
+from osqueue.config import STATE_KEY, STORE_ANSWER_S_MAX, ClientSettings
 from osqueue.errors import (
     CorruptStateError,
     DiscoveryError,
@@ -27,9 +27,6 @@ from osqueue.errors import (
 )
 
 __all__ = ["Discovery", "LeaderStore", "StoredObject", "open_leader_store"]
-
-STATE_KEY: Final = "queue.json"
-"""The default queue's object."""
 
 
 class StoredObject(Protocol):

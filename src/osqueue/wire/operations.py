@@ -58,6 +58,16 @@ class PutQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel")
     priority: Priority = 0
     run_at: TimeMs | UnsetType = UNSET
 
+    @staticmethod
+    def of(request: SubmitRequest) -> PutQuery:
+        """What says the same as a request, but for its id and payload."""
+        return PutQuery(
+            type=request.type or "",
+            max_attempts=UNSET if request.max_attempts is None else request.max_attempts,
+            priority=request.priority,
+            run_at=UNSET if request.run_at is None else request.run_at,
+        )
+
 
 class StatusQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
     """What `GET /v1/status` takes in its query string: only brokers that stand by say anything."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from osqueue.app import STATE_KEY
+from osqueue.config import STATE_KEY
 from osqueue.errors import OsqueueError, StoreUnavailableError, StoreUnknownError
 from osqueue.storage import Store, Stored, Version
 

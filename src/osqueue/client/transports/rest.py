@@ -94,7 +94,7 @@ class RestTransport:
             if request is not None and operation.verb == "GET":
                 path += _query(request)
             elif isinstance(request, SubmitRequest) and operation.verb == "PUT":
-                path += _query(_put_query(request))
+                path += _query(PutQuery.of(request))
                 body = b"null" if request.payload is UNSET else bytes(request.payload)
             elif request is not None:
                 body = _encode(request)
@@ -169,15 +169,6 @@ def _path(operation: Operation, job_id: str | None) -> str:
     if not job_id:
         raise BrokerProtocolError(f"{operation.name}: the job id is empty")
     return operation.path.replace("{jobId}", quote(job_id, safe=""))
-
-
-def _put_query(request: SubmitRequest) -> PutQuery:
-    return PutQuery(
-        type=request.type or "",
-        max_attempts=UNSET if request.max_attempts is None else request.max_attempts,
-        priority=request.priority,
-        run_at=UNSET if request.run_at is None else request.run_at,
-    )
 
 
 def _query(request: msgspec.Struct) -> str:
