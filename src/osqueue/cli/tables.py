@@ -43,7 +43,7 @@ def print_stats(stats: Stats) -> None:
     table.add_row("in progress", f"{stats.in_progress:,}")
     table.add_row("completed", f"{stats.completed_total:,}")
     table.add_row("dead", f"{stats.dead:,}")
-    table.add_row("broker", stats.broker_address)
+    table.add_row("broker", stats.broker_address or "none")
     print_table(make_console(), table)
 
 
