@@ -13,8 +13,9 @@ from typing import Any, TypeAlias
 from osqueue.clock import Clock, Entropy
 from osqueue.config import BrokerSettings, QueueLimits
 from osqueue.engine.archiver import Backlog
-from osqueue.engine.callers import Caller, Claims, Follow, answer_of, new_ticket
+from osqueue.engine.callers import Caller, Follow
 from osqueue.engine.committer import Committer, Identity
+from osqueue.engine.desk import TermDesk
 from osqueue.engine.election import Election, Role
 from osqueue.engine.intake import Intake, Waiting
 from osqueue.engine.leadership import Leadership, Place, Probe
@@ -84,8 +85,7 @@ class Engine:
         self.payloads = PayloadObjects(store, settings.payloads, entropy=entropy)
         self.duties: Sequence[Duty] = ()
         self._term: Term | None = None
-        self._claims = Claims(self)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._desk = TermDesk(lambda: self._term, self.payloads, refusal=self._refusal)
         self._life: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
         """Set once it is known whether this broker leads or stands by."""
@@ -136,10 +136,7 @@ class Engine:
         if self._life is not None:
             await asyncio.wait({self._life})
             _ = self._life.cancelled() or self._life.exception()  # told before: it is the end
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
+        await self._desk.close()
         self._over(End(EndReason.RELEASED, "this broker did not lead"))
         self._turn()
 
@@ -380,9 +377,7 @@ class Engine:
 
         Raises what the request was refused with. A caller that goes away changes nothing.
         """
-        held = Held(op=op, size=size, consistent=consistent, ticket=new_ticket())
-        self.arrive(held)
-        return await answer_of(held)
+        return await self._desk.ask(op, size=size, consistent=consistent)
 
     async def claim(
         self, op: Claim, *, wait_ms: int, caller: Caller, follow: Follow | None = None
@@ -393,33 +388,11 @@ class Engine:
         same claim has taken its place; raises `CallerGoneError` then. When ``follow`` fails, a
         claim that cannot be repeated is released, too.
         """
-        return await self._claims.claim(op, wait_ms=wait_ms, caller=caller, follow=follow)
+        return await self._desk.claim(op, wait_ms=wait_ms, caller=caller, follow=follow)
 
     def discard(self, keys: Iterable[str]) -> None:
         """Delete payload objects that no commit names or will name, in the background."""
-        keys = tuple(keys)
-        if keys and self._end is None:  # the sweeper gets them otherwise
-            task = asyncio.get_running_loop().create_task(self.payloads.discard(keys))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    # The desk at which claims are handed in
-
-    def arrive(self, held: Held) -> None:
-        """Hand in a request. Raises when nobody takes it."""
-        if self._term is None:
-            raise self._refusal()
-        self._term.arrive(held)
-
-    def wait_over(self, held: Held) -> None:
-        """A claim has waited as long as it asked for."""
-        if self._term is not None:
-            self._term.wait_over(held)
-
-    def withdraw(self, held: Held) -> None:
-        """The caller of a request has gone away."""
-        if self._term is not None:
-            self._term.withdraw(held)
+        self._desk.discard(keys)
 
 
 def _start_error(end: End, where: str) -> OsqueueError:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable
 from osqueue.clock import Clock, Entropy
 from osqueue.config import BrokerSettings, QueueLimits
 from osqueue.engine.archiver import Backlog
-from osqueue.engine.callers import Caller, Claims, Follow, answer_of, new_ticket
+from osqueue.engine.callers import Caller, Follow
 from osqueue.engine.committer import Committer
+from osqueue.engine.desk import TermDesk
 from osqueue.engine.election import Election
 from osqueue.engine.intake import Intake, Waiting
 from osqueue.engine.leadership import Leadership, Place, Probe
@@ -72,9 +73,7 @@ class SharedEngine:
         self._leadership = Leadership(self._election, store, key, clock=clock, probe=probe)
         self.payloads = PayloadObjects(store, settings.payloads, entropy=entropy)
         self._term: Term | None = None
-        self._claims = Claims(self)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._stopped = False
+        self._desk = TermDesk(lambda: self._term, self.payloads, refusal=starting_error)
         self.broker_id = entropy.token()
 
     @property
@@ -124,10 +123,7 @@ class SharedEngine:
         """Commit what is pending; give up after the drain time."""
         if self._term is not None:
             await self._term.stop(self._settings.drain_ms)
-        self._stopped = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._desk.close()
         if self._term is not None:
             await self._term.close()
 
@@ -222,37 +218,17 @@ class SharedEngine:
 
     async def ask(self, op: Op, *, size: int = 0, consistent: bool = False) -> Held:
         """Have an operation applied; returns it with its outcome, once that is true for good."""
-        held = Held(op=op, size=size, consistent=consistent, ticket=new_ticket())
-        self.arrive(held)
-        return await answer_of(held)
+        return await self._desk.ask(op, size=size, consistent=consistent)
 
     async def claim(
         self, op: Claim, *, wait_ms: int, caller: Caller, follow: Follow | None = None
     ) -> Held:
         """Have a claim applied, waiting for a job if need be; see `Engine.claim`."""
-        return await self._claims.claim(op, wait_ms=wait_ms, caller=caller, follow=follow)
+        return await self._desk.claim(op, wait_ms=wait_ms, caller=caller, follow=follow)
 
     def discard(self, keys: Iterable[str]) -> None:
         """Delete payload objects that no commit names or will name, in the background."""
-        keys = tuple(keys)
-        if keys and not self._stopped:
-            task = asyncio.get_running_loop().create_task(self.payloads.discard(keys))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    # The desk at which claims are handed in
-
-    def arrive(self, held: Held) -> None:
-        """Hand in a request. Raises when nobody takes it."""
-        self._joined().arrive(held)
-
-    def wait_over(self, held: Held) -> None:
-        """A claim has waited as long as it asked for."""
-        self._joined().wait_over(held)
-
-    def withdraw(self, held: Held) -> None:
-        """The caller of a request has gone away."""
-        self._joined().withdraw(held)
+        self._desk.discard(keys)
 
 
 def _tenure(place: Place, token: str) -> Sharing:

@@ -159,7 +159,7 @@ async def test_submit_when_the_broker_has_stopped_then_nothing_is_uploaded() -> 
         await world.put("a")
     assert world.store.payloads == {}
     world.engine.discard(["payloads/1/a"])
-    assert world.engine._tasks == set()
+    assert world.engine._desk.idle
 
 
 async def test_lease_when_its_payload_takes_long_to_fetch_then_it_is_kept() -> None:
