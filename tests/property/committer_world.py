@@ -65,6 +65,8 @@ class World:
         """What archivers were told to put into the archive."""
         self.archive: dict[str, list[Any]] = {}
         """By key, the ended jobs of each object."""
+        self.superseded: set[Held] = set()
+        """Claims that were repeated: whoever came later has what they got."""
         self.position = (0, 0)
         self.leader = Trace(epoch=self.epoch, limits=LIMITS)
         self.seen = 0
@@ -78,7 +80,7 @@ class World:
         """A repeated claim takes the place of the one before, as the engine has it."""
         for held in self.leader.asked:
             if isinstance(held.op, Claim) and None is not claim_id == held.op.claim_id:
-                held.superseded = True
+                self.superseded.add(held)
                 if not held.answered:
                     self.leader.wait_over(held)
         self.leader.claim(*types, waits=waits, most=most, claim_id=claim_id)
@@ -337,7 +339,7 @@ class World:
             if self.forgot and not held.writes:
                 return  # known already, as of a second ago; somebody has dropped it since
             self.acked.update(job.id for job in op.jobs)
-        elif isinstance(outcome, Claimed) and not held.superseded:
+        elif isinstance(outcome, Claimed) and held not in self.superseded:
             for grant in outcome.grants:
                 self._has_lease(grant)
                 self.grants.append((held, grant))

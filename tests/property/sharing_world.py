@@ -60,7 +60,7 @@ class SharedWorld:
         self.completed: dict[str, str] = {}
         """By job, the lease that its completion was acknowledged to."""
         self.forgot = False
-        self.starts = 0
+        self.starts = self.epoch = 0
         self.current = self.becomes(FRESH.encode())
         self.seen: dict[Trace, int] = {}
         self.grants: dict[Trace, list[Grant]] = {}
@@ -97,6 +97,7 @@ class SharedWorld:
         self.versions += 1
         whole = json.loads(data)
         self.landed.add(whole.get("commit") or "")
+        self.epoch = max(self.epoch, whole.get("epoch") or 0)
         self.ever |= _known(whole)
         self.leases |= {job.get("lease") or "" for job in whole.get("finished", ())}
         before, self.stood_since = self.stood_since, {}
@@ -175,13 +176,18 @@ class SharedWorld:
 
     # Processes come and go
 
+    def fresh_epoch(self) -> int:
+        """Above all that were ever begun: in this world more begin in a second than one."""
+        self.epoch = max(self.epoch, self.now.wall // 1_000) + 1
+        return self.epoch
+
     def process(self) -> Trace:
         """A new one, by the rules of the start: beside a leader it takes the place."""
         self.starts += 1
         data, version = self.current.data, self.current.version
         origin = read_origin(data)
         if origin.epoch is None:
-            epoch = self.now.wall // 1_000 + self.starts
+            epoch = self.fresh_epoch()
         else:
             epoch = origin.epoch + (origin.broker is not None)
         takes = origin.epoch is None or origin.broker is not None
@@ -252,15 +258,16 @@ class SharedWorld:
         data, name = self.current.data, f"s{self.versions}"
         origin = read_origin(data)
         if origin.epoch is None:
-            epoch = self.now.wall // 1_000 + self.versions
+            epoch = self.fresh_epoch()
             commit = f"{epoch}-1-shared.{name}"
             self.becomes(edited(data, format=1, epoch=epoch, commit=commit, broker=None))
         elif origin.broker is None:
             self.becomes(shared_by(name, data))
 
     def leader_takes_over(self) -> None:
-        epoch = read_origin(self.current.data).epoch or self.now.wall // 1_000
-        self.becomes(taken_over(self.current.data, epoch=epoch + 1))
+        before = read_origin(self.current.data).epoch
+        epoch = self.fresh_epoch() if before is None else before + 1
+        self.becomes(taken_over(self.current.data, epoch=epoch))
 
     def leader_releases(self) -> None:
         origin = read_origin(self.current.data)

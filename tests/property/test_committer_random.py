@@ -72,7 +72,7 @@ class CommitterInTheWorld(RuleBasedStateMachine):
                 leader.heartbeat(grant)
             case "cancel":
                 leader.cancel(grant.id)
-            case "withdraw" if not held.superseded:
+            case "withdraw" if held not in self.world.superseded:
                 leader.withdraw(held)
         self.world.look()
 
@@ -87,7 +87,7 @@ class CommitterInTheWorld(RuleBasedStateMachine):
         """A caller's wait is over, or the caller has gone."""
         leader = self.world.leader
         held = leader.asked[-1 - number % len(leader.asked)]
-        if held not in leader.gone and not held.superseded:
+        if held not in leader.gone | self.world.superseded:
             (leader.withdraw if gone else leader.wait_over)(held)
         self.world.look()
 

@@ -1,7 +1,9 @@
 """Those who wait for an answer: how they are told, how they go away, and how claims are repeated.
 
-Laws: a claim whose caller has gone gives back what it was granted, unless a repeated request of
-the same claim has taken its place; of the requests of one claim, only the last waits.
+Laws: a claim whose caller has gone gives back what it was granted, unless another request of the
+same claim is under way, or has brought it to a caller who was there. Networks deliver late and in
+any order: what comes last may be what was sent first, by a connection that was given up long ago.
+Of the requests of one claim, only the last waits.
 """
 
 from __future__ import annotations
@@ -57,16 +59,37 @@ class Desk(Protocol):
         ...
 
 
+class _Family:
+    """The requests of one claim, from the first until none is under way."""
+
+    def __init__(self) -> None:
+        self.under_way: list[Held] = []
+        self.seeds: set[str] = set()
+        """Of the leases that may have been granted to one of them."""
+        self.delivered = False
+        """Whether one was answered to a caller who was there."""
+
+    def join(self, held: Held, op: Claim) -> None:
+        self.under_way.append(held)
+        self.seeds.add(op.lease_seed)
+
+    def gives_back(self) -> frozenset[str]:
+        """What is released when the caller of one of them goes away."""
+        if self.delivered or len(self.under_way) > 1:
+            return frozenset()
+        return frozenset(self.seeds)
+
+
 class Claims:
     """The claims under way at one desk."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._by_claim_id: dict[str, Held] = {}
+        self._families: dict[str, _Family] = {}
 
     def __len__(self) -> int:
         """How many that can be repeated are under way."""
-        return len(self._by_claim_id)
+        return len(self._families)
 
     async def claim(
         self, op: Claim, *, wait_ms: int, caller: Caller, follow: Follow | None
@@ -74,7 +97,7 @@ class Claims:
         """Hand in a claim and wait for its answer; see `Engine.claim`."""
         caller.ticket = ticket = new_ticket()
         held = Held(op=op, waits=wait_ms > 0, ticket=ticket)
-        self._supersede(op.claim_id, held)
+        family = self._join(op, held)
         timer = None
         try:
             self._desk.arrive(held)
@@ -86,14 +109,17 @@ class Claims:
                 await self._follow(held, caller, follow)
             _expect_there(caller)
         except (asyncio.CancelledError, CallerGoneError):
-            self._withdraw(held)
+            held.gives_back = None if family is None else family.gives_back()
+            self._desk.withdraw(held)
             if caller.gone:
                 raise CallerGoneError from None
             raise
         else:
+            if family is not None:
+                family.delivered = True
             return held
         finally:
-            self._settle(op.claim_id, held)
+            self._leave(op.claim_id, held)
             if timer is not None:
                 timer.cancel()
 
@@ -104,26 +130,26 @@ class Claims:
         except OsqueueError as error:
             error.applied = "unknown"  # the same claim will get the same jobs
             if isinstance(held.op, Claim) and held.op.claim_id is None:
-                self._withdraw(held)
+                self._desk.withdraw(held)
                 error.applied = "no"
             raise
 
-    def _supersede(self, claim_id: str | None, held: Held) -> None:
+    def _join(self, op: Claim, held: Held) -> _Family | None:
+        if op.claim_id is None:
+            return None
+        family = self._families.setdefault(op.claim_id, _Family())
+        if family.under_way:
+            self._desk.wait_over(family.under_way[-1])
+        family.join(held, op)
+        return family
+
+    def _leave(self, claim_id: str | None, held: Held) -> None:
         if claim_id is None:
             return
-        before = self._by_claim_id.get(claim_id)
-        if before is not None:
-            before.superseded = True
-            self._desk.wait_over(before)
-        self._by_claim_id[claim_id] = held
-
-    def _settle(self, claim_id: str | None, held: Held) -> None:
-        if claim_id is not None and self._by_claim_id.get(claim_id) is held:
-            del self._by_claim_id[claim_id]
-
-    def _withdraw(self, held: Held) -> None:
-        if not held.superseded:
-            self._desk.withdraw(held)
+        family = self._families[claim_id]
+        family.under_way.remove(held)
+        if not family.under_way:
+            del self._families[claim_id]
 
 
 def new_ticket() -> asyncio.Future[None]:

@@ -69,7 +69,7 @@ from osqueue.model.ends import EndMemory
 from osqueue.model.job import Moment
 from osqueue.model.lineage import CommitId
 from osqueue.model.ops import Claim, Expire, Forget, Lead, LeaseRef, Release, Resign, Share
-from osqueue.model.outcomes import Claimed
+from osqueue.model.outcomes import Claimed, Grant
 from osqueue.model.snapshot import Origin, encode_state, read_origin
 from osqueue.model.watch import Watch
 
@@ -257,9 +257,12 @@ class Committer:
         held.answered = True
         op, outcome = held.op, held.outcome
         if isinstance(op, Claim) and isinstance(outcome, Claimed) and outcome.grants:
-            refs = tuple([LeaseRef(grant.id, grant.lease) for grant in outcome.grants])
-            self._intake.own(Release(op.worker_id, refs), moment)
-            self._intake.serve_waiting(moment, now.mono)
+            refs = tuple(
+                [LeaseRef(each.id, each.lease) for each in outcome.grants if _returns(held, each)]
+            )
+            if refs:
+                self._intake.own(Release(op.worker_id, refs), moment)
+                self._intake.serve_waiting(moment, now.mono)
 
     def tick(self, now: Instant) -> None:
         """Time has passed. Calling it early or late does no harm."""
@@ -834,3 +837,8 @@ class Committer:
             yield now.mono + max(1, due - serving)
         if len(intake.waiting) > 0 and (run_at := intake.state.delayed.next_run_at()) is not None:
             yield now.mono + max(1, run_at - now.wall)
+
+
+def _returns(held: Held, grant: Grant) -> bool:
+    """Whether a lease is given back when the caller who asked for it has gone."""
+    return held.gives_back is None or grant.lease.rpartition("-")[0] in held.gives_back

@@ -78,8 +78,8 @@ class Held(msgspec.Struct, eq=False, kw_only=True):
     waited: bool = False
     """Whether it came from the waiting claims; applied again, it goes back there."""
     answered: bool = False
-    superseded: bool = False
-    """Whether a repeated request of the same claim has taken its place."""
+    gives_back: frozenset[str] | None = None
+    """Seeds of the leases that are released when its caller goes away; ``None``: all of them."""
     position: tuple[int, int] | None = None
     """Epoch and number of the last commit that the answer rests on."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -200,9 +201,10 @@ async def test_repeated_when_the_first_then_goes_away_then_the_second_keeps_its_
     assert done.outcome == Results((Done(),))
 
 
-async def test_repeated_when_the_second_goes_away_then_the_job_is_released(
+async def test_repeated_when_the_second_goes_away_then_the_first_keeps_its_lease(
     brokers: Brokers,
 ) -> None:
+    """Which of them was sent first is not known: a network delivers in any order."""
     store = ScriptedStore(MemoryBackend())
     engine = await brokers.start(store)
     await soon(engine.ask(submit("a")))
@@ -215,8 +217,65 @@ async def test_repeated_when_the_second_goes_away_then_the_job_is_released(
     with pytest.raises(CallerGoneError):
         await soon(second)
     store.release()
-    await soon(first)
+    (grant,) = grants(await soon(first))
+    done = await soon(engine.ask(Complete("w", (LeaseRef(grant.id, grant.lease),))))
+    assert done.outcome == Results((Done(),))
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_repeated_when_both_go_away_then_the_job_is_released(
+    brokers: Brokers, order: tuple[int, int]
+) -> None:
+    store = ScriptedStore(MemoryBackend())
+    engine = await brokers.start(store)
+    await soon(engine.ask(submit("a")))
+    claims = Claims(engine)
+    store.then(Step("put", hold="request"))
+    asked = [claims.ask("s1", claim_id="c")]
+    await soon(store.held())
+    asked.append(await claims.waiting("s2", claim_id="c"))
+    for number in order:
+        claims.callers[number].leave()
+        with pytest.raises(CallerGoneError):
+            await soon(asked[number])
+    store.release()
     assert await counts(engine) == (1, 0)
+
+
+async def test_repeated_when_an_earlier_request_comes_late_and_goes_then_the_lease_stays(
+    brokers: Brokers,
+) -> None:
+    """Its connection was given up long ago; what it brings back is somebody's work."""
+    engine = await brokers.start(MemoryBackend())
+    await soon(engine.ask(submit("a")))
+    claims = Claims(engine)
+    (grant,) = grants(await soon(claims.ask("s2", claim_id="c")))
+    late = claims.ask("s1", claim_id="c")
+    claims.callers[1].leave()
+    with suppress(CallerGoneError):
+        await soon(late)
+    done = await soon(engine.ask(Complete("w", (LeaseRef(grant.id, grant.lease),))))
+    assert done.outcome == Results((Done(),))
+
+
+async def test_repeated_when_one_was_answered_meanwhile_then_the_other_gives_nothing_back(
+    brokers: Brokers,
+) -> None:
+    store = ScriptedStore(MemoryBackend())
+    engine = await brokers.start(store)
+    await soon(engine.ask(submit("a")))
+    claims = Claims(engine)
+    store.then(Step("put", hold="request"))
+    live = claims.ask("s2", claim_id="c")
+    await soon(store.held())
+    late = await claims.waiting("s1", claim_id="c")
+    store.release()
+    (grant,) = grants(await soon(live))
+    claims.callers[1].leave()
+    with suppress(CallerGoneError):
+        await soon(late)
+    done = await soon(engine.ask(Complete("w", (LeaseRef(grant.id, grant.lease),))))
+    assert done.outcome == Results((Done(),))
 
 
 async def test_repeated_when_the_first_was_answered_then_the_second_gets_the_same(
