@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -213,13 +214,18 @@ class Following:
         if probing is None:
             probing = asyncio.create_task(self._ask_health(url), name=f"osqueue-probe-{url}")
             self._probing[url] = probing
-            probing.add_done_callback(lambda _: self._probing.pop(url, None))
+            probing.add_done_callback(partial(self._probed, url))
         await asyncio.wait({probing})
         if probing.cancelled():
             raise TransportConnectionError(f"asking {url} was given up: the client is closed")
         error = probing.exception()
         if error is not None:
             raise error.with_traceback(None)
+
+    def _probed(self, url: str, probing: asyncio.Task[None]) -> None:
+        """Over, also when all who asked have gone, and nobody hears of it."""
+        self._probing.pop(url, None)
+        _ = probing.cancelled() or probing.exception()
 
     async def _ask_health(self, url: str) -> None:
         transport = self._probes.at(url, keep=self._brokers.known)

@@ -121,6 +121,8 @@ async def client_cut(scene: Scene, this: Round) -> None:
     await scene.another_leads(epoch, scene.timing.stop_s)
     await scene.a_while(scene.timing.heartbeat_ms / 1_000)
     await leader.proxy.heal()
+    # Workers are heard before the next cut: two in a row would outlast a lease, and rightly end it.
+    await asyncio.sleep(2 * scene.timing.worker_beat_ms / 1_000)
 
 
 async def clock(scene: Scene, this: Round) -> None:

@@ -1,7 +1,8 @@
 """How long everything takes in a run of the proof: in full, or scaled down to about a third.
 
-What belongs together stays together: a lease outlives a takeover, a client's patience every
-outage, and a heartbeat interval is at most a third of its time-out.
+What belongs together stays together: a lease outlives a takeover, and a cut with a worker's
+heartbeat before and after it; a client's patience outlives every outage; a heartbeat interval is at
+most a third of its time-out.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ FULL = Timing(
 SHORT = Timing(
     heartbeat_ms=1_000,
     timeout_ms=3_300,
-    lease_ms=10_000,
+    lease_ms=14_000,
     worker_beat_ms=1_600,
     answer_ms=3_300,
     stop_s=7,
