@@ -171,6 +171,8 @@ def _claim(state: QueueState, op: Claim, now: Moment) -> Outcome:
     if op.claim_id is not None:
         held = [job for job in state.leases.of_claim(op.claim_id) if job.worker_id == op.worker_id]
         if held:
+            for each in held:
+                each.granted_at = now.serving  # a list of before this answer must not orphan it
             return Claimed(tuple([_grant(job) for job in held]))
     state.promote_due(now.wall)
     if state.paused:

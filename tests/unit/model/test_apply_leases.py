@@ -285,6 +285,19 @@ def test_heartbeat_when_it_lists_an_earlier_lease_of_the_job_then_the_later_is_l
     assert queue.view("a").status == "unclaimed"
 
 
+def test_heartbeat_when_the_claim_was_repeated_of_late_then_a_list_of_before_takes_nothing() -> (
+    None
+):
+    """A network held both back: the worker learns of its lease only now."""
+    queue = Driver(orphan_after_ms=10_000)
+    queue.submit("a")
+    first = queue.claim(claim_id="c")
+    queue.passes(15_000)
+    assert queue.claim(claim_id="c") == first
+    queue.heartbeat(complete=True)
+    assert queue.view("a").status == "in_progress"
+
+
 def test_heartbeat_when_it_lists_a_job_without_lease_then_it_is_on_the_list() -> None:
     queue, _ = held(orphan_after_ms=10_000)
     queue.passes(10_001)
