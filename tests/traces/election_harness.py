@@ -37,7 +37,7 @@ class Watch:
     """Performs what an election asks for, as the world stands, and notes it."""
 
     def __init__(self, origin: Origin | None = None, *, adopt: bool = False) -> None:
-        self.election = Election(ADDRESS, ME, settings=SETTINGS, adopt=adopt)
+        self.election = Election(ADDRESS, ME, settings=replace(SETTINGS, adopt=adopt))
         self.origin = origin
         self.version = 0
         self.answers = ProbeAnswer.LEADER

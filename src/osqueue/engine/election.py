@@ -180,15 +180,12 @@ OVERWRITTEN: Final = (
 
 
 class Election:
-    """One broker's view. ``adopt``: go on from what an older implementation has overwritten."""
+    """One broker's view."""
 
-    def __init__(
-        self, address: str, broker_id: str, *, settings: LeadershipSettings, adopt: bool = False
-    ) -> None:
+    def __init__(self, address: str, broker_id: str, *, settings: LeadershipSettings) -> None:
         self._address = address
         self._broker_id = broker_id
         self._settings = settings
-        self._adopt = adopt
         self._role = Role.STANDBY
         self._stopping = False
         self._rivalled = False
@@ -215,6 +212,11 @@ class Election:
     @property
     def role(self) -> Role:
         return self._role
+
+    @property
+    def adopts(self) -> bool:
+        """Whether it goes on from what an older implementation has overwritten."""
+        return self._settings.adopt
 
     @property
     def origin(self) -> Origin | None:
@@ -346,7 +348,7 @@ class Election:
         origin = self._origin
         if origin is None or self._must_load:
             return Load(self._loaded)
-        if origin.epoch is None and self._epoch_seen and not self._adopt:
+        if origin.epoch is None and self._epoch_seen and not self.adopts:
             return self._halt(OVERWRITTEN.format(origin.broker))
         return self._released(mono_ms) if origin.broker is None else self._watch(origin, mono_ms)
 

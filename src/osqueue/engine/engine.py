@@ -75,12 +75,8 @@ class Engine:
         self._waiting = waiting
         self.broker_id = entropy.token()
         leadership = settings.leadership
-        self._election = Election(
-            address, self.broker_id, settings=leadership, adopt=leadership.adopt
-        )
-        self._leadership = Leadership(
-            self._election, store, key, clock=clock, probe=probe, adopt=leadership.adopt
-        )
+        self._election = Election(address, self.broker_id, settings=leadership)
+        self._leadership = Leadership(self._election, store, key, clock=clock, probe=probe)
         self._standbys = Standbys(leadership.heartbeat_timeout_ms)
         self.payloads = PayloadObjects(store, settings.payloads, entropy=entropy)
         self.duties: Sequence[Duty] = ()
@@ -384,9 +380,9 @@ class Engine:
     ) -> Held:
         """Have a claim applied, waiting for a job if need be.
 
-        When the caller goes away, what was granted is released, unless a repeated request of the
-        same claim has taken its place; raises `CallerGoneError` then. When ``follow`` fails, a
-        claim that cannot be repeated is released, too.
+        When the caller goes away, what was granted is released, unless another request of the
+        same claim is under way or has brought it; raises `CallerGoneError` then. When ``follow``
+        fails, a claim that cannot be repeated is released, too.
         """
         return await self._desk.claim(op, wait_ms=wait_ms, caller=caller, follow=follow)
 

@@ -75,14 +75,12 @@ class Leadership:
         *,
         clock: Clock,
         probe: Probe,
-        adopt: bool = False,
     ) -> None:
         self._election = election
         self._store = store
         self._key = key
         self._clock = clock
         self._probe = probe
-        self._adopt = adopt
         self._where = f"{store.url} {key}"
         self._stored: Stored | None = None
         self._told: str | None = None
@@ -181,7 +179,7 @@ class Leadership:
 
     async def _refuse_overwritten(self, origin: Origin) -> None:
         """An older implementation's object is gone on from, unless it has overwritten ours."""
-        if self._adopt:
+        if self._election.adopts:
             return
         async for copy in self._store.list(f"{self._key}.{BEFORE}"):
             raise BrokerLeadershipError(

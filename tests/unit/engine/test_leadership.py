@@ -75,9 +75,9 @@ def acquiring(
             asked.append(ask)
         return probe
 
-    quick = LeadershipSettings(heartbeat_interval_ms=10, heartbeat_timeout_ms=50)
-    election = Election("me:1", "me", settings=quick, adopt=adopt)
-    return Leadership(election, store, KEY, clock=clock or FixedWall(), probe=ask, adopt=adopt)
+    quick = LeadershipSettings(heartbeat_interval_ms=10, heartbeat_timeout_ms=50, adopt=adopt)
+    election = Election("me:1", "me", settings=quick)
+    return Leadership(election, store, KEY, clock=clock or FixedWall(), probe=ask)
 
 
 async def taken(leadership: Leadership) -> Place:
