@@ -44,9 +44,11 @@ def throttled(store: Store, settings: BrokerSettings, *, clock: Clock) -> Store:
     heartbeats = DAY_MS // leadership.heartbeat_interval_ms
     if 0 < limits.writes_per_day < heartbeats:
         logger.warning(
-            "S3_MAX_WRITES_PER_DAY=%d is used up by the broker's own %d heartbeats a day; "
-            "raise it, or BROKER_HEARTBEAT_INTERVAL_MS", limits.writes_per_day, heartbeats,
-        )  # fmt: skip
+            "S3_MAX_WRITES_PER_DAY=%d is used up by the broker's own %d heartbeats a day, once a "
+            "standby watches it; raise it, or BROKER_HEARTBEAT_INTERVAL_MS",
+            limits.writes_per_day,
+            heartbeats,
+        )
     return ThrottledStorageBackend(
         store, limits, least_spacing_ms=leadership.heartbeat_interval_ms, clock=clock
     )
