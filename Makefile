@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-all chaos servers lint format bench docs ci lock clean
+.PHONY: help demo test test-all chaos servers lint proto format bench docs ci lock clean
 
 help:  ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -44,6 +44,9 @@ lint: $(READY)  ## Check style, types and the direction of imports.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+proto: $(READY)  ## Generate the messages of the wire anew.
+	$(BIN)/python -m tests.proto src/osqueue/wire/gen
 
 format: $(READY)  ## Lay the code out.
 	$(BIN)/ruff check --fix-only .

@@ -45,6 +45,16 @@ BATCH_JOBS_MAX = 1_000
 CLAIM_TYPES_MAX = 1_000
 """Most types of one claim: each is looked at for each job handed out."""
 
+ROOMY_BYTES = MIB
+"""A submit of one job that is larger than this waits for room, and is judged off the loop: each
+MiB takes about 10 ms."""
+
+CREDIT_MAX = 10_000
+"""Most jobs that a stream may have on their way to one worker."""
+
+STATS_EVERY_MS_MIN = 100
+"""How often an observer can be told the counts: faster than a person can read."""
+
 WAIT_MS_MAX = 60_000
 """Longest wait of a claim: below the idle time-outs of common proxies."""
 

@@ -76,8 +76,6 @@ class InProcessTransport:
             job_id = _checked_id(operation, job_id)
         if operation.name == SUBMIT_LARGE.name:
             return await self._submit_large(request, job_id)
-        if operation.name == GET_PAYLOAD.name:
-            return await self._service.get_payload(DEFAULT_QUEUE, job_id or "")
         if operation.name not in HANDLERS:
             raise TransportConfigError(f"{operation.name}: there is no broker to do this")
         message, size = _checked(operation, request)

@@ -1,6 +1,7 @@
 """From an operation's name to the method of the service that does it, once for all transports.
 
-The two operations on large payloads are not here: each transport moves those bytes in its own way.
+`PUT /v1/jobs/{jobId}` is not here: only REST has a body that is a payload. Elsewhere a large job is
+submitted as any other.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import msgspec
 from osqueue.broker.service import DEFAULT_QUEUE, QueueService, Reply
 from osqueue.engine.callers import Caller
 from osqueue.wire import operations as ops
-from osqueue.wire.operations import ListQuery
+from osqueue.wire.operations import ListQuery, StatusQuery
 
-__all__ = ["HANDLERS", "Call", "Handler"]
+__all__ = ["BROKER_HANDLERS", "HANDLERS", "Call", "Handler", "one_job"]
 
 
 class Call(msgspec.Struct):
@@ -92,6 +93,18 @@ async def _stats(service: QueueService, call: Call) -> Reply[Any]:
     return await service.stats(DEFAULT_QUEUE, consistent=call.consistent)
 
 
+async def _payload(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.get_payload(DEFAULT_QUEUE, call.job_id, consistent=call.consistent)
+
+
+async def _status(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.watch(call.message or StatusQuery())
+
+
+async def _fail_over(service: QueueService, _: Call) -> Reply[Any]:
+    return await service.fail_over(DEFAULT_QUEUE)
+
+
 HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
     {
         ops.SUBMIT.name: _submit,
@@ -108,6 +121,18 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
         ops.GET_JOB.name: _get_job,
         ops.LIST_JOBS.name: _list_jobs,
         ops.GET_STATS.name: _stats,
+        ops.GET_PAYLOAD.name: _payload,
     }
 )
-"""What does each operation."""
+"""What does each operation on a queue."""
+
+BROKER_HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
+    {**HANDLERS, ops.GET_STATUS.name: _status, ops.FAIL_OVER.name: _fail_over}
+)
+"""The same, and what only a broker does."""
+
+
+def one_job(reply: Reply[Any]) -> Reply[Any]:
+    """The answer to a claim that asked for no number: the job itself, or an empty object."""
+    jobs = reply.value.jobs
+    return Reply(jobs[0] if jobs else {}, reply.position, reply.sent)

@@ -18,6 +18,7 @@ from osqueue.broker.engines import Lookup, QueueEngine
 from osqueue.broker.fetches import Delivery
 from osqueue.broker.submits import submit_jobs, submit_large
 from osqueue.clock import Entropy
+from osqueue.config import ROOMY_BYTES
 from osqueue.engine.callers import Caller
 from osqueue.engine.payloads import PayloadLostError
 from osqueue.engine.requests import Held
@@ -111,6 +112,8 @@ class QueueService:
         self, queue: str, request: SubmitRequest, *, size: int = 0
     ) -> Reply[SubmitAnswer]:
         """Add one job. ``size``: bytes of the request."""
+        if size > ROOMY_BYTES and request.payload is not UNSET:
+            return await self._submit_roomy(queue, request, bytes(request.payload))
         job = self._new_job(request, "payload")
         held = await self._submitted(queue, (job,), size)
         return Reply(SubmitAnswer(job.id), held.position)
@@ -149,6 +152,14 @@ class QueueService:
         else:
             held = await self._submitted(queue, (job,), len(text))
         return Reply(SubmitAnswer(job_id), held.position)
+
+    async def _submit_roomy(
+        self, queue: str, request: SubmitRequest, text: bytes
+    ) -> Reply[SubmitAnswer]:
+        """The same for a large request, which is judged and stored off the loop."""
+        job_id = request.job_id or self._entropy.job_id()
+        with await self.room_for(queue, len(text)):
+            return await self.submit_text(queue, job_id, PutQuery.of(request), text)
 
     async def room_for(self, queue: str, size: int) -> Share:
         """Room for the body of a large request: waits for it, and raises `OverloadedError`.

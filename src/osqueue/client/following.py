@@ -56,7 +56,9 @@ SILENT_MS: Final = 500
 counts as a broker that does not answer: its caller may have a time-out of its own. Ten times what
 a commit takes; a leader that was only slow is found again by a redirect."""
 
-HEALTH: Final = Operation("health", "GET", "/healthz", None, Raw, "Whether the process is alive.")
+HEALTH: Final = Operation(
+    "health", "GET", "/healthz", None, Raw, "Whether the process is alive.", None
+)
 HEALTH_S_MAX: Final = 2.0
 """A broker that does not say within this that it is there is silent. It answers at once, also
 when its store is slow; reading a large state at a takeover takes it half a second."""

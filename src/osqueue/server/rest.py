@@ -8,8 +8,8 @@ import msgspec
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from osqueue.broker.dispatch import HANDLERS, Call, Handler
-from osqueue.broker.service import DEFAULT_QUEUE, QueueService, Reply
+from osqueue.broker.dispatch import BROKER_HANDLERS, Call, Handler, one_job
+from osqueue.broker.service import QueueService, Reply
 from osqueue.config import JOB_ID_CHARS_MAX, MIB, ServerSettings
 from osqueue.engine.callers import Caller
 from osqueue.errors import BrokerProtocolError, JobNotFoundError
@@ -106,9 +106,10 @@ class Endpoint:
         connection = request.connection
         connection.on_lost = call.caller.leave
         try:
-            return await self._handler(self._service, call)
+            reply = await self._handler(self._service, call)
         finally:
             connection.on_lost = None
+        return reply if call.message.max is not None else one_job(reply)
 
     def _message(self, request: Request) -> Any:
         if self._takes_body:
@@ -171,32 +172,12 @@ def _endpoint(operation: Operation, service: QueueService, settings: ServerSetti
         return PutJob(service, settings)
     if operation is ops.GET_PAYLOAD:
         return GetPayload(service, settings)
-    return Endpoint(operation, _ROUTED[operation.name], service=service, settings=settings)
+    return Endpoint(operation, BROKER_HANDLERS[operation.name], service=service, settings=settings)
 
 
 def _check_job_id(job_id: str) -> None:
     if len(job_id) > JOB_ID_CHARS_MAX:
         raise JobNotFoundError(f"there is no job of such an id: {job_id[:JOB_ID_CHARS_MAX]}…")
-
-
-async def _claim(service: QueueService, call: Call) -> Answer:
-    reply = await HANDLERS[ops.CLAIM.name](service, call)
-    if call.message.max is not None:
-        return reply
-    return Reply(_first(reply.value), reply.position, reply.sent)
-
-
-def _first(answer: ClaimAnswer) -> object:
-    """The answer to a claim of one job: the job itself, or an empty object."""
-    return answer.jobs[0] if answer.jobs else {}
-
-
-async def _status(service: QueueService, call: Call) -> Answer:
-    return await service.watch(call.message)
-
-
-async def _fail_over(service: QueueService, _: Call) -> Answer:
-    return await service.fail_over(DEFAULT_QUEUE)
 
 
 def _query(query: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
@@ -206,12 +187,3 @@ def _query(query: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
         return msgspec.convert(query_fields(query), kind, strict=False)
     except msgspec.ValidationError as error:
         raise BrokerProtocolError(describe(error)) from error
-
-
-_ROUTED: dict[str, Handler] = {
-    **HANDLERS,
-    ops.CLAIM.name: _claim,
-    ops.GET_STATUS.name: _status,
-    ops.FAIL_OVER.name: _fail_over,
-}
-"""What does each operation; a claim that asks for no number gets its job by itself."""

@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from osqueue.config import (
     BATCH_JOBS_MAX,
     CLAIM_TYPES_MAX,
+    CREDIT_MAX,
     ERROR_TEXT_CHARS_MAX,
     JOB_ID_CHARS_MAX,
     NAME_CHARS_MAX,
@@ -29,11 +30,13 @@ __all__ = [
     "ClaimRequest",
     "ClaimedJob",
     "CompleteBatchRequest",
+    "CreditRequest",
     "ErrorBody",
     "FailRequest",
     "HeartbeatBatchRequest",
     "JobAnswer",
     "JobError",
+    "JobEvent",
     "JobInfo",
     "JobRef",
     "JobsPage",
@@ -41,10 +44,13 @@ __all__ = [
     "ReleaseRequest",
     "Standby",
     "Stats",
+    "StreamRequest",
     "SubmitAnswer",
     "SubmitBatchAnswer",
     "SubmitBatchRequest",
     "SubmitRequest",
+    "SubscribeRequest",
+    "Update",
 ]
 
 JobId = Annotated[
@@ -59,6 +65,8 @@ Lease = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
 Priority = Annotated[int, Meta(ge=-PRIORITY_MAX, le=PRIORITY_MAX)]
 TimeMs = Annotated[int, Meta(ge=0, le=TIME_MS_MAX)]
 Attempts = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+TraceParent = Annotated[str, Meta(max_length=NAME_CHARS_MAX)]
+"""Where a job comes from, as W3C Trace Context writes it; kept with the job, never read here."""
 
 
 class _Message(msgspec.Struct, rename="camel", gc=False):
@@ -74,6 +82,7 @@ class SubmitRequest(_Message, kw_only=True, omit_defaults=True):
     job_id: JobId | None = None
     priority: Priority = 0
     run_at: TimeMs | None = None
+    traceparent: TraceParent | None = None
 
 
 class SubmitAnswer(_Message):
@@ -113,6 +122,7 @@ class ClaimedJob(_Message, kw_only=True):
     max_attempts: int
     created_at: int
     priority: int
+    traceparent: str | UnsetType = UNSET
 
 
 class ClaimAnswer(_Message):
@@ -251,7 +261,7 @@ class BrokerStatus(_Message, kw_only=True):
     """``leader``, ``standby``, ``candidate``, ``stepping down``, ``halted`` or ``stopped``."""
     address: str
     broker_id: str
-    leader: str | None
+    leader: str | None = None
     """The address of the leader, as far as is known."""
     epoch: int
     writable: bool = False
@@ -266,6 +276,8 @@ class BrokerStatus(_Message, kw_only=True):
     standbys: tuple[Standby, ...] = ()
     reason: str | None = None
     """Why it is not ready."""
+    grpc_port: int | None = None
+    """Where it serves gRPC, if it does."""
 
 
 class JobsPage(Stats, kw_only=True, omit_defaults=True):
@@ -273,3 +285,55 @@ class JobsPage(Stats, kw_only=True, omit_defaults=True):
 
     jobs: list[JobInfo]
     next_cursor: str | None = None
+
+
+class SubscribeRequest(_Message, kw_only=True, omit_defaults=True):
+    """What an observer wants to be told: each job's changes, the counts, or both."""
+
+    events: bool = True
+    types: Annotated[list[Name], Meta(max_length=CLAIM_TYPES_MAX)] | None = None
+    """Only of jobs of these types; none given means of all."""
+    stats_every_ms: Annotated[int, Meta(ge=0, le=TIME_MS_MAX)] = 1_000
+    """How often to tell the counts, when they have changed; 0: never, and else at least 100."""
+
+
+class JobEvent(_Message, kw_only=True, omit_defaults=True):
+    """What has become of a job.
+
+    ``kind``: ``submitted``, ``claimed``, ``completed``, ``retrying`` (failed, with attempts left),
+    ``expired`` (the same, for want of heartbeats), ``dead``, ``released``, ``cancelled``,
+    ``discarded`` or ``revived``. ``at`` is when it was applied, in ms since the epoch.
+    """
+
+    kind: str
+    job_id: str
+    type: str = ""
+    at: int
+    worker_id: str = ""
+    attempt: int = 0
+
+
+class Update(_Message, kw_only=True, omit_defaults=True):
+    """What one commit has changed, for an observer. It is told once that is durable."""
+
+    events: list[JobEvent] = []
+    stats: Stats | None = None
+    commit: str
+    """``<epoch>-<number>``."""
+
+
+class StreamRequest(_Message, kw_only=True, omit_defaults=True):
+    """A worker that is sent jobs as they come, as many as it has credit for."""
+
+    worker_id: WorkerId
+    types: Annotated[list[Name], Meta(max_length=CLAIM_TYPES_MAX)] | None = None
+    credit: Annotated[int, Meta(ge=0, le=CREDIT_MAX)]
+    stream_id: Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
+    """Made by the worker, and hard to guess; credit is added under it."""
+
+
+class CreditRequest(_Message, kw_only=True, omit_defaults=True):
+    """More credit for a stream of jobs."""
+
+    stream_id: Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
+    credit: Annotated[int, Meta(ge=1, le=CREDIT_MAX)]

@@ -19,6 +19,7 @@ from osqueue.wire.messages import (
     ClaimAnswer,
     ClaimRequest,
     CompleteBatchRequest,
+    CreditRequest,
     FailRequest,
     HeartbeatBatchRequest,
     JobInfo,
@@ -28,12 +29,17 @@ from osqueue.wire.messages import (
     Priority,
     ReleaseRequest,
     Stats,
+    StreamRequest,
     SubmitAnswer,
     SubmitBatchAnswer,
     SubmitBatchRequest,
     SubmitRequest,
+    SubscribeRequest,
     TimeMs,
+    TraceParent,
+    Update,
 )
+from osqueue.wire.roles import Role
 
 __all__ = ["ListQuery", "Operation", "PutQuery", "StatusQuery"]
 
@@ -57,6 +63,7 @@ class PutQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel")
     max_attempts: Attempts | UnsetType = UNSET
     priority: Priority = 0
     run_at: TimeMs | UnsetType = UNSET
+    traceparent: TraceParent | UnsetType = UNSET
 
     @staticmethod
     def of(request: SubmitRequest) -> PutQuery:
@@ -66,6 +73,7 @@ class PutQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel")
             max_attempts=UNSET if request.max_attempts is None else request.max_attempts,
             priority=request.priority,
             run_at=UNSET if request.run_at is None else request.run_at,
+            traceparent=UNSET if request.traceparent is None else request.traceparent,
         )
 
 
@@ -93,6 +101,8 @@ class Operation(msgspec.Struct, frozen=True):
     request: Any
     answer: Any
     summary: str
+    role: Role | None
+    """Who may; ``None``: everybody, also from another host."""
 
     @property
     def on_one_job(self) -> bool:
@@ -101,7 +111,7 @@ class Operation(msgspec.Struct, frozen=True):
 
 
 SUBMIT: Final = Operation(
-    "submitJob", "POST", "/v1/jobs", SubmitRequest, SubmitAnswer, "Submit one job."
+    "submitJob", "POST", "/v1/jobs", SubmitRequest, SubmitAnswer, "Submit one job.", Role.PRODUCE
 )
 SUBMIT_LARGE: Final = Operation(
     "putJob",
@@ -110,6 +120,7 @@ SUBMIT_LARGE: Final = Operation(
     SubmitRequest,
     SubmitAnswer,
     "Submit one job whose payload, the body, may be large.",
+    Role.PRODUCE,
 )
 SUBMIT_BATCH: Final = Operation(
     "submitJobs",
@@ -118,6 +129,7 @@ SUBMIT_BATCH: Final = Operation(
     SubmitBatchRequest,
     SubmitBatchAnswer,
     "Submit up to 1,000 jobs, all or none.",
+    Role.PRODUCE,
 )
 CLAIM: Final = Operation(
     "claimJobs",
@@ -126,6 +138,7 @@ CLAIM: Final = Operation(
     ClaimRequest,
     ClaimAnswer,
     "Claim jobs, waiting for one if asked to.",
+    Role.WORK,
 )
 HEARTBEAT: Final = Operation(
     "heartbeat",
@@ -134,6 +147,7 @@ HEARTBEAT: Final = Operation(
     LeaseRequest,
     None,
     "Renew the lease of one job.",
+    Role.WORK,
 )
 HEARTBEAT_BATCH: Final = Operation(
     "heartbeatJobs",
@@ -142,9 +156,16 @@ HEARTBEAT_BATCH: Final = Operation(
     HeartbeatBatchRequest,
     BatchAnswer,
     "Renew the leases of many jobs.",
+    Role.WORK,
 )
 COMPLETE: Final = Operation(
-    "completeJob", "POST", "/v1/jobs/{jobId}/complete", LeaseRequest, None, "Complete one job."
+    "completeJob",
+    "POST",
+    "/v1/jobs/{jobId}/complete",
+    LeaseRequest,
+    None,
+    "Complete one job.",
+    Role.WORK,
 )
 COMPLETE_BATCH: Final = Operation(
     "completeJobs",
@@ -153,9 +174,16 @@ COMPLETE_BATCH: Final = Operation(
     CompleteBatchRequest,
     BatchAnswer,
     "Complete many jobs.",
+    Role.WORK,
 )
 FAIL: Final = Operation(
-    "failJob", "POST", "/v1/jobs/{jobId}/fail", FailRequest, None, "Report a failed attempt."
+    "failJob",
+    "POST",
+    "/v1/jobs/{jobId}/fail",
+    FailRequest,
+    None,
+    "Report a failed attempt.",
+    Role.WORK,
 )
 RELEASE: Final = Operation(
     "releaseJob",
@@ -164,27 +192,75 @@ RELEASE: Final = Operation(
     ReleaseRequest,
     None,
     "Give a job back unfinished; the attempt does not count.",
+    Role.WORK,
 )
 RETRY: Final = Operation(
-    "retryJob", "POST", "/v1/jobs/{jobId}/retry", None, None, "Queue a dead letter again."
+    "retryJob",
+    "POST",
+    "/v1/jobs/{jobId}/retry",
+    None,
+    None,
+    "Queue a dead letter again.",
+    Role.ADMIN,
 )
 CANCEL: Final = Operation(
-    "cancelJob", "DELETE", "/v1/jobs/{jobId}", None, None, "Cancel a job, or discard a dead letter."
+    "cancelJob",
+    "DELETE",
+    "/v1/jobs/{jobId}",
+    None,
+    None,
+    "Cancel a job, or discard a dead letter.",
+    Role.PRODUCE,
 )
-GET_JOB: Final = Operation("getJob", "GET", "/v1/jobs/{jobId}", None, JobInfo, "One job.")
+GET_JOB: Final = Operation(
+    "getJob", "GET", "/v1/jobs/{jobId}", None, JobInfo, "One job.", Role.OBSERVE
+)
 GET_PAYLOAD: Final = Operation(
-    "getPayload", "GET", "/v1/jobs/{jobId}/payload", None, Raw, "The payload of one job."
+    "getPayload",
+    "GET",
+    "/v1/jobs/{jobId}/payload",
+    None,
+    Raw,
+    "The payload of one job.",
+    Role.OBSERVE,
 )
 LIST_JOBS: Final = Operation(
-    "listJobs", "GET", "/v1/jobs", ListQuery, JobsPage, "A page of jobs, with the counts."
+    "listJobs",
+    "GET",
+    "/v1/jobs",
+    ListQuery,
+    JobsPage,
+    "A page of jobs, with the counts.",
+    Role.OBSERVE,
 )
-GET_STATS: Final = Operation("getStats", "GET", "/v1/stats", None, Stats, "The counts.")
+GET_STATS: Final = Operation(
+    "getStats", "GET", "/v1/stats", None, Stats, "The counts.", Role.OBSERVE
+)
 GET_STATUS: Final = Operation(
-    "getStatus", "GET", "/v1/status", StatusQuery, BrokerStatus, "How this broker is doing."
+    "getStatus", "GET", "/v1/status", StatusQuery, BrokerStatus, "How this broker is doing.", None
 )
 FAIL_OVER: Final = Operation(
-    "failOver", "POST", "/v1/failover", None, None, "Have the leader hand over to a standby."
+    "failOver",
+    "POST",
+    "/v1/failover",
+    None,
+    None,
+    "Have the leader hand over to a standby.",
+    Role.ADMIN,
 )
+
+SUBSCRIBE: Final = Operation(
+    "subscribe", "STREAM", "", SubscribeRequest, Update, "Be told of changes.", Role.OBSERVE
+)
+STREAM_JOBS: Final = Operation(
+    "streamJobs", "STREAM", "", StreamRequest, ClaimAnswer, "Be sent jobs as they come.", Role.WORK
+)
+ADD_CREDIT: Final = Operation(
+    "addCredit", "STREAM", "", CreditRequest, None, "Let more jobs come by a stream.", Role.WORK
+)
+
+STREAMS: Final = (SUBSCRIBE, STREAM_JOBS, ADD_CREDIT)
+"""What REST does not have: the broker pushes; see `osqueue.broker.streams`."""
 
 OPERATIONS: Final = (
     SUBMIT,

@@ -1,0 +1,173 @@
+"""Between the messages of JSON and those of Protocol Buffers: one field by the same name each.
+
+Laws: what comes in is held to the limits of its fields, as JSON is; a field without presence that
+stands at its default is one that was not given, where that can be. Payloads are JSON text on both
+sides; where there is none, Protocol Buffers say ``null``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import NODEFAULT, UNSET, Raw
+from msgspec.inspect import ListType, RawType, StructType, Type, UnionType, type_info
+from protobuf import Message
+
+from osqueue.wire import messages as json
+from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
+from osqueue.wire.operations import ListQuery
+
+__all__ = ["PAIRS", "from_proto", "to_proto"]
+
+ProtoT = TypeVar("ProtoT", bound=Message[Any])
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+Convert: TypeAlias = Callable[[Any], Any]
+
+INT32_MAX: Final = 2**31 - 1
+_NO_PAYLOAD: Final = b"null"
+
+PAIRS: Final[tuple[tuple[type[msgspec.Struct], type[Message[Any]]], ...]] = (
+    (json.SubmitRequest, pb.SubmitJobRequest),
+    (json.SubmitAnswer, pb.SubmitJobResponse),
+    (json.SubmitBatchRequest, pb.SubmitJobsRequest),
+    (json.SubmitBatchAnswer, pb.SubmitJobsResponse),
+    (json.ClaimRequest, pb.ClaimJobRequest),
+    (json.ClaimRequest, pb.ClaimJobsRequest),
+    (json.ClaimedJob, pb.ClaimJobResponse),
+    (json.ClaimAnswer, pb.ClaimJobsResponse),
+    (json.LeaseRequest, pb.HeartbeatRequest),
+    (json.LeaseRequest, pb.CompleteJobRequest),
+    (json.FailRequest, pb.FailJobRequest),
+    (json.ReleaseRequest, pb.ReleaseJobRequest),
+    (json.JobRef, pb.JobRef),
+    (json.HeartbeatBatchRequest, pb.HeartbeatJobsRequest),
+    (json.CompleteBatchRequest, pb.CompleteJobsRequest),
+    (json.ErrorBody, pb.ErrorBody),
+    (json.JobAnswer, pb.JobAnswer),
+    (json.BatchAnswer, pb.BatchResponse),
+    (json.JobError, pb.JobError),
+    (json.Stats, pb.GetStatsResponse),
+    (ListQuery, pb.ListJobsRequest),
+    (json.JobsPage, pb.ListJobsResponse),
+    (json.JobInfo, pb.JobInfo),
+    (json.Standby, pb.Standby),
+    (json.BrokerStatus, pb.BrokerStatus),
+    (json.SubscribeRequest, pb.SubscribeRequest),
+    (json.JobEvent, pb.JobEvent),
+    (json.Update, pb.Update),
+    (json.StreamRequest, pb.StreamJobsRequest),
+    (json.CreditRequest, pb.AddCreditRequest),
+)
+"""Every struct that travels, and the message that it travels in."""
+
+_PROTO_OF: Final = dict(PAIRS)
+
+
+class _Field(NamedTuple):
+    """One field that both sides have. ``key`` is its name in JSON."""
+
+    name: str
+    key: str
+    present: bool
+    """Whether Protocol Buffers tell an absent one from its default."""
+    may_lack: bool
+    """Whether the struct can do without it."""
+    pack: Convert | None
+    unpack: Convert | None
+
+
+def to_proto(struct: msgspec.Struct, kind: type[ProtoT]) -> ProtoT:
+    """The message that says the same. Fields that ``kind`` does not have are left out."""
+    given = {}
+    for field in _PLANS[type(struct), kind]:
+        value = getattr(struct, field.name)
+        if value is not None and value is not UNSET:
+            given[field.name] = value if field.pack is None else field.pack(value)
+        elif field.name == "payload":
+            given["payload"] = _NO_PAYLOAD
+    return kind(**given)
+
+
+def from_proto(message: Message[Any], kind: type[StructT]) -> StructT:
+    """The struct that says the same. Raises `msgspec.ValidationError` when it breaks a limit."""
+    return msgspec.convert(_builtins(message, kind), kind)
+
+
+def _builtins(message: Message[Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
+    given = {}
+    for field in _PLANS[kind, type(message)]:
+        value = getattr(message, field.name)
+        if not value and _lacks(message, field, value):
+            continue
+        given[field.key] = value if field.unpack is None else field.unpack(value)
+    return given
+
+
+def _lacks(message: Message[Any], field: _Field, value: Any) -> bool:
+    """Whether a field that stands at its default was not given."""
+    if value is None:  # a message that is not there
+        return True
+    return not message.has_field(field.name) if field.present else field.may_lack
+
+
+def _shared(kind: type[msgspec.Struct], proto: type[Message[Any]]) -> Iterator[_Field]:
+    info = type_info(kind)
+    assert isinstance(info, StructType), "structs are described as such"
+    presence = _presence(proto)
+    for field in info.fields:
+        if field.name not in presence:
+            continue
+        inner = _inner(field.type)
+        pack, unpack = _converts(inner)
+        yield _Field(
+            field.name,
+            field.encode_name,
+            presence[field.name],
+            not field.required and field.default in (None, NODEFAULT),  # the latter: UNSET
+            _clamped if proto is pb.ListJobsResponse and field.name == "completed_total" else pack,
+            unpack,
+        )
+
+
+def _presence(proto: type[Message[Any]]) -> dict[str, bool]:
+    """The fields of a message, and whether each can be absent."""
+    return {field.name: field.proto.proto3_optional for field in proto.desc().fields}
+
+
+def _inner(type_: Type) -> Type:
+    """The one type of a field that may also be absent or null."""
+    if not isinstance(type_, UnionType):
+        return type_
+    structured = [each for each in type_.types if isinstance(each, RawType | StructType | ListType)]
+    return structured[0] if structured else type_.types[0]
+
+
+def _converts(inner: Type) -> tuple[Convert | None, Convert | None]:
+    if isinstance(inner, RawType):
+        return bytes, Raw
+    if isinstance(inner, StructType):
+        return _each_way(inner.cls)
+    if isinstance(inner, ListType) and isinstance(inner.item_type, StructType):
+        pack, unpack = _each_way(inner.item_type.cls)
+        return lambda many: [pack(each) for each in many], lambda many: [unpack(x) for x in many]
+    if isinstance(inner, msgspec.inspect.VarTupleType) and isinstance(inner.item_type, StructType):
+        pack, unpack = _each_way(inner.item_type.cls)
+        return lambda many: [pack(each) for each in many], lambda many: [unpack(x) for x in many]
+    return None, None
+
+
+def _each_way(kind: type[msgspec.Struct]) -> tuple[Convert, Convert]:
+    proto = _PROTO_OF[kind]
+    return lambda struct: to_proto(struct, proto), lambda message: _builtins(message, kind)
+
+
+def _clamped(count: int) -> int:
+    """Older clients take this one count as 32 bits."""
+    return min(count, INT32_MAX)
+
+
+_PLANS: Final = MappingProxyType({pair: tuple(_shared(*pair)) for pair in PAIRS})
+"""The fields of each pair, looked up once."""
