@@ -18,7 +18,7 @@ import msgspec
 
 from osqueue.client.retries import backoff_ms, may_repeat, request_again, wait_ms
 from osqueue.client.runtime import Runtime
-from osqueue.client.transports.protocol import Answer, Position, Transport
+from osqueue.client.transports.protocol import Answer, Position, QueueTransportAdapter
 from osqueue.config import ClientSettings
 from osqueue.errors import DiscoveryError, OsqueueError
 from osqueue.wire.operations import GET_JOB, GET_STATS, LIST_JOBS, Operation
@@ -60,7 +60,7 @@ class Caller:
 
     def __init__(
         self,
-        transport: Transport,
+        transport: QueueTransportAdapter,
         settings: ClientSettings,
         *,
         runtime: Runtime,

@@ -9,6 +9,7 @@ to bring goes back to the queue.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
 from copy import copy
 from typing import Self, Unpack, cast
@@ -16,6 +17,7 @@ from typing import Self, Unpack, cast
 from msgspec import Raw
 
 from osqueue.client.caller import Caller, Seen
+from osqueue.client.credentials import Credentials, TlsSettings
 from osqueue.client.discovery import LeaderStore
 from osqueue.client.failures import describe_failure
 from osqueue.client.models import (
@@ -38,7 +40,7 @@ from osqueue.client.requests import (
 )
 from osqueue.client.results import batch_results
 from osqueue.client.runtime import Runtime
-from osqueue.client.transports.protocol import Transport
+from osqueue.client.transports.kinds import TransportSpec
 from osqueue.client.ways import way_to_brokers
 from osqueue.config import LIST_PAGE_MAX, ClientSettings
 from osqueue.errors import OsqueueError
@@ -54,8 +56,12 @@ class OsqueueClient:
 
     Of several brokers, give a list of some: those that do not lead name the one that does. With
     ``storage`` (a URL, or a store, which is not closed) the leader is found in the queue's own
-    object; given with ``broker_url``, only when none of those helps. A ``transport`` of your own
-    stands for both, and follows nothing.
+    object; given with ``broker_url``, only when none of those helps.
+
+    ``transport`` is ``"connect"`` (the default), ``"rest"``, ``"ws"``, ``"grpc"`` or ``"direct"``,
+    such a kind with its options as ``{"kind": "ws", …}``, or a `QueueTransportAdapter` of your own,
+    which stands for all the rest, and follows nothing. ``token`` says who asks; ``tls`` is for
+    ``https`` URLs: `TlsSettings`, or a context of your own.
 
     Use it as an async context manager, or `close` it; share one per process and event loop.
 
@@ -68,14 +74,23 @@ class OsqueueClient:
         broker_url: str | Iterable[str] | None = None,
         *,
         storage: str | LeaderStore | None = None,
-        transport: Transport | None = None,
+        transport: TransportSpec | None = None,
+        token: str | None = None,
+        tls: TlsSettings | ssl.SSLContext | None = None,
         settings: ClientSettings | None = None,
         runtime: Runtime | None = None,
     ) -> None:
         settings = settings or ClientSettings()
         settings.validate()
         runtime = runtime or Runtime()
-        way = way_to_brokers(broker_url, storage, transport, settings=settings, runtime=runtime)
+        way = way_to_brokers(
+            broker_url,
+            storage,
+            transport,
+            settings=settings,
+            runtime=runtime,
+            credentials=Credentials(token=token, tls=tls),
+        )
         self._caller = Caller(way, settings, runtime=runtime, seen=Seen())
 
     async def __aenter__(self) -> Self:

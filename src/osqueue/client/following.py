@@ -17,17 +17,17 @@ from functools import partial
 from typing import Final
 
 import msgspec
-from msgspec import Raw
 
 from osqueue.client.brokers import Brokers
 from osqueue.client.connections import Connections
 from osqueue.client.discovery import Discovery
+from osqueue.client.health import ask_health
 from osqueue.client.retries import may_repeat, request_again, wait_ms
 from osqueue.client.runtime import Runtime
-from osqueue.client.transports.protocol import Answer, Transport
+from osqueue.client.transports.kinds import Dial
+from osqueue.client.transports.protocol import Answer, QueueTransportAdapter
 from osqueue.client.underway import GivenUpError, UnderWay
 from osqueue.client.watching import Watch
-from osqueue.config import ClientSettings
 from osqueue.errors import (
     AuthError,
     BrokerLeadershipError,
@@ -56,13 +56,6 @@ SILENT_MS: Final = 500
 counts as a broker that does not answer: its caller may have a time-out of its own. Ten times what
 a commit takes; a leader that was only slow is found again by a redirect."""
 
-HEALTH: Final = Operation(
-    "health", "GET", "/healthz", None, Raw, "Whether the process is alive.", None
-)
-HEALTH_S_MAX: Final = 2.0
-"""A broker that does not say within this that it is there is silent. It answers at once, also
-when its store is slow; reading a large state at a takeover takes it half a second."""
-
 _BROKEN: Final = TransportConnectionError("given up")
 _ANSWERS: Final = (
     BrokerProtocolError,
@@ -90,7 +83,7 @@ class _Request(msgspec.Struct, frozen=True):
         waited_s = (wait_ms(self.body) - wait_ms(body)) / 1_000
         return msgspec.structs.replace(self, body=body, timeout_s=self.timeout_s - waited_s)
 
-    async def over(self, transport: Transport) -> Answer:
+    async def over(self, transport: QueueTransportAdapter) -> Answer:
         """The answer that comes over ``transport``."""
         return await transport.call(
             self.operation, self.body, job_id=self.job_id, timeout_s=self.timeout_s
@@ -98,19 +91,20 @@ class _Request(msgspec.Struct, frozen=True):
 
 
 class Following:
-    """A `Transport` to the leader among ``brokers``, and those that they or the store name."""
+    """A `QueueTransportAdapter` to the leader among ``brokers``, and those that they or the store name."""
 
     def __init__(
         self,
         brokers: Brokers,
-        settings: ClientSettings,
+        dial: Dial,
         runtime: Runtime,
         *,
+        probe: Dial,
         discovery: Discovery | None,
     ) -> None:
         self._brokers = brokers
-        self._connections = Connections(settings)
-        self._probes = Connections(settings)  # of their own: a busy pool must not look like silence
+        self._connections = Connections(dial)
+        self._probes = Connections(probe)
         self._clock = runtime.clock
         self._discovery = discovery
         self._under_way = UnderWay()
@@ -232,7 +226,7 @@ class Following:
     async def _ask_health(self, url: str) -> None:
         transport = self._probes.at(url, keep=self._brokers.known)
         try:
-            await transport.call(HEALTH, timeout_s=HEALTH_S_MAX)
+            await ask_health(transport, url)
         except TransportConnectionError as error:
             error.applied = "no"
             raise
