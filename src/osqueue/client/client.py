@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
 from copy import copy
 from typing import Self, Unpack, cast
 
@@ -40,12 +41,13 @@ from osqueue.client.requests import (
 )
 from osqueue.client.results import batch_results
 from osqueue.client.runtime import Runtime
+from osqueue.client.streams import job_stream
 from osqueue.client.transports.kinds import TransportSpec
 from osqueue.client.ways import way_to_brokers
 from osqueue.config import LIST_PAGE_MAX, ClientSettings
 from osqueue.errors import OsqueueError
 from osqueue.wire import messages, operations
-from osqueue.wire.messages import BrokerStatus, JobError, Stats
+from osqueue.wire.messages import BrokerStatus, JobError, Stats, Update
 from osqueue.wire.operations import ListQuery
 
 __all__ = ["OsqueueClient"]
@@ -199,6 +201,29 @@ class OsqueueClient:
         claimed = cast("messages.ClaimAnswer", answer).jobs
         return [job_from_claim(job, worker_id) for job in claimed]
 
+    async def stream_jobs(
+        self, worker_id: str, types: Sequence[str] | None = None, *, credit: int
+    ) -> AsyncIterator[Job]:
+        """Jobs as they come, without asking for each: at most ``credit`` that were not taken yet.
+
+        A job counts as taken when the next one is asked for, so with a ``credit`` of 1 there is
+        never more than one at a time. All that have come must be kept by heartbeats, and completed,
+        failed or released; those that were not taken are released at the end.
+
+        Raises `BrokerLeadershipError`, `EngineStateError` or `TransportConnectionError` when the
+        broker stops leading or is gone: begin anew. Close it (`contextlib.aclosing`) when you are
+        done before it is. Not over ``rest``.
+        """
+        request = messages.StreamRequest(
+            worker_id=worker_id,
+            types=None if types is None else list(types),
+            credit=credit,
+            stream_id=self.runtime.entropy.token(),
+        )
+        async with aclosing(job_stream(self._caller, request)) as jobs:
+            async for job in jobs:
+                yield job
+
     async def heartbeat(self, job: Job) -> None:
         """Keep a job's lease. Raises `LeaseLostError` or `JobNotFoundError` when it is lost."""
         await self._caller.call(operations.HEARTBEAT, _lease(job), job_id=job.job_id)
@@ -321,6 +346,28 @@ class OsqueueClient:
         """
         answer = await self._caller.call(operations.GET_PAYLOAD, job_id=job_id)
         return None if answer is None else bytes(cast("Raw", answer))
+
+    async def subscribe(
+        self,
+        *,
+        events: bool = True,
+        types: Sequence[str] | None = None,
+        stats_every_ms: int = 1_000,
+    ) -> AsyncIterator[Update]:
+        """What changes in the queue from now on, commit by commit; the first update is the counts.
+
+        ``events``: whether to be told each change of a job, of these ``types`` only; the counts are
+        told when they have changed, at most every ``stats_every_ms`` (0: never). Raises as
+        `stream_jobs` does, and `OverloadedError` when updates come faster than they are read.
+        """
+        request = messages.SubscribeRequest(
+            events=events,
+            types=None if types is None else list(types),
+            stats_every_ms=stats_every_ms,
+        )
+        async with aclosing(self._caller.stream(operations.SUBSCRIBE, request)) as updates:
+            async for update in updates:
+                yield update
 
     async def _submit(self, request: messages.SubmitRequest) -> str:
         if is_large(request, self.settings.batch_bytes_max):

@@ -20,7 +20,9 @@ from yarl import URL
 from osqueue import __version__
 from osqueue.client.addresses import parse_base_url
 from osqueue.client.credentials import Credentials
-from osqueue.client.transports.http_answers import HttpAnswer
+from osqueue.client.transports.http_answers import HttpAnswer, read_answer
+from osqueue.client.transports.lifetime import Lifetime
+from osqueue.client.transports.progress import ProgressSocket
 from osqueue.config import ClientSettings
 from osqueue.errors import (
     OsqueueError,
@@ -28,8 +30,9 @@ from osqueue.errors import (
     TransportConnectionError,
     TransportRequestError,
 )
+from osqueue.wire.operations import Operation
 
-__all__ = ["HttpPool"]
+__all__ = ["BYTES_PER_S_MIN", "PAYLOADS_S_MAX", "HttpPool"]
 
 BYTES_PER_S_MIN: Final = 1024 * 1024
 """The slowest connection on which a large payload is still sent in time."""
@@ -39,6 +42,11 @@ PAYLOADS_S_MAX: Final = 64
 
 WHOLE_BYTES_MAX: Final = 512 * 1024
 """Larger bodies are written to the socket bit by bit."""
+
+CLOSE_S_MAX: Final = 1.0
+"""How long a broker may take to agree that a WebSocket is closed."""
+
+WEBSOCKET: Final = Operation("openWebSocket", "GET", "/v1/ws", None, None, "", None)
 
 _MISMATCHES: Final = frozenset({"HTTP_REQUEST", "WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
 """What OpenSSL calls an answer that is no TLS."""
@@ -55,8 +63,7 @@ class HttpPool:
         self._settings = settings
         self._credentials = credentials
         self._session: aiohttp.ClientSession | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
+        self._lifetime = Lifetime()
 
     async def exchange(
         self,
@@ -101,20 +108,33 @@ class HttpPool:
     async def websocket(
         self, path: str, *, heartbeat_s: float, timeout_s: float
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        """An open WebSocket, closed afterwards. Raises nothing of its own inside."""
-        with self._translated(timeout_s):
-            async with asyncio.timeout(timeout_s):
-                socket = await self.session().ws_connect(
-                    URL(self.base + path, encoded=True),
-                    heartbeat=heartbeat_s,
-                    max_msg_size=self._settings.answer_bytes_max,
-                    autoclose=False,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-                )
+        """An open WebSocket, closed afterwards."""
+        try:
+            with self._translated(timeout_s):
+                async with asyncio.timeout(timeout_s):
+                    socket = await self.session().ws_connect(
+                        URL(self.base + path, encoded=True),
+                        heartbeat=heartbeat_s,
+                        max_msg_size=self._settings.answer_bytes_max,
+                        autoclose=False,
+                        timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S_MAX),
+                    )
+        except aiohttp.WSServerHandshakeError as error:
+            raise await self._refused(path, error.status) from error
         try:
             yield socket
         finally:
             await socket.close()
+
+    async def _refused(self, path: str, status: int) -> OsqueueError:
+        """Why no WebSocket was opened: aiohttp keeps the answer to itself, so it is asked again."""
+        times = self.times(self._settings.connect_ms / 1_000)
+        answer = await self.exchange("GET", path, None, headers=None, times=times)
+        try:
+            read_answer(WEBSOCKET, HttpAnswer(status, answer.body))
+        except OsqueueError as error:
+            return error
+        return TransportRequestError(f"{self.base} opens no WebSocket", status=status)
 
     async def content(self, response: aiohttp.ClientResponse) -> bytes:
         """The body, if it is not larger than allowed."""
@@ -147,33 +167,27 @@ class HttpPool:
 
     def session(self) -> aiohttp.ClientSession:
         """The session, made when it is first asked for."""
-        loop = asyncio.get_running_loop()
-        if self._closed:
-            raise TransportConfigError("this client is closed; make a new one")
+        self._lifetime.use()
         if self._session is None:
-            self._loop = loop
             self._session = self._new_session()
-        elif self._loop is not loop:
-            raise TransportConfigError(
-                "this client was first used in another event loop; make one client per loop, "
-                "or close it at the end of each"
-            )
         return self._session
 
     async def reconnect(self) -> None:
         """Drop the connections; the next request makes new ones."""
         session, self._session = self._session, None
+        self._lifetime.forget()
         if session is not None:
             await session.close()
 
     async def close(self) -> None:
         """Drop the connections for good."""
-        self._closed = True
+        self._lifetime.close()
         await self.reconnect()
 
     def _new_session(self) -> aiohttp.ClientSession:
         secure = self.base.startswith("https:")
         return aiohttp.ClientSession(
+            ws_response_class=ProgressSocket,
             connector=aiohttp.TCPConnector(
                 limit=self._settings.connections_max,
                 ssl=self._credentials.context() if secure else True,
@@ -190,6 +204,8 @@ class HttpPool:
             yield
         except TimeoutError as error:
             raise _timed_out(self.base, timeout_s or 0, error) from error
+        except aiohttp.WSServerHandshakeError:
+            raise
         except aiohttp.ClientError as error:
             raise _connection_error(self.base, error) from error
 
