@@ -7,6 +7,7 @@ says, and tells what came back in the same words, so that one test can ask all o
 from __future__ import annotations
 
 import base64
+import io
 import json
 import struct
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -151,7 +152,7 @@ class ConnectJson:
         body = json.dumps(_for_rpc(fields)).encode()
         headers = {"content-type": "application/json", "connect-protocol-version": "1"}
         url = f"{self._url}/{PACKAGE}/{_method(operation)}"
-        async with self._session.post(url, data=body, headers=headers) as response:
+        async with self._session.post(url, data=io.BytesIO(body), headers=headers) as response:
             answer = json.loads(await response.read())
             if response.status == 200:
                 return Said(_from_rpc(answer))
@@ -176,7 +177,7 @@ class ConnectProto:
         body = json_format.ParseDict(_for_rpc(fields), asks()).SerializeToString()
         headers = {"content-type": "application/proto", "connect-protocol-version": "1"}
         url = f"{self._url}/{PACKAGE}/{_method(operation)}"
-        async with self._session.post(url, data=body, headers=headers) as response:
+        async with self._session.post(url, data=io.BytesIO(body), headers=headers) as response:
             content = await response.read()
             if response.status == 200:
                 return Said(_plain(answers.FromString(content)))
@@ -202,7 +203,7 @@ class GrpcWeb:
         body = struct.pack(">BI", 0, len(message)) + message
         headers = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1"}
         url = f"{self._url}/{PACKAGE}/{_method(operation)}"
-        async with self._session.post(url, data=body, headers=headers) as response:
+        async with self._session.post(url, data=io.BytesIO(body), headers=headers) as response:
             assert response.status == 200, await response.text()
             frames, trailers = _frames(await response.read())
             trailers = {**{k.lower(): v for k, v in response.headers.items()}, **trailers}
@@ -292,6 +293,8 @@ def _refused(body: dict[str, Any], status: str) -> Said:
 
 
 def _connect_error(body: dict[str, Any]) -> Said:
+    if "_tag" in body:  # there is no such method: the answer is that of any unknown route
+        return _refused(body, str(body["statusCode"]))
     details = [each for each in body.get("details", []) if each["type"].endswith("ErrorInfo")]
     if not details:
         return Said({}, None, body.get("message", ""), body["code"])
