@@ -14,6 +14,7 @@ from osqueue.config import ServerSettings
 from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import BrokerLeadershipError, OsqueueError
 from osqueue.server.auth import Doorkeeper
+from osqueue.server.connect import ConnectPort
 from osqueue.server.entrance import Entrance, enter
 from osqueue.server.http import (
     Headers,
@@ -58,12 +59,17 @@ def make_app(
         _page("/v1/throttle-stats", Entrance(pages.throttle, door, Role.OBSERVE)),
         _page("/openapi.json", Entrance(pages.openapi, door, None)),
     ]
-    return _Application(door, routes, address=service.address)
+    rpc = ConnectPort(service, settings, door)
+    return _Application(door, routes, rpc, address=service.address)
 
 
 class _Application:
-    def __init__(self, door: Doorkeeper, routes: list[Route], *, address: str) -> None:
+    def __init__(
+        self, door: Doorkeeper, routes: list[Route], rpc: ConnectPort, *, address: str
+    ) -> None:
         self._door = door
+        self._rpc = rpc
+        self._rpc_paths = rpc.paths
         self._address = address
         self._routes = routes
         self._exact = {
@@ -82,6 +88,9 @@ class _Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
+            return
+        if scope["path"] in self._rpc_paths and scope["method"] != "OPTIONS":
+            await self._rpc(scope, receive, send)
             return
         headers = headers_of(scope)
         extra: HeaderPairs = ()
