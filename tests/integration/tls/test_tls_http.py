@@ -13,7 +13,7 @@ import trustme
 from tests.integration.conftest import Dial
 from tests.integration.doors import Keys
 from tests.integration.rest import Rest, Wire, connect, eventually, request
-from tests.integration.tls_files import Tls
+from tests.integration.tls.files import Tls
 
 from osqueue.app import BrokerServer
 from osqueue.client import OsqueueClient
