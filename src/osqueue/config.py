@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from osqueue.errors import ConfigError
 
 __all__ = [
+    "AccessSettings",
     "ArchiveSettings",
     "BrokerSettings",
     "ClientSettings",
@@ -21,7 +22,9 @@ __all__ = [
     "PayloadSettings",
     "QueueLimits",
     "ServerSettings",
+    "StreamSettings",
     "ThrottleSettings",
+    "TlsSettings",
     "WorkerSettings",
 ]
 
@@ -60,6 +63,19 @@ RPC_BODIES_WAIT_MS = 10_000
 
 CREDIT_MAX = 10_000
 """Most jobs that a stream may have on their way to one worker."""
+
+STREAM_JOBS_MAX = 100
+"""Most jobs of one answer in a stream: with payloads in the state, 6 MiB; more come at once."""
+
+STREAM_WAIT_MS = 600_000
+"""How long a claim of a stream waits before it is made anew: each asks the store who leads."""
+
+COMMIT_EVENTS_MAX = 100_000
+"""Most events kept of one commit, about 15 MB. A store that is slow under a flood of batches can
+make it larger: then observers are told to begin anew."""
+
+UPDATE_EVENTS_MAX = 1_000
+"""Most events of one update: about 150 KiB of JSON."""
 
 STATS_EVERY_MS_MIN = 100
 """How often an observer can be told the counts: faster than a person can read."""
@@ -115,6 +131,16 @@ ARCHIVE_LOOKUPS_MAX = 16
 ARCHIVE_LOOKUP_OBJECTS_MAX = 64
 """Most batches read for one lookup. A UUIDv7 is in one of the first few; an id that carries no
 time is found among the newest of the batches that hold such ids."""
+
+
+TOKENS_BYTES_MAX = MIB
+"""Largest list of tokens: about 8,000, and read from its file every second."""
+
+TLS_FILE_BYTES_MAX = MIB
+"""Largest file of certificates: the authorities that a system trusts take 200 KiB."""
+
+RATE_BUCKETS_MAX = 10_000
+"""Callers whose rate is counted at a time: about 200 bytes each."""
 
 
 class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,6 +239,22 @@ class CommitSettings(msgspec.Struct, frozen=True, kw_only=True):
     expiry_grace_ms: int = 50
     """A due lease expires this much after it was first seen due: requests that had arrived by
     then are applied first."""
+
+
+class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the broker pushes, and how much of it may wait for slow readers."""
+
+    subscriptions_max: int = 2_000
+    """Most observers at a time: each is told of every commit, some 5 us each."""
+
+    streams_max: int = 20_000
+    """Most workers that are sent jobs: as many as may wait for one."""
+
+    updates_max: int = 256
+    """Most updates that wait for one observer: some seconds of commits."""
+
+    events_max: int = 20_000
+    """Most events that wait for one observer; those of others are the same objects."""
 
 
 MEMORY_RETENTION_MS = HOUR_MS
@@ -399,6 +441,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     connections_max: int = 20_000
     """Most open connections."""
 
+    connections_per_host: int = 0
+    """Most open connections of one host; 0: no limit but the one on all of them. Behind a proxy all
+    callers are one host."""
+
     head_bytes_max: int = 64 * KIB
     """Largest request line with its headers: what common servers and proxies let through."""
 
@@ -416,21 +462,104 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Origins of browsers' pages that may call, beside the broker's own."""
 
 
+class AccessSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may call, and how often. Without a list of tokens none is asked for."""
+
+    tokens_file: str | None = None
+    """The list of tokens: see `osqueue.server.tokens`."""
+
+    tokens: str | None = None
+    """Lines of such a list, with line feeds or semicolons between them."""
+
+    reload_ms: int = 1_000
+    """How often the file is looked at; a change counts when it was seen twice."""
+
+    requests_per_s: float = 0
+    """Most requests of one token, or of one host where no token is needed; 0: no limit. A batch is
+    one request."""
+
+    burst: int = 0
+    """Most requests at once of one who has been quiet; 0: those of one second."""
+
+    @property
+    def tokens_configured(self) -> bool:
+        """Whether callers need a token."""
+        return self.tokens_file is not None or bool(self.tokens)
+
+    def validate(self) -> None:
+        """Raise `ConfigError` for limits that make no sense."""
+        if not 0 <= self.requests_per_s <= 1_000_000:
+            raise ConfigError(
+                "BROKER_REQUESTS_PER_S must be 0 (no limit) to 1000000, "
+                f"not {self.requests_per_s:g}"
+            )
+        if self.burst < 0:
+            raise ConfigError(f"BROKER_REQUESTS_BURST must not be negative, not {self.burst}")
+        if self.burst and not self.requests_per_s:
+            raise ConfigError("BROKER_REQUESTS_BURST needs BROKER_REQUESTS_PER_S")
+        if self.reload_ms < 1:
+            raise ConfigError("reload_ms must be at least 1")
+
+
+class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """TLS on both ports: paths of PEM files, which are read again when they change."""
+
+    cert: str | None = None
+    """The broker's certificate, followed by those between it and the authority's."""
+
+    key: str | None = None
+    """The certificate's private key, not protected by a password."""
+
+    client_ca: str | None = None
+    """Authorities one of which must vouch for every client (mutual TLS)."""
+
+    ca: str | None = None
+    """Authorities that vouch for the other brokers of the queue; by default those that this
+    machine trusts."""
+
+    handshake_s_max: int = 10
+    """A handshake that takes longer is given up."""
+
+    reload_ms: int = 10_000
+    """How often the files are looked at."""
+
+    @property
+    def active(self) -> bool:
+        """Whether the ports speak TLS."""
+        return self.cert is not None
+
+    def validate(self) -> None:
+        """Raise `ConfigError` for half a pair, and for what has no meaning without one."""
+        if (self.cert is None) != (self.key is None):
+            raise ConfigError("BROKER_TLS_CERT and BROKER_TLS_KEY go together: give both, or none")
+        if not self.active and (self.client_ca is not None or self.ca is not None):
+            raise ConfigError(
+                "BROKER_TLS_CLIENT_CA and BROKER_TLS_CA need BROKER_TLS_CERT and BROKER_TLS_KEY"
+            )
+        if min(self.handshake_s_max, self.reload_ms) < 1:
+            raise ConfigError("handshake_s_max and reload_ms must each be at least 1")
+
+
 class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of one broker."""
 
     server: ServerSettings = ServerSettings()
+    access: AccessSettings = AccessSettings()
+    tls: TlsSettings = TlsSettings()
     limits: QueueLimits = QueueLimits()
     commit: CommitSettings = CommitSettings()
     leadership: LeadershipSettings = LeadershipSettings()
     payloads: PayloadSettings = PayloadSettings()
     archive: ArchiveSettings = ArchiveSettings()
     throttle: ThrottleSettings = ThrottleSettings()
+    streams: StreamSettings = StreamSettings()
     drain_ms: int = 10_000
     """How long a clean stop waits for the commits under way."""
 
     def validate(self) -> None:
         """Raise `ConfigError` when the settings make no sense alone or together."""
+        self.access.validate()
+        self.tls.validate()
         self.leadership.validate()
         self.archive.validate()
         self.throttle.validate()
@@ -442,6 +571,8 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(f"the port must be 0 to 65535, not {self.server.port}")
         if not 0 <= (self.server.grpc_port or 0) <= 65_535:
             raise ConfigError(f"the gRPC port must be 0 to 65535, not {self.server.grpc_port}")
+        if self.server.connections_per_host < 0:
+            raise ConfigError("BROKER_CONNECTIONS_PER_HOST must not be negative; 0 means no limit")
         if not 1 <= self.server.payload_bytes_max <= PAYLOAD_BYTES_LIMIT:
             raise ConfigError(
                 f"BROKER_MAX_PAYLOAD_BYTES must be 1 to {PAYLOAD_BYTES_LIMIT}, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from osqueue.client.client import OsqueueClient
+from osqueue.client.credentials import Credentials, TlsSettings
 from osqueue.client.discovery import LeaderStore
 from osqueue.client.models import (
     BrokerStatus,
@@ -19,6 +20,7 @@ from osqueue.client.runtime import Runtime
 
 __all__ = [
     "BrokerStatus",
+    "Credentials",
     "Job",
     "JobError",
     "JobInfo",
@@ -30,4 +32,5 @@ __all__ = [
     "Runtime",
     "Standby",
     "Stats",
+    "TlsSettings",
 ]

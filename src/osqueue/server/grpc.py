@@ -30,6 +30,7 @@ from osqueue.server.http import commit_header
 from osqueue.server.http_server import bind
 from osqueue.server.peers import peer_of_grpc
 from osqueue.server.rpc import UNARY, Answerer, Unary
+from osqueue.server.tls import ServerTls
 from osqueue.wire.errors import CODES, error_info, rpc_code
 from osqueue.wire.gen.google.rpc.errors_pb import Status
 from osqueue.wire.methods import SERVICE
@@ -56,7 +57,11 @@ _CODES: Final[Mapping[str, Any]] = MappingProxyType(
 
 
 def open_grpc(
-    service: QueueService, settings: ServerSettings, door: Doorkeeper
+    service: QueueService,
+    settings: ServerSettings,
+    door: Doorkeeper,
+    *,
+    tls: ServerTls | None = None,
 ) -> GrpcServer | None:
     """A server on the port that the settings ask for, if they do, and not serving yet.
 
@@ -65,7 +70,7 @@ def open_grpc(
     wanted = settings.grpc_port
     if wanted == 0 or (wanted is UNSET and settings.port == 0):
         return None
-    server = GrpcServer(service, settings, door)
+    server = GrpcServer(service, settings, door, tls=tls)
     try:
         server.bind(GRPC_PORT if wanted is UNSET else wanted)
     except ConfigError as error:
@@ -85,7 +90,7 @@ class GrpcServer:
         settings: ServerSettings,
         door: Doorkeeper,
         *,
-        credentials: Any = None,
+        tls: ServerTls | None = None,
     ) -> None:
         self._settings = settings
         self._door = door
@@ -103,7 +108,7 @@ class GrpcServer:
                 *reflection.handlers(),
             )
         )
-        self._credentials = credentials
+        self._credentials = None if tls is None else tls.server_credentials()
         self.port = 0
 
     def bind(self, port: int | None) -> int:
