@@ -49,6 +49,13 @@ ROOMY_BYTES = MIB
 """A submit of one job that is larger than this waits for room, and is judged off the loop: each
 MiB takes about 10 ms."""
 
+RPC_BODIES_BYTES_MAX = 256 * MIB
+"""Most bytes of large requests that are read at a time by Connect and gRPC-Web: three of the
+largest."""
+
+RPC_BODIES_WAIT_MS = 10_000
+"""How long such a request waits, unread, before it is refused: as long as a client waits."""
+
 CREDIT_MAX = 10_000
 """Most jobs that a stream may have on their way to one worker."""
 
