@@ -13,6 +13,7 @@ from typing import Self
 from msgspec.structs import replace
 
 from osqueue.advertise import advertised_host, is_wildcard
+from osqueue.broker.dispatch import BROKER_HANDLERS
 from osqueue.broker.fitting import fitted, in_one_line, throttled
 from osqueue.broker.probe import probe_leader
 from osqueue.broker.service import QueueService
@@ -25,7 +26,8 @@ from osqueue.engine.election import Ask, ProbeAnswer
 from osqueue.engine.engine import Engine
 from osqueue.engine.leadership import Probe
 from osqueue.engine.requests import End
-from osqueue.errors import ConfigError, EngineStateError
+from osqueue.errors import ConfigError, EngineStateError, TransportConnectionError
+from osqueue.inprocess import InProcessTransport
 from osqueue.server.asgi import make_app
 from osqueue.server.http_server import HttpServer, bind
 from osqueue.server.security import Security
@@ -77,6 +79,7 @@ class BrokerServer:
         self._engine: Engine | None = None
         self._http: HttpServer | None = None
         self._security: Security | None = None
+        self._service: QueueService | None = None
         self._starting: asyncio.Task[None] | None = None
         self._address = ""
 
@@ -96,11 +99,27 @@ class BrokerServer:
         """Why this broker neither leads nor stands by any more."""
         return None if self._engine is None else self._engine.end
 
+    @property
+    def waiting_claims(self) -> int:
+        """How many claims wait here for a job."""
+        return 0 if self._engine is None else self._engine.waiting_claims
+
     def status(self) -> BrokerStatus:
         """How the broker is doing. Raises `ConfigError` before the start."""
         if self._engine is None:
             raise ConfigError("the broker has not been started")
         return self._engine.status()
+
+    def in_process(self) -> InProcessTransport:
+        """A way to this broker for clients in its own process and loop: the transport ``direct``.
+
+        Raises `TransportConnectionError` while it is not running.
+        """
+        if self._service is None:
+            error = TransportConnectionError("the broker of this process is not running")
+            error.applied = "no"
+            raise error
+        return InProcessTransport(self._service, self._settings.server, handlers=BROKER_HANDLERS)
 
     async def start(self) -> None:
         """Take the queue and serve it, or stand by while another broker leads.
@@ -138,6 +157,7 @@ class BrokerServer:
             if self._engine is not None:
                 await self._engine.stop()
         self._engine = self._http = self._security = self._store = self._starting = None
+        self._service = None
 
     async def wait_ended(self) -> End:
         """Wait until this broker neither leads nor stands by any more, for whatever reason."""
@@ -184,7 +204,7 @@ class BrokerServer:
             self._tell_leading,
             lambda: self._archiver(engine, archive, paced, settings.archive).run(),
         )
-        service = QueueService(
+        service = self._service = QueueService(
             engine,
             archive if settings.limits.archived else None,
             address=self._address,
