@@ -109,6 +109,8 @@ class Trace:
         self.landed: list[Landed] = []
         self.told: list[Publish] = []
         """What was told of durable commits."""
+        self.told_of: list[bytes | None] = []
+        """And the object as each of them left it, unless it is over."""
         self.discarded: list[str] = []
         """Payload objects that were given up."""
         self.asked: list[Held] = []
@@ -498,6 +500,7 @@ class Trace:
             self.landed.append(action)
         elif isinstance(action, Publish):
             self.told.append(action)
+            self.told_of.append(None if self.end is not None else self.committer.durable)
         elif isinstance(action, Discard):
             self.discarded += action.keys
             assert named_keys(self.committer.durable).isdisjoint(action.keys), "given up too early"

@@ -1,0 +1,144 @@
+"""A broker for each row, and each of the ways into it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from tests.conformance.peers import PEERS, Peer, Said
+from tests.conformance.rows import ways_of
+
+from osqueue.app import BrokerServer
+from osqueue.config import BrokerSettings, CommitSettings, LeadershipSettings, ServerSettings
+from osqueue.storage import MemoryBackend
+from osqueue.testing import FaultyStore
+from osqueue.testing.faults import Fault, RandomFaults
+
+BY_NAME = {peer.name: peer for peer in PEERS}
+WAYS = ("peer", "loose", "standby", "stalled")
+
+
+class Ask:
+    """One way into one broker."""
+
+    def __init__(self, peer: Peer, address: str) -> None:
+        self.ask = peer.ask
+        self.close = peer.close
+        self.address = address
+        self.json = peer.name in {"REST", "WebSocket"}
+        self._name = peer.name
+
+    @property
+    def tag_key(self) -> str:
+        """What the tag of an error within an answer is called."""
+        return "_tag" if self.json else "tag"
+
+    def expect(self, said: Said, tag: str | None, *, http: str, rpc: str) -> None:
+        """A refusal with this tag (``None``: any of ours, or none), classified in its own words."""
+        assert said.value == {}, "a refusal is no success"
+        classified = {"REST": http, "WebSocket": ""}.get(self._name, rpc)
+        assert said.status == classified, said
+        if tag is not None:
+            assert said.tag == tag, said
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every row runs on every way in that it is about."""
+    for fixture in WAYS:
+        if fixture in metafunc.fixturenames:
+            names = ways_of(metafunc.function)
+            metafunc.parametrize(fixture, names, indirect=True)
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+def serving(**more: Any) -> BrokerSettings:
+    """Any free ports; gRPC, too."""
+    server = ServerSettings(host="127.0.0.1", port=0, grpc_port=None)
+    return BrokerSettings(server=server, **more)
+
+
+async def way(name: str, broker: BrokerServer, session: aiohttp.ClientSession) -> Ask:
+    grpc_address = f"127.0.0.1:{broker.status().grpc_port}"
+    return Ask(BY_NAME[name](broker.url, grpc_address, session), broker.address)
+
+
+@pytest.fixture
+async def broker() -> AsyncIterator[BrokerServer]:
+    async with BrokerServer(MemoryBackend(), settings=serving()) as broker:
+        yield broker
+
+
+@pytest.fixture
+async def peer(
+    request: pytest.FixtureRequest, broker: BrokerServer, session: aiohttp.ClientSession
+) -> AsyncIterator[Ask]:
+    asking = await way(request.param, broker, session)
+    yield asking
+    await asking.close()
+
+
+@pytest.fixture
+async def loose(
+    request: pytest.FixtureRequest, broker: BrokerServer, session: aiohttp.ClientSession
+) -> AsyncIterator[Ask]:
+    """A way that can say what breaks the types of the contract."""
+    asking = await way(request.param, broker, session)
+    yield asking
+    await asking.close()
+
+
+@pytest.fixture
+async def other(broker: BrokerServer, session: aiohttp.ClientSession) -> Ask:
+    """Somebody else, over REST."""
+    return await way("REST", broker, session)
+
+
+@pytest.fixture
+async def leader_and_standby() -> AsyncIterator[tuple[BrokerServer, BrokerServer]]:
+    store = MemoryBackend()
+    async with (
+        BrokerServer(store, settings=serving()) as leader,
+        BrokerServer(store, settings=serving()) as second,
+    ):
+        yield leader, second
+
+
+@pytest.fixture
+def leader_address(leader_and_standby: tuple[BrokerServer, BrokerServer]) -> str:
+    return leader_and_standby[0].address
+
+
+@pytest.fixture
+async def standby(
+    request: pytest.FixtureRequest,
+    leader_and_standby: tuple[BrokerServer, BrokerServer],
+    session: aiohttp.ClientSession,
+) -> AsyncIterator[Ask]:
+    asking = await way(request.param, leader_and_standby[1], session)
+    yield asking
+    await asking.close()
+
+
+@pytest.fixture
+async def stalled(
+    request: pytest.FixtureRequest, session: aiohttp.ClientSession
+) -> AsyncIterator[Ask]:
+    """A way into a broker whose store takes no more writes."""
+    store = FaultyStore(MemoryBackend(), RandomFaults(seed=1, rates={}))
+    quick = serving(
+        commit=CommitSettings(answer_ms_max=500, backoff_max_ms=50),
+        leadership=LeadershipSettings(heartbeat_interval_ms=200, heartbeat_timeout_ms=1_000),
+        drain_ms=100,
+    )
+    async with BrokerServer(store, settings=quick) as broker:
+        asking = await way(request.param, broker, session)
+        store.faults = RandomFaults(seed=1, rates={Fault.LOST_REQUEST: 1.0})
+        yield asking
+        await asking.close()
