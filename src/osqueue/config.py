@@ -7,6 +7,7 @@ does that (`osqueue.cli.options`).
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from osqueue.errors import ConfigError
 
@@ -16,6 +17,7 @@ __all__ = [
     "BrokerSettings",
     "ClientSettings",
     "CommitSettings",
+    "GrpcSettings",
     "LeadershipSettings",
     "PayloadSettings",
     "QueueLimits",
@@ -386,11 +388,47 @@ class ThrottleSettings(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
+GRPC_PORT = 9090
+"""Where gRPC is served unless it is said: the port of an older system."""
+
+
+class GrpcSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The gRPC port."""
+
+    calls_max: int = 25_000
+    """Most calls at a time: as many waiting claims as there may be, and some to spare."""
+
+    streams_max: int = 2_000
+    """Most calls at a time on one connection; further ones wait at the caller's. Each waiting claim
+    is one."""
+
+    handshake_ms_max: int = 10_000
+    """A connection that does not begin to speak HTTP/2 by then is closed."""
+
+    ping_ms: int = 20_000
+    """A silent connection is asked this often whether anybody is there."""
+
+    pong_ms: int = 10_000
+    """Who does not answer in time is gone: claims that wait for a dead host end within 30 s."""
+
+    pinged_ms_min: int = 5_000
+    """Clients that ask more often than this, again and again, are sent away."""
+
+    ping_strikes_max: int = 3
+    """How often they may."""
+
+
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The HTTP port."""
 
     host: str = "0.0.0.0"  # noqa: S104 - documented; other hosts are refused unless allowed
     port: int = 8080
+    grpc_port: int | UnsetType | None = UNSET
+    """Of the gRPC port; 0: none, ``None``: any free one. Where it is not said, it is `GRPC_PORT` if
+    nobody else has it, and none where ``port`` is 0: a second broker on one host must not fail, and
+    a broker on any port has nobody who would look for the other one."""
+
+    grpc: GrpcSettings = GrpcSettings()
     body_bytes_max: int = MIB
     """Largest request body, but of `PUT /v1/jobs/{jobId}`."""
 
@@ -533,6 +571,8 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(f"the port must be 0 to 65535, not {self.server.port}")
         if self.server.connections_per_host < 0:
             raise ConfigError("BROKER_CONNECTIONS_PER_HOST must not be negative; 0 means no limit")
+        if not 0 <= (self.server.grpc_port or 0) <= 65_535:
+            raise ConfigError(f"the gRPC port must be 0 to 65535, not {self.server.grpc_port}")
         if not 1 <= self.server.payload_bytes_max <= PAYLOAD_BYTES_LIMIT:
             raise ConfigError(
                 f"BROKER_MAX_PAYLOAD_BYTES must be 1 to {PAYLOAD_BYTES_LIMIT}, "

@@ -35,20 +35,26 @@ LOOK_TICKS = 10
 """The connections are looked after once a second."""
 
 
-def bind(settings: ServerSettings) -> socket.socket:
-    """A listening place. Raises `ConfigError` when the address cannot be had."""
+def bind(
+    settings: ServerSettings, *, port: int | None = None, option: str = "--port"
+) -> socket.socket:
+    """A listening place, on the settings' port unless another is said, by ``option``.
+
+    Raises `ConfigError` when the address cannot be had.
+    """
+    port = settings.port if port is None else port
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # Named as TCP, so that asyncio turns Nagle's delay off: an answer is sent in two pieces.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((settings.host, settings.port))
+        sock.bind((settings.host, port))
         sock.listen(BACKLOG)  # two sockets can be bound to one port while neither listens
     except OSError as error:
         sock.close()
-        taken = "; is another broker running there? choose another port with --port"
+        taken = f"; is another broker running there? choose another port with {option}"
         raise ConfigError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
+            f"cannot listen on {settings.host}:{port}: {error.strerror or error}"
             + (taken if error.errno == errno.EADDRINUSE else "")
         ) from error
     return sock
