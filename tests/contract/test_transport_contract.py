@@ -12,7 +12,7 @@ from osqueue.config import ClientSettings
 from osqueue.testing import TransportContract
 
 
-@pytest.mark.parametrize("kind", ["connect", "rest", "direct"])
+@pytest.mark.parametrize("kind", ["connect", "direct", "grpc", "rest"])
 class TestTransports(TransportContract):
     @pytest.fixture(autouse=True)
     def chosen(self, kind: str) -> None:

@@ -81,7 +81,7 @@ class TransportContract:
         """A broker on a free port of this machine, not started yet."""
         from osqueue.app import BrokerServer  # noqa: PLC0415 - not loaded with this package
 
-        return BrokerServer(store, host="127.0.0.1", port=0, settings=settings)
+        return BrokerServer(store, host="127.0.0.1", port=0, grpc_port=None, settings=settings)
 
     @asynccontextmanager
     async def calls(
