@@ -27,7 +27,12 @@ from osqueue.engine.election import Ask, ProbeAnswer
 from osqueue.engine.engine import Engine
 from osqueue.engine.leadership import Probe
 from osqueue.engine.requests import End
-from osqueue.errors import ConfigError, EngineStateError, TransportConnectionError
+from osqueue.errors import (
+    ConfigError,
+    EngineStateError,
+    TransportConfigError,
+    TransportConnectionError,
+)
 from osqueue.inprocess import InProcessTransport
 from osqueue.server.asgi import make_app
 from osqueue.server.grpc import GrpcServer, open_grpc
@@ -129,6 +134,10 @@ class BrokerServer:
             error = TransportConnectionError("the broker of this process is not running")
             error.applied = "no"
             raise error
+        if self._starting is None or self._starting.get_loop() is not asyncio.get_running_loop():
+            raise TransportConfigError(
+                "the broker runs in another event loop: dial it by another transport"
+            )
         return InProcessTransport(self._service, self._settings.server, handlers=BROKER_HANDLERS)
 
     async def start(self) -> None:
