@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from osqueue.advertise import advertised_host, is_wildcard
+from osqueue.broker.dispatch import BROKER_HANDLERS
 from osqueue.broker.fitting import fitted, in_one_line, throttled
 from osqueue.broker.probe import probe_leader
 from osqueue.broker.service import QueueService
@@ -26,7 +27,13 @@ from osqueue.engine.election import Ask, ProbeAnswer
 from osqueue.engine.engine import Engine
 from osqueue.engine.leadership import Probe
 from osqueue.engine.requests import End
-from osqueue.errors import ConfigError, EngineStateError
+from osqueue.errors import (
+    ConfigError,
+    EngineStateError,
+    TransportConfigError,
+    TransportConnectionError,
+)
+from osqueue.inprocess import InProcessTransport
 from osqueue.server.asgi import make_app
 from osqueue.server.grpc import GrpcServer, open_grpc
 from osqueue.server.http_server import HttpServer, bind
@@ -80,8 +87,9 @@ class BrokerServer:
         self._store: Store | None = None
         self._engine: Engine | None = None
         self._http: HttpServer | None = None
-        self._grpc: GrpcServer | None = None
         self._security: Security | None = None
+        self._service: QueueService | None = None
+        self._grpc: GrpcServer | None = None
         self._starting: asyncio.Task[None] | None = None
         self._address = ""
 
@@ -106,11 +114,31 @@ class BrokerServer:
         """Why this broker neither leads nor stands by any more."""
         return None if self._engine is None else self._engine.end
 
+    @property
+    def waiting_claims(self) -> int:
+        """How many claims wait here for a job."""
+        return 0 if self._engine is None else self._engine.waiting_claims
+
     def status(self) -> BrokerStatus:
         """How the broker is doing. Raises `ConfigError` before the start."""
         if self._engine is None:
             raise ConfigError("the broker has not been started")
         return replace(self._engine.status(), grpc_port=self.grpc_port)
+
+    def in_process(self) -> InProcessTransport:
+        """A way to this broker for clients in its own process and loop: the transport ``direct``.
+
+        Raises `TransportConnectionError` while it is not running.
+        """
+        if self._service is None:
+            error = TransportConnectionError("the broker of this process is not running")
+            error.applied = "no"
+            raise error
+        if self._starting is None or self._starting.get_loop() is not asyncio.get_running_loop():
+            raise TransportConfigError(
+                "the broker runs in another event loop: dial it by another transport"
+            )
+        return InProcessTransport(self._service, self._settings.server, handlers=BROKER_HANDLERS)
 
     async def start(self) -> None:
         """Take the queue and serve it, or stand by while another broker leads.
@@ -150,7 +178,7 @@ class BrokerServer:
             if self._engine is not None:
                 await self._engine.stop()
         self._engine = self._http = self._grpc = self._security = None
-        self._store = self._starting = None
+        self._store = self._service = self._starting = None
 
     async def wait_ended(self) -> End:
         """Wait until this broker neither leads nor stands by any more, for whatever reason."""
@@ -197,7 +225,7 @@ class BrokerServer:
             self._tell_leading,
             lambda: self._archiver(engine, archive, paced, settings.archive).run(),
         )
-        service = QueueService(
+        service = self._service = QueueService(
             engine,
             archive if settings.limits.archived else None,
             address=self._address,
