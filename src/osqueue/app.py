@@ -25,6 +25,7 @@ from osqueue.engine.engine import Engine
 from osqueue.engine.requests import End
 from osqueue.errors import ConfigError, EngineStateError
 from osqueue.server.asgi import make_app
+from osqueue.server.auth import Doorkeeper
 from osqueue.server.http_server import HttpServer, bind
 from osqueue.storage.probe import probe_store
 from osqueue.storage.protocol import Store, layers
@@ -183,7 +184,8 @@ class BrokerServer:
         )
         local = {f"{name}:{port}" for name in _local_names(sock)}
         addresses = frozenset({self._address, *local})
-        app = make_app(service, settings.server, addresses, throttle=_throttle_of(paced))
+        door = Doorkeeper(settings.server, addresses)
+        app = make_app(service, settings.server, door, throttle=_throttle_of(paced))
         self._http = HttpServer(app, settings.server, sock)
         await self._http.start()
         report = await probe_store(store, clock=self._clock, entropy=self._entropy)

@@ -41,6 +41,10 @@ class Entropy(Protocol):
         """An opaque, URL-safe token of 96 random bits."""
         ...
 
+    def secret(self) -> str:
+        """256 random bits as hexadecimal digits: what opens a door."""
+        ...
+
     def jitter(self) -> float:
         """A number in [0, 1), evenly spread."""
         ...
@@ -71,6 +75,9 @@ class SystemEntropy:
     def token(self) -> str:
         return os.urandom(12).hex()
 
+    def secret(self) -> str:
+        return os.urandom(32).hex()
+
     def jitter(self) -> float:
         return random.random()  # noqa: S311 - spreads retries, protects nothing
 
@@ -93,6 +100,9 @@ class SeededEntropy:
 
     def token(self) -> str:
         return self._random.randbytes(12).hex()
+
+    def secret(self) -> str:
+        return self._random.randbytes(32).hex()
 
     def jitter(self) -> float:
         return self._random.random()

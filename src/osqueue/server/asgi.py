@@ -1,4 +1,4 @@
-"""The HTTP port as one ASGI application: guard, routes, and errors as answers."""
+"""The HTTP port as one ASGI application: the door, routes, and errors as answers."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from osqueue.broker.service import DEFAULT_QUEUE, QueueService
 from osqueue.config import ServerSettings
 from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import BrokerLeadershipError, OsqueueError
-from osqueue.server.guard import Guard
+from osqueue.server.auth import Doorkeeper
+from osqueue.server.entrance import Entrance, enter
 from osqueue.server.http import (
     Headers,
     commit_header,
+    headers_of,
     respond,
     respond_error,
     respond_json,
     wants_consistent,
 )
 from osqueue.server.openapi import openapi_document
+from osqueue.server.origins import HeaderPairs
 from osqueue.server.rest import rest_routes
 from osqueue.storage.throttled import ThrottledStorageBackend
+from osqueue.wire.roles import Role
 
 __all__ = ["make_app"]
 
@@ -35,26 +39,26 @@ _encode = msgspec.json.Encoder().encode
 def make_app(
     service: QueueService,
     settings: ServerSettings,
-    addresses: frozenset[str],
+    door: Doorkeeper,
     *,
     throttle: ThrottledStorageBackend | None = None,
 ) -> ASGIApp:
-    """The application. ``addresses``: every ``host:port`` under which a page may be its own."""
+    """The application. Every route stands behind ``door``, but for those open to everybody."""
     pages = _Pages(service, throttle)
     routes = [
-        *rest_routes(service, settings),
+        *rest_routes(service, settings, door),
         _page("/healthz", pages.health),
         _page("/readyz", pages.ready),
-        _page("/state", pages.state),
-        _page("/v1/throttle-stats", pages.throttle),
-        _page("/openapi.json", pages.openapi),
+        _page("/state", Entrance(pages.state, door, Role.ADMIN)),
+        _page("/v1/throttle-stats", Entrance(pages.throttle, door, Role.OBSERVE)),
+        _page("/openapi.json", Entrance(pages.openapi, door, None)),
     ]
-    return _Application(Guard(settings, addresses), routes, address=service.address)
+    return _Application(door, routes, address=service.address)
 
 
 class _Application:
-    def __init__(self, guard: Guard, routes: list[Route], *, address: str) -> None:
-        self._guard = guard
+    def __init__(self, door: Doorkeeper, routes: list[Route], *, address: str) -> None:
+        self._door = door
         self._address = address
         self._routes = routes
         self._exact = {
@@ -74,10 +78,10 @@ class _Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        headers = dict(scope["headers"])
-        extra: tuple[tuple[bytes, bytes], ...] = ()
+        headers = headers_of(scope)
+        extra: HeaderPairs = ()
         try:
-            extra = self._guard.check(scope, headers)
+            extra = self._door.check_page(headers)
             if scope["method"] == "OPTIONS":
                 await self._options(headers, send, extra)
                 return
@@ -116,6 +120,7 @@ class _Application:
                 return
             if match is Match.PARTIAL:
                 allowed |= route.methods or set()
+        enter(scope, self._door)
         await _no_route(scope, send, allowed)
 
     def _job_route(self, scope: Scope) -> ASGIApp | None:
@@ -127,10 +132,8 @@ class _Application:
             scope["path_params"] = {"jobId": job_id}
         return app
 
-    async def _options(
-        self, headers: Headers, send: Send, extra: tuple[tuple[bytes, bytes], ...]
-    ) -> None:
-        preflight = self._guard.preflight(headers)
+    async def _options(self, headers: Headers, send: Send, extra: HeaderPairs) -> None:
+        preflight = self._door.preflight(headers)
         if preflight is None:
             message = b"Invalid Preflight Request"
             kind = (b"content-type", b"text/plain")
@@ -209,7 +212,7 @@ def _page(path: str, app: ASGIApp) -> Route:
     return Route(path, _Bare(app), methods=["GET"])
 
 
-def _with_headers(send: Send, extra: tuple[tuple[bytes, bytes], ...]) -> Send:
+def _with_headers(send: Send, extra: HeaderPairs) -> Send:
     async def sending(message: object) -> None:
         assert isinstance(message, dict), "ASGI messages are dictionaries"
         if message["type"] == "http.response.start":

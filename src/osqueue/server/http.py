@@ -18,6 +18,7 @@ from osqueue.server.fields import not_utf8, with_plain_integers
 from osqueue.wire.errors import error_body, http_status
 
 __all__ = [
+    "CHALLENGE",
     "CLOSE",
     "JSON",
     "Headers",
@@ -25,6 +26,7 @@ __all__ = [
     "commit_header",
     "decode_body",
     "describe",
+    "headers_of",
     "query_fields",
     "read_body",
     "respond",
@@ -38,12 +40,35 @@ Headers = Mapping[bytes, bytes]
 JSON: Final = (b"content-type", b"application/json; charset=utf-8")
 CLOSE: Final = (b"connection", b"close")
 
+CHALLENGE: Final = (b"www-authenticate", b'Bearer realm="osqueue"')
+"""What goes with a status of 401."""
+
 DRAIN_FACTOR: Final = 16
 """A body that is too large is read on and dropped up to this many times the limit: a client that
 is still sending would see a broken connection instead of the answer."""
 
+_HEADERS: Final = "osqueue.headers"
 _PLACE = re.compile(r"^(.*?)(?: - at `(?:key in )?\$\.?(.*)`)?$", re.DOTALL)
 _encode = msgspec.json.Encoder().encode
+
+
+def headers_of(scope: Scope) -> Headers:
+    """A request's headers by name; several of one name are joined, so that none is overlooked."""
+    known: Headers | None = scope.get(_HEADERS)
+    if known is None:
+        pairs: list[tuple[bytes, bytes]] = scope["headers"]
+        known = dict(pairs)
+        if len(known) != len(pairs):
+            known = _joined(pairs)
+        scope[_HEADERS] = known
+    return known
+
+
+def _joined(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
+    joined: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        joined[name] = joined[name] + b", " + value if name in joined else value
+    return joined
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
@@ -176,5 +201,7 @@ async def respond_error(
     status = http_status(error)
     if status == 413:
         headers = (*headers, CLOSE)
+    if status == 401:
+        headers = (*headers, CHALLENGE)
     headers = (*commit_header(error.position), *headers)
     await respond_json(send, _encode(error_body(error)), status=status, headers=headers)

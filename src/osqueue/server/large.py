@@ -22,6 +22,7 @@ from osqueue.server.http import (
     check_json,
     commit_header,
     describe,
+    headers_of,
     query_fields,
     respond,
     respond_json,
@@ -48,7 +49,7 @@ class PutJob:
         self._max = settings.payload_bytes_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers: Headers = dict(scope["headers"])
+        headers = headers_of(scope)
         job_id = _job_id(scope)
         query = _put_query(scope["query_string"])
         check_json(headers)

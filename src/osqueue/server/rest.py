@@ -14,12 +14,15 @@ from osqueue.config import JOB_ID_CHARS_MAX, MIB, ServerSettings
 from osqueue.engine.callers import Caller
 from osqueue.errors import BrokerProtocolError, JobNotFoundError
 from osqueue.model.job import length_of
+from osqueue.server.auth import Doorkeeper
 from osqueue.server.connection import Connection, connection_of
+from osqueue.server.entrance import Entrance
 from osqueue.server.http import (
     Headers,
     commit_header,
     decode_body,
     describe,
+    headers_of,
     query_fields,
     read_body,
     respond,
@@ -54,7 +57,7 @@ class Request:
 
     def __init__(self, scope: Scope, body: bytes) -> None:
         self._scope = scope
-        self.headers: Headers = dict(scope["headers"])
+        self.headers: Headers = headers_of(scope)
         self.body = body
         self.job_id: str = scope.get("path_params", {}).get("jobId", "")
         self.query: bytes = scope["query_string"]
@@ -156,11 +159,13 @@ async def _pieces(value: ClaimedJob | ClaimAnswer | JobsPage) -> Pieces:
             return await page_pieces(value)
 
 
-def rest_routes(service: QueueService, settings: ServerSettings) -> list[Route]:
-    """A route per operation, exact paths first."""
+def rest_routes(service: QueueService, settings: ServerSettings, door: Doorkeeper) -> list[Route]:
+    """A route per operation, exact paths first; what asks for no role is open to everybody."""
     routes = []
     for operation in sorted(ops.OPERATIONS, key=lambda operation: operation.on_one_job):
         endpoint = _endpoint(operation, service, settings)
+        if operation.role is not None:
+            endpoint = Entrance(endpoint, door, operation.role)
         routes.append(
             Route(operation.path, endpoint, methods=[operation.verb], name=operation.name)
         )

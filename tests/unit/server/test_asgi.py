@@ -12,6 +12,7 @@ from osqueue.broker.service import QueueService, Reply
 from osqueue.config import ServerSettings
 from osqueue.engine.callers import CallerGoneError
 from osqueue.server.asgi import make_app
+from osqueue.server.auth import Doorkeeper
 from osqueue.wire.messages import BrokerStatus, LeaseRequest, Stats
 
 WORKER = b'{"workerId":"w"}'
@@ -66,7 +67,8 @@ class App:
     def __init__(self) -> None:
         self.service = Service()
         service = cast("QueueService", self.service)
-        self.app = make_app(service, ServerSettings(), frozenset({"own:1"}))
+        door = Doorkeeper(ServerSettings(), frozenset({"own:1"}))
+        self.app = make_app(service, ServerSettings(), door)
 
     async def messages(
         self, method: str, path: str, body: bytes = b"", **headers: str

@@ -1,0 +1,37 @@
+"""ASGI applications behind the door: nothing of a request is read before its caller is admitted."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from osqueue.server.auth import Doorkeeper, Principal
+from osqueue.server.http import headers_of
+from osqueue.server.peers import peer_of_scope
+from osqueue.wire.roles import Role
+
+__all__ = ["PRINCIPAL", "Entrance", "enter"]
+
+PRINCIPAL: Final = "osqueue.principal"
+"""Where a scope names who calls."""
+
+
+class Entrance:
+    """Calls ``app`` for callers who have ``role``; any that are admitted where it is ``None``."""
+
+    def __init__(self, app: ASGIApp, door: Doorkeeper, role: Role | None) -> None:
+        self._app = app
+        self._door = door
+        self._role = role
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        enter(scope, self._door).check(self._role)
+        await self._app(scope, receive, send)
+
+
+def enter(scope: Scope, door: Doorkeeper) -> Principal:
+    """Who calls, also named in the scope. Raises `AuthError`."""
+    principal = door.admit(headers_of(scope), peer_of_scope(scope))
+    scope[PRINCIPAL] = principal
+    return principal
