@@ -29,6 +29,7 @@ __all__ = [
     "FrameReader",
     "close_frame",
     "frame",
+    "is_utf8",
     "read_close",
 ]
 
@@ -47,6 +48,7 @@ Frame: TypeAlias = tuple[int, bytes | bytearray]
 PREFIX_BYTES: Final = 1_024
 """What is kept of a message that is dropped: enough to see whom to tell."""
 
+PIECE_BYTES: Final = 256 * 1024
 CONTROL_BYTES_MAX: Final = 125
 REASON_BYTES_MAX: Final = 123
 
@@ -82,7 +84,6 @@ class FrameReader:
         "_roomy",
         "_size",
         "_skips",
-        "_utf8",
         "room_wanted",
     )
 
@@ -100,7 +101,6 @@ class FrameReader:
         self._message = bytearray()
         self._size = 0
         """Of that message so far, with the frame on its way."""
-        self._utf8: codecs.IncrementalDecoder | None = None
         self._granted = self._skips = False
         self.room_wanted = 0
         """Bytes of a message that waits for `admit` or `skip`; nothing is read meanwhile."""
@@ -200,8 +200,8 @@ class FrameReader:
             return None
         self._at = end
         data = apply_mask(buffer[begin:end], buffer[at:begin])
-        if opcode == TEXT and not data.isascii():
-            _check_utf8(data)
+        if opcode == TEXT and not is_utf8(data):
+            raise _not_utf8()
         return opcode, data
 
     def _begin(self, opcode: int, length: int, at: int) -> bool:
@@ -213,7 +213,6 @@ class FrameReader:
             return False
         if opcode != CONT:
             self._opcode = opcode
-            self._utf8 = codecs.getincrementaldecoder("utf-8")() if opcode == TEXT else None
         self._size, self._left = size, length
         self._mask = bytes(self._buffer[at : at + 4])
         self._at = at + 4
@@ -227,27 +226,19 @@ class FrameReader:
         self._left -= len(piece)
         turn = len(piece) % 4
         self._mask = self._mask[turn:] + self._mask[:turn]
-        self._keep(piece)
-        return not self._left
-
-    def _keep(self, piece: bytes) -> None:
-        if self._utf8 is not None:
-            try:
-                self._utf8.decode(piece)
-            except UnicodeDecodeError as error:
-                raise _not_utf8() from error
         if self._skips:
             piece = piece[: PREFIX_BYTES - len(self._message)]
         self._message += piece
+        return not self._left
 
     def _finish(self) -> Frame:
         """The message that has been put together."""
-        if self._utf8 is not None and self._utf8.getstate() != (b"", 0):
-            raise _not_utf8()
-        done: Frame = (SKIPPED if self._skips else self._opcode, self._message)
-        self._opcode, self._message, self._size, self._utf8 = CONT, bytearray(), 0, None
+        opcode, message = SKIPPED if self._skips else self._opcode, self._message
+        self._opcode, self._message, self._size = CONT, bytearray(), 0
         self._granted = self._skips = False
-        return done
+        if opcode == TEXT and not is_utf8(message):
+            raise _not_utf8()
+        return opcode, message
 
 
 def frame(opcode: int, data: bytes, *, fin: bool = True) -> bytes:
@@ -274,15 +265,22 @@ def read_close(data: bytes | bytearray) -> int | None:
     code = int.from_bytes(data[:2], "big")
     if len(data) < 2 or code not in _CLOSE_CODES:
         raise FrameError(1002, "invalid close frame")
-    _check_utf8(data[2:])
+    if not is_utf8(data[2:]):
+        raise _not_utf8()
     return code
 
 
-def _check_utf8(data: bytes | bytearray) -> None:
+def is_utf8(data: bytes | bytearray) -> bool:
+    """Whether it is; decoded piece by piece, as text takes up to four times the room."""
+    if data.isascii():
+        return True
+    decoder, view = codecs.getincrementaldecoder("utf-8")(), memoryview(data)
     try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        raise _not_utf8() from error
+        for at in range(0, len(view), PIECE_BYTES):
+            decoder.decode(view[at : at + PIECE_BYTES], final=at + PIECE_BYTES >= len(view))
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _not_utf8() -> FrameError:

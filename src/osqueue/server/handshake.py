@@ -8,45 +8,46 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from websockets.utils import accept_key
 
 from osqueue.errors import BrokerProtocolError
+from osqueue.server.http import Headers
+from osqueue.server.peers import Peer
 
 __all__ = ["PATH", "Upgrade", "accepting"]
 
 PATH: Final = "/v1/ws"
 """Where WebSockets are opened."""
 
-VERSION: Final = b"13"
+_VERSION: Final = b"13"
 _BEARER: Final = b"bearer."
+_AUTHORIZATION: Final = b"authorization"
 _PROTOCOLS: Final = b"sec-websocket-protocol"
 
 
 class Upgrade(NamedTuple):
-    """A request for a WebSocket."""
+    """A request for a WebSocket. ``headers`` by lower-case names, those of one name joined."""
 
     method: str
     path: str
-    headers: Iterable[tuple[bytes, bytes]]
+    headers: Headers
+    peer: Peer
 
     @property
-    def fields(self) -> Mapping[bytes, bytes]:
-        """The headers by name, with a token that came as a subprotocol as any other token."""
-        fields = dict(self.headers)
-        token = next((each[7:] for each in self.subprotocols if each.startswith(_BEARER)), None)
-        if token is not None:
-            fields.setdefault(b"authorization", b"Bearer " + token)
-        return fields
+    def credentials(self) -> Headers:
+        """The headers, with a token that came as a subprotocol where tokens stand."""
+        tokens = [each[len(_BEARER) :] for each in self.subprotocols if each.startswith(_BEARER)]
+        if not tokens or _AUTHORIZATION in self.headers:
+            return self.headers
+        return {**self.headers, _AUTHORIZATION: b"Bearer " + tokens[0]}
 
     @property
     def subprotocols(self) -> list[bytes]:
         """What the client offers, in its order."""
-        lines = [value for name, value in self.headers if name == _PROTOCOLS]
-        offered = [each.strip() for line in lines for each in line.split(b",")]
-        return [each for each in offered if each]
+        offered = self.headers.get(_PROTOCOLS, b"").split(b",")
+        return [name for each in offered if (name := each.strip())]
 
 
 def accepting(upgrade: Upgrade) -> bytes:
@@ -61,25 +62,23 @@ def accepting(upgrade: Upgrade) -> bytes:
         b"HTTP/1.1 101 Switching Protocols",
         b"upgrade: websocket",
         b"connection: Upgrade",
-        b"sec-websocket-accept: " + accept_key(_key(upgrade)).encode(),
+        b"sec-websocket-accept: " + accept_key(_key(upgrade.headers)).encode(),
     ]
-    chosen = next((each for each in upgrade.subprotocols if not each.startswith(_BEARER)), None)
-    if chosen is not None:
-        lines.append(_PROTOCOLS + b": " + chosen)
+    chosen = [each for each in upgrade.subprotocols if not each.startswith(_BEARER)]
+    if chosen:
+        lines.append(_PROTOCOLS + b": " + chosen[0])
     return b"\r\n".join([*lines, b"", b""])
 
 
-def _key(upgrade: Upgrade) -> str:
+def _key(headers: Headers) -> str:
     """The key of a valid request."""
-    fields = dict(upgrade.headers)
-    version = fields.get(b"sec-websocket-version")
-    if version != VERSION:
+    if headers.get(b"sec-websocket-version") != _VERSION:
         raise BrokerProtocolError("`sec-websocket-version`: must be 13", status=426)
-    key = fields.get(b"sec-websocket-key", b"")
+    key = headers.get(b"sec-websocket-key", b"")
     try:
-        valid = len(base64.b64decode(key, validate=True)) == 16
+        raw = base64.b64decode(key, validate=True)
     except binascii.Error:
-        valid = False
-    if not valid:
+        raw = b""
+    if len(raw) != 16:
         raise BrokerProtocolError("`sec-websocket-key`: must be 16 bytes in base64", status=400)
     return key.decode("ascii")

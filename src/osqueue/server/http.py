@@ -25,6 +25,7 @@ __all__ = [
     "check_json",
     "commit_header",
     "decode_body",
+    "decode_json",
     "describe",
     "headers_of",
     "query_fields",
@@ -100,15 +101,20 @@ def decode_body(body: bytes, headers: Headers, decoder: msgspec.json.Decoder[Any
     check_json(headers)
     if not body:
         raise BrokerProtocolError("the request has no body; it must be a JSON object")
+    return decode_json(body, decoder)
+
+
+def decode_json(text: bytes, decoder: msgspec.json.Decoder[Any], *, what: str = "the body") -> Any:
+    """A request in JSON. Raises `BrokerProtocolError`, which names the field."""
     try:
-        return _decode(body, decoder)
+        return _decode(text, decoder)
     except msgspec.ValidationError as error:
         raise BrokerProtocolError(describe(error)) from error
     except RecursionError as error:
-        message = f"the body is nested too deep; a `payload` may have {PAYLOAD_DEPTH_MAX} levels"
+        message = f"{what} is nested too deep; a `payload` may have {PAYLOAD_DEPTH_MAX} levels"
         raise BrokerProtocolError(message) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BrokerProtocolError(f"the body is not valid JSON: {error}") from error
+        raise BrokerProtocolError(f"{what} is not valid JSON: {error}") from error
 
 
 def check_json(headers: Headers) -> None:
