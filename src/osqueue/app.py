@@ -21,12 +21,15 @@ from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy
 from osqueue.config import STATE_KEY, ArchiveSettings, BrokerSettings
 from osqueue.engine.archive import Archive
 from osqueue.engine.archiver import Archiver
+from osqueue.engine.election import Ask, ProbeAnswer
 from osqueue.engine.engine import Engine
+from osqueue.engine.leadership import Probe
 from osqueue.engine.requests import End
 from osqueue.errors import ConfigError, EngineStateError
 from osqueue.server.asgi import make_app
-from osqueue.server.auth import Doorkeeper
 from osqueue.server.http_server import HttpServer, bind
+from osqueue.server.security import Security
+from osqueue.server.tls import ServerTls
 from osqueue.storage.probe import probe_store
 from osqueue.storage.protocol import Store, layers
 from osqueue.storage.throttled import ThrottledStorageBackend
@@ -73,6 +76,7 @@ class BrokerServer:
         self._store: Store | None = None
         self._engine: Engine | None = None
         self._http: HttpServer | None = None
+        self._security: Security | None = None
         self._starting: asyncio.Task[None] | None = None
         self._address = ""
 
@@ -84,7 +88,8 @@ class BrokerServer:
     @property
     def url(self) -> str:
         """The address as a URL."""
-        return f"http://{self._address}"
+        scheme = "https" if self._settings.tls.active else "http"
+        return f"{scheme}://{self._address}"
 
     @property
     def end(self) -> End | None:
@@ -126,11 +131,13 @@ class BrokerServer:
         async with AsyncExitStack() as closing:
             if self._store is not None and self._store is not self._storage:
                 closing.push_async_callback(self._store.close)
+            if self._security is not None:
+                closing.push_async_callback(self._security.stop)
             if self._http is not None:
                 closing.push_async_callback(self._http.stop)
             if self._engine is not None:
                 await self._engine.stop()
-        self._engine = self._http = self._store = self._starting = None
+        self._engine = self._http = self._security = self._store = self._starting = None
 
     async def wait_ended(self) -> End:
         """Wait until this broker neither leads nor stands by any more, for whatever reason."""
@@ -157,6 +164,7 @@ class BrokerServer:
     async def _start_on(self, sock: socket.socket) -> None:
         port: int = sock.getsockname()[1]
         self._address = self._advertise or f"{await self._own_host(sock)}:{port}"
+        security = self._security = Security(self._settings, self._clock)
         store = open_store(self._storage) if isinstance(self._storage, str) else self._storage
         self._store = store
         settings = fitted(self._settings, store)
@@ -169,7 +177,7 @@ class BrokerServer:
             clock=self._clock,
             entropy=self._entropy,
             waiting=WaitingClaims,
-            probe=probe_leader,
+            probe=_probe(security.tls),
         )
         archive = Archive(paced)
         engine.duties = (
@@ -184,10 +192,16 @@ class BrokerServer:
         )
         local = {f"{name}:{port}" for name in _local_names(sock)}
         addresses = frozenset({self._address, *local})
-        door = Doorkeeper(settings.server, addresses)
-        app = make_app(service, settings.server, door, throttle=_throttle_of(paced))
-        self._http = HttpServer(app, settings.server, sock)
+        app = make_app(
+            service,
+            settings.server,
+            security.door(addresses),
+            throttle=_throttle_of(paced),
+            problems=security.problems,
+        )
+        self._http = HttpServer(app, settings.server, sock, tls=security.tls)
         await self._http.start()
+        security.start()
         report = await probe_store(store, clock=self._clock, entropy=self._entropy)
         logger.info("%s", in_one_line(report))
         await engine.start()
@@ -216,6 +230,15 @@ def _expect_started(starting: asyncio.Task[None]) -> None:
 def _merged(settings: BrokerSettings, host: str | None, port: int | None) -> BrokerSettings:
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     return replace(settings, server=replace(settings.server, **given))
+
+
+def _probe(tls: ServerTls | None) -> Probe:
+    """How to ask another broker of the queue, whose port speaks TLS if ours does."""
+
+    async def probe(ask: Ask) -> ProbeAnswer:
+        return await probe_leader(ask, tls=None if tls is None else tls.client_context)
+
+    return probe
 
 
 def _throttle_of(store: Store) -> ThrottledStorageBackend | None:

@@ -11,6 +11,7 @@ import msgspec
 from osqueue.errors import ConfigError
 
 __all__ = [
+    "AccessSettings",
     "ArchiveSettings",
     "BrokerSettings",
     "ClientSettings",
@@ -20,6 +21,7 @@ __all__ = [
     "QueueLimits",
     "ServerSettings",
     "ThrottleSettings",
+    "TlsSettings",
     "WebSocketSettings",
     "WorkerSettings",
 ]
@@ -110,6 +112,16 @@ ARCHIVE_LOOKUPS_MAX = 16
 ARCHIVE_LOOKUP_OBJECTS_MAX = 64
 """Most batches read for one lookup. A UUIDv7 is in one of the first few; an id that carries no
 time is found among the newest of the batches that hold such ids."""
+
+
+TOKENS_BYTES_MAX = MIB
+"""Largest list of tokens: about 8,000, and read from its file every second."""
+
+TLS_FILE_BYTES_MAX = MIB
+"""Largest file of certificates: the authorities that a system trusts take 200 KiB."""
+
+RATE_BUCKETS_MAX = 10_000
+"""Callers whose rate is counted at a time: about 200 bytes each."""
 
 
 class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -392,6 +404,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     connections_max: int = 20_000
     """Most open connections."""
 
+    connections_per_host: int = 0
+    """Most open connections of one host; 0: no limit but the one on all of them. Behind a proxy all
+    callers are one host."""
+
     head_bytes_max: int = 64 * KIB
     """Largest request line with its headers: what common servers and proxies let through."""
 
@@ -411,10 +427,90 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ws: WebSocketSettings = WebSocketSettings()
 
 
+class AccessSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may call, and how often. Without a list of tokens none is asked for."""
+
+    tokens_file: str | None = None
+    """The list of tokens: see `osqueue.server.tokens`."""
+
+    tokens: str | None = None
+    """Lines of such a list, with line feeds or semicolons between them."""
+
+    reload_ms: int = 1_000
+    """How often the file is looked at; a change counts when it was seen twice."""
+
+    requests_per_s: float = 0
+    """Most requests of one token, or of one host where no token is needed; 0: no limit. A batch is
+    one request."""
+
+    burst: int = 0
+    """Most requests at once of one who has been quiet; 0: those of one second."""
+
+    @property
+    def tokens_configured(self) -> bool:
+        """Whether callers need a token."""
+        return self.tokens_file is not None or bool(self.tokens)
+
+    def validate(self) -> None:
+        """Raise `ConfigError` for limits that make no sense."""
+        if not 0 <= self.requests_per_s <= 1_000_000:
+            raise ConfigError(
+                "BROKER_REQUESTS_PER_S must be 0 (no limit) to 1000000, "
+                f"not {self.requests_per_s:g}"
+            )
+        if self.burst < 0:
+            raise ConfigError(f"BROKER_REQUESTS_BURST must not be negative, not {self.burst}")
+        if self.burst and not self.requests_per_s:
+            raise ConfigError("BROKER_REQUESTS_BURST needs BROKER_REQUESTS_PER_S")
+        if self.reload_ms < 1:
+            raise ConfigError("reload_ms must be at least 1")
+
+
+class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """TLS on both ports: paths of PEM files, which are read again when they change."""
+
+    cert: str | None = None
+    """The broker's certificate, followed by those between it and the authority's."""
+
+    key: str | None = None
+    """The certificate's private key, not protected by a password."""
+
+    client_ca: str | None = None
+    """Authorities one of which must vouch for every client (mutual TLS)."""
+
+    ca: str | None = None
+    """Authorities that vouch for the other brokers of the queue; by default those that this
+    machine trusts."""
+
+    handshake_s_max: int = 10
+    """A handshake that takes longer is given up."""
+
+    reload_ms: int = 10_000
+    """How often the files are looked at."""
+
+    @property
+    def active(self) -> bool:
+        """Whether the ports speak TLS."""
+        return self.cert is not None
+
+    def validate(self) -> None:
+        """Raise `ConfigError` for half a pair, and for what has no meaning without one."""
+        if (self.cert is None) != (self.key is None):
+            raise ConfigError("BROKER_TLS_CERT and BROKER_TLS_KEY go together: give both, or none")
+        if not self.active and (self.client_ca is not None or self.ca is not None):
+            raise ConfigError(
+                "BROKER_TLS_CLIENT_CA and BROKER_TLS_CA need BROKER_TLS_CERT and BROKER_TLS_KEY"
+            )
+        if min(self.handshake_s_max, self.reload_ms) < 1:
+            raise ConfigError("handshake_s_max and reload_ms must each be at least 1")
+
+
 class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of one broker."""
 
     server: ServerSettings = ServerSettings()
+    access: AccessSettings = AccessSettings()
+    tls: TlsSettings = TlsSettings()
     limits: QueueLimits = QueueLimits()
     commit: CommitSettings = CommitSettings()
     leadership: LeadershipSettings = LeadershipSettings()
@@ -426,6 +522,8 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def validate(self) -> None:
         """Raise `ConfigError` when the settings make no sense alone or together."""
+        self.access.validate()
+        self.tls.validate()
         self.leadership.validate()
         self.archive.validate()
         self.throttle.validate()
@@ -436,6 +534,8 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("GROUP_COMMIT_INTERVAL_MS must not be negative")
         if not 0 <= self.server.port <= 65_535:
             raise ConfigError(f"the port must be 0 to 65535, not {self.server.port}")
+        if self.server.connections_per_host < 0:
+            raise ConfigError("BROKER_CONNECTIONS_PER_HOST must not be negative; 0 means no limit")
         if not 1 <= self.server.payload_bytes_max <= PAYLOAD_BYTES_LIMIT:
             raise ConfigError(
                 f"BROKER_MAX_PAYLOAD_BYTES must be 1 to {PAYLOAD_BYTES_LIMIT}, "

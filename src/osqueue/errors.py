@@ -176,6 +176,8 @@ class OverloadedError(OsqueueError):
     _tag: ClassVar[Literal["OverloadedError"]] = "OverloadedError"
     retryable: ClassVar[bool] = True
     applied: Applied | None = "no"
+    retry_after_s: int | None = None
+    """After how many seconds to come again, where the broker knows."""
 
 
 class CommitUnknownError(OsqueueError):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import logging
+import ssl
 
 import aiohttp
 import msgspec
@@ -12,25 +14,30 @@ from osqueue.wire.messages import BrokerStatus
 
 __all__ = ["probe_leader"]
 
+logger = logging.getLogger("osqueue.broker")
+
 ANSWER_BYTES_MAX = 64 * 1024
 """Longest answer read: whatever is there by now may never stop sending."""
 
 _decoder = msgspec.json.Decoder(BrokerStatus)
 
 
-async def probe_leader(ask: Ask) -> ProbeAnswer:
-    """What answers at the address of the object's leader."""
+async def probe_leader(ask: Ask, *, tls: ssl.SSLContext | None = None) -> ProbeAnswer:
+    """What answers at the address of the object's leader, whose port speaks TLS as ours does."""
     query = {"standby": ask.broker_id, "address": ask.address, "waitMs": str(ask.wait_ms)}
     if not ask.broker_id:  # whoever asks is no broker, and stands by for nobody
         query = {}
-    url = f"http://{ask.origin.broker}/v1/status"
+    url = f"{'http' if tls is None else 'https'}://{ask.origin.broker}/v1/status"
     timeout = aiohttp.ClientTimeout(total=ask.most_ms / 1_000)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(url, params=query, allow_redirects=False) as answer,
+            session.get(url, params=query, allow_redirects=False, ssl=tls or True) as answer,
         ):
             status = _decoder.decode(await _content(answer))
+    except aiohttp.ClientSSLError as error:
+        logger.warning("the leader at %s cannot be asked over TLS: %s", ask.origin.broker, error)
+        return ProbeAnswer.SILENT
     except aiohttp.ClientConnectorError as error:
         refused = error.os_error.errno == errno.ECONNREFUSED
         return ProbeAnswer.REFUSED if refused else ProbeAnswer.SILENT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import msgspec
 from starlette.routing import Match, Route
@@ -42,9 +43,13 @@ def make_app(
     door: Doorkeeper,
     *,
     throttle: ThrottledStorageBackend | None = None,
+    problems: Callable[[], list[str]] = list,
 ) -> ASGIApp:
-    """The application. Every route stands behind ``door``, but for those open to everybody."""
-    pages = _Pages(service, throttle)
+    """The application. Every route stands behind ``door``, but for those open to everybody.
+
+    ``problems``: what the broker goes on in spite of, and somebody should put right.
+    """
+    pages = _Pages(service, throttle, problems)
     routes = [
         *rest_routes(service, settings, door),
         _page("/healthz", pages.health),
@@ -167,9 +172,15 @@ async def _no_route(scope: Scope, send: Send, allowed: set[str]) -> None:
 class _Pages:
     """What is asked now and then."""
 
-    def __init__(self, service: QueueService, throttle: ThrottledStorageBackend | None) -> None:
+    def __init__(
+        self,
+        service: QueueService,
+        throttle: ThrottledStorageBackend | None,
+        problems: Callable[[], list[str]],
+    ) -> None:
         self._service = service
         self._throttle = throttle
+        self._problems = problems
         self._openapi = openapi_document()
 
     async def health(self, _scope: Scope, _receive: Receive, send: Send) -> None:
@@ -182,6 +193,8 @@ class _Pages:
             "status": "ready" if status.ready else "not ready",
             **msgspec.to_builtins(status),
         }
+        if problems := self._problems():
+            body["problems"] = problems
         await respond_json(send, _encode(body), status=200 if status.ready else 503)
 
     async def state(self, scope: Scope, _receive: Receive, send: Send) -> None:

@@ -18,6 +18,7 @@ from osqueue.config import ServerSettings
 from osqueue.errors import AuthError
 from osqueue.server.origins import HeaderPairs, Origins
 from osqueue.server.peers import Peer, forwarded_for, is_this_host
+from osqueue.server.rates import RateLimiter, rate_key
 from osqueue.server.tokens import TokenEntry, TokenList
 from osqueue.wire.roles import Role
 
@@ -30,38 +31,41 @@ ANONYMOUS: Final = "anonymous"
 class Principal:
     """Who calls."""
 
-    __slots__ = ("_entry", "_tokens", "name")
+    __slots__ = ("_counted_as", "_door", "_entry", "name")
 
-    def __init__(self, entry: TokenEntry | None, tokens: TokenList | None) -> None:
+    def __init__(self, door: Doorkeeper, entry: TokenEntry | None, host: str | None) -> None:
+        self._door = door
         self._entry = entry
-        self._tokens = tokens
         self.name = ANONYMOUS if entry is None else entry.name
         """For logs: the name of the token, never the token."""
+        self._counted_as = host if entry is None else entry.name
 
     def check(self, role: Role | None) -> None:
-        """Let one request pass. Raises `AuthError`: 401 if the token was revoked, else 403."""
-        if self._entry is None:
-            return
-        entry = self._renewed(self._entry)
-        if entry is None:
-            raise _refused(f"the token {self.name} was revoked")
-        if not entry.has(role):
-            raise AuthError(f"the token {self.name} lacks the role {role}, which this asks for")
+        """Let one request pass.
+
+        Raises `AuthError`, 401 if the token was revoked and else 403, and `OverloadedError` for a
+        caller who asks too often.
+        """
+        if self._entry is not None:
+            entry = self._door.renewed(self._entry)
+            if entry is None:
+                raise _refused(f"the token {self.name} was revoked")
+            if not entry.has(role):
+                raise AuthError(f"the token {self.name} lacks the role {role}, which this asks for")
+        if self._door.rates is not None:
+            key = self._counted_as
+            self._door.rates.spend(rate_key(key) if self._entry is None else f"the token {key}")
 
     def current(self) -> bool:
         """Whether the token is still known."""
-        return self._entry is None or self._renewed(self._entry) is not None
-
-    def _renewed(self, entry: TokenEntry) -> TokenEntry | None:
-        assert self._tokens is not None, "an entry is found in a list"
-        return self._tokens.renewed(entry)
+        return self._entry is None or self._door.renewed(self._entry) is not None
 
 
 class Doorkeeper:
     """Admits callers.
 
     ``addresses``: every ``host:port`` under which a page may be the broker's own. ``tokens``: those
-    that are known, or ``None`` where no token is configured.
+    that are known, or ``None`` where no token is configured. ``rates``: how often each may ask.
     """
 
     def __init__(
@@ -70,7 +74,9 @@ class Doorkeeper:
         addresses: frozenset[str],
         *,
         tokens: TokenList | None = None,
+        rates: RateLimiter | None = None,
     ) -> None:
+        self.rates = rates
         self._allow_remote = settings.allow_remote
         self._tokens = tokens
         self._origins = Origins(addresses, settings.cors_origins, authorization=tokens is not None)
@@ -82,10 +88,14 @@ class Doorkeeper:
         """
         self._origins.check(headers)
         if self._tokens is not None:
-            return Principal(self._known(headers, self._tokens), self._tokens)
+            return Principal(self, self._known(headers, self._tokens), peer.host)
         if not self._allow_remote:
             self._check_near(headers, peer)
-        return Principal(None, None)
+        return Principal(self, None, peer.host)
+
+    def renewed(self, entry: TokenEntry) -> TokenEntry | None:
+        """What holds now for a token that was found earlier; ``None`` once it was revoked."""
+        return None if self._tokens is None else self._tokens.renewed(entry)
 
     def check_page(self, headers: Mapping[bytes, bytes]) -> HeaderPairs:
         """What the answer to a browser's page tells the browser; nothing for other callers.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, MutableMapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -20,9 +21,10 @@ from uvicorn.server import ServerState
 from osqueue.config import MIB, ServerSettings
 from osqueue.errors import BrokerProtocolError, OsqueueError, OverloadedError
 from osqueue.server.http import CLOSE, JSON, respond_error
+from osqueue.server.rates import rate_key
 from osqueue.wire.errors import error_body, http_status
 
-__all__ = ["Connection", "HttpProtocol", "connection_of"]
+__all__ = ["Connection", "HostConnections", "HttpProtocol", "connection_of"]
 
 _KEY: Final = "osqueue.connection"
 
@@ -31,14 +33,41 @@ _H2C: Final = re.compile(rb"(\r\n)upgrade(:[ \t]*h2c\b)", re.IGNORECASE)
 not letting the parser see it, which would take the body for the other protocol."""
 
 
+class HostConnections:
+    """How many connections each host has open, against the most that it may have; 0: any."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._open: dict[str, int] = {}
+
+    def enter(self, host: str | None) -> bool:
+        """Count one more; answers whether it is not too many. Each must `leave` again."""
+        if not self._most:
+            return True
+        key = rate_key(host)
+        self._open[key] = self._open.get(key, 0) + 1
+        return self._open[key] <= self._most
+
+    def leave(self, host: str | None) -> None:
+        """Count one less."""
+        if not self._most:
+            return
+        key = rate_key(host)
+        self._open[key] -= 1
+        if not self._open[key]:
+            del self._open[key]
+
+
 class Connection:
     """What a request may know of its connection."""
 
-    __slots__ = ("_transport", "lost", "on_lost")
+    __slots__ = ("_transport", "lost", "on_lost", "on_over")
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self.lost = False
+        self.on_over: Callable[[], None] | None = None
+        """Called after that."""
         self.on_lost: Callable[[], None] | None = None
         """Called once, when the connection is lost."""
 
@@ -56,6 +85,8 @@ class Connection:
         self.lost = True
         if self.on_lost is not None:
             self.on_lost()
+        if self.on_over is not None:
+            self.on_over()
 
 
 def connection_of(scope: MutableMapping[str, Any]) -> Connection:
@@ -71,6 +102,7 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(
         self,
         settings: ServerSettings,
+        hosts: HostConnections,
         *,
         config: Config,
         server_state: ServerState,
@@ -80,6 +112,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._connection = Connection()
         super().__init__(config, server_state, {**app_state, _KEY: self._connection}, _loop)
         self._settings = settings
+        self._hosts = hosts
         self._receiving = True
         """Whether a request is on its way, or the first one is awaited."""
         self._overdue_at: float | None = None
@@ -91,8 +124,11 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._connection.open_on(transport)
-        if len(self.connections) > self._settings.connections_max:
-            self.app = _refuse_connection
+        host = None if self.client is None else self.client[0]
+        alone_too_many = not self._hosts.enter(host)
+        self._connection.on_over = partial(self._hosts.leave, host)
+        if alone_too_many or len(self.connections) > self._settings.connections_max:
+            self.app = partial(_refuse_connection, alone_too_many)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -168,7 +204,8 @@ class HttpProtocol(HttpToolsProtocol):
         return cycle.more_body and not cycle.response_started and not self.pipeline
 
 
-async def _refuse_connection(_scope: object, _receive: object, send: Any) -> None:
-    """An application for one connection too many."""
-    message = "too many connections are open; try again later, or raise the broker's limit"
+async def _refuse_connection(alone: bool, _scope: object, _receive: object, send: Any) -> None:  # noqa: FBT001 - bound at once
+    """An application for one connection too many, of all hosts or of one host alone."""
+    of = " from this host" if alone else ""
+    message = f"too many connections are open{of}; try again later, or raise the broker's limit"
     await respond_error(send, OverloadedError(message), (CLOSE,))

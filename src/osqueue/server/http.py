@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from osqueue.config import PAYLOAD_DEPTH_MAX
 from osqueue.engine.callers import CallerGoneError
-from osqueue.errors import BrokerProtocolError, OsqueueError
+from osqueue.errors import BrokerProtocolError, OsqueueError, OverloadedError
 from osqueue.server.fields import not_utf8, with_plain_integers
 from osqueue.wire.errors import error_body, http_status
 
@@ -209,5 +209,7 @@ async def respond_error(
         headers = (*headers, CLOSE)
     if status == 401:
         headers = (*headers, CHALLENGE)
+    if isinstance(error, OverloadedError) and error.retry_after_s is not None:
+        headers = (*headers, (b"retry-after", b"%d" % error.retry_after_s))
     headers = (*commit_header(error.position), *headers)
     await respond_json(send, _encode(error_body(error)), status=status, headers=headers)

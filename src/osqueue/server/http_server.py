@@ -8,14 +8,16 @@ import errno
 import socket
 from collections.abc import Iterator
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from osqueue.config import ServerSettings
 from osqueue.errors import ConfigError
-from osqueue.server.connection import HttpProtocol
+from osqueue.server.connection import HostConnections, HttpProtocol
+from osqueue.server.security_headers import EVERYWHERE
+from osqueue.server.tls import ServerTls
 
 __all__ = ["HttpServer", "bind"]
 
@@ -55,8 +57,9 @@ def bind(settings: ServerSettings) -> socket.socket:
 class _Uvicorn(uvicorn.Server):
     """Leaves signals to the program, and tells when it serves."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, tls: ServerTls | None) -> None:
         super().__init__(config)
+        self._tls = tls
         self.serving = asyncio.Event()
         self._leaving = asyncio.Event()
 
@@ -70,8 +73,28 @@ class _Uvicorn(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """As uvicorn's own, but a handshake has its own time to end in."""
+        await self.lifespan.startup()
+        loop = asyncio.get_running_loop()
+        tls: dict[str, Any] = {}
+        if self._tls is not None:
+            tls = {
+                "ssl": self._tls.context,
+                "ssl_handshake_timeout": self._tls.handshake_s_max,
+            }
+        self.servers = [
+            await loop.create_server(self._protocol, sock=sock, backlog=BACKLOG, **tls)
+            for sock in sockets or ()
+        ]
+        self.started = True
         self.serving.set()
+
+    def _protocol(self) -> asyncio.Protocol:
+        make: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
     async def main_loop(self) -> None:
         """Ticks as uvicorn's own does, but does not sleep on when it is time to leave."""
@@ -118,12 +141,20 @@ class _Uvicorn(uvicorn.Server):
 class HttpServer:
     """Serves an application on a bound socket."""
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings, sock: socket.socket) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: ServerSettings,
+        sock: socket.socket,
+        *,
+        tls: ServerTls | None = None,
+    ) -> None:
         self._sock = sock
+        hosts = HostConnections(settings.connections_per_host)
         config = uvicorn.Config(
             app,
             # uvicorn only ever calls what it is given here
-            http=cast("type[asyncio.Protocol]", partial(HttpProtocol, settings)),
+            http=cast("type[asyncio.Protocol]", partial(HttpProtocol, settings, hosts)),
             ws="none",
             lifespan="off",
             access_log=False,
@@ -136,9 +167,10 @@ class HttpServer:
                 ("vary", "Origin"),
                 ("access-control-expose-headers", "Connect-Protocol-Version"),
                 ("keep-alive", f"timeout={settings.keep_alive_s}"),
+                *EVERYWHERE,
             ],
         )
-        self._server = _Uvicorn(config)
+        self._server = _Uvicorn(config, tls)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -11,7 +11,12 @@ from uvicorn.server import ServerState
 
 from osqueue.config import MIB, ServerSettings
 from osqueue.errors import EngineStateError
-from osqueue.server.connection import Connection, HttpProtocol, connection_of
+from osqueue.server.connection import (
+    Connection,
+    HostConnections,
+    HttpProtocol,
+    connection_of,
+)
 
 GET = b"GET /x HTTP/1.1\r\nhost: x\r\n\r\n"
 POST = b"POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n"
@@ -71,6 +76,7 @@ class Peer:
         config = uvicorn.Config(self.application, log_config=None, ws="none", lifespan="off")
         self.protocol = HttpProtocol(
             ServerSettings(**settings),  # type: ignore[arg-type]
+            HostConnections(0),
             config=config,
             server_state=self.state,
             app_state={},

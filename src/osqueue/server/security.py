@@ -1,0 +1,55 @@
+"""What guards a broker's ports, made from its settings: the door, TLS, and the files of both."""
+
+from __future__ import annotations
+
+from osqueue.clock import Clock
+from osqueue.config import BrokerSettings
+from osqueue.server.auth import Doorkeeper
+from osqueue.server.rates import RateLimiter
+from osqueue.server.tls import ServerTls
+from osqueue.server.token_source import TokenSource
+
+__all__ = ["Security"]
+
+
+class Security:
+    """Raises `ConfigError` for files that cannot be used. `start` it, and `stop` it.
+
+    Files that change while it runs are taken over; `problems` says which cannot be.
+    """
+
+    def __init__(self, settings: BrokerSettings, clock: Clock) -> None:
+        self._settings = settings
+        access = settings.access
+        self._source = TokenSource(access) if access.tokens_configured else None
+        self.tls = ServerTls(settings.tls, clock) if settings.tls.active else None
+        """For both ports; ``None``: they speak plain text."""
+        self._rates: RateLimiter | None = None
+        if access.requests_per_s:
+            self._rates = RateLimiter(
+                per_s=access.requests_per_s, burst=access.burst, mono_ms=clock.mono_ms
+            )
+        self._watches = [part.watch for part in (self._source, self.tls) if part is not None]
+
+    def door(self, addresses: frozenset[str]) -> Doorkeeper:
+        """The door of a broker that goes by these addresses, each ``host:port``."""
+        tokens = None if self._source is None else self._source.tokens
+        return Doorkeeper(self._settings.server, addresses, tokens=tokens, rates=self._rates)
+
+    def problems(self) -> list[str]:
+        """What is not as new as its file, because that cannot be used."""
+        found = [
+            None if self._source is None else self._source.tokens.problem,
+            None if self.tls is None else self.tls.problem,
+        ]
+        return [problem for problem in found if problem is not None]
+
+    def start(self) -> None:
+        """Look at the files from time to time."""
+        for watch in self._watches:
+            watch.start()
+
+    async def stop(self) -> None:
+        """Look no more. Harmless at any time."""
+        for watch in self._watches:
+            await watch.stop()
