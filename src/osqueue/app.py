@@ -189,6 +189,7 @@ class BrokerServer:
             archive if settings.limits.archived else None,
             address=self._address,
             entropy=self._entropy,
+            streams=settings.streams,
         )
         local = {f"{name}:{port}" for name in _local_names(sock)}
         addresses = frozenset({self._address, *local})

@@ -101,7 +101,11 @@ async def open_brokerless(
         await engine.start(place)
         lookup = await stack.enter_async_context(_archiving(engine, paced, fit, clock, entropy))
         service = QueueService(
-            engine, lookup if fit.limits.archived else None, address="", entropy=entropy
+            engine,
+            lookup if fit.limits.archived else None,
+            address="",
+            entropy=entropy,
+            streams=fit.streams,
         )
         transport = InProcessTransport(service, fit.server)
         client = OsqueueClient(transport=transport, settings=client_settings)

@@ -20,6 +20,7 @@ __all__ = [
     "PayloadSettings",
     "QueueLimits",
     "ServerSettings",
+    "StreamSettings",
     "ThrottleSettings",
     "TlsSettings",
     "WebSocketSettings",
@@ -57,6 +58,19 @@ WS_ID_BYTES_MAX = 1 * KIB
 
 CREDIT_MAX = 10_000
 """Most jobs that a stream may have on their way to one worker."""
+
+STREAM_JOBS_MAX = 100
+"""Most jobs of one answer in a stream: with payloads in the state, 6 MiB; more come at once."""
+
+STREAM_WAIT_MS = 600_000
+"""How long a claim of a stream waits before it is made anew: each asks the store who leads."""
+
+COMMIT_EVENTS_MAX = 100_000
+"""Most events kept of one commit, about 15 MB. A store that is slow under a flood of batches can
+make it larger: then observers are told to begin anew."""
+
+UPDATE_EVENTS_MAX = 1_000
+"""Most events of one update: about 150 KiB of JSON."""
 
 STATS_EVERY_MS_MIN = 100
 """How often an observer can be told the counts: faster than a person can read."""
@@ -220,6 +234,22 @@ class CommitSettings(msgspec.Struct, frozen=True, kw_only=True):
     expiry_grace_ms: int = 50
     """A due lease expires this much after it was first seen due: requests that had arrived by
     then are applied first."""
+
+
+class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the broker pushes, and how much of it may wait for slow readers."""
+
+    subscriptions_max: int = 2_000
+    """Most observers at a time: each is told of every commit, some 5 us each."""
+
+    streams_max: int = 20_000
+    """Most workers that are sent jobs: as many as may wait for one."""
+
+    updates_max: int = 256
+    """Most updates that wait for one observer: some seconds of commits."""
+
+    events_max: int = 20_000
+    """Most events that wait for one observer; those of others are the same objects."""
 
 
 MEMORY_RETENTION_MS = HOUR_MS
@@ -517,6 +547,7 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
     payloads: PayloadSettings = PayloadSettings()
     archive: ArchiveSettings = ArchiveSettings()
     throttle: ThrottleSettings = ThrottleSettings()
+    streams: StreamSettings = StreamSettings()
     drain_ms: int = 10_000
     """How long a clean stop waits for the commits under way."""
 

@@ -23,6 +23,7 @@ from osqueue.storage.protocol import Stored, Version
 
 from ..traces.harness import Trace, named_keys
 from ..traces.objects import edited, older, taken_over
+from .follower import Follower
 
 __all__ = ["World"]
 
@@ -70,6 +71,9 @@ class World:
         self.position = (0, 0)
         self.leader = Trace(epoch=self.epoch, limits=LIMITS)
         self.seen = 0
+        self.observer: Follower | None = None
+        self.told = 0
+        self.told_last = (0, 0)
 
     def submit(self, job_id: str, type_: str) -> None:
         self.submitted[job_id] += 1
@@ -100,6 +104,17 @@ class World:
         epoch = self.leader.committer.position[0]
         listed = {key for key in self.uploaded if int(key.split("/")[1]) < epoch}
         self.sweeps[self.leader.ask(GetPayloadKeys())] = listed
+        self.look()
+
+    def observe(self, *, wanted: bool) -> None:
+        """Somebody comes who wants to be told of every change, or goes."""
+        committer = self.leader.committer
+        if not wanted:
+            self.observer = None
+            self.leader.listens_no_more()
+        elif committer.leads and self.observer is None:
+            self.observer = Follower()
+            self.leader.listens()
         self.look()
 
     # The archive
@@ -235,7 +250,8 @@ class World:
         """The next broker takes the queue."""
         self.epoch = self._next_epoch()
         self.grants.clear()
-        self.seen = 0
+        self.seen = self.told = 0
+        self.observer = None
         now = self.leader.now
         if self.current is None:
             self.leader = Trace(epoch=self.epoch, start=now, limits=LIMITS)
@@ -279,12 +295,24 @@ class World:
         for held in answered[self.seen :]:
             self._judge(held)
         self.seen = len(answered)
+        self._hear()
         self.deleted.update(self.leader.discarded)
         if self.current is not None:
             dangling = named_keys(self.current.data) & self.deleted
             assert not dangling, f"deleted, and named in the object: {dangling}"
             lost = self.acked - self.known
             assert not lost, f"acknowledged, and not in the object: {lost}"
+
+    def _hear(self) -> None:
+        """What has been told since the last look, in the order of the commits, each once."""
+        for at in range(self.told, len(self.leader.told)):
+            publish = self.leader.told[at]
+            assert publish.told.events is None or publish.position > self.told_last
+            assert publish.position >= self.told_last
+            self.told_last = publish.position
+            if self.observer is not None:
+                self.observer.told(publish, self.leader.told_of[at])
+        self.told = len(self.leader.told)
 
     def sound(self) -> None:
         """The object opens, keeps the laws, and nothing in it was done twice."""

@@ -114,6 +114,10 @@ class CommitterInTheWorld(RuleBasedStateMachine):
         for at in range(had, len(self.world.grants)):
             self.work(at, how)
 
+    @rule(wanted=st.booleans())
+    def observer_comes_or_goes(self, wanted: bool) -> None:
+        self.world.observe(wanted=wanted)
+
     # The archive
 
     @rule(most=st.integers(1, 3))

@@ -28,7 +28,9 @@ from osqueue.engine.requests import (
     Gone,
     Held,
     Instant,
+    Landed,
     Notice,
+    Publish,
     ReadBack,
     ReadResult,
     Save,
@@ -104,6 +106,11 @@ class Trace:
         """What the object is, as far as the test has said."""
         self.todo: list[Write | ReadBack | Check | Save] = []
         self.notices: list[Notice] = []
+        self.landed: list[Landed] = []
+        self.told: list[Publish] = []
+        """What was told of durable commits."""
+        self.told_of: list[bytes | None] = []
+        """And the object as each of them left it, unless it is over."""
         self.discarded: list[str] = []
         """Payload objects that were given up."""
         self.asked: list[Held] = []
@@ -263,6 +270,24 @@ class Trace:
         """A standby asks who leads."""
         self.committer.pulse.watch(self.now.mono)
         self._after()
+
+    def listens(self) -> None:
+        """Somebody wants to know from now on what becomes of jobs."""
+        self.committer.listen(wanted=True)
+        self._after()
+
+    def listens_no_more(self) -> None:
+        self.committer.listen(wanted=False)
+        self._after()
+
+    @property
+    def events(self) -> list[list[str] | None]:
+        """What each commit told: ``kind id`` of each event; ``None``: not known."""
+        told = [publish.told.events for publish in self.told]
+        return [
+            None if events is None else [f"{event.kind} {event.job_id}" for event in events]
+            for events in told
+        ]
 
     def stop(self) -> None:
         self.committer.stop(self.now)
@@ -471,6 +496,11 @@ class Trace:
     def _note(self, action: Action) -> None:
         if isinstance(action, Notice):
             self.notices.append(action)
+        elif isinstance(action, Landed):
+            self.landed.append(action)
+        elif isinstance(action, Publish):
+            self.told.append(action)
+            self.told_of.append(None if self.end is not None else self.committer.durable)
         elif isinstance(action, Discard):
             self.discarded += action.keys
             assert named_keys(self.committer.durable).isdisjoint(action.keys), "given up too early"

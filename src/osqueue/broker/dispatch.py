@@ -13,11 +13,13 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from osqueue.broker.service import DEFAULT_QUEUE, QueueService, Reply
+from osqueue.broker.streams import JobStream, Subscription
 from osqueue.engine.callers import Caller
 from osqueue.wire import operations as ops
+from osqueue.wire.messages import SubscribeRequest
 from osqueue.wire.operations import ListQuery, StatusQuery
 
-__all__ = ["BROKER_HANDLERS", "HANDLERS", "Call", "Handler", "one_job"]
+__all__ = ["BROKER_HANDLERS", "HANDLERS", "STREAM_HANDLERS", "Call", "Handler", "Pushed", "one_job"]
 
 
 class Call(msgspec.Struct):
@@ -34,6 +36,7 @@ class Call(msgspec.Struct):
 
 
 Handler: TypeAlias = Callable[[QueueService, Call], Awaitable[Reply[Any]]]
+Pushed: TypeAlias = Subscription | JobStream
 
 
 async def _submit(service: QueueService, call: Call) -> Reply[Any]:
@@ -105,6 +108,18 @@ async def _fail_over(service: QueueService, _: Call) -> Reply[Any]:
     return await service.fail_over(DEFAULT_QUEUE)
 
 
+async def _add_credit(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.add_credit(DEFAULT_QUEUE, call.message)
+
+
+def _subscribe(service: QueueService, call: Call) -> Subscription:
+    return service.subscribe(DEFAULT_QUEUE, call.message or SubscribeRequest())
+
+
+def _stream_jobs(service: QueueService, call: Call) -> JobStream:
+    return service.stream_jobs(DEFAULT_QUEUE, call.message, call.caller or Caller())
+
+
 HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
     {
         ops.SUBMIT.name: _submit,
@@ -122,6 +137,7 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
         ops.LIST_JOBS.name: _list_jobs,
         ops.GET_STATS.name: _stats,
         ops.GET_PAYLOAD.name: _payload,
+        ops.ADD_CREDIT.name: _add_credit,
     }
 )
 """What does each operation on a queue."""
@@ -130,6 +146,12 @@ BROKER_HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
     {**HANDLERS, ops.GET_STATUS.name: _status, ops.FAIL_OVER.name: _fail_over}
 )
 """The same, and what only a broker does."""
+
+
+STREAM_HANDLERS: Final[Mapping[str, Callable[[QueueService, Call], Pushed]]] = MappingProxyType(
+    {ops.SUBSCRIBE.name: _subscribe, ops.STREAM_JOBS.name: _stream_jobs}
+)
+"""What begins each stream. What comes is to be read one by one, and closed in any case."""
 
 
 def one_job(reply: Reply[Any]) -> Reply[Any]:

@@ -9,6 +9,7 @@ from osqueue.config import QueueLimits
 from osqueue.engine.callers import Caller, Follow
 from osqueue.engine.payloads import PayloadObjects
 from osqueue.engine.requests import Held
+from osqueue.engine.term import Listener
 from osqueue.model.ops import Claim, Op
 from osqueue.wire.messages import BrokerStatus
 
@@ -19,6 +20,7 @@ class QueueEngine(Protocol):
     """Has operations applied, and tells what became of them; see `osqueue.engine.engine.Engine`."""
 
     payloads: PayloadObjects
+    listener: Listener | None
 
     @property
     def limits(self) -> QueueLimits: ...
@@ -36,6 +38,8 @@ class QueueEngine(Protocol):
     async def claim(
         self, op: Claim, *, wait_ms: int, caller: Caller, follow: Follow | None = None
     ) -> Held: ...
+
+    def listen(self, *, wanted: bool) -> None: ...
 
     def discard(self, keys: Iterable[str]) -> None: ...
 

@@ -7,8 +7,7 @@ one of the typed errors. The queue's name is part of every request; only ``defau
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from functools import partial
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -16,9 +15,11 @@ from msgspec import UNSET, Raw
 from osqueue.broker import answers
 from osqueue.broker.engines import Lookup, QueueEngine
 from osqueue.broker.fetches import Delivery
+from osqueue.broker.reply import Reply
+from osqueue.broker.streams import JobStream, Streams, Subscription
 from osqueue.broker.submits import submit_jobs, submit_large
 from osqueue.clock import Entropy
-from osqueue.config import ROOMY_BYTES
+from osqueue.config import ROOMY_BYTES, StreamSettings
 from osqueue.engine.callers import Caller
 from osqueue.engine.payloads import PayloadLostError
 from osqueue.engine.requests import Held
@@ -61,6 +62,7 @@ from osqueue.wire.messages import (
     ClaimAnswer,
     ClaimRequest,
     CompleteBatchRequest,
+    CreditRequest,
     FailRequest,
     HeartbeatBatchRequest,
     JobInfo,
@@ -68,10 +70,12 @@ from osqueue.wire.messages import (
     JobsPage,
     LeaseRequest,
     Stats,
+    StreamRequest,
     SubmitAnswer,
     SubmitBatchAnswer,
     SubmitBatchRequest,
     SubmitRequest,
+    SubscribeRequest,
 )
 from osqueue.wire.operations import ListQuery, PutQuery, StatusQuery
 
@@ -82,31 +86,25 @@ DEFAULT_QUEUE = "default"
 LOST_ROUNDS_MAX = 8
 """How often one request claims when all that it got were jobs whose payloads are lost."""
 
-AnswerT = TypeVar("AnswerT")
-
-
-class Reply(NamedTuple, Generic[AnswerT]):
-    """An answer, and the commit (epoch, number) that it rests on.
-
-    ``sent``, if there is one, is to be called when the answer has been sent, or could not be.
-    """
-
-    value: AnswerT
-    position: tuple[int, int] | None
-    sent: Callable[[], None] | None = None
-
 
 class QueueService:
     """The operations on the queues of one broker."""
 
     def __init__(
-        self, engine: QueueEngine, archive: Lookup | None = None, *, address: str, entropy: Entropy
+        self,
+        engine: QueueEngine,
+        archive: Lookup | None = None,
+        *,
+        address: str,
+        entropy: Entropy,
+        streams: StreamSettings | None = None,
     ) -> None:
         self._engine = engine
         self._archive = archive
         self.address = address
         self._entropy = entropy
         self._deliveries: Counter[str] = Counter()
+        self.streams = Streams(engine, streams or StreamSettings(), address=address)
 
     async def submit(
         self, queue: str, request: SubmitRequest, *, size: int = 0
@@ -316,6 +314,24 @@ class QueueService:
     async def fail_over(self, queue: str) -> Reply[None]:
         """Give leadership to a broker that stands by. Returns when it is given back."""
         await self._engine_of(queue).hand_over()
+        return Reply(None, None)
+
+    def subscribe(self, queue: str, request: SubscribeRequest) -> Subscription:
+        """Be told of changes, from the current counts on. To be closed in any case."""
+        self._engine_of(queue)
+        return self.streams.subscriptions.open(request)
+
+    def stream_jobs(self, queue: str, request: StreamRequest, caller: Caller) -> JobStream:
+        """Be sent jobs as they come, up to a credit. ``caller``: of this stream alone. To be closed
+        in any case.
+        """
+        self._engine_of(queue).expect_leading()
+        return self.streams.jobs.open(request, caller, partial(self.claim, queue))
+
+    async def add_credit(self, queue: str, request: CreditRequest) -> Reply[None]:
+        """Let more jobs come by a stream."""
+        self._engine_of(queue)
+        self.streams.jobs.add_credit(request)
         return Reply(None, None)
 
     async def _archived(self, job_id: str) -> bytes | None:

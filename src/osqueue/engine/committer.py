@@ -13,6 +13,7 @@ durable. While a write is under way, later operations form the next commit. The 
 - Every request is answered exactly once.
 - Beside a leader nobody writes; those who share a queue go on from each other's versions
   (`osqueue.engine.tenure`).
+- What becomes of jobs is told only when the commit that contains it is durable, and told once.
 - A payload object is given up only when the commit that ended its job is durable.
 
 It is one machine in one file, longer than others because its phases are read together. The
@@ -51,7 +52,9 @@ from osqueue.engine.requests import (
     Gone,
     Held,
     Instant,
+    Landed,
     Notice,
+    Publish,
     ReadBack,
     ReadResult,
     Save,
@@ -66,6 +69,7 @@ from osqueue.engine.serving import ServingClock
 from osqueue.engine.tenure import Identity, Sharing, Tenure
 from osqueue.errors import CorruptStateError, OsqueueError
 from osqueue.model.ends import EndMemory
+from osqueue.model.events import Told
 from osqueue.model.job import Moment
 from osqueue.model.lineage import CommitId
 from osqueue.model.ops import Claim, Expire, Forget, Lead, LeaseRef, Release, Resign, Share
@@ -125,11 +129,15 @@ class _Commit(msgspec.Struct):
     number: int
     data: bytes
     held: list[Held]
+    fixed_at: int
     began: int
     """When its last attempt began."""
     resigns: bool
     freed: tuple[str, ...] = ()
     """Payload objects that nothing names once it is durable."""
+    changes: int = 0
+    told: Told | None = None
+    """What is told once it is durable, if somebody listens."""
     arrivals: int = 0
     """How many requests had arrived by then."""
     attempts: int = 0
@@ -313,14 +321,32 @@ class Committer:
         if not self._identity.shares:
             header.heartbeat_every = self.pulse.promise(now.mono)
         data = encode_state(self._intake.state)
-        freed = self._intake.state.take_freed()
-        held = self._intake.cut(data)
-        self._commit = _Commit(header.commit, self._number, data, held, now.mono, resigns, freed)
+        self._commit = self._cut(header.commit, data, now, resigns=resigns)
         self._pacing.begins(now.mono)
         self._write(self._commit, now)
 
+    def _cut(self, name: str, data: bytes, now: Instant, *, resigns: bool) -> _Commit:
+        freed = self._intake.state.take_freed()
+        held, changes, told = self._intake.cut(data)
+        return _Commit(
+            name, self._number, data, held, now.mono, now.mono, resigns, freed, changes, told
+        )
+
     def _idle(self) -> bool:
         return self._phase is Phase.READY and not self._intake.dirty
+
+    def listen(self, *, wanted: bool) -> None:
+        """Tell from now on, or no more, what becomes of jobs; first of all how many there are.
+
+        That is told of the first commit after which all is known, at once if nothing is pending.
+        """
+        self._intake.record(wanted=wanted)
+        known = wanted and not self._intake.dirty
+        told = Told(self._intake.state.totals(), None) if known else None
+        if self._commit is not None:
+            self._commit.told = told
+        elif told is not None and self._phase is Phase.READY:
+            self._actions.append(Publish(self.position, told))
 
     def encode_took(self, cpu_us: int) -> None:
         """What the last `begin` cost; it paces the next."""
@@ -601,10 +627,25 @@ class Committer:
             elif not held.answered:
                 unconfirmed.append(held)
         self._intake.pending[:0] = unconfirmed
-        if commit.freed:
-            self._actions.append(Discard(commit.freed))
+        self._tell_landed(commit, now)
         if commit.resigns:
             self._end(EndReason.RELEASED, "leadership was given back")
+
+    def _tell_landed(self, commit: _Commit, now: Instant) -> None:
+        """What leaves with a commit: nobody has heard of it before."""
+        position = (self._identity.epoch, commit.number)
+        landed = Landed(
+            position=position,
+            held=commit.held,
+            changes=commit.changes,
+            size=len(commit.data),
+            took_ms=now.mono - commit.fixed_at,
+        )
+        self._actions.append(landed)
+        if commit.told is not None:
+            self._actions.append(Publish(position, commit.told))
+        if commit.freed:
+            self._actions.append(Discard(commit.freed))
 
     # Conflicts
 
@@ -625,7 +666,7 @@ class Committer:
                 if finding.verdict is Verdict.LANDED_THEN_EDITED:
                     self._adopt_edit(edited, [], now)
             case Verdict.FENCED if self._identity.goes_on(origin):
-                replay = [] if commit is None else self._lost_race(commit, origin)
+                replay = [] if commit is None else self._lost_race(commit, origin, now)
                 self._go_on(edited, origin, replay, now)
             case Verdict.EDITED:
                 self._adopt_edit(edited, [] if commit is None else commit.held, now)
@@ -634,9 +675,9 @@ class Committer:
             case Verdict.CORRUPT:
                 self._end(EndReason.CORRUPT, f"the state object was damaged: {finding.why}")
             case Verdict.FENCED | Verdict.OVERWRITTEN:
-                self._fenced(origin)
+                self._fenced(origin, now)
 
-    def _lost_race(self, commit: _Commit, origin: Origin | None) -> list[Held]:
+    def _lost_race(self, commit: _Commit, origin: Origin | None, now: Instant) -> list[Held]:
         """Another writer's version stands there: what of our commit is to be applied again."""
         self._pacing.lost_race()
         fate = self._identity.fate(origin, commit.id, self._base)
@@ -647,8 +688,7 @@ class Committer:
             self._durable_number = commit.number
             for held in writes:
                 self._intake.answer(held, self.position)
-            if commit.freed:
-                self._actions.append(Discard(commit.freed))
+            self._tell_landed(commit, now)
         else:
             why = "too many others have written since to tell"
             self._intake.refuse_all(writes, unknown_error(why))
@@ -756,20 +796,22 @@ class Committer:
 
     # The end
 
-    def _fenced(self, origin: Origin | None) -> None:
+    def _fenced(self, origin: Origin | None, now: Instant) -> None:
         commit = self._commit
         if commit is not None:
-            self._tell_fate(commit, origin)
+            self._tell_fate(commit, origin, now)
         leader = None if origin is None else origin.broker
         self._end(EndReason.FENCED, self._identity.fenced_by(leader), leader)
 
-    def _tell_fate(self, commit: _Commit, origin: Origin | None) -> None:
+    def _tell_fate(self, commit: _Commit, origin: Origin | None, now: Instant) -> None:
         """Answer what is known to have landed, or known not to; the rest stays unknown."""
         fate = self._identity.fate(origin, commit.id, self._base)
         writes = [held for held in commit.held if held.writes]
         if fate is Fate.LANDED:
             for held in writes:
                 self._intake.answer(held, (self._identity.epoch, commit.number))
+            commit.freed = ()  # the one who leads now may have named them again
+            self._tell_landed(commit, now)
         elif fate is Fate.NOT_APPLIED:
             leader = None if origin is None else origin.broker
             error = self._identity.refusal(self._identity.fenced_by(leader), leader)

@@ -30,7 +30,7 @@ from osqueue.engine.refusals import (
 from osqueue.engine.requests import BEFORE, End, EndReason, Held
 from osqueue.engine.standbys import Standbys
 from osqueue.engine.sweeper import Sweeper
-from osqueue.engine.term import Term, read_instant
+from osqueue.engine.term import Listener, Term, read_instant
 from osqueue.errors import (
     BrokerLeadershipError,
     CorruptStateError,
@@ -80,6 +80,8 @@ class Engine:
         self._standbys = Standbys(leadership.heartbeat_timeout_ms)
         self.payloads = PayloadObjects(store, settings.payloads, entropy=entropy)
         self.duties: Sequence[Duty] = ()
+        self.listener: Listener | None = None
+        """Is told of each term's end, and if it `listen`s, of what commits change."""
         self._term: Term | None = None
         self._desk = TermDesk(lambda: self._term, self.payloads, refusal=self._refusal)
         self._life: asyncio.Task[None] | None = None
@@ -267,7 +269,9 @@ class Engine:
             leadership=leadership,
             now=now,
         )
-        return Term(committer, self._store, self._key, clock=self._clock, discard=self.discard)
+        term = Term(committer, self._store, self._key, clock=self._clock, discard=self.discard)
+        term.listener = self.listener
+        return term
 
     def _turn(self) -> None:
         self._turned.set()
@@ -385,6 +389,15 @@ class Engine:
         fails, a claim that cannot be repeated is released, too.
         """
         return await self._desk.claim(op, wait_ms=wait_ms, caller=caller, follow=follow)
+
+    def listen(self, *, wanted: bool) -> None:
+        """Have ``listener`` told what durable commits have changed, until the term is over, or no
+        more. Raises unless this broker leads.
+        """
+        if wanted:
+            self._leading().listen(wanted=True)
+        elif self._term is not None:
+            self._term.listen(wanted=False)
 
     def discard(self, keys: Iterable[str]) -> None:
         """Delete payload objects that no commit names or will name, in the background."""

@@ -7,12 +7,13 @@ answered exactly once; a faulty operation is refused alone, and leaves no trace.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from osqueue.config import CommitSettings, QueueLimits
 from osqueue.engine.requests import Held, Notice
 from osqueue.errors import OsqueueError, OverloadedError
 from osqueue.model.apply import apply
+from osqueue.model.events import Told
 from osqueue.model.index import ReadyIndex
 from osqueue.model.job import Moment
 from osqueue.model.ops import Claim, Op
@@ -21,7 +22,7 @@ from osqueue.model.snapshot import decode_state
 from osqueue.model.state import QueueState
 from osqueue.model.watch import Watch
 
-__all__ = ["Intake", "Waiting"]
+__all__ = ["Cut", "Intake", "Waiting"]
 
 
 class Waiting(Protocol):
@@ -46,6 +47,16 @@ class Waiting(Protocol):
         ...
 
 
+class Cut(NamedTuple):
+    """What goes into one commit."""
+
+    held: list[Held]
+    changes: int
+    """Of jobs, and now and then of the queue itself."""
+    told: Told | None
+    """What it tells to those who listen; ``None`` when nobody does."""
+
+
 class Intake:
     """Applies requests, and keeps them until the committer knows what became of them."""
 
@@ -65,6 +76,9 @@ class Intake:
         self._bytes = 0
         self._generation = state.generation
         self._reloads = 0
+        self._records = False
+        self._counted = state.revision
+        """The state's revision at the last cut."""
         self.watch: Watch | None = None
         """What is kept of leases and ends when the state is read anew, by whoever shares it."""
 
@@ -106,12 +120,20 @@ class Intake:
             held.waited, held.at, held.arrived = True, moment, mono_ms
             self.apply(held)
 
-    def cut(self, fixed: bytes) -> list[Held]:
+    def cut(self, fixed: bytes) -> Cut:
         """Hand over what is pending: it is in ``fixed`` now."""
-        pending = self.pending
-        self.fixed = fixed
+        state = self.state
+        told = None if state.events is None else Told(state.totals(), state.events.cut())
+        cut = Cut(self.pending, state.revision - self._counted, told)
+        self.fixed, self._counted = fixed, state.revision
         self.pending, self.dirty, self._bytes = [], False, 0
-        return pending
+        return cut
+
+    def record(self, *, wanted: bool) -> None:
+        """Record what becomes of jobs, or do so no more."""
+        if wanted is not self._records:
+            self._records = wanted
+            self.state.record(whole=not self.dirty) if wanted else self.state.stop_recording()
 
     def rebuild(self, data: bytes | None, replay: Iterable[Held], moment: Moment) -> None:
         """Read the state from bytes, and apply in order what they do not contain.
@@ -122,7 +144,9 @@ class Intake:
         self._reloads += 1
         generation = f"{self._generation}-{self._reloads}"
         self.state = self._read(data, moment, generation)
-        self.fixed = data
+        self.fixed, self._counted = data, self.state.revision
+        if self._records:
+            self.state.record(whole=True)  # all that is pending is applied again
         self.pending, self.dirty, self._bytes = [], False, 0
         for held in replay:
             if held.waited and held.waits:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from osqueue.engine.requests import End, EndReason
 from osqueue.errors import (
     BrokerLeadershipError,
     BrokerProtocolError,
     CommitUnknownError,
     EngineStateError,
+    OsqueueError,
     StoreUnavailableError,
 )
 
@@ -17,11 +19,13 @@ __all__ = [
     "handover_error",
     "leader_met_error",
     "not_leading_error",
+    "over_error",
     "standby_error",
     "starting_error",
     "stopping_error",
     "unconfirmed_error",
     "unknown_error",
+    "unwatched_error",
 ]
 
 
@@ -71,6 +75,22 @@ def not_leading_error(why: str, leader: str | None = None) -> BrokerLeadershipEr
     """The request was never put into a commit; the leader can take it."""
     message = f"this broker does not lead any more: {why}; nothing of this request was applied"
     return BrokerLeadershipError(message, leader=leader)
+
+
+def over_error(end: End) -> OsqueueError:
+    """What a stream ends with when the term ends."""
+    if end.reason in {EndReason.RELEASED, EndReason.STOPPED, EndReason.FAILED}:
+        return EngineStateError("this broker stops leading; begin anew at the one that leads next")
+    message = f"this broker does not lead any more: {end.message}; begin anew at the leader"
+    return BrokerLeadershipError(message, leader=end.leader)
+
+
+def unwatched_error() -> BrokerProtocolError:
+    """A process that shares its queue sees what others write only now and then."""
+    return BrokerProtocolError(
+        "without a broker nobody sees every change of a queue, so there are no events; start one "
+        "(osqueue broker), or ask for the counts now and then"
+    )
 
 
 def unknown_error(why: str) -> CommitUnknownError:

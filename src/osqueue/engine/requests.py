@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 import msgspec
 
 from osqueue.errors import OsqueueError
+from osqueue.model.events import Told
 from osqueue.model.job import Moment
 from osqueue.model.ops import Op
 from osqueue.model.outcomes import Outcome
@@ -26,7 +27,9 @@ __all__ = [
     "Gone",
     "Held",
     "Instant",
+    "Landed",
     "Notice",
+    "Publish",
     "ReadBack",
     "ReadResult",
     "Save",
@@ -171,6 +174,30 @@ class Discard(msgspec.Struct, frozen=True):
     keys: tuple[str, ...]
 
 
+class Landed(msgspec.Struct, frozen=True, kw_only=True):
+    """A commit is durable. ``changes``: of jobs in it, and now and then of the queue itself."""
+
+    position: tuple[int, int]
+    held: list[Held]
+    """The requests in it, and before it those that wrote nothing."""
+    changes: int
+    size: int
+    took_ms: int
+    """From the fixing of its bytes on."""
+
+    @property
+    def ops(self) -> int:
+        """How many operations changed something."""
+        return sum([held.writes for held in self.held])
+
+
+class Publish(msgspec.Struct, frozen=True):
+    """What a durable commit tells of jobs: only while somebody listens."""
+
+    position: tuple[int, int]
+    told: Told
+
+
 class Notice(msgspec.Struct, frozen=True):
     """Tell the people who run the broker."""
 
@@ -198,4 +225,4 @@ class End(msgspec.Struct, frozen=True):
     leader: str | None = None
 
 
-Action: TypeAlias = Write | ReadBack | Check | Save | Discard | Notice | End
+Action: TypeAlias = Write | ReadBack | Check | Save | Discard | Landed | Publish | Notice | End

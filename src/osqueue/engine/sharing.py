@@ -25,10 +25,11 @@ from osqueue.engine.refusals import (
     handover_error,
     leader_met_error,
     starting_error,
+    unwatched_error,
 )
 from osqueue.engine.requests import End, EndReason, Held
 from osqueue.engine.tenure import Sharing
-from osqueue.engine.term import Term, read_instant
+from osqueue.engine.term import Listener, Term, read_instant
 from osqueue.errors import BrokerLeadershipError, CorruptStateError, OsqueueError
 from osqueue.model.job import Moment
 from osqueue.model.ops import Claim, Op
@@ -75,6 +76,8 @@ class SharedEngine:
         self._term: Term | None = None
         self._desk = TermDesk(lambda: self._term, self.payloads, refusal=starting_error)
         self.broker_id = entropy.token()
+        self.listener: Listener | None = None
+        """Is told of the end."""
 
     @property
     def end(self) -> End | None:
@@ -159,7 +162,9 @@ class SharedEngine:
             leadership=self._settings.leadership,
             now=now,
         )
-        return Term(committer, self._store, self._key, clock=self._clock, discard=self.discard)
+        term = Term(committer, self._store, self._key, clock=self._clock, discard=self.discard)
+        term.listener = self.listener
+        return term
 
     def _joined(self) -> Term:
         if self._term is None:
@@ -225,6 +230,11 @@ class SharedEngine:
     ) -> Held:
         """Have a claim applied, waiting for a job if need be; see `Engine.claim`."""
         return await self._desk.claim(op, wait_ms=wait_ms, caller=caller, follow=follow)
+
+    def listen(self, *, wanted: bool) -> None:
+        """What others commit cannot be told: raises `BrokerProtocolError`."""
+        if wanted:
+            raise unwatched_error()
 
     def discard(self, keys: Iterable[str]) -> None:
         """Delete payload objects that no commit names or will name, in the background."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 
 from osqueue.clock import Clock
 from osqueue.engine.committer import Committer
@@ -22,7 +22,9 @@ from osqueue.engine.requests import (
     EndReason,
     Held,
     Instant,
+    Landed,
     Notice,
+    Publish,
     ReadBack,
     Save,
     Write,
@@ -30,9 +32,21 @@ from osqueue.engine.requests import (
 from osqueue.engine.storeio import read_object, save_object, write_object
 from osqueue.storage.protocol import Paced, Store, layers
 
-__all__ = ["Term", "read_instant"]
+__all__ = ["Listener", "Term", "read_instant"]
 
 logger = logging.getLogger("osqueue.engine")
+
+
+class Listener(Protocol):
+    """Is told what durable commits have changed, and when there will be no more of them."""
+
+    def published(self, publish: Publish) -> None:
+        """A commit is durable. The first that is told has no events, or not all of them."""
+        ...
+
+    def over(self, end: End) -> None:
+        """The term is over."""
+        ...
 
 
 class Term:
@@ -55,6 +69,7 @@ class Term:
         self._key = key
         self._clock = clock
         self._discard = discard
+        self.listener: Listener | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
@@ -116,6 +131,11 @@ class Term:
     def watch(self) -> None:
         """A standby has asked who leads."""
         self.committer.pulse.watch(self._clock.mono_ms())
+        self._after_event()
+
+    def listen(self, *, wanted: bool) -> None:
+        """Tell the listener from now on what durable commits have changed, or no more."""
+        self.committer.listen(wanted=wanted)
         self._after_event()
 
     def _tell(self, event: Callable[[Held, Instant], None], held: Held) -> None:
@@ -188,6 +208,25 @@ class Term:
 
     def _act(self, action: Action) -> None:
         match action:
+            case Write() | ReadBack() | Check() | Save():
+                self._ask_store(action)
+            case Discard(keys):
+                self._discard(keys)
+            case Landed():
+                pass
+            case Publish():
+                self._tell_listener(action)
+            case Notice(message, error):
+                logger.log(logging.ERROR if error else logging.WARNING, "%s", message)
+            case End():
+                self._log_end(action)
+                self.ended.set()
+                self._tell_listener(action)
+            case _:  # pragma: no cover
+                assert_never(action)
+
+    def _ask_store(self, action: Write | ReadBack | Check | Save) -> None:
+        match action:
             case Write():
                 self._spawn(self._write(action), "write")
             case ReadBack():
@@ -196,15 +235,18 @@ class Term:
                 self._spawn(self._check(action), "check")
             case Save():
                 self._spawn(self._save(action), "save")
-            case Discard(keys):
-                self._discard(keys)
-            case Notice(message, error):
-                logger.log(logging.ERROR if error else logging.WARNING, "%s", message)
-            case End():
-                self._log_end(action)
-                self.ended.set()
-            case _:  # pragma: no cover
-                assert_never(action)
+
+    def _tell_listener(self, action: Publish | End) -> None:
+        """What goes wrong there must not end the term."""
+        if self.listener is None:
+            return
+        try:
+            if isinstance(action, Publish):
+                self.listener.published(action)
+            else:
+                self.listener.over(action)
+        except Exception:
+            logger.exception("telling of a commit failed inside")
 
     def _log_end(self, end: End) -> None:
         clean = end.reason is EndReason.RELEASED

@@ -92,7 +92,7 @@ def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR
         case Cancel():
             return _cancel(state, op, now)
         case Retry():
-            return _retry(state, op)
+            return _retry(state, op, now)
         case Expire():
             return _expire(state, now)
         case Forget():
@@ -235,7 +235,7 @@ def _release_orphans(state: QueueState, worker_id: str, now: Moment, *, known: s
     granted_before = now.serving - state.limits.orphan_after_ms
     for job in list(state.leases.of_worker(worker_id)):
         if job.id not in known and job.granted_at < granted_before:
-            state.release(job)
+            state.release(job, now)
 
 
 def _fail(state: QueueState, op: Fail, now: Moment) -> Outcome:
@@ -245,7 +245,7 @@ def _fail(state: QueueState, op: Fail, now: Moment) -> Outcome:
     lease = job.lease
     run_at = now.wall + op.delay_ms if op.delay_ms > 0 else None
     if op.retry and job.attempts < job.attempts_allowed:
-        state.requeue(job, error=op.error, run_at=run_at)
+        state.requeue(job, now, error=op.error, run_at=run_at)
     else:
         state.bury(job, op.error, now)
     state.remember_lease(job.id, lease, how=FAILED, now=now)
@@ -257,7 +257,7 @@ def _release(state: QueueState, worker_id: str, ref: LeaseRef, now: Moment) -> R
     if job is None or not _holds(job, worker_id, ref.lease):
         return _repeated(state, ref, RELEASED)
     lease = job.lease
-    state.release(job)
+    state.release(job, now)
     state.remember_lease(job.id, lease, how=RELEASED, now=now)
     return _DONE
 
@@ -272,16 +272,16 @@ def _cancel(state: QueueState, op: Cancel, now: Moment) -> Outcome:
     return _DONE
 
 
-def _retry(state: QueueState, op: Retry) -> Outcome:
+def _retry(state: QueueState, op: Retry, now: Moment) -> Outcome:
     job = state.jobs.get(op.id)
     if job is None:
-        return _restore(state, op)
+        return _restore(state, op, now)
     if job.status is JobStatus.DEAD:
-        state.revive(job)
+        state.revive(job, now)
     return _DONE
 
 
-def _restore(state: QueueState, op: Retry) -> Outcome:
+def _restore(state: QueueState, op: Retry, now: Moment) -> Outcome:
     """Queue a dead letter again that has left the state: for the archive, or is there already."""
     if state.ends.how_job_ended(op.id) not in {None, JobStatus.DEAD}:
         return _not_found(state, op.id)
@@ -296,7 +296,7 @@ def _restore(state: QueueState, op: Retry) -> Outcome:
         return _not_found(state, op.id)
     if entry is None and state.size + weight_of(job) > state.limits.state_bytes_max:
         return StateFull(state.limits.state_bytes_max)
-    state.restore(job)
+    state.restore(job, now)
     return _DONE
 
 
@@ -306,7 +306,7 @@ def _expire(state: QueueState, now: Moment) -> Outcome:
         message = f"no heartbeat from worker {job.worker_id!r} before the lease ran out"
         error = Raw(msgspec.json.encode({"type": "LeaseExpired", "message": message}))
         if job.attempts < job.attempts_allowed:
-            state.requeue(job, error=error, run_at=None)
+            state.expire(job, now, error=error)
         else:
             state.bury(job, error, now)
         ended += 1

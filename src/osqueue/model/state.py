@@ -15,6 +15,7 @@ from msgspec import UNSET, Raw, UnsetType
 from osqueue.config import QueueLimits
 from osqueue.model import codec
 from osqueue.model.ends import End, EndMemory
+from osqueue.model.events import Event, EventKind, EventLog
 from osqueue.model.index import DelayedIndex, LeaseIndex, ReadyIndex
 from osqueue.model.job import (
     Job,
@@ -79,6 +80,7 @@ class QueueState:
         "dead_total",
         "delayed",
         "ends",
+        "events",
         "extra",
         "freed",
         "generation",
@@ -120,6 +122,8 @@ class QueueState:
         """The payload objects that jobs name, and how many: a job may have been copied by hand."""
         self.freed: list[str] = []
         """Those whose jobs ended since somebody last took this: not written down."""
+        self.events: EventLog | None = None
+        """Where changes of jobs are recorded, while somebody wants to know: not written down."""
         self.revision = 0
         self.size = 0
 
@@ -152,6 +156,8 @@ class QueueState:
         )
         self.admit(job, weight)
         self.revision += 1
+        if self.events is not None:
+            self._record(EventKind.SUBMITTED, job, now)
 
     def admit(self, job: Job, weight: int) -> None:
         """Take in a job as it is: a new one, or one read back."""
@@ -174,6 +180,8 @@ class QueueState:
         job.granted_at = now.serving
         job.deadline = now.serving + self.limits.lease_timeout_ms
         self.leases.add(job)
+        if self.events is not None:
+            self._record(EventKind.CLAIMED, job, now)
 
     def renew(self, job: Job, now: Moment) -> None:
         """Move a lease's deadline. Rides along with the next commit, and asks for none, unless
@@ -191,19 +199,24 @@ class QueueState:
         self.order.touch(job)
 
     def complete(self, job: Job, now: Moment) -> None:
+        if self.events is not None:
+            self._record(EventKind.COMPLETED, job, now)
         self.leases.remove(job)
         self._end(job, Move.COMPLETE, now)
         self.completed_total += 1
 
-    def requeue(self, job: Job, *, error: Raw, run_at: int | None) -> None:
+    def requeue(self, job: Job, now: Moment, *, error: Raw, run_at: int | None) -> None:
         """End a lease as failed, with attempts left."""
-        self._end_lease(job, Move.REQUEUE)
-        self._note_error(job, error)
-        job.run_at = run_at
-        self._place(job)
+        self._fail(job, EventKind.RETRYING, now, error=error, run_at=run_at)
+
+    def expire(self, job: Job, now: Moment, *, error: Raw) -> None:
+        """The same for want of heartbeats."""
+        self._fail(job, EventKind.EXPIRED, now, error=error, run_at=None)
 
     def bury(self, job: Job, error: Raw, now: Moment) -> None:
         """End a lease as failed for good. Too many dead letters: the oldest leave the state."""
+        if self.events is not None:
+            self._record(EventKind.DEAD, job, now)
         self._end_lease(job, Move.BURY)
         self._note_error(job, error)
         self.dead_total += 1
@@ -211,21 +224,25 @@ class QueueState:
         for oldest in list(islice(self.dead.values(), self._dead_surplus())):
             self._put_away(oldest, now)
 
-    def release(self, job: Job) -> None:
+    def release(self, job: Job, now: Moment) -> None:
         """End a lease as if it had not been granted."""
+        if self.events is not None:
+            self._record(EventKind.RELEASED, job, now)
         self._end_lease(job, Move.RELEASE)
         job.attempts = max(0, job.attempts - 1)
         self._place(job)
 
-    def revive(self, job: Job) -> None:
+    def revive(self, job: Job, now: Moment) -> None:
         """Queue a dead letter again."""
         self._move(job, Move.REVIVE)
         self.dead.pop(job.id, None)
         job.attempts = 0
         job.run_at = None
         self._place(job)
+        if self.events is not None:
+            self._record(EventKind.REVIVED, job, now)
 
-    def restore(self, job: Job) -> None:
+    def restore(self, job: Job, now: Moment) -> None:
         """Queue a dead letter again that has left the state. Its id must not be taken."""
         self.ends.forget_dead(job.id)
         job.status = TRANSITIONS[job.status, Move.REVIVE]
@@ -234,6 +251,8 @@ class QueueState:
         job.stale = True
         self.admit(job, weight_of(job))
         self.revision += 1
+        if self.events is not None:
+            self._record(EventKind.REVIVED, job, now)
 
     def keep_dead(self, job: Job) -> None:
         """Take back a dead letter that was to leave: nothing archives it any more."""
@@ -244,6 +263,9 @@ class QueueState:
     def cancel(self, job: Job, now: Moment) -> None:
         """End a job in whatever state it is."""
         status, run_at = job.status, job.run_at
+        if self.events is not None:
+            dead = status is JobStatus.DEAD
+            self._record(EventKind.DISCARDED if dead else EventKind.CANCELLED, job, now)
         if status is JobStatus.IN_PROGRESS:
             self.leases.remove(job)
         self._end(job, Move.DISCARD if status is JobStatus.DEAD else Move.CANCEL, now)
@@ -268,6 +290,20 @@ class QueueState:
         """The payload objects that nothing names any more since the last call."""
         freed, self.freed = tuple(self.freed), []
         return freed
+
+    def record(self, *, whole: bool) -> None:
+        """Record what becomes of jobs from now on. ``whole``: nothing is pending that has changed
+        any before.
+        """
+        self.events = EventLog(whole=whole)
+
+    def stop_recording(self) -> None:
+        """Nobody wants to know any more."""
+        self.events = None
+
+    def _record(self, kind: EventKind, job: Job, now: Moment) -> None:
+        assert self.events is not None, "looked at by the caller: it is called for every change"
+        self.events.add(Event(kind, job.id, job.type, now.wall, job.worker_id, job.attempts))
 
     def _place(self, job: Job) -> None:
         if job.status is JobStatus.UNCLAIMED:
@@ -312,6 +348,16 @@ class QueueState:
         self.leases.remove(job)
         self._move(job, move)
         job.worker_id = job.heartbeat = job.lease = job.claim_id = None
+
+    def _fail(
+        self, job: Job, kind: EventKind, now: Moment, *, error: Raw, run_at: int | None
+    ) -> None:
+        if self.events is not None:
+            self._record(kind, job, now)
+        self._end_lease(job, Move.REQUEUE)
+        self._note_error(job, error)
+        job.run_at = run_at
+        self._place(job)
 
     def _end(self, job: Job, move: Move, now: Moment) -> None:
         self._move(job, move)

@@ -14,6 +14,7 @@ from osqueue.engine.requests import (
     EndReason,
     Failed,
     Held,
+    Landed,
     Unchanged,
     Write,
     Written,
@@ -99,7 +100,9 @@ def test_written_when_reads_came_meanwhile_then_they_are_answered_at_once(start:
     reads = t.stats()
     assert t.stored is not None
     t.committer.written(Written(Version("next")), t.now)
-    assert t.committer.take() == ([], [t.asked[0], reads])
+    (actions, answers) = t.committer.take()
+    assert [type(action) for action in actions] == [Landed]
+    assert answers == [t.asked[0], reads]
     t.gone |= set(t.asked)
 
 

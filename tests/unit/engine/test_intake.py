@@ -103,7 +103,7 @@ def test_cut_when_something_is_pending_then_it_is_handed_over_and_nothing_is_lef
     desk = Desk()
     held = desk.ask(submit("a"), size=10)
     data = encode_state(desk.intake.state)
-    assert desk.intake.cut(data) == [held]
+    assert desk.intake.cut(data) == ([held], 1, None)
     assert (desk.intake.pending, desk.intake.dirty, desk.intake.fixed) == ([], False, data)
     assert desk.intake.overload(Held(op=GetStats(), size=64 * 1024 * 1024), 0) is None
 

@@ -1,0 +1,276 @@
+"""What the broker pushes to observers: each commit's events, and the counts.
+
+Laws: nothing is told before its commit is durable, nothing twice, nothing left out; the first
+update of a subscription holds the counts and no events, and every later change is told. What is
+told alike to several observers is one object, so it can be encoded once. Who reads too slowly is
+dropped and told why: nothing waits without bound. While nobody listens, nothing is recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from typing import Self
+
+from osqueue.broker import answers
+from osqueue.broker.engines import QueueEngine
+from osqueue.config import STATS_EVERY_MS_MIN, UPDATE_EVENTS_MAX, StreamSettings
+from osqueue.engine.refusals import over_error
+from osqueue.engine.requests import End, Publish
+from osqueue.errors import OsqueueError, OverloadedError
+from osqueue.model.events import Event
+from osqueue.model.outcomes import Counts
+from osqueue.wire.messages import JobEvent, SubscribeRequest, Update
+
+__all__ = ["Subscription", "Subscriptions"]
+
+TOGETHER_S = 0.02
+"""Counts that are due this soon after others are told with them."""
+
+
+class Subscription:
+    """What one observer is told: an asynchronous iterator, for one reader.
+
+    It ends by raising `OverloadedError` when its reader is too slow, and `BrokerLeadershipError` or
+    `EngineStateError` when this broker stops leading. `aclose` it in any case.
+    """
+
+    def __init__(self, hub: Subscriptions, request: SubscribeRequest) -> None:
+        self._hub = hub
+        self.filter = _Filter(events=request.events, types=request.types)
+        every_ms = request.stats_every_ms
+        self.every_s = max(every_ms, STATS_EVERY_MS_MIN) / 1_000 if every_ms else None
+        self.begun = False
+        """Whether the first update has been told."""
+        self.counts: Counts | None = None
+        """What was told last."""
+        self.due_at = 0.0
+        """When other counts can be told."""
+        self._updates: deque[Update] = deque()
+        self._events = 0
+        """How many wait in ``_updates``."""
+        self._error: OsqueueError | None = None
+        self._closed = False
+        self._reading: asyncio.Future[None] | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Update:
+        while not self._updates:
+            if self._error is not None:
+                raise self._error
+            if self._closed:
+                raise StopAsyncIteration
+            self._reading = asyncio.get_running_loop().create_future()
+            await self._reading
+        update = self._updates.popleft()
+        self._events -= len(update.events)
+        return update
+
+    async def aclose(self) -> None:
+        """Be told nothing more. A second time does nothing."""
+        self._hub.leave(self)
+        self._closed = True
+        self._updates.clear()
+        self._wake()
+
+    # As the hub sees it
+
+    def offer(self, update: Update) -> None:
+        """Tell it; counts that wait to be read are replaced by newer ones."""
+        settings = self._hub.settings
+        if not update.events and self._updates and not self._updates[-1].events:
+            self._updates[-1] = update
+        elif (
+            len(self._updates) >= settings.updates_max
+            or self._events + len(update.events) > settings.events_max
+        ):
+            self.end(
+                OverloadedError(
+                    f"this subscription is read too slowly: {len(self._updates)} updates with "
+                    f"{self._events} events were waiting; subscribe again, perhaps to fewer types"
+                )
+            )
+            self._updates.clear()
+        else:
+            self._updates.append(update)
+            self._events += len(update.events)
+        self._wake()
+
+    def end(self, error: OsqueueError) -> None:
+        """Let it raise this after what it has been told."""
+        self._hub.leave(self)
+        self._error = self._error or error
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._reading is not None and not self._reading.done():
+            self._reading.set_result(None)
+
+
+class _Filter:
+    """Which events somebody wants."""
+
+    __slots__ = ("events", "types")
+
+    def __init__(self, *, events: bool, types: list[str] | None) -> None:
+        self.events = events
+        self.types = frozenset(types) if types else None
+
+    def updates(self, told: tuple[Event, ...], commit: str) -> list[Update]:
+        """The events of one commit, in updates of a bounded size."""
+        types = self.types
+        wanted = told if types is None else [event for event in told if event.type in types]
+        step = UPDATE_EVENTS_MAX
+        return [
+            Update(events=[_job_event(event) for event in wanted[at : at + step]], commit=commit)
+            for at in range(0, len(wanted), step)
+        ]
+
+
+def _job_event(event: Event) -> JobEvent:
+    return JobEvent(
+        kind=event.kind,
+        job_id=event.job_id,
+        type=event.type,
+        at=event.at,
+        worker_id=event.worker_id or "",
+        attempt=event.attempt,
+    )
+
+
+class Subscriptions:
+    """All observers of one engine, of which it is the `Listener`."""
+
+    def __init__(self, engine: QueueEngine, settings: StreamSettings, *, address: str) -> None:
+        self._engine = engine
+        self.settings = settings
+        self._address = address
+        self._open: dict[Subscription, None] = {}
+        self._latest: Publish | None = None
+        """The last commit that was told; ``None`` while none has been."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def open(self, request: SubscribeRequest) -> Subscription:
+        """Begin to tell somebody. Raises `OverloadedError`, and what an engine is refused with."""
+        if len(self._open) >= self.settings.subscriptions_max:
+            raise OverloadedError("too many subscriptions are open; close some, or try again later")
+        subscription = Subscription(self, request)
+        self._open[subscription] = None
+        if self._latest is not None:
+            self._begin(subscription, self._first(self._latest))
+        elif len(self._open) == 1:
+            self._listen(subscription)
+        return subscription
+
+    def leave(self, subscription: Subscription) -> None:
+        """Tell somebody nothing more."""
+        if self._open.pop(subscription, subscription) is None and not self._open:
+            self._latest = None
+            self._engine.listen(wanted=False)
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    # As the engine sees it
+
+    def published(self, publish: Publish) -> None:
+        """A commit is durable."""
+        self._latest = publish
+        first = self._first(publish)
+        told = _Telling(publish)
+        for subscription in list(self._open):
+            if not subscription.begun:
+                self._begin(subscription, first)
+            else:
+                told.to(subscription)
+        self._plan()
+
+    def over(self, end: End) -> None:
+        """The broker leads no more, for now."""
+        self._latest = None
+        for subscription in list(self._open):
+            subscription.end(over_error(end))
+
+    def _listen(self, first: Subscription) -> None:
+        try:
+            self._engine.listen(wanted=True)
+        except OsqueueError:
+            del self._open[first]
+            raise
+
+    def _first(self, publish: Publish) -> Update:
+        return Update(stats=answers.stats(publish.told.counts, self._address), commit=_id(publish))
+
+    def _begin(self, subscription: Subscription, first: Update) -> None:
+        assert self._latest is not None, "it is what is told"
+        subscription.begun = True
+        subscription.offer(first)
+        self._count(subscription, self._latest.told.counts)
+
+    # The counts: one timer for all
+
+    def _count(self, subscription: Subscription, counts: Counts) -> None:
+        subscription.counts = counts
+        if subscription.every_s is not None:
+            subscription.due_at = asyncio.get_running_loop().time() + subscription.every_s
+
+    def _outdated(self) -> Iterator[Subscription]:
+        """Who has been told other counts than there are."""
+        if self._latest is not None:
+            counts = self._latest.told.counts
+            for each in self._open:
+                if each.every_s is not None and each.begun and each.counts != counts:
+                    yield each
+
+    def _plan(self) -> None:
+        """Wake when the next of them is due."""
+        if self._timer is None:
+            due_at = min((each.due_at for each in self._outdated()), default=None)
+            if due_at is not None:
+                self._timer = asyncio.get_running_loop().call_at(due_at, self._tell_counts)
+
+    def _tell_counts(self) -> None:
+        self._timer = None
+        latest = self._latest
+        if latest is not None:
+            update = self._first(latest)
+            until = asyncio.get_running_loop().time() + TOGETHER_S
+            for each in [each for each in self._outdated() if each.due_at <= until]:
+                each.offer(update)
+                self._count(each, latest.told.counts)
+        self._plan()
+
+
+class _Telling:
+    """The updates of one commit, made once for all who want the same events."""
+
+    def __init__(self, publish: Publish) -> None:
+        self._events = publish.told.events
+        self._commit = _id(publish)
+        self._made: dict[frozenset[str] | None, list[Update]] = {}
+
+    def to(self, subscription: Subscription) -> None:
+        """Tell one observer its part."""
+        wanted = subscription.filter
+        if not wanted.events:
+            return
+        if self._events is None:
+            why = "one commit has changed more jobs than are told of; subscribe again"
+            subscription.end(OverloadedError(why))
+            return
+        updates = self._made.get(wanted.types)
+        if updates is None:
+            updates = self._made[wanted.types] = wanted.updates(self._events, self._commit)
+        for update in updates:
+            subscription.offer(update)
+
+
+def _id(publish: Publish) -> str:
+    epoch, number = publish.position
+    return f"{epoch}-{number}"

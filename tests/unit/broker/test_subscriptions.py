@@ -1,0 +1,250 @@
+"""What observers are told, when, and how they are dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from osqueue.broker.service import DEFAULT_QUEUE, QueueService
+from osqueue.broker.subscriptions import Subscription
+from osqueue.config import StreamSettings
+from osqueue.engine.callers import Caller
+from osqueue.errors import (
+    BrokerLeadershipError,
+    BrokerProtocolError,
+    EngineStateError,
+    OverloadedError,
+)
+from osqueue.storage.memory import MemoryBackend
+from osqueue.wire.messages import (
+    ClaimRequest,
+    LeaseRequest,
+    SubmitBatchRequest,
+    SubmitRequest,
+    SubscribeRequest,
+    Update,
+)
+
+from .conftest import Lead, soon
+
+Q = DEFAULT_QUEUE
+EVENTS = SubscribeRequest(stats_every_ms=0)
+
+
+def kinds(update: Update) -> list[str]:
+    return [f"{event.kind} {event.job_id}" for event in update.events]
+
+
+async def begin(service: QueueService, request: SubscribeRequest = EVENTS) -> Subscription:
+    """A subscription whose first update has been read."""
+    subscription = service.subscribe(Q, request)
+    first = await soon(anext(subscription))
+    assert first.stats is not None
+    assert first.events == []
+    return subscription
+
+
+async def submit(service: QueueService, *job_ids: str, type_: str = "") -> None:
+    jobs = [SubmitRequest(job_id=job_id, type=type_) for job_id in job_ids]
+    await soon(service.submit_batch(Q, SubmitBatchRequest(jobs)))
+
+
+async def claim(service: QueueService, **fields: Any) -> Any:
+    request = ClaimRequest(worker_id="w", **fields)
+    return (await soon(service.claim(Q, request, Caller()))).value.jobs
+
+
+async def test_subscribe_when_it_begins_then_the_counts_and_their_commit_come_first(
+    lead: Lead,
+) -> None:
+    broker = await lead()
+    await submit(broker.service, "a", "b")
+    reply = await broker.service.stats(Q)
+    first = await soon(anext(broker.service.subscribe(Q, SubscribeRequest())))
+    assert first.stats == reply.value
+    assert reply.position is not None
+    assert first.commit == f"{reply.position[0]}-{reply.position[1]}"
+
+
+async def test_subscribe_when_jobs_live_and_end_then_each_change_is_told_in_order(
+    lead: Lead,
+) -> None:
+    broker = await lead()
+    service = broker.service
+    subscription = await begin(service)
+    await submit(service, "a", type_="t")
+    (job,) = await claim(service)
+    await soon(service.complete(Q, "a", LeaseRequest(worker_id="w", lease=job.lease)))
+    updates = [await soon(anext(subscription)) for _ in range(3)]
+    assert [kinds(update) for update in updates] == [
+        ["submitted a"],
+        ["claimed a"],
+        ["completed a"],
+    ]
+    (claimed,) = updates[1].events
+    assert (claimed.type, claimed.worker_id, claimed.attempt) == ("t", "w", 1)
+    commits = [tuple(map(int, update.commit.split("-"))) for update in updates]
+    assert commits == sorted(set(commits))
+
+
+async def test_subscribe_when_only_some_types_are_wanted_then_others_are_not_told(
+    lead: Lead,
+) -> None:
+    broker = await lead()
+    mails = await begin(broker.service, SubscribeRequest(types=["mail"], stats_every_ms=0))
+    await submit(broker.service, "a", type_="other")
+    await submit(broker.service, "b", type_="mail")
+    assert kinds(await soon(anext(mails))) == ["submitted b"]
+
+
+async def test_subscribe_when_a_commit_changes_many_jobs_then_its_updates_are_bounded(
+    lead: Lead,
+) -> None:
+    broker = await lead()
+    subscription = await begin(broker.service)
+    ids = [f"j{number}" for number in range(1_000)]
+    await asyncio.gather(submit(broker.service, *ids), submit(broker.service, "last"))
+    updates = [await soon(anext(subscription))]
+    while sum(len(update.events) for update in updates) < 1_001:
+        updates.append(await soon(anext(subscription)))
+    assert [kind for update in updates for kind in kinds(update)] == [
+        f"submitted {job_id}" for job_id in [*ids, "last"]
+    ]
+    assert max(len(update.events) for update in updates) <= 1_000
+
+
+async def test_subscribe_when_two_want_the_same_then_both_get_the_same_object(lead: Lead) -> None:
+    broker = await lead()
+    one, other = await begin(broker.service), await begin(broker.service)
+    await submit(broker.service, "a")
+    assert await soon(anext(one)) is await soon(anext(other))
+
+
+async def test_stats_when_they_changed_then_they_are_told_once_per_interval(lead: Lead) -> None:
+    broker = await lead()
+    request = SubscribeRequest(events=False, stats_every_ms=100)
+    subscription = await begin(broker.service, request)
+    for job_id in "abc":
+        await submit(broker.service, job_id)
+    update = await soon(anext(subscription))
+    assert update.stats is not None
+    assert update.stats.unclaimed == 3
+    assert not subscription._updates
+
+
+async def test_stats_when_nobody_reads_then_only_the_newest_wait(lead: Lead) -> None:
+    broker = await lead()
+    subscription = broker.service.subscribe(Q, SubscribeRequest(events=False, stats_every_ms=100))
+    hub = broker.service.streams.subscriptions
+    for number in range(600):
+        await submit(broker.service, f"j{number}")
+        hub._tell_counts()
+        subscription.due_at = 0.0
+    assert len(subscription._updates) == 1
+    newest = await soon(anext(subscription))
+    assert newest.stats is not None
+    assert newest.stats.unclaimed >= 599
+
+
+async def test_subscribe_when_nobody_does_any_more_then_nothing_is_recorded(lead: Lead) -> None:
+    broker = await lead()
+    recorded = [broker.intake.state.events]
+    one, other = await begin(broker.service), await begin(broker.service)
+    await one.aclose()
+    await one.aclose()
+    assert broker.intake.state.events is not None
+    await other.aclose()
+    recorded.append(broker.intake.state.events)
+    assert recorded == [None, None]
+    assert broker.service.streams.subscriptions._timer is None
+
+
+async def test_aclose_when_somebody_reads_then_the_reading_ends(lead: Lead) -> None:
+    broker = await lead()
+    subscription = await begin(broker.service)
+    reading = asyncio.create_task(_read_all(subscription))
+    await asyncio.sleep(0)
+    await subscription.aclose()
+    assert await soon(reading) == []
+
+
+async def _read_all(subscription: Subscription) -> list[Update]:
+    return [update async for update in subscription]
+
+
+async def test_subscription_when_its_reader_is_too_slow_then_it_is_dropped_and_told_why(
+    lead: Lead,
+) -> None:
+    broker = await lead(streams=StreamSettings(updates_max=3))
+    slow, quick = await begin(broker.service), await begin(broker.service)
+    for number in range(4):
+        await submit(broker.service, f"j{number}")
+        assert kinds(await soon(anext(quick))) == [f"submitted j{number}"]
+    with pytest.raises(OverloadedError, match="too slowly: 3 updates with 3 events"):
+        await soon(anext(slow))
+    assert len(broker.service.streams.subscriptions) == 1
+    assert not slow._updates
+
+
+async def test_subscription_when_too_many_events_wait_then_it_is_dropped(lead: Lead) -> None:
+    broker = await lead(streams=StreamSettings(events_max=10))
+    slow = await begin(broker.service)
+    await submit(broker.service, *"abcdef")
+    await submit(broker.service, *"ghijkl")
+    with pytest.raises(OverloadedError, match="1 updates with 6 events"):
+        await soon(anext(slow))
+
+
+async def test_subscribe_when_too_many_do_then_it_is_refused(lead: Lead) -> None:
+    broker = await lead(streams=StreamSettings(subscriptions_max=1))
+    first = await begin(broker.service)
+    with pytest.raises(OverloadedError, match="too many subscriptions"):
+        broker.service.subscribe(Q, EVENTS)
+    await first.aclose()
+    await begin(broker.service)
+
+
+async def test_subscribe_when_the_queue_is_unknown_then_it_is_refused(lead: Lead) -> None:
+    broker = await lead()
+    with pytest.raises(BrokerProtocolError, match="no queue 'x'"):
+        broker.service.subscribe("x", EVENTS)
+
+
+async def test_subscribe_when_the_broker_stops_then_what_was_told_is_read_and_then_the_error(
+    lead: Lead,
+) -> None:
+    broker = await lead()
+    subscription = await begin(broker.service)
+    await submit(broker.service, "a")
+    await soon(broker.engine.stop())
+    assert kinds(await soon(anext(subscription))) == ["submitted a"]
+    for _ in range(2):
+        with pytest.raises(EngineStateError, match="stops leading"):
+            await soon(anext(subscription))
+    with pytest.raises(EngineStateError):
+        broker.service.subscribe(Q, EVENTS)
+
+
+async def test_subscribe_when_another_broker_takes_over_then_the_error_names_it(
+    lead: Lead,
+) -> None:
+    store = MemoryBackend()
+    broker = await lead(store)
+    subscription = await begin(broker.service)
+    await taken_over(store, "other:1")
+    with pytest.raises(Exception, match="taken over"):
+        await submit(broker.service, "a")
+    with pytest.raises(BrokerLeadershipError) as caught:
+        await soon(anext(subscription))
+    assert caught.value.leader == "other:1"
+
+
+async def taken_over(store: MemoryBackend, broker: str) -> None:
+    """Another leader writes the object."""
+    stored = await store.get("queue.json")
+    assert stored is not None
+    theirs = {**json.loads(stored.data), "epoch": 4_000_000_000, "commit": "x", "broker": broker}
+    await store.put("queue.json", json.dumps(theirs).encode(), if_version=stored.version)
