@@ -30,6 +30,7 @@ from osqueue.server.asgi import make_app
 from osqueue.server.http_server import HttpServer, bind
 from osqueue.server.security import Security
 from osqueue.server.tls import ServerTls
+from osqueue.server.websocket import WebSocketEndpoint
 from osqueue.storage.probe import probe_store
 from osqueue.storage.protocol import Store, layers
 from osqueue.storage.throttled import ThrottledStorageBackend
@@ -193,14 +194,16 @@ class BrokerServer:
         )
         local = {f"{name}:{port}" for name in _local_names(sock)}
         addresses = frozenset({self._address, *local})
+        door = security.door(addresses)
         app = make_app(
             service,
             settings.server,
-            security.door(addresses),
+            door,
             throttle=_throttle_of(paced),
             problems=security.problems,
         )
-        self._http = HttpServer(app, settings.server, sock, tls=security.tls)
+        websockets = WebSocketEndpoint(service, settings.server, door)
+        self._http = HttpServer(app, settings.server, sock, tls=security.tls, websockets=websockets)
         await self._http.start()
         security.start()
         report = await probe_store(store, clock=self._clock, entropy=self._entropy)

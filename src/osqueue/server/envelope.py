@@ -10,27 +10,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from osqueue.config import NAME_CHARS_MAX, WS_ID_BYTES_MAX
+from osqueue.config import NAME_CHARS_MAX, PAYLOAD_DEPTH_MAX, WS_ID_BYTES_MAX
 from osqueue.errors import BrokerProtocolError, OsqueueError
 from osqueue.wire.errors import error_body
 
 __all__ = [
+    "EVENT",
     "NO_ID",
+    "RESULT",
     "Asking",
     "MessageError",
-    "answer_chunks",
-    "answer_text",
-    "error_text",
-    "event_text",
+    "Position",
+    "error_message",
     "first_id",
-    "open_text",
+    "message",
+    "message_pieces",
+    "open_message",
     "read_request",
 ]
+
+Position: TypeAlias = tuple[int, int] | None
+"""Epoch and number of the commit that an answer rests on."""
 
 NO_ID: Final = b"null"
 """What is echoed where there is no id."""
@@ -87,7 +92,10 @@ def read_request(text: bytes | bytearray) -> Asking:
         request = _requests.decode(text)
     except msgspec.ValidationError:
         raise _odd_request(text) from None
-    except (msgspec.DecodeError, RecursionError):
+    except RecursionError:
+        deep = f"the message is nested too deep; a `payload` may have {PAYLOAD_DEPTH_MAX} levels"
+        raise MessageError(deep, first_id(text)) from None
+    except msgspec.DecodeError:
         raise MessageError("Invalid JSON") from None
     id_ = _id(request.id)
     params = _EMPTY if isinstance(request.params, UnsetType) else request.params
@@ -115,7 +123,9 @@ def _odd_request(text: bytes | bytearray) -> MessageError:
         return MessageError("Invalid JSON")
     if method.startswith(b'"'):
         return MessageError("`v`: must be a whole number", id_)
-    return MessageError(f"Unsupported WS method: {method[:NAME_CHARS_MAX].decode('utf-8', 'replace')}", id_)
+    return MessageError(
+        f"Unsupported WS method: {method[:NAME_CHARS_MAX].decode('utf-8', 'replace')}", id_
+    )
 
 
 def _id(raw: Raw | UnsetType) -> bytes:
@@ -128,39 +138,37 @@ def _id(raw: Raw | UnsetType) -> bytes:
 
 # Answers
 
-
-def answer_text(asking: Asking, value: object, position: tuple[int, int] | None) -> bytes:
-    """A success. ``position``: the commit that it rests on."""
-    result = _EMPTY if value is None else _encode(value)
-    return b'{"id":%b,"ok":true,"result":%b%b' % (asking.id, result, _tail(asking, position))
+RESULT: Final = b'"ok":true,"result":'
+EVENT: Final = b'"event":'
 
 
-def answer_chunks(
-    asking: Asking, pieces: Iterable[bytes | memoryview], position: tuple[int, int] | None
+def message(asking: Asking, key: bytes, value: object, position: Position) -> bytes:
+    """A success (`RESULT`), or what a stream brings (`EVENT`)."""
+    text = _EMPTY if value is None else _encode(value)
+    return b'{"id":%b,%b%b%b' % (asking.id, key, text, _tail(asking, position))
+
+
+def message_pieces(
+    asking: Asking, key: bytes, value: Iterable[bytes | memoryview], position: Position
 ) -> Iterator[bytes | memoryview]:
-    """The same for a result that comes in pieces."""
-    yield b'{"id":%b,"ok":true,"result":' % asking.id
-    yield from pieces
+    """The same for a value that comes in pieces."""
+    yield b'{"id":%b,%b' % (asking.id, key)
+    yield from value
     yield _tail(asking, position)
 
 
-def error_text(asking: Asking, error: OsqueueError) -> bytes:
-    """A failure, and the end of a stream that the broker ends."""
+def error_message(asking: Asking, error: OsqueueError) -> bytes:
+    """A failure, or the end of a stream that the broker ends."""
     body = _encode(error_body(error))
     return b'{"id":%b,"ok":false,"error":%b%b' % (asking.id, body, _tail(asking, error.position))
 
 
-def open_text(asking: Asking) -> bytes:
+def open_message(asking: Asking) -> bytes:
     """A stream has been opened."""
     return b'{"id":%b,"open":true}' % asking.id
 
 
-def event_text(asking: Asking, value: object, position: tuple[int, int] | None) -> bytes:
-    """Something that a stream brings."""
-    return b'{"id":%b,"event":%b%b' % (asking.id, _encode(value), _tail(asking, position))
-
-
-def _tail(asking: Asking, position: tuple[int, int] | None) -> bytes:
+def _tail(asking: Asking, position: Position) -> bytes:
     if position is None or not asking.knows_commits:
         return b"}"
     return b',"commit":"%d-%d"}' % position

@@ -110,6 +110,11 @@ class FrameReader:
         """Whether a message has begun that is not all there."""
         return self._at < len(self._buffer) or self._opcode != CONT
 
+    @property
+    def received(self) -> int:
+        """Bytes that have come of the message on its way."""
+        return len(self._buffer) - self._at + self._size - self._left
+
     def feed(self, data: bytes) -> None:
         """Take what has arrived."""
         if self._at >= len(self._buffer):
@@ -129,6 +134,7 @@ class FrameReader:
     def skip(self) -> None:
         """There is none: drop the message as it comes."""
         self.room_wanted, self._granted, self._skips = 0, True, True
+        del self._message[PREFIX_BYTES:]
 
     def read(self) -> Frame | None:
         """The next message or control frame, if it is all there. Raises `FrameError`."""

@@ -6,9 +6,11 @@ That is a secret: it is never echoed, and whoever offers it offers another one b
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
-from typing import Final, NamedTuple
+from collections.abc import Callable, MutableSet
+from typing import Any, Final, NamedTuple
 
 from websockets.utils import accept_key
 
@@ -16,7 +18,7 @@ from osqueue.errors import BrokerProtocolError
 from osqueue.server.http import Headers
 from osqueue.server.peers import Peer
 
-__all__ = ["PATH", "Upgrade", "accepting"]
+__all__ = ["PATH", "Around", "Upgrade", "accepting"]
 
 PATH: Final = "/v1/ws"
 """Where WebSockets are opened."""
@@ -48,6 +50,17 @@ class Upgrade(NamedTuple):
         """What the client offers, in its order."""
         offered = self.headers.get(_PROTOCOLS, b"").split(b",")
         return [name for each in offered if (name := each.strip())]
+
+
+class Around(NamedTuple):
+    """What a connection is part of."""
+
+    connections: MutableSet[Any]
+    """Those of the server."""
+    tasks: set[asyncio.Task[None]]
+    """What the server waits for before it ends."""
+    on_lost: Callable[[], None]
+    """To be called when the connection is lost."""
 
 
 def accepting(upgrade: Upgrade) -> bytes:

@@ -16,8 +16,8 @@ from osqueue.server.frames import CONT, TEXT, frame
 
 __all__ = ["Due", "Outbox", "fragments"]
 
-WRITE_BYTES: Final = 64 * 1024
-"""About what is joined into one write: as much as the transport buffers before it says stop."""
+WRITE_BYTES: Final = 256 * 1024
+"""About the most that is joined into one write."""
 
 
 class Due(Protocol):
@@ -35,8 +35,18 @@ class Due(Protocol):
 class Outbox:
     """``on_sent`` is called when things due have been sent."""
 
-    __slots__ = ("_closed", "_due", "_frames", "_last", "_loop", "_on_sent", "_paused_at",
-                 "_scheduled", "_transport", "_waiting")
+    __slots__ = (
+        "_closed",
+        "_due",
+        "_frames",
+        "_large",
+        "_loop",
+        "_on_sent",
+        "_paused_at",
+        "_scheduled",
+        "_transport",
+        "_waiting",
+    )
 
     def __init__(
         self,
@@ -50,7 +60,7 @@ class Outbox:
         self._due: deque[Due] = deque()
         self._frames: Iterator[bytes] | None = None
         """Of a large message on its way."""
-        self._last: Due | None = None
+        self._large: Due | None = None
         """That message."""
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._paused_at: float | None = None
@@ -73,18 +83,19 @@ class Outbox:
 
     def put(self, due: Due) -> None:
         """Send it with whatever else this iteration of the loop brings."""
+        if self._closed:
+            due.sent()
+            return
         self._due.append(due)
         self._schedule()
 
     def put_now(self, due: Due) -> None:
-        """Hand it to the transport before this returns, if `room` said that there is any."""
-        if self._closed:
-            due.sent()
-            return
-        text = due.text() if self._frames is None else b""
-        if self._frames is not None:
+        """Hand it to the transport before this returns, if `room` said that there is some."""
+        if self._closed or self._frames is not None:
             self.put(due)
-        elif isinstance(text, bytes):
+            return
+        text = due.text()
+        if isinstance(text, bytes):
             self._transport.write(frame(TEXT, text))
             due.sent()
             self._on_sent()
@@ -118,9 +129,9 @@ class Outbox:
         """Nothing is sent any more; what is due never will be."""
         self._closed = True
         due, self._due = self._due, deque()
-        if self._last is not None:
-            due.append(self._last)
-        self._frames = self._last = None
+        if self._large is not None:
+            due.append(self._large)
+        self._frames = self._large = None
         for each in due:
             each.sent()
         self._wake()
@@ -160,7 +171,7 @@ class Outbox:
             due.sent()
 
     def _begin(self, due: Due, chunks: Iterable[bytes]) -> None:
-        self._frames, self._last = fragments(chunks), due
+        self._frames, self._large = fragments(chunks), due
 
     def _send_piece(self) -> None:
         """The next piece of a large message."""
@@ -170,9 +181,9 @@ class Outbox:
         if piece is not None:
             self._transport.write(piece)
             return
-        last, self._frames, self._last = self._last, None, None
-        assert last is not None, "what is sent in pieces is known"
-        last.sent()
+        large, self._frames, self._large = self._large, None, None
+        assert large is not None, "what is sent in pieces is known"
+        large.sent()
         self._wake()
 
     def _wake(self) -> None:
