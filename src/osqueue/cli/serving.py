@@ -9,6 +9,7 @@ import resource
 
 import msgspec
 import uvloop
+from msgspec import UNSET
 
 from osqueue.allocator import keep_large_buffers
 from osqueue.app import BrokerServer
@@ -40,6 +41,8 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str
     port: int
+    grpc_port: int | None = None
+    """0: none; ``None``: it was not said."""
     advertise: str | None
     adopt: bool
     allow_remote: bool
@@ -71,6 +74,7 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
             server=ServerSettings(
                 host=self.host,
                 port=self.port,
+                grpc_port=UNSET if self.grpc_port is None else self.grpc_port,
                 allow_remote=self.allow_remote,
                 cors_origins=self.cors_origins,
                 payload_bytes_max=self.payload_bytes_max,
@@ -137,6 +141,8 @@ async def _serve(broker: BrokerServer, plan: BrokerPlan, store: Store, stop: Sto
     if isinstance(store, MemoryBackend):
         _log.warning("the queue is in memory and ends with this broker; keep it with --storage")
     say(f"Broker listening on {_listening(broker, plan)}")
+    if broker.grpc_port is not None:
+        say(f"gRPC listening on {_place(plan.host, broker.grpc_port)}")
     return await _until_over(broker, stop)
 
 
@@ -171,8 +177,11 @@ def _listening(broker: BrokerServer, plan: BrokerPlan) -> str:
     """The bound address with its real port; where others dial another one, that."""
     if plan.advertise is not None:
         return plan.advertise
-    host = f"[{plan.host}]" if ":" in plan.host else plan.host
-    return f"{host}:{broker.address.rpartition(':')[2]}"
+    return _place(plan.host, broker.address.rpartition(":")[2])
+
+
+def _place(host: str, port: int | str) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _allow_many_connections(connections: int) -> None:

@@ -34,6 +34,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
 ENVIRONMENT = {
     "BROKER_HOST": "127.0.0.2",
     "BROKER_PORT": "8081",
+    "BROKER_GRPC_PORT": "9091",
     "OSQUEUE_STORAGE": "file:///tmp/queue",
     "BROKER_ADVERTISE": "10.0.0.5:80",
     "BROKER_ALLOW_REMOTE": "1",
@@ -49,6 +50,7 @@ ENVIRONMENT = {
 FLAGS = {
     "--host": "127.0.0.3",
     "--port": "8082",
+    "--grpc-port": "0",
     "--storage": "memory://",
     "--advertise": "[::1]:81",
     "--cors-origin": "https://d.example",
@@ -94,6 +96,7 @@ def test_broker_when_the_environment_says_then_so(
     assert started.plan == BrokerPlan(
         host="127.0.0.2",
         port=8081,
+        grpc_port=9091,
         advertise="10.0.0.5:80",
         adopt=False,
         allow_remote=True,
@@ -120,6 +123,7 @@ def test_broker_when_flags_say_otherwise_then_they_win(
     assert started.plan == BrokerPlan(
         host="127.0.0.3",
         port=8082,
+        grpc_port=0,
         advertise="[::1]:81",
         adopt=False,
         allow_remote=True,

@@ -23,6 +23,14 @@ Host = Annotated[
 Port = Annotated[
     int, typer.Option(metavar="PORT", envvar="BROKER_PORT", help="0 takes any free one.")
 ]
+GrpcPort = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PORT",
+        envvar="BROKER_GRPC_PORT",
+        help="Port of gRPC; 0: no gRPC. Unless said: 9090, if nobody else has it.",
+    ),
+]
 Advertise = Annotated[
     str | None,
     typer.Option(
@@ -225,6 +233,7 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     storage: options.Storage = None,
     host: Host = "0.0.0.0",  # noqa: S104 - other hosts are refused unless allowed
     port: Port = 8080,
+    grpc_port: GrpcPort = None,
     advertise: Advertise = None,
     adopt: Adopt = False,
     allow_remote: AllowRemote = False,
@@ -260,6 +269,8 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     """
     options.set_up(context, debug=debug, log_format=log_format, log_level=log_level)
     options.check_range(context, "port", port, least=0, most=65_535)
+    if grpc_port is not None:
+        options.check_range(context, "grpc_port", grpc_port, least=0, most=65_535)
     for name, value in (
         ("dead_max", dead_max),
         ("max_reads_per_minute", max_reads_per_minute),
@@ -273,6 +284,7 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     plan = serving.BrokerPlan(
         host=host,
         port=port,
+        grpc_port=grpc_port,
         advertise=options.checked_address(context, "advertise", advertise),
         adopt=adopt,
         allow_remote=allow_remote,
