@@ -24,7 +24,7 @@ class Seen:
         rule = getattr(function, "_conformance_row", None)
         if rule is not None and report.failed:
             params = getattr(item, "callspec").params  # noqa: B009 - only parametrised items have it
-            for fixture in {"peer", "loose", "standby", "stalled"} & set(params):
+            for fixture in {"peer", "loose", "standby", "stalled", "calling"} & set(params):
                 self.failed.add((rule.rule, params[fixture]))
         return report
 
