@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -17,17 +17,23 @@ from osqueue.broker.fitting import fitted, in_one_line, throttled
 from osqueue.broker.probe import probe_leader
 from osqueue.broker.service import QueueService
 from osqueue.broker.waiting import WaitingClaims
-from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy
+from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy, precise_us
 from osqueue.config import STATE_KEY, ArchiveSettings, BrokerSettings
 from osqueue.engine.archive import Archive
 from osqueue.engine.archiver import Archiver
 from osqueue.engine.election import Ask, ProbeAnswer
 from osqueue.engine.engine import Engine
 from osqueue.engine.leadership import Probe
+from osqueue.engine.observed_store import ObservedStore
+from osqueue.engine.observer import Observer, Observers
 from osqueue.engine.requests import End
 from osqueue.errors import ConfigError, EngineStateError
+from osqueue.server.access_log import AccessLog
 from osqueue.server.asgi import make_app
 from osqueue.server.http_server import HttpServer, bind
+from osqueue.server.metrics import Metrics
+from osqueue.server.observed_http import HTTP, REST
+from osqueue.server.observing import Observed
 from osqueue.server.security import Security
 from osqueue.server.tls import ServerTls
 from osqueue.storage.probe import probe_store
@@ -52,9 +58,10 @@ class BrokerServer:
     ``storage`` is a URL or a `Store`; a store that was handed in is not closed. ``host``, ``port``
     (0: any free one) and ``advertise`` (the ``host:port`` that others dial) stand for the same
     fields of ``settings``. ``on_leading`` is called whenever this broker has become the leader.
+    ``observers`` are told what happens (`osqueue.engine.observer`), beside the metrics.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the signature is the list of what can be chosen
         self,
         storage: str | Store,
         *,
@@ -65,8 +72,10 @@ class BrokerServer:
         clock: Clock | None = None,
         entropy: Entropy | None = None,
         on_leading: Callable[[], None] | None = None,
+        observers: Iterable[Observer] = (),
     ) -> None:
         self._on_leading = on_leading
+        self._observers = tuple(observers)
         self._settings = _merged(settings or BrokerSettings(), host, port)
         self._settings.validate()
         self._storage = storage
@@ -75,6 +84,7 @@ class BrokerServer:
         self._entropy = entropy or SystemEntropy()
         self._store: Store | None = None
         self._engine: Engine | None = None
+        self._service: QueueService | None = None
         self._http: HttpServer | None = None
         self._security: Security | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -168,7 +178,10 @@ class BrokerServer:
         store = open_store(self._storage) if isinstance(self._storage, str) else self._storage
         self._store = store
         settings = fitted(self._settings, store)
-        paced = throttled(store, settings, clock=self._clock)
+        metrics = Metrics(self._clock)
+        observers = self._all_observers(metrics)
+        watched = ObservedStore(store, observers, ticks=precise_us)
+        paced = throttled(watched, settings, clock=self._clock)
         engine = self._engine = Engine(
             paced,
             STATE_KEY,
@@ -179,18 +192,21 @@ class BrokerServer:
             waiting=WaitingClaims,
             probe=_probe(security.tls),
         )
+        engine.observer = observers
         archive = Archive(paced)
         engine.duties = (
             self._tell_leading,
             lambda: self._archiver(engine, archive, paced, settings.archive).run(),
         )
-        service = QueueService(
+        service = self._service = QueueService(
             engine,
             archive if settings.limits.archived else None,
             address=self._address,
             entropy=self._entropy,
             streams=settings.streams,
         )
+        metrics.watch(engine.gauges, service.streams)
+        observed = Observed(REST, observers, detailed=settings.server.access_log)
         local = {f"{name}:{port}" for name in _local_names(sock)}
         addresses = frozenset({self._address, *local})
         app = make_app(
@@ -199,8 +215,12 @@ class BrokerServer:
             security.door(addresses),
             throttle=_throttle_of(paced),
             problems=security.problems,
+            observed=observed,
+            metrics=metrics,
         )
-        self._http = HttpServer(app, settings.server, sock, tls=security.tls)
+        self._http = HttpServer(
+            app, settings.server, sock, tls=security.tls, observed=observed.over(HTTP)
+        )
         await self._http.start()
         security.start()
         report = await probe_store(store, clock=self._clock, entropy=self._entropy)
@@ -209,6 +229,10 @@ class BrokerServer:
 
     async def _own_host(self, sock: socket.socket) -> str:
         return await advertised_host(self._settings.server.host, sock)
+
+    def _all_observers(self, metrics: Metrics) -> Observers:
+        log = (AccessLog(self._clock),) if self._settings.server.access_log else ()
+        return Observers((metrics, *log, *self._observers))
 
     async def _tell_leading(self) -> None:
         if self._on_leading is not None:
