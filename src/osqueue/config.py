@@ -7,6 +7,7 @@ does that (`osqueue.cli.options`).
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from osqueue.errors import ConfigError
 
@@ -16,6 +17,7 @@ __all__ = [
     "BrokerSettings",
     "ClientSettings",
     "CommitSettings",
+    "GrpcSettings",
     "LeadershipSettings",
     "PayloadSettings",
     "QueueLimits",
@@ -23,6 +25,7 @@ __all__ = [
     "StreamSettings",
     "ThrottleSettings",
     "TlsSettings",
+    "WebSocketSettings",
     "WorkerSettings",
 ]
 
@@ -68,6 +71,9 @@ largest."""
 
 RPC_BODIES_WAIT_MS = 10_000
 """How long such a request waits, unread, before it is refused: as long as a client waits."""
+
+WS_ID_BYTES_MAX = 1 * KIB
+"""Longest id of a request by WebSocket: it is kept until the request has been answered."""
 
 CREDIT_MAX = 10_000
 """Most jobs that a stream may have on their way to one worker."""
@@ -396,11 +402,81 @@ class ThrottleSettings(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
+GRPC_PORT = 9090
+"""Where gRPC is served unless it is said: the port of an older system."""
+
+
+class GrpcSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The gRPC port."""
+
+    calls_max: int = 25_000
+    """Most calls at a time: as many waiting claims as there may be, and some to spare."""
+
+    streams_max: int = 2_000
+    """Most calls at a time on one connection; further ones wait at the caller's. Each waiting claim
+    is one."""
+
+    handshake_ms_max: int = 10_000
+    """A connection that does not begin to speak HTTP/2 by then is closed."""
+
+    ping_ms: int = 20_000
+    """A silent connection is asked this often whether anybody is there."""
+
+    pong_ms: int = 10_000
+    """Who does not answer in time is gone: claims that wait for a dead host end within 30 s."""
+
+    pinged_ms_min: int = 5_000
+    """Clients that ask more often than this, again and again, are sent away."""
+
+    ping_strikes_max: int = 3
+    """How often they may."""
+
+
+class WebSocketSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One connection by WebSocket."""
+
+    requests_max: int = 1_024
+    """Most requests under way; further ones are not read until some are answered. With a store
+    that takes 50 ms, these are 20,000 a second."""
+
+    request_bytes_max: int = 4 * MIB
+    """The same for their bytes; one that is larger is let in alone."""
+
+    waits_max: int = 1_000
+    """Most waiting claims and streams: they may last for minutes, so more are refused, lest the
+    heartbeats behind them stay unread."""
+
+    ping_s: int = 20
+    """A connection from which nothing has come for this long is pinged: often enough for the
+    proxies and address translators on its way to remember it."""
+
+    pong_s: int = 20
+    """And is given up when nothing comes for as long again: its other end is gone."""
+
+    close_s: int = 5
+    """How long the other end may take to close its side."""
+
+    def validate(self) -> None:
+        """Raise `ConfigError` for limits that let nothing pass."""
+        least = min(self.requests_max, self.request_bytes_max, self.ping_s, self.pong_s)
+        if least < 1 or self.waits_max < 0 or self.close_s < 0:
+            raise ConfigError(
+                "requests_max, request_bytes_max, ping_s and pong_s of a WebSocket must be at "
+                "least 1, waits_max and close_s at least 0"
+            )
+
+
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The HTTP port."""
 
     host: str = "0.0.0.0"  # noqa: S104 - documented; other hosts are refused unless allowed
     port: int = 8080
+    grpc_port: int | UnsetType | None = UNSET
+    """Of the gRPC port; 0: none, ``None``: any free one. Where it is not said, it is `GRPC_PORT` if
+    nobody else has it, and none where ``port`` is 0: a second broker on one host must not fail, and
+    a broker on any port has nobody who would look for the other one."""
+
+    grpc: GrpcSettings = GrpcSettings()
     body_bytes_max: int = MIB
     """Largest request body, but of `PUT /v1/jobs/{jobId}`."""
 
@@ -435,6 +511,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     access_log: bool = False
     """Whether each request is logged: some 10 us each."""
+
+    ws: WebSocketSettings = WebSocketSettings()
 
 
 class AccessSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -538,12 +616,15 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
         self.leadership.validate()
         self.archive.validate()
         self.throttle.validate()
+        self.server.ws.validate()
         if self.limits.lease_timeout_ms < 1_000:
             raise ConfigError("JOB_HEARTBEAT_TIMEOUT_MS must be at least 1000")
         if self.commit.interval_ms < 0:
             raise ConfigError("GROUP_COMMIT_INTERVAL_MS must not be negative")
         if not 0 <= self.server.port <= 65_535:
             raise ConfigError(f"the port must be 0 to 65535, not {self.server.port}")
+        if not 0 <= (self.server.grpc_port or 0) <= 65_535:
+            raise ConfigError(f"the gRPC port must be 0 to 65535, not {self.server.grpc_port}")
         if self.server.connections_per_host < 0:
             raise ConfigError("BROKER_CONNECTIONS_PER_HOST must not be negative; 0 means no limit")
         if not 1 <= self.server.payload_bytes_max <= PAYLOAD_BYTES_LIMIT:

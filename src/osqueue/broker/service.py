@@ -7,10 +7,12 @@ one of the typed errors. The queue's name is part of every request; only ``defau
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from functools import partial
 
 import msgspec
 from msgspec import UNSET, Raw
+from msgspec.structs import replace
 
 from osqueue.broker import answers
 from osqueue.broker.engines import Lookup, QueueEngine
@@ -103,15 +105,18 @@ class QueueService:
         self._archive = archive
         self.address = address
         self._entropy = entropy
+        self.grpc_port: int | None = None
+        """Where this broker serves gRPC, once that is known."""
         self._deliveries: Counter[str] = Counter()
         self.streams = Streams(engine, streams or StreamSettings(), address=address)
 
     async def submit(
-        self, queue: str, request: SubmitRequest, *, size: int = 0
+        self, queue: str, request: SubmitRequest, *, size: int = 0, has_room: bool = False
     ) -> Reply[SubmitAnswer]:
-        """Add one job. ``size``: bytes of the request."""
+        """Add one job. ``size``: bytes of the request; ``has_room``: its sender has taken them."""
         if size > ROOMY_BYTES and request.payload is not UNSET:
-            return await self._submit_roomy(queue, request, bytes(request.payload))
+            text = bytes(request.payload)
+            return await self._submit_roomy(queue, request, text, has_room=has_room)
         job = self._new_job(request, "payload")
         held = await self._submitted(queue, (job,), size)
         return Reply(SubmitAnswer(job.id), held.position)
@@ -152,11 +157,11 @@ class QueueService:
         return Reply(SubmitAnswer(job_id), held.position)
 
     async def _submit_roomy(
-        self, queue: str, request: SubmitRequest, text: bytes
+        self, queue: str, request: SubmitRequest, text: bytes, *, has_room: bool
     ) -> Reply[SubmitAnswer]:
         """The same for a large request, which is judged and stored off the loop."""
         job_id = request.job_id or self._entropy.job_id()
-        with await self.room_for(queue, len(text)):
+        with nullcontext() if has_room else await self.room_for(queue, len(text)):
             return await self.submit_text(queue, job_id, PutQuery.of(request), text)
 
     async def room_for(self, queue: str, size: int) -> Share:
@@ -302,14 +307,14 @@ class QueueService:
 
     def status(self) -> BrokerStatus:
         """How this broker is doing. Never waits."""
-        return self._engine.status()
+        return replace(self._engine.status(), grpc_port=self.grpc_port)
 
     async def watch(self, query: StatusQuery) -> Reply[BrokerStatus]:
         """The same, for a broker that stands by: a leader may keep the answer for a while."""
         if query.standby is None:
             return Reply(self.status(), None)
         status = await self._engine.watched(query.standby, query.address, wait_ms=query.wait_ms)
-        return Reply(status, None)
+        return Reply(replace(status, grpc_port=self.grpc_port), None)
 
     async def fail_over(self, queue: str) -> Reply[None]:
         """Give leadership to a broker that stands by. Returns when it is given back."""

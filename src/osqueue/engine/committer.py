@@ -211,6 +211,11 @@ class Committer:
         return b"{}" if self._last is None else self._last.data
 
     @property
+    def waiting_claims(self) -> int:
+        """How many claims wait for a job."""
+        return len(self._intake.waiting)
+
+    @property
     def ends(self) -> EndMemory:
         """What is remembered of ended jobs, durable or not."""
         return self._intake.state.ends

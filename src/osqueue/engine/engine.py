@@ -367,6 +367,11 @@ class Engine:
         return self._leading().committer.durable
 
     @property
+    def waiting_claims(self) -> int:
+        """How many claims wait here for a job."""
+        return 0 if self._term is None else self._term.committer.waiting_claims
+
+    @property
     def backlog(self) -> Backlog:
         """The ended jobs that are not in the archive yet."""
         if self._term is None:

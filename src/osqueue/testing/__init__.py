@@ -13,6 +13,7 @@ from osqueue.testing.http_faults import (
     RandomHttpFaults,
 )
 from osqueue.testing.store_contract import StoreContract
+from osqueue.testing.transport_contract import TransportContract
 
 __all__ = [
     "Exchange",
@@ -32,4 +33,5 @@ __all__ = [
     "ScriptedStore",
     "Step",
     "StoreContract",
+    "TransportContract",
 ]

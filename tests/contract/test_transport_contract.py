@@ -1,0 +1,26 @@
+"""The contract of transports, on each of them against a real broker."""
+
+from __future__ import annotations
+
+import pytest
+
+from osqueue.app import BrokerServer
+from osqueue.client.credentials import Credentials
+from osqueue.client.transports import QueueTransportAdapter
+from osqueue.client.transports.kinds import dialler_of
+from osqueue.config import ClientSettings
+from osqueue.testing import TransportContract
+
+
+@pytest.mark.parametrize("kind", ["connect", "direct", "grpc", "rest"])
+class TestTransports(TransportContract):
+    @pytest.fixture(autouse=True)
+    def chosen(self, kind: str) -> None:
+        self.kind = kind
+
+    def make_transport(
+        self, broker: BrokerServer, settings: ClientSettings
+    ) -> QueueTransportAdapter:
+        options = {"brokers": broker} if self.kind == "direct" else {}
+        spec = {"kind": self.kind, **options}
+        return dialler_of(spec, settings, Credentials()).dial(broker.url)
