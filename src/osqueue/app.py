@@ -243,7 +243,7 @@ class BrokerServer:
             problems=security.problems,
         )
         self._http = HttpServer(app, settings.server, sock, tls=security.tls)
-        self._grpc = open_grpc(service, settings.server, door)
+        self._grpc = open_grpc(service, settings.server, door, tls=security.tls)
         if self._grpc is not None:
             service.grpc_port = self._grpc.port
             await self._grpc.start()

@@ -569,10 +569,10 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("GROUP_COMMIT_INTERVAL_MS must not be negative")
         if not 0 <= self.server.port <= 65_535:
             raise ConfigError(f"the port must be 0 to 65535, not {self.server.port}")
-        if self.server.connections_per_host < 0:
-            raise ConfigError("BROKER_CONNECTIONS_PER_HOST must not be negative; 0 means no limit")
         if not 0 <= (self.server.grpc_port or 0) <= 65_535:
             raise ConfigError(f"the gRPC port must be 0 to 65535, not {self.server.grpc_port}")
+        if self.server.connections_per_host < 0:
+            raise ConfigError("BROKER_CONNECTIONS_PER_HOST must not be negative; 0 means no limit")
         if not 1 <= self.server.payload_bytes_max <= PAYLOAD_BYTES_LIMIT:
             raise ConfigError(
                 f"BROKER_MAX_PAYLOAD_BYTES must be 1 to {PAYLOAD_BYTES_LIMIT}, "

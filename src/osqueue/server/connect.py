@@ -11,7 +11,7 @@ goes away while it waits gives its jobs back; `Reply.sent` is called whatever be
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -31,14 +31,15 @@ from osqueue.config import RPC_BODIES_BYTES_MAX, RPC_BODIES_WAIT_MS, ServerSetti
 from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.engine.room import Room, Share
 from osqueue.errors import BrokerProtocolError, OsqueueError
-from osqueue.server.auth import Doorkeeper
+from osqueue.server.auth import Doorkeeper, Principal
 from osqueue.server.bodies import Bounds, read_message
 from osqueue.server.connection import Connection, connection_of
 from osqueue.server.entrance import enter
 from osqueue.server.http import Headers, commit_header, headers_of
 from osqueue.server.origins import HeaderPairs
-from osqueue.server.rpc import UNARY, Answerer, Unary
-from osqueue.server.rpc_answers import StreamAnswer, UnaryAnswer
+from osqueue.server.rpc import PUSHED, UNARY, Answerer, Served
+from osqueue.server.rpc_answers import Outlet, StreamAnswer, UnaryAnswer
+from osqueue.server.rpc_streams import MessageStream
 from osqueue.wire.errors import error_info, rpc_code
 from osqueue.wire.methods import SERVICE
 
@@ -68,14 +69,27 @@ _OWN_WORDS: Final = {
 class _Visit:
     """One request: what is known of it beside its message."""
 
-    __slots__ = ("commit", "connection", "method", "refusal", "sent", "share", "size", "unread")
+    __slots__ = (
+        "begin",
+        "connection",
+        "method",
+        "principal",
+        "refusal",
+        "sent",
+        "share",
+        "size",
+        "unread",
+    )
 
-    def __init__(self, method: Unary, connection: Connection) -> None:
+    def __init__(self, method: Served, connection: Connection) -> None:
         self.method = method
         self.connection = connection
         self.refusal: ConnectError | None = None
         self.size = 0
         self.share: Share | None = None
+        self.principal: Principal | None = None
+        self.begin: Callable[[], Awaitable[None]] = _nothing
+        """Sends the head of a stream's answer."""
         self.sent: Callable[[], None] | None = None
         self.unread = True
 
@@ -91,11 +105,12 @@ class ConnectPort:
     """An ASGI application for the paths in `paths`."""
 
     def __init__(self, service: QueueService, settings: ServerSettings, door: Doorkeeper) -> None:
+        self._service = service
         self._answerer = Answerer(service, settings)
         self._settings = settings
         self._door = door
         self._room = Room(RPC_BODIES_BYTES_MAX, wait_ms=RPC_BODIES_WAIT_MS, what="requests")
-        self._methods = {method.path: method for method in UNARY}
+        self._methods = {method.path: method for method in (*UNARY, *PUSHED)}
         self._compressions: dict[bytes, Compression] = {
             each.name().encode(): each for each in (GzipCompression(), BrotliCompression())
         }
@@ -135,7 +150,8 @@ class ConnectPort:
         try:
             extra = self._door.check_page(headers)
             if visit.method.role is not None:
-                enter(scope, self._door).check(visit.method.role)
+                visit.principal = enter(scope, self._door)
+                visit.principal.check(visit.method.role)
             _check_timeouts(headers)
         except OsqueueError as error:
             visit.refusal = _connect_error(error)
@@ -182,33 +198,46 @@ class ConnectPort:
         return {"type": "http.request", "body": body, "more_body": False}
 
     def _answer(self, visit: _Visit, headers: Headers, extra: HeaderPairs, send: Send) -> Send:
-        kind = StreamAnswer if _is_enveloped(headers) else UnaryAnswer
-        return kind(
-            send,
-            extra=extra,
-            accepted=headers.get(b"accept-encoding", b""),
-            connection=visit.connection,
-            stall_s=self._settings.send_s_max,
-        )
+        outlet = Outlet(send, extra, visit.connection, self._settings.send_s_max)
+        if not _is_enveloped(headers):
+            return UnaryAnswer(outlet, accepted=headers.get(b"accept-encoding", b""))
+        answer = StreamAnswer(outlet, kind=headers[b"content-type"])
+        visit.begin = answer.begin
+        return answer
 
-    def _endpoint(self, method: Unary) -> Endpoint[Any, Any]:
+    def _endpoint(self, method: Served) -> Endpoint[Any, Any]:
+        streams = method.serve is None
         info = MethodInfo(
             name=method.name,
             service_name=SERVICE,
             input=method.request,
             output=method.answer,
             idempotency_level=IdempotencyLevel.UNKNOWN,
-            stream_type=StreamType.UNARY,
+            stream_type=StreamType.SERVER_STREAM if streams else StreamType.UNARY,
         )
+        if streams:
+            return Endpoint.server_stream(info, partial(self._push, method))
         return Endpoint.unary(info, partial(self._serve, method))
 
-    async def _serve(self, method: Unary, request: Any, context: Context) -> Any:
+    async def _serve(self, method: Served, request: Any, context: Context) -> Any:
         visit = self._visit.get()
         answering = self._answerer.answer(method, request, size=visit.size, caller=Caller())
         reply = await answering
         visit.sent = reply.sent
         _name_commit(context, reply.position)
         return reply.value
+
+    async def _push(self, method: Served, request: Any, _context: Context) -> AsyncIterator[Any]:
+        visit = self._visit.get()
+        assert visit.principal is not None, "streams are not open to everybody"
+        stream = MessageStream(self._service, method, visit.principal)
+        try:
+            stream.begin(request, visit.size)
+            await visit.begin()
+            async for message in stream:
+                yield message
+        finally:
+            await stream.aclose()
 
 
 class _Application(ConnectASGIApplication[Endpoints]):
@@ -238,6 +267,10 @@ class _Reception:
             case ConnectError(code=code) if not error.details and code in _OWN_WORDS:
                 ours = BrokerProtocolError(error.message, status=_OWN_WORDS[code])
                 raise _connect_error(ours) from error
+
+
+async def _nothing() -> None:
+    """An answer that is no stream has no head of its own."""
 
 
 def _as_they_are(endpoints: Endpoints) -> Endpoints:

@@ -23,13 +23,15 @@ from protobuf.wkt import Any as AnyMessage
 from osqueue.broker.service import QueueService
 from osqueue.config import GRPC_PORT, MIB, GrpcSettings, ServerSettings
 from osqueue.engine.callers import Caller, CallerGoneError
-from osqueue.errors import BrokerProtocolError, ConfigError, OsqueueError
-from osqueue.server.auth import Doorkeeper
+from osqueue.errors import BrokerProtocolError, ConfigError, OsqueueError, OverloadedError
+from osqueue.server.auth import Doorkeeper, Principal
 from osqueue.server.grpc_extras import Health, Reflection
 from osqueue.server.http import commit_header
 from osqueue.server.http_server import bind
 from osqueue.server.peers import peer_of_grpc
-from osqueue.server.rpc import UNARY, Answerer, Unary
+from osqueue.server.rpc import PUSHED, UNARY, Answerer, Served
+from osqueue.server.rpc_streams import MessageStream
+from osqueue.server.tls import ServerTls
 from osqueue.wire.errors import CODES, error_info, rpc_code
 from osqueue.wire.gen.google.rpc.errors_pb import Status
 from osqueue.wire.methods import SERVICE
@@ -56,7 +58,11 @@ _CODES: Final[Mapping[str, Any]] = MappingProxyType(
 
 
 def open_grpc(
-    service: QueueService, settings: ServerSettings, door: Doorkeeper
+    service: QueueService,
+    settings: ServerSettings,
+    door: Doorkeeper,
+    *,
+    tls: ServerTls | None = None,
 ) -> GrpcServer | None:
     """A server on the port that the settings ask for, if they do, and not serving yet.
 
@@ -65,7 +71,7 @@ def open_grpc(
     wanted = settings.grpc_port
     if wanted == 0 or (wanted is UNSET and settings.port == 0):
         return None
-    server = GrpcServer(service, settings, door)
+    server = GrpcServer(service, settings, door, tls=tls)
     try:
         server.bind(GRPC_PORT if wanted is UNSET else wanted)
     except ConfigError as error:
@@ -85,16 +91,17 @@ class GrpcServer:
         settings: ServerSettings,
         door: Doorkeeper,
         *,
-        credentials: Any = None,
+        tls: ServerTls | None = None,
     ) -> None:
         self._settings = settings
         self._door = door
+        self._service = service
         self._answerer = Answerer(service, settings)
         self._health = Health(lambda: service.status().ready, (SERVICE,))
         self._server = grpc.aio.server(
             options=_options(settings), maximum_concurrent_rpcs=settings.grpc.calls_max
         )
-        methods = {method.name: self._handler(method) for method in UNARY}
+        methods = {method.name: self._handler(method) for method in (*UNARY, *PUSHED)}
         reflection = Reflection((SERVICE,), self._let_in)
         self._server.add_generic_rpc_handlers(
             (
@@ -103,7 +110,7 @@ class GrpcServer:
                 *reflection.handlers(),
             )
         )
-        self._credentials = credentials
+        self._credentials = None if tls is None else tls.server_credentials()
         self.port = 0
 
     def bind(self, port: int | None) -> int:
@@ -131,10 +138,12 @@ class GrpcServer:
         self._health.stop()
         await self._server.stop(GRACE_S)
 
-    def _handler(self, method: Unary) -> Any:
+    def _handler(self, method: Served) -> Any:
+        if method.serve is None:
+            return grpc.stream_stream_rpc_method_handler(partial(self._push, method))
         return grpc.stream_unary_rpc_method_handler(partial(self._serve, method))
 
-    async def _serve(self, method: Unary, _requests: object, context: Context) -> bytes:
+    async def _serve(self, method: Served, _requests: object, context: Context) -> bytes:
         try:
             if method.role is not None:
                 self._admit(context, method.role)
@@ -156,13 +165,40 @@ class GrpcServer:
         answer: bytes = reply.value.to_binary()
         return answer
 
-    def _admit(self, context: Context, role: Role | None) -> None:
+    async def _push(self, method: Served, _requests: object, context: Context) -> None:
+        try:
+            principal = self._admit(context, method.role)
+            stream = MessageStream(self._service, method, principal)
+            try:
+                data = await self._read(method, context)
+                stream.begin(_decoded(method, data), len(data))
+                await context.send_initial_metadata(())
+                async for message in stream:
+                    await self._write(message, context)
+            finally:
+                await stream.aclose()
+        except OsqueueError as error:
+            await _refuse(context, error)
+        except CallerGoneError:
+            raise asyncio.CancelledError from None
+
+    async def _write(self, message: Any, context: Context) -> None:
+        try:
+            async with asyncio.timeout(self._settings.send_s_max):
+                await context.write(message.to_binary())
+        except TimeoutError:
+            limit = self._settings.send_s_max
+            raise OverloadedError(f"nothing was taken in for {limit} s") from None
+
+    def _admit(self, context: Context, role: Role | None) -> Principal:
         headers: dict[bytes, bytes] = {}
         for key, value in context.invocation_metadata() or ():
             name = key.encode()
             said = value if isinstance(value, bytes) else value.encode()
             headers[name] = headers[name] + b", " + said if name in headers else said
-        self._door.admit(headers, peer_of_grpc(context.peer())).check(role)
+        principal = self._door.admit(headers, peer_of_grpc(context.peer()))
+        principal.check(role)
+        return principal
 
     async def _let_in(self, context: Context) -> None:
         try:
@@ -170,7 +206,7 @@ class GrpcServer:
         except OsqueueError as error:
             await _refuse(context, error)
 
-    async def _read(self, method: Unary, context: Context) -> bytes:
+    async def _read(self, method: Served, context: Context) -> bytes:
         try:
             async with asyncio.timeout(self._settings.request_s_max):
                 data = await context.read()
@@ -185,7 +221,7 @@ class GrpcServer:
         return data
 
 
-def _decoded(method: Unary, data: bytes) -> Any:
+def _decoded(method: Served, data: bytes) -> Any:
     try:
         return method.request.from_binary(data)
     except ValueError as error:

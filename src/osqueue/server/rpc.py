@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET, Raw
 from protobuf import Message
 
-from osqueue.broker.dispatch import BROKER_HANDLERS, Call
+from osqueue.broker.dispatch import BROKER_HANDLERS, STREAM_HANDLERS, Call
 from osqueue.broker.service import QueueService, Reply
 from osqueue.config import JOB_ID_CHARS_MAX, MIB, ROOMY_BYTES, ServerSettings
 from osqueue.engine.callers import Caller, CallerGoneError
@@ -29,11 +29,11 @@ from osqueue.server.http import describe
 from osqueue.wire import operations as ops
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
 from osqueue.wire.messages import SubmitBatchRequest, SubmitRequest
-from osqueue.wire.methods import METHODS, SERVICE, Asked, Method
+from osqueue.wire.methods import METHODS, SERVICE, STREAMED, Asked, Method
 from osqueue.wire.operations import Operation
 from osqueue.wire.roles import Role
 
-__all__ = ["UNARY", "Answerer", "Unary"]
+__all__ = ["PUSHED", "UNARY", "Answerer", "Served", "read_request"]
 
 logger = logging.getLogger("osqueue.server")
 T = TypeVar("T")
@@ -54,14 +54,15 @@ class Serve(Protocol):
     ) -> Reply[Any]: ...
 
 
-class Unary(NamedTuple):
-    """A method with one request and one answer, both messages of Protocol Buffers."""
+class Served(NamedTuple):
+    """A method as it is served: one request, and one answer unless it is pushed."""
 
     name: str
     operation: Operation
     request: type[Message[Any]]
     answer: type[Message[Any]]
-    serve: Serve
+    serve: Serve | None
+    """``None``: its answers are a stream (`osqueue.server.rpc_streams`)."""
     large: str = ""
     """The field of the request that may be as large as a payload, if there is one."""
 
@@ -84,7 +85,7 @@ class Answerer:
         self._settings = settings
         self._under_way: set[asyncio.Task[Reply[Any]]] = set()
 
-    def bytes_max(self, method: Unary, *, as_text: bool = False) -> int:
+    def bytes_max(self, method: Served, *, as_text: bool = False) -> int:
         """The largest request of a method; ``as_text``: in JSON, which has payloads as base64."""
         least = self._settings.body_bytes_max
         if not method.large:
@@ -92,7 +93,7 @@ class Answerer:
         payload = self._settings.payload_bytes_max
         return max(least, MIB + (payload * 4 // 3 if as_text else payload))
 
-    def too_large(self, method: Unary) -> OsqueueError:
+    def too_large(self, method: Served) -> OsqueueError:
         """What is said of a larger one."""
         setting = ""
         if method.large:
@@ -102,9 +103,12 @@ class Answerer:
             status=413,
         )
 
-    async def answer(self, method: Unary, message: Any, *, size: int, caller: Caller) -> Reply[Any]:
+    async def answer(
+        self, method: Served, message: Any, *, size: int, caller: Caller
+    ) -> Reply[Any]:
         """The message that answers. Raises `OsqueueError`, and `CallerGoneError`."""
         self._check_payload_size(method, message, size)
+        assert method.serve is not None, "the others are streams"
         serving = method.serve(self._service, message, size=size, caller=caller)
         try:
             if size <= BRIEF_BYTES or method.operation is ops.CLAIM:
@@ -116,7 +120,7 @@ class Answerer:
             logger.exception("%s failed inside", method.name)
             raise OsqueueError("the broker failed on this request") from error
 
-    def _check_payload_size(self, method: Unary, message: Any, size: int) -> None:
+    def _check_payload_size(self, method: Served, message: Any, size: int) -> None:
         if method.large and size > self._settings.payload_bytes_max:
             payload: bytes = getattr(message, method.large)
             if len(payload) > self._settings.payload_bytes_max:
@@ -140,7 +144,7 @@ class Answerer:
 async def _serve(
     service: QueueService, message: Any, *, size: int, caller: Caller, method: Method
 ) -> Reply[Any]:
-    asked = _asked(method, message, size)
+    asked = read_request(method, message, size)
     if method.operation.on_one_job:
         _check_job_id(asked.job_id)
     call = Call(asked.message, asked.job_id, size, asked.consistent, caller)
@@ -160,7 +164,8 @@ def _written(method: Method, reply: Reply[Any], value: Any) -> Message[Any]:
         raise
 
 
-def _asked(method: Method, message: Any, size: int) -> Asked:
+def read_request(method: Method, message: Any, size: int) -> Asked:
+    """What a message of ``size`` bytes asks for. Raises `BrokerProtocolError`."""
     try:
         asked = method.read_request(message)
     except msgspec.ValidationError as error:
@@ -193,16 +198,27 @@ def _check_job_id(job_id: str) -> None:
         raise JobNotFoundError(f"there is no job of such an id: {job_id[:JOB_ID_CHARS_MAX]}…")
 
 
-def _unary(method: Method) -> Unary:
+def _unary(method: Method) -> Served:
     large = "payload" if method.operation is ops.SUBMIT else ""
     serve = partial(_serve, method=method)
-    return Unary(method.name, method.operation, method.request, method.answer, serve, large)
+    return Served(method.name, method.operation, method.request, method.answer, serve, large)
+
+
+def _is_unary(method: Method) -> bool:
+    return method.operation.name not in STREAM_HANDLERS
 
 
 UNARY: Final = (
-    *(_unary(method) for method in METHODS),
-    Unary("Push", ops.SUBMIT, pb.PushRequest, pb.PushResponse, any_bytes.push, "data"),
-    Unary("Claim", ops.CLAIM, pb.ClaimRequest, pb.ClaimResponse, any_bytes.claim),
-    Unary("Complete", ops.COMPLETE, pb.CompleteRequest, pb.CompleteResponse, any_bytes.complete),
+    *(_unary(method) for method in (*METHODS, *STREAMED) if _is_unary(method)),
+    Served("Push", ops.SUBMIT, pb.PushRequest, pb.PushResponse, any_bytes.push, "data"),
+    Served("Claim", ops.CLAIM, pb.ClaimRequest, pb.ClaimResponse, any_bytes.claim),
+    Served("Complete", ops.COMPLETE, pb.CompleteRequest, pb.CompleteResponse, any_bytes.complete),
 )
 """Every method with one answer."""
+
+PUSHED: Final = tuple(
+    Served(method.name, method.operation, method.request, method.answer, None)
+    for method in STREAMED
+    if not _is_unary(method)
+)
+"""Every method with a stream of answers."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from connectrpc.compression.brotli import BrotliCompression
 from connectrpc.compression.gzip import GzipCompression
@@ -21,7 +21,7 @@ from osqueue.server.http import respond
 from osqueue.server.origins import HeaderPairs
 from osqueue.server.pieces import CHUNK_BYTES, respond_pieces
 
-__all__ = ["StreamAnswer", "UnaryAnswer"]
+__all__ = ["Outlet", "StreamAnswer", "UnaryAnswer"]
 
 COMPRESS_BYTES_MIN: Final = KIB
 """Smaller answers would hardly shrink."""
@@ -40,31 +40,27 @@ _COMPRESSIONS: Final = MappingProxyType(
 _MADE_HERE: Final = frozenset({b"content-encoding", b"vary"})
 
 
-class _Answer:
-    """Stands before ``send`` for one request. ``extra``: what a browser is told.
+class Outlet(NamedTuple):
+    """Where one request's answer goes."""
+
+    send: Send
+    extra: HeaderPairs
+    """What a browser is told."""
+    connection: Connection
+    stall_s: float
+    """Who takes in nothing for so long is dropped."""
+
+
+class UnaryAnswer:
+    """Of Connect's unary methods: a whole body, which may be compressed.
 
     ``accepted``: the request's `accept-encoding`.
     """
 
-    def __init__(
-        self,
-        send: Send,
-        *,
-        extra: HeaderPairs,
-        accepted: bytes,
-        connection: Connection,
-        stall_s: float,
-    ) -> None:
-        self._send = send
-        self._extra = extra
+    def __init__(self, outlet: Outlet, *, accepted: bytes) -> None:
+        self._outlet = outlet
         self._accepted = accepted
-        self._connection = connection
-        self._stall_s = stall_s
         self._start: Message = {}
-
-
-class UnaryAnswer(_Answer):
-    """Of Connect's unary methods: a whole body, which may be compressed."""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -72,7 +68,7 @@ class UnaryAnswer(_Answer):
             return
         body: bytes = message["body"]
         headers = [pair for pair in self._start["headers"] if pair[0] not in _MADE_HERE]
-        headers += self._extra
+        headers += self._outlet.extra
         status: int = self._start["status"]
         if status == 200:
             body, encoding = await self._compressed(body)
@@ -82,15 +78,15 @@ class UnaryAnswer(_Answer):
     async def _respond(self, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         if len(body) <= CHUNK_BYTES:
             length = (b"content-length", b"%d" % len(body))
-            await respond(self._send, status, body=body, headers=(*headers, length))
+            await respond(self._outlet.send, status, body=body, headers=(*headers, length))
             return
         kind, *others = headers
         await respond_pieces(
-            self._send,
+            self._outlet.send,
             [memoryview(body)],
             headers=others,
-            connection=self._connection,
-            stall_s=self._stall_s,
+            connection=self._outlet.connection,
+            stall_s=self._outlet.stall_s,
             kind=kind,
         )
 
@@ -106,23 +102,40 @@ class UnaryAnswer(_Answer):
         return smaller, ((b"content-encoding", name),)
 
 
-class StreamAnswer(_Answer):
-    """Of all that is sent in envelopes."""
+class StreamAnswer:
+    """Of all that is sent in envelopes. ``kind``: the request's `content-type`."""
+
+    def __init__(self, outlet: Outlet, *, kind: bytes) -> None:
+        self._outlet = outlet
+        self._kind = kind
+        self._begun = False
+
+    async def begin(self) -> None:
+        """Send the head before there is a message: so the caller knows that the stream is open."""
+        kind = self._kind.partition(b";")[0].strip().lower()
+        head = (b"content-type", kind if b"+" in kind else kind + b"+proto")
+        await self({"type": "http.response.start", "status": 200, "headers": [head]})
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *self._extra]
-        patience = asyncio.timeout(self._stall_s)
+            if self._begun:
+                return
+            self._begun = True
+            message["headers"] = [*message["headers"], *self._outlet.extra]
+        await self._send(message)
+        if self._outlet.connection.lost:
+            raise CallerGoneError
+
+    async def _send(self, message: Message) -> None:
+        patience = asyncio.timeout(self._outlet.stall_s)
         try:
             async with patience:
-                await self._send(message)
+                await self._outlet.send(message)
         except TimeoutError:
             if not patience.expired():
                 raise
-            self._connection.abort()
+            self._outlet.connection.abort()
             raise CallerGoneError from None
-        if self._connection.lost:
-            raise CallerGoneError
 
 
 def _preferred(accepted: bytes) -> bytes | None:
