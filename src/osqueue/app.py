@@ -39,6 +39,7 @@ from osqueue.server.grpc import GrpcServer, open_grpc
 from osqueue.server.http_server import HttpServer, bind
 from osqueue.server.security import Security
 from osqueue.server.tls import ServerTls
+from osqueue.server.websocket import WebSocketEndpoint
 from osqueue.storage.probe import probe_store
 from osqueue.storage.protocol import Store, layers
 from osqueue.storage.throttled import ThrottledStorageBackend
@@ -242,7 +243,8 @@ class BrokerServer:
             throttle=_throttle_of(paced),
             problems=security.problems,
         )
-        self._http = HttpServer(app, settings.server, sock, tls=security.tls)
+        websockets = WebSocketEndpoint(service, settings.server, door)
+        self._http = HttpServer(app, settings.server, sock, tls=security.tls, websockets=websockets)
         self._grpc = open_grpc(service, settings.server, door, tls=security.tls)
         if self._grpc is not None:
             service.grpc_port = self._grpc.port

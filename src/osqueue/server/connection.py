@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from collections.abc import Callable, MutableMapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol, cast
 
 import msgspec
+from httptools import HttpParserUpgrade, parse_url
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from osqueue.config import MIB, ServerSettings
 from osqueue.errors import BrokerProtocolError, OsqueueError, OverloadedError
-from osqueue.server.http import CLOSE, JSON, respond_error
+from osqueue.server.handshake import Around, Upgrade
+from osqueue.server.http import CLOSE, JSON, headers_of, respond_error
+from osqueue.server.peers import peer_of_scope
 from osqueue.server.rates import rate_key
 from osqueue.wire.errors import error_body, http_status
 
-__all__ = ["Connection", "HostConnections", "HttpProtocol", "connection_of"]
+__all__ = ["Connection", "HostConnections", "HttpProtocol", "Upgrades", "connection_of"]
 
 _KEY: Final = "osqueue.connection"
 
@@ -96,6 +100,16 @@ def connection_of(scope: MutableMapping[str, Any]) -> Connection:
     return found if isinstance(found, Connection) else Connection()
 
 
+class Upgrades(Protocol):
+    """Opens WebSockets; see `osqueue.server.websocket`."""
+
+    def open(
+        self, upgrade: Upgrade, transport: asyncio.Transport, around: Around
+    ) -> asyncio.Protocol:
+        """Answer the request, and take the connection over. Raises what it is refused with."""
+        ...
+
+
 class HttpProtocol(HttpToolsProtocol):
     """Serves one connection."""
 
@@ -120,6 +134,10 @@ class HttpProtocol(HttpToolsProtocol):
         """Bytes of the body on its way."""
         self._unparsed = 0
         """Bytes since the last piece of a body, or the last whole request."""
+        self._received = b""
+        """What is being parsed."""
+        self._refusal: OsqueueError | None = None
+        """Why the connection is not served."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -128,7 +146,8 @@ class HttpProtocol(HttpToolsProtocol):
         alone_too_many = not self._hosts.enter(host)
         self._connection.on_over = partial(self._hosts.leave, host)
         if alone_too_many or len(self.connections) > self._settings.connections_max:
-            self.app = partial(_refuse_connection, alone_too_many)
+            self._refusal = _too_many(alone=alone_too_many)
+            self.app = partial(_refuse_connection, self._refusal)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -138,7 +157,9 @@ class HttpProtocol(HttpToolsProtocol):
         if b"h2c" in data:
             data = _H2C.sub(rb"\1x-grade\2", data)
         self._unparsed += len(data)
+        self._received = data
         super().data_received(data)
+        self._received = b""
         if self._unparsed > self._settings.head_bytes_max:
             limit = self._settings.head_bytes_max
             self.refuse(
@@ -160,6 +181,33 @@ class HttpProtocol(HttpToolsProtocol):
         self._unparsed = 0
         self._receiving = False
         super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over, or refuse to."""
+        parsed = sys.exception()  # it says how far the head of the request reaches
+        assert isinstance(parsed, HttpParserUpgrade), "uvicorn calls this where it handles that"
+        rest = self._received[parsed.args[0] :]
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.close()  # an earlier answer is still to be sent
+            return
+        try:
+            websocket = self._open_websocket()
+        except OsqueueError as error:
+            self.refuse(error)
+            return
+        self.connections.discard(self)
+        if rest:
+            websocket.data_received(rest)
+
+    def _open_websocket(self) -> asyncio.Protocol:
+        if self._refusal is not None:
+            raise self._refusal
+        path = parse_url(self.url).path.decode("ascii")
+        scope = cast("dict[str, Any]", self.scope)
+        upgrade = Upgrade(scope["method"], path, headers_of(scope), peer_of_scope(scope))
+        around = Around(self.connections, self.tasks, self._connection.lose)
+        endpoint = cast("Upgrades", self.ws_protocol_class)
+        return endpoint.open(upgrade, self.transport, around)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP; ``msg`` says less."""
@@ -204,8 +252,15 @@ class HttpProtocol(HttpToolsProtocol):
         return cycle.more_body and not cycle.response_started and not self.pipeline
 
 
-async def _refuse_connection(alone: bool, _scope: object, _receive: object, send: Any) -> None:  # noqa: FBT001 - bound at once
-    """An application for one connection too many, of all hosts or of one host alone."""
+def _too_many(*, alone: bool) -> OverloadedError:
+    """Of all hosts, or of one host alone."""
     of = " from this host" if alone else ""
     message = f"too many connections are open{of}; try again later, or raise the broker's limit"
-    await respond_error(send, OverloadedError(message), (CLOSE,))
+    return OverloadedError(message)
+
+
+async def _refuse_connection(
+    refusal: OsqueueError, _scope: object, _receive: object, send: Any
+) -> None:
+    """An application for one connection too many."""
+    await respond_error(send, refusal, (CLOSE,))
