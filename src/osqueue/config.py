@@ -61,6 +61,7 @@ largest."""
 
 RPC_BODIES_WAIT_MS = 10_000
 """How long such a request waits, unread, before it is refused: as long as a client waits."""
+
 WS_ID_BYTES_MAX = 1 * KIB
 """Longest id of a request by WebSocket: it is kept until the request has been answered."""
 

@@ -288,7 +288,7 @@ def _plain(message: Any) -> dict[str, Any]:
 
 
 def _refused(body: dict[str, Any], status: str) -> Said:
-    more = {key: body[key] for key in ("applied", "leader") if key in body}
+    more: dict[str, Any] = {str(key): body[key] for key in ("applied", "leader") if key in body}
     return Said({}, body["_tag"], body["message"], status, more)
 
 
