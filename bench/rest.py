@@ -34,10 +34,10 @@ decode = msgspec.json.Decoder(Claimed).decode
 
 
 @contextmanager
-def broker(storage: str = "memory://") -> Iterator[tuple[int, int]]:
+def broker(storage: str = "memory://", *options: str) -> Iterator[tuple[int, int]]:
     """A broker process; its port and its process id."""
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("serve.py")), storage],
+        [sys.executable, str(Path(__file__).with_name("serve.py")), storage, *options],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -84,7 +84,8 @@ class WsTransport:
         if operation is SUBMIT_LARGE:
             timeout_s += len(text) / BYTES_PER_S_MIN
         until = asyncio.get_running_loop().time() + timeout_s
-        await self._unsent_until(until, self._slots.acquire())
+        slot = self._slots.acquire()
+        await (self._unsent_until(until, slot) if self._slots.locked() else slot)
         try:
             connection = await self._connected(until)
             if operation.name in _WITH_PAYLOADS:
