@@ -15,6 +15,7 @@ from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import BrokerLeadershipError, OsqueueError
 from osqueue.server.auth import Doorkeeper
 from osqueue.server.entrance import Entrance, enter
+from osqueue.server.handshake import PATH as WEBSOCKET_PATH
 from osqueue.server.http import (
     Headers,
     commit_header,
@@ -82,6 +83,9 @@ class _Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
+            return
+        if scope["path"] == WEBSOCKET_PATH and scope["method"] == "GET":
+            await respond(send, 404, headers=((b"content-length", b"0"),))
             return
         headers = headers_of(scope)
         extra: HeaderPairs = ()
