@@ -103,7 +103,20 @@ async def test_method_when_it_is_no_text_then_refused_under_its_id(ws: Ws, metho
     assert answer["error"]["message"] == f"Unsupported WS method: {method}"
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"nope", b'{"id":1', b'{"id":1}x', b"[1", b"\0", b" "])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"nope",
+        b'{"id":1',
+        b'{"id":1}x',
+        b"[1",
+        b"\0",
+        b" ",
+        b'{"id":1,"method":"getStats","x":"\\ud800"}',
+    ],
+)
 async def test_message_when_it_is_no_json_then_it_is_said_and_the_connection_stays(
     ws: Ws, text: bytes
 ) -> None:
