@@ -17,6 +17,7 @@ from osqueue.server.auth import Doorkeeper
 from osqueue.server.connect import ConnectPort
 from osqueue.server.entrance import Entrance, enter
 from osqueue.server.events import EventsPage
+from osqueue.server.handshake import PATH as WEBSOCKET_PATH
 from osqueue.server.http import (
     Headers,
     commit_header,
@@ -111,6 +112,9 @@ class _Application:
             return
         if scope["path"] in self._rpc_paths and scope["method"] != "OPTIONS":
             await self._rpc(scope, receive, send)
+            return
+        if scope["path"] == WEBSOCKET_PATH and scope["method"] == "GET":
+            await respond(send, 404, headers=((b"content-length", b"0"),))
             return
         with self._observed.request() as seen:
             if self._observed.detailed:

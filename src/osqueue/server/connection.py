@@ -22,7 +22,7 @@ from uvicorn.server import ServerState
 
 from osqueue.config import MIB, ServerSettings
 from osqueue.errors import BrokerProtocolError, OsqueueError, OverloadedError
-from osqueue.server.handshake import Around, Upgrade
+from osqueue.server.handshake import PATH, Around, Upgrade
 from osqueue.server.http import CLOSE, JSON, error_headers, headers_of, respond_error
 from osqueue.server.observing import Observed
 from osqueue.server.peers import peer_of_scope
@@ -32,6 +32,8 @@ from osqueue.wire.errors import error_body, http_status
 __all__ = ["Connection", "HostConnections", "HttpProtocol", "Upgrades", "connection_of"]
 
 _KEY: Final = "osqueue.connection"
+
+_FOR_PAGES: Final = frozenset({b"vary", b"access-control-expose-headers"})
 
 _H2C: Final = re.compile(rb"(\r\n)upgrade(:[ \t]*h2c\b)", re.IGNORECASE)
 """An offer to go on in HTTP/2, as Java's client makes it with its first request. It is declined by
@@ -175,6 +177,12 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._receiving, self._overdue_at, self._body_bytes = True, None, 0
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if self.scope.get("path") == PATH:  # it is for no page, so nothing is said to browsers
+            said = self.cycle.default_headers
+            self.cycle.default_headers = [pair for pair in said if pair[0] not in _FOR_PAGES]
 
     def on_body(self, body: bytes) -> None:
         self._unparsed = 0
