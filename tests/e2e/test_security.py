@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 import ssl
@@ -37,14 +38,14 @@ def new_token(file: Path, name: str, *roles: str) -> str:
     return done.stdout.strip()
 
 
-def status(url: str, token: str | None) -> int:
+def status(url: str, token: str | None, *, wait_s: float = 20) -> int:
     """The status of a request over TLS, on a connection of its own."""
     context = ssl.create_default_context()
     CA.configure_trust(context)
     headers = {} if token is None else {"authorization": f"Bearer {token}"}
     asked = urllib.request.Request(url, headers=headers)
     try:
-        with urllib.request.urlopen(asked, context=context, timeout=20) as answer:
+        with urllib.request.urlopen(asked, context=context, timeout=wait_s) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:
@@ -99,3 +100,19 @@ def test_broker_when_stopped_while_a_handshake_hangs_then_it_does_not_wait_for_i
         host, _, port = at.removeprefix("http://").rpartition(":")
         with socket.create_connection((host, int(port)), timeout=20):
             assert started.stop(signal.SIGTERM) == 0
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits another process")
+def test_broker_when_the_system_gives_no_more_files_then_it_goes_on_once_it_does(
+    folder: Path,
+) -> None:
+    with broker(*tls(folder)) as (started, at):
+        url = at.replace("http:", "https:") + "/healthz"
+        assert status(url, None) == 200
+        before = resource.prlimit(started.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(started.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+        with pytest.raises(OSError, match="timed out"):
+            status(url, None, wait_s=2)
+        started.wait_for("no connection can be taken in: Too many open files")
+        resource.prlimit(started.pid, resource.RLIMIT_NOFILE, before)
+        assert status(url, None) == 200
