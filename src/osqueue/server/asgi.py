@@ -114,12 +114,21 @@ class _Application:
             await self._rpc(scope, receive, send)
             return
         if scope["path"] == WEBSOCKET_PATH and scope["method"] == "GET":
-            await respond(send, 404, headers=((b"content-length", b"0"),))
+            await self._no_websocket(scope, send)
             return
         with self._observed.request() as seen:
             if self._observed.detailed:
                 receive, send = counted(seen, scope, receive, send)
             await self._answer(scope, receive, send, seen)
+
+    async def _no_websocket(self, scope: Scope, send: Send) -> None:
+        """Nothing is here for requests; whoever was refused a WebSocket is told why."""
+        try:
+            enter(scope, self._door)
+        except OsqueueError as error:
+            await respond_error(send, error)
+        else:
+            await respond(send, 404, headers=((b"content-length", b"0"),))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, seen: SeenRequest) -> None:
         headers = headers_of(scope)
