@@ -113,22 +113,10 @@ class _Application:
         if scope["path"] in self._rpc_paths and scope["method"] != "OPTIONS":
             await self._rpc(scope, receive, send)
             return
-        if scope["path"] == WEBSOCKET_PATH and scope["method"] == "GET":
-            await self._no_websocket(scope, send)
-            return
         with self._observed.request() as seen:
             if self._observed.detailed:
                 receive, send = counted(seen, scope, receive, send)
             await self._answer(scope, receive, send, seen)
-
-    async def _no_websocket(self, scope: Scope, send: Send) -> None:
-        """Nothing is here for requests; whoever was refused a WebSocket is told why."""
-        try:
-            enter(scope, self._door)
-        except OsqueueError as error:
-            await respond_error(send, error)
-        else:
-            await respond(send, 404, headers=((b"content-length", b"0"),))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, seen: SeenRequest) -> None:
         headers = headers_of(scope)
@@ -179,7 +167,10 @@ class _Application:
                 allowed |= route.methods or set()
         enter(scope, self._door)
         seen.outcome = "BrokerProtocolError"
-        await _no_route(scope, send, allowed)
+        if scope["path"] == WEBSOCKET_PATH and scope["method"] == "GET":
+            await respond(send, 404, headers=((b"content-length", b"0"),))  # nobody upgrades
+        else:
+            await _no_route(scope, send, allowed)
 
     def _job_route(self, scope: Scope) -> ASGIApp | None:
         """The routes that are called for every job, without trying all patterns."""
