@@ -145,11 +145,14 @@ class GrpcServer:
 
     async def _serve(self, method: Served, _requests: object, context: Context) -> bytes:
         try:
-            if method.role is not None:
-                self._admit(context, method.role)
+            principal = None if method.role is None else self._admit(context, method.role)
             data = await self._read(method, context)
             answering = self._answerer.answer(
-                method, _decoded(method, data), size=len(data), caller=Caller()
+                method,
+                _decoded(method, data),
+                size=len(data),
+                caller=Caller(),
+                principal=principal,
             )
             del data
             reply = await answering
