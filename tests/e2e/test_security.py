@@ -20,6 +20,7 @@ CA = trustme.CA()
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    CA.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     made = CA.issue_cert("127.0.0.1")
     made.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
     (tmp_path / "cert.pem").write_bytes(b"".join(pem.bytes() for pem in made.cert_chain_pems))
@@ -36,6 +37,12 @@ def new_token(file: Path, name: str, *roles: str) -> str:
     done = osqueue("token", "new", "--name", name, "--file", str(file), *options)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def status(url: str, token: str | None, *, wait_s: float = 20) -> int:
@@ -66,6 +73,29 @@ def test_door_when_locked_in_three_lines_then_only_tokens_open_it_and_revoked_on
         assert status(url, token) == 401
         assert locked.stop() == 0
         assert not [line for line in (*locked.out, *locked.err) if token[-64:] in line]
+
+
+@pytest.mark.parametrize("transport", ["rest", "connect", "grpc", "ws"])
+def test_commands_when_told_token_and_authority_then_let_in_by_their_role(
+    transport: str, folder: Path
+) -> None:
+    tokens = folder / "tokens"
+    web = new_token(tokens, "web", "produce")
+    grpc = ("--grpc-port", str(free_port()))
+    with broker("--tokens-file", str(tokens), *grpc, *tls(folder)) as (_, at):
+        env = {
+            "BROKER_URL": at.replace("http:", "https:"),
+            "OSQUEUE_TLS_CA": str(folder / "ca.pem"),
+            "OSQUEUE_TRANSPORT": transport,
+        }
+        submit = ("submit", "t", "{}")
+        assert "asks for a token" in osqueue(*submit, env=env).stderr
+        env["OSQUEUE_TOKEN"] = web
+        done = osqueue(*submit, env=env)
+        assert (done.returncode, done.stderr) == (0, "")
+        refused = osqueue("stats", env=env)
+        assert refused.returncode == 1
+        assert "the token web lacks the role observe" in refused.stderr
 
 
 def test_tokens_when_in_the_environment_then_asked_for(folder: Path) -> None:
