@@ -40,11 +40,13 @@ class Connection(asyncio.Protocol):
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(ConnectionError(str(exc)))
 
-    async def post(self, path: bytes, body: bytes) -> bytes:
+    async def post(
+        self, path: bytes, body: bytes, *, kind: bytes = b"application/json"
+    ) -> bytes:
         self._answer = asyncio.get_running_loop().create_future()
         self.transport.write(
-            b"POST %b HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
-            b"content-length: %d\r\n\r\n%b" % (path, len(body), body)
+            b"POST %b HTTP/1.1\r\nhost: bench\r\ncontent-type: %b\r\n"
+            b"content-length: %d\r\n\r\n%b" % (path, kind, len(body), body)
         )
         return await self._answer
 

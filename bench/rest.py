@@ -36,6 +36,13 @@ decode = msgspec.json.Decoder(Claimed).decode
 @contextmanager
 def broker(storage: str = "memory://") -> Iterator[tuple[int, int]]:
     """A broker process; its port and its process id."""
+    with broker_ports(storage) as (http, _, pid):
+        yield http, pid
+
+
+@contextmanager
+def broker_ports(storage: str = "memory://") -> Iterator[tuple[int, int, int]]:
+    """A broker process; its ports of HTTP and gRPC, and its process id."""
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("serve.py")), storage],
         stdout=subprocess.PIPE,
@@ -43,7 +50,8 @@ def broker(storage: str = "memory://") -> Iterator[tuple[int, int]]:
     )
     assert process.stdout is not None
     try:
-        yield int(process.stdout.readline()), process.pid
+        http, grpc = process.stdout.readline().split()
+        yield int(http), int(grpc), process.pid
     finally:
         process.terminate()
         process.wait(30)

@@ -38,7 +38,7 @@ from osqueue.server.entrance import enter
 from osqueue.server.http import Headers, commit_header, headers_of
 from osqueue.server.origins import HeaderPairs
 from osqueue.server.rpc import PUSHED, UNARY, Answerer, Served
-from osqueue.server.rpc_answers import Outlet, StreamAnswer, UnaryAnswer
+from osqueue.server.rpc_answers import GRPC, WEB, GrpcAnswer, Outlet, StreamAnswer, UnaryAnswer
 from osqueue.server.rpc_streams import MessageStream
 from osqueue.wire.errors import error_info, rpc_code
 from osqueue.wire.methods import SERVICE
@@ -48,7 +48,6 @@ __all__ = ["ConnectPort"]
 Context: TypeAlias = RequestContext[Any, Any]
 Endpoints: TypeAlias = Mapping[str, Any]
 
-_GRPC: Final = b"application/grpc"
 _JSON: Final = re.compile(rb"application/(?:grpc-web\+|grpc\+|connect\+)?json\b", re.IGNORECASE)
 
 _TIMEOUTS: Final[Mapping[bytes, re.Pattern[bytes]]] = {
@@ -201,7 +200,8 @@ class ConnectPort:
         outlet = Outlet(send, extra, visit.connection, self._settings.send_s_max)
         if not _is_enveloped(headers):
             return UnaryAnswer(outlet, accepted=headers.get(b"accept-encoding", b""))
-        answer = StreamAnswer(outlet, kind=headers[b"content-type"])
+        kind = headers[b"content-type"]
+        answer = (GrpcAnswer if _is_plain_grpc(kind) else StreamAnswer)(outlet, kind=kind)
         visit.begin = answer.begin
         return answer
 
@@ -301,7 +301,8 @@ def _kept(headers: Headers) -> list[tuple[bytes, bytes]]:
     kept = []
     kind = headers.get(b"content-type")
     if kind is not None and kind.isascii():
-        kept.append((b"content-type", kind))
+        web = kind.lower().replace(GRPC, WEB, 1) if _is_plain_grpc(kind) else kind
+        kept.append((b"content-type", web))
     for name, pattern in _TIMEOUTS.items():
         value = headers.get(name)
         if value is not None and pattern.fullmatch(value):
@@ -309,6 +310,11 @@ def _kept(headers: Headers) -> list[tuple[bytes, bytes]]:
     return kept
 
 
+def _is_plain_grpc(kind: bytes) -> bool:
+    """Whether a request is gRPC as it is, and not as browsers can send it."""
+    return kind.lower().startswith(GRPC) and not kind.lower().startswith(WEB)
+
+
 def _is_enveloped(headers: Headers) -> bool:
     kind = headers.get(b"content-type", b"").lower()
-    return kind.startswith((_GRPC, b"application/connect+"))
+    return kind.startswith((GRPC, b"application/connect+"))

@@ -20,11 +20,13 @@ import grpc
 from msgspec import UNSET
 from protobuf.wkt import Any as AnyMessage
 
+from osqueue.broker.reply import Reply
 from osqueue.broker.service import QueueService
 from osqueue.config import GRPC_PORT, MIB, GrpcSettings, ServerSettings
 from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.errors import BrokerProtocolError, ConfigError, OsqueueError, OverloadedError
 from osqueue.server.auth import Doorkeeper, Principal
+from osqueue.server.gathering import Gathering
 from osqueue.server.grpc_extras import Health, Reflection
 from osqueue.server.http import commit_header
 from osqueue.server.http_server import bind
@@ -97,6 +99,7 @@ class GrpcServer:
         self._door = door
         self._service = service
         self._answerer = Answerer(service, settings)
+        self._gathering = Gathering()
         self._health = Health(lambda: service.status().ready, (SERVICE,))
         self._server = grpc.aio.server(
             options=_options(settings), maximum_concurrent_rpcs=settings.grpc.calls_max
@@ -148,11 +151,7 @@ class GrpcServer:
             if method.role is not None:
                 self._admit(context, method.role)
             data = await self._read(method, context)
-            answering = self._answerer.answer(
-                method, _decoded(method, data), size=len(data), caller=Caller()
-            )
-            del data
-            reply = await answering
+            reply = await self._answer(method, data)
         except OsqueueError as error:
             await _refuse(context, error)
             raise AssertionError("a refusal ends the call") from error
@@ -164,6 +163,11 @@ class GrpcServer:
         await _name_commit(context, reply.position)
         answer: bytes = reply.value.to_binary()
         return answer
+
+    async def _answer(self, method: Served, data: bytes) -> Reply[Any]:
+        message, size = _decoded(method, data), len(data)
+        await self._gathering.turn()
+        return await self._answerer.answer(method, message, size=size, caller=Caller())
 
     async def _push(self, method: Served, _requests: object, context: Context) -> None:
         try:
