@@ -15,9 +15,7 @@ WINDOW = 2**31 - 1
 
 
 def frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:
-    return (
-        len(body).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + body
-    )
+    return len(body).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + body
 
 
 def literal(name: bytes, value: bytes) -> bytes:
@@ -90,7 +88,7 @@ class Channel(asyncio.Protocol):
         last = frame(DATA, END_STREAM, stream, chunks[-1])
         opening = frame(HEADERS, END_HEADERS, stream, head)
         self.transport.write(b"".join([opening, *frames, last]))
-        said = await answer
+        said: bytes = await answer
         if not said:
             raise RuntimeError(f"{path!r} was refused")
         return said[5:]

@@ -99,9 +99,7 @@ ENCODED = {id(message): message.to_binary() for message in (JOB, BATCH)}
 WAYS = {"connect": by_connect, "grpc": by_grpc}
 
 
-async def drive(
-    calls: list[Call], seconds: float, step: Callable[[Call], Awaitable[int]]
-) -> float:
+async def drive(calls: list[Call], seconds: float, step: Callable[[Call], Awaitable[int]]) -> float:
     until = time.perf_counter() + seconds
     done = 0
 
