@@ -34,24 +34,19 @@ decode = msgspec.json.Decoder(Claimed).decode
 
 
 @contextmanager
-def broker(storage: str = "memory://") -> Iterator[tuple[int, int]]:
-    """A broker process; its port and its process id."""
-    with broker_ports(storage) as (http, _, pid):
-        yield http, pid
-
-
-@contextmanager
-def broker_ports(storage: str = "memory://") -> Iterator[tuple[int, int, int]]:
-    """A broker process; its ports of HTTP and gRPC, and its process id."""
+def broker(
+    storage: str = "memory://", *options: str, tokens: str = ""
+) -> Iterator[tuple[int, int]]:
+    """A broker process; its port and its process id. ``tokens``: those that it asks for."""
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("serve.py")), storage],
+        [sys.executable, str(Path(__file__).with_name("serve.py")), storage, *options],
+        env={**os.environ, "OSQUEUE_TOKENS": tokens},
         stdout=subprocess.PIPE,
         text=True,
     )
     assert process.stdout is not None
     try:
-        http, grpc = process.stdout.readline().split()
-        yield int(http), int(grpc), process.pid
+        yield int(process.stdout.readline()), process.pid
     finally:
         process.terminate()
         process.wait(30)

@@ -16,7 +16,7 @@ from typing import Any
 import uvloop
 from h2 import Channel
 from load import connections, emit
-from rest import broker_ports, cpu_s
+from rest import broker, cpu_s
 
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
 
@@ -59,7 +59,7 @@ STEPS = {"submits": submit, "batched_jobs": submit_batch, "cycles": cycle}
 
 
 @asynccontextmanager
-async def by_connect(http: int, _grpc: int) -> AsyncIterator[list[Call]]:
+async def by_connect(http: int) -> AsyncIterator[list[Call]]:
     async with connections(http, CALLERS) as pool:
 
         def caller(at: int) -> Call:
@@ -73,8 +73,11 @@ async def by_connect(http: int, _grpc: int) -> AsyncIterator[list[Call]]:
 
 
 @asynccontextmanager
-async def by_grpc(_http: int, grpc: int) -> AsyncIterator[list[Call]]:
+async def by_grpc(http: int) -> AsyncIterator[list[Call]]:
     loop = asyncio.get_running_loop()
+    async with connections(http, 1) as pool:
+        said = await pool[0].post(SERVICE + b"GetStatus", b"", kind=b"application/proto")
+    grpc = pb.BrokerStatus.from_binary(said).grpc_port
     channels = [
         (await loop.create_connection(Channel, "127.0.0.1", grpc))[1] for _ in range(CHANNELS)
     ]
@@ -115,8 +118,8 @@ async def drive(calls: list[Call], seconds: float, step: Callable[[Call], Awaita
 
 
 async def run(way: str, name: str) -> None:
-    with broker_ports() as (http, grpc, pid):
-        async with WAYS[way](http, grpc) as calls:
+    with broker("memory://", "grpc") as (http, pid):
+        async with WAYS[way](http) as calls:
             await drive(calls, 0.5, STEPS[name])
             before, started = cpu_s(pid), time.perf_counter()
             rate = await drive(calls, SECONDS, STEPS[name])

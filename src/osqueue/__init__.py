@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from osqueue.app import BrokerServer
-    from osqueue.client import OsqueueClient, TlsSettings
+    from osqueue.client import OsqueueClient, SyncOsqueueClient, TlsSettings
     from osqueue.client.transports import QueueTransportAdapter
     from osqueue.errors import OsqueueError, is_osqueue_error
     from osqueue.worker import Worker
@@ -19,6 +19,7 @@ __all__ = [
     "OsqueueClient",
     "OsqueueError",
     "QueueTransportAdapter",
+    "SyncOsqueueClient",
     "TlsSettings",
     "Worker",
     "__version__",
@@ -30,6 +31,7 @@ _HOME = {
     "OsqueueClient": "osqueue.client",
     "OsqueueError": "osqueue.errors",
     "QueueTransportAdapter": "osqueue.client.transports",
+    "SyncOsqueueClient": "osqueue.client",
     "TlsSettings": "osqueue.client",
     "Worker": "osqueue.worker",
     "is_osqueue_error": "osqueue.errors",

@@ -25,6 +25,7 @@ __all__ = [
     "StreamSettings",
     "ThrottleSettings",
     "TlsSettings",
+    "WebSocketSettings",
     "WorkerSettings",
 ]
 
@@ -54,12 +55,25 @@ ROOMY_BYTES = MIB
 """A submit of one job that is larger than this waits for room, and is judged off the loop: each
 MiB takes about 10 ms."""
 
+METRIC_TYPES_MAX = 50
+"""Job types that metrics tell apart, those with the most jobs: each is a time series, for ever."""
+
+EVENTS_PING_S = 15
+"""How often something is sent to an observer over HTTP: proxies close what is silent for 30 s or
+60 s, and a lost connection is noticed only by writing to it."""
+
+EVENTS_LOOK_S = 3
+"""How often it is looked whether such an observer's token still holds."""
+
 RPC_BODIES_BYTES_MAX = 256 * MIB
 """Most bytes of large requests that are read at a time by Connect and gRPC-Web: three of the
 largest."""
 
 RPC_BODIES_WAIT_MS = 10_000
 """How long such a request waits, unread, before it is refused: as long as a client waits."""
+
+WS_ID_BYTES_MAX = 1 * KIB
+"""Longest id of a request by WebSocket: it is kept until the request has been answered."""
 
 CREDIT_MAX = 10_000
 """Most jobs that a stream may have on their way to one worker."""
@@ -418,6 +432,40 @@ class GrpcSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How often they may."""
 
 
+class WebSocketSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One connection by WebSocket."""
+
+    requests_max: int = 1_024
+    """Most requests under way; further ones are not read until some are answered. With a store
+    that takes 50 ms, these are 20,000 a second."""
+
+    request_bytes_max: int = 4 * MIB
+    """The same for their bytes; one that is larger is let in alone."""
+
+    waits_max: int = 1_000
+    """Most waiting claims and streams: they may last for minutes, so more are refused, lest the
+    heartbeats behind them stay unread."""
+
+    ping_s: int = 20
+    """A connection from which nothing has come for this long is pinged: often enough for the
+    proxies and address translators on its way to remember it."""
+
+    pong_s: int = 20
+    """And is given up when nothing comes for as long again: its other end is gone."""
+
+    close_s: int = 2
+    """How long the other end may take to close its side; so long can a broker's stop last."""
+
+    def validate(self) -> None:
+        """Raise `ConfigError` for limits that let nothing pass."""
+        least = min(self.requests_max, self.request_bytes_max, self.ping_s, self.pong_s)
+        if least < 1 or self.waits_max < 0 or self.close_s < 0:
+            raise ConfigError(
+                "requests_max, request_bytes_max, ping_s and pong_s of a WebSocket must be at "
+                "least 1, waits_max and close_s at least 0"
+            )
+
+
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The HTTP port."""
 
@@ -460,6 +508,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     cors_origins: tuple[str, ...] = ()
     """Origins of browsers' pages that may call, beside the broker's own."""
+
+    access_log: bool = False
+    """Whether each request is logged: some 10 us each."""
+
+    ws: WebSocketSettings = WebSocketSettings()
 
 
 class AccessSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -563,6 +616,7 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
         self.leadership.validate()
         self.archive.validate()
         self.throttle.validate()
+        self.server.ws.validate()
         if self.limits.lease_timeout_ms < 1_000:
             raise ConfigError("JOB_HEARTBEAT_TIMEOUT_MS must be at least 1000")
         if self.commit.interval_ms < 0:

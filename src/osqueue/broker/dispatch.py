@@ -30,6 +30,8 @@ class Call(msgspec.Struct):
     job_id: str = ""
     size: int = 0
     """Bytes of the request."""
+    has_room: bool = False
+    """Whether there is room for them already; see `QueueService.room_for`."""
     consistent: bool = False
     caller: Caller | None = None
     """Who asks: for claims, which are given back when nobody is there any more."""
@@ -40,7 +42,8 @@ Pushed: TypeAlias = Subscription | JobStream
 
 
 async def _submit(service: QueueService, call: Call) -> Reply[Any]:
-    return await service.submit(DEFAULT_QUEUE, call.message, size=call.size)
+    message, size = call.message, call.size
+    return await service.submit(DEFAULT_QUEUE, message, size=size, has_room=call.has_room)
 
 
 async def _submit_batch(service: QueueService, call: Call) -> Reply[Any]:

@@ -7,6 +7,7 @@ one of the typed errors. The queue's name is part of every request; only ``defau
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from functools import partial
 
 import msgspec
@@ -110,11 +111,12 @@ class QueueService:
         self.streams = Streams(engine, streams or StreamSettings(), address=address)
 
     async def submit(
-        self, queue: str, request: SubmitRequest, *, size: int = 0
+        self, queue: str, request: SubmitRequest, *, size: int = 0, has_room: bool = False
     ) -> Reply[SubmitAnswer]:
-        """Add one job. ``size``: bytes of the request."""
+        """Add one job. ``size``: bytes of the request; ``has_room``: its sender has taken them."""
         if size > ROOMY_BYTES and request.payload is not UNSET:
-            return await self._submit_roomy(queue, request, bytes(request.payload))
+            text = bytes(request.payload)
+            return await self._submit_roomy(queue, request, text, has_room=has_room)
         job = self._new_job(request, "payload")
         held = await self._submitted(queue, (job,), size)
         return Reply(SubmitAnswer(job.id), held.position)
@@ -155,11 +157,11 @@ class QueueService:
         return Reply(SubmitAnswer(job_id), held.position)
 
     async def _submit_roomy(
-        self, queue: str, request: SubmitRequest, text: bytes
+        self, queue: str, request: SubmitRequest, text: bytes, *, has_room: bool
     ) -> Reply[SubmitAnswer]:
         """The same for a large request, which is judged and stored off the loop."""
         job_id = request.job_id or self._entropy.job_id()
-        with await self.room_for(queue, len(text)):
+        with nullcontext() if has_room else await self.room_for(queue, len(text)):
             return await self.submit_text(queue, job_id, PutQuery.of(request), text)
 
     async def room_for(self, queue: str, size: int) -> Share:

@@ -17,6 +17,7 @@ from osqueue.cli.failures import USAGE, CliError
 from osqueue.cli.output import say
 from osqueue.cli.signals import StopRequest, StopRequestedError
 from osqueue.config import (
+    AccessSettings,
     ArchiveSettings,
     BrokerSettings,
     CommitSettings,
@@ -24,6 +25,7 @@ from osqueue.config import (
     QueueLimits,
     ServerSettings,
     ThrottleSettings,
+    TlsSettings,
 )
 from osqueue.engine.requests import End, EndReason
 from osqueue.errors import ConfigError
@@ -56,6 +58,15 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
     reads_per_minute: int = 0
     writes_per_minute: int = 0
     writes_per_day: int = 0
+    tokens_file: str | None = None
+    tokens: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_client_ca: str | None = None
+    tls_ca: str | None = None
+    requests_per_s: float = 0
+    requests_burst: int = 0
+    connections_per_host: int = 0
 
     def settings(self) -> BrokerSettings:
         """The broker's settings. Raises `CliError` when they make no sense."""
@@ -67,6 +78,19 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
                 allow_remote=self.allow_remote,
                 cors_origins=self.cors_origins,
                 payload_bytes_max=self.payload_bytes_max,
+                connections_per_host=self.connections_per_host,
+            ),
+            access=AccessSettings(
+                tokens_file=self.tokens_file,
+                tokens=self.tokens,
+                requests_per_s=self.requests_per_s,
+                burst=self.requests_burst,
+            ),
+            tls=TlsSettings(
+                cert=self.tls_cert,
+                key=self.tls_key,
+                client_ca=self.tls_client_ca,
+                ca=self.tls_ca,
             ),
             limits=QueueLimits(lease_timeout_ms=self.lease_timeout_ms, dead_max=self.dead_max),
             commit=CommitSettings(interval_ms=self.commit_interval_ms),

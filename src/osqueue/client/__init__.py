@@ -17,6 +17,7 @@ from osqueue.client.models import (
     Stats,
 )
 from osqueue.client.runtime import Runtime
+from osqueue.client.sync import SyncOsqueueClient
 
 __all__ = [
     "BrokerStatus",
@@ -32,5 +33,6 @@ __all__ = [
     "Runtime",
     "Standby",
     "Stats",
+    "SyncOsqueueClient",
     "TlsSettings",
 ]

@@ -30,11 +30,13 @@ class CallerGoneError(Exception):
 class Caller:
     """Somebody who waits for an answer, and may go away meanwhile."""
 
-    __slots__ = ("gone", "ticket")
+    __slots__ = ("gone", "room", "ticket")
 
-    def __init__(self) -> None:
+    def __init__(self, room: Callable[[], asyncio.Future[None] | None] | None = None) -> None:
         self.gone = False
         self.ticket: asyncio.Future[None] | None = None
+        self.room = room
+        """What the caller waits for before it can take an answer; a future of its own each time."""
 
     def leave(self) -> None:
         """The caller has gone away."""
@@ -107,6 +109,8 @@ class Claims:
             await answer_of(held)
             if follow is not None and _names_objects(held):
                 await self._follow(held, caller, follow)
+            if caller.room is not None and _has_grants(held):
+                await _room(caller, caller.room)
             _expect_there(caller)
         except (asyncio.CancelledError, CallerGoneError):
             held.gives_back = None if family is None else family.gives_back()
@@ -170,6 +174,17 @@ def _names_objects(held: Held) -> bool:
     """Whether a claim got jobs whose payloads are objects: most do not, and cost nothing more."""
     outcome = held.outcome
     return isinstance(outcome, Claimed) and any(grant.large for grant in outcome.grants)
+
+
+def _has_grants(held: Held) -> bool:
+    return isinstance(held.outcome, Claimed) and bool(held.outcome.grants)
+
+
+async def _room(caller: Caller, room: Callable[[], asyncio.Future[None] | None]) -> None:
+    """Wait until the caller can take its answer: one that goes away before has not got it."""
+    while not caller.gone and (waiting := room()) is not None:
+        caller.ticket = waiting
+        await waiting
 
 
 def _expect_there(caller: Caller) -> None:

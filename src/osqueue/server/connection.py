@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from collections.abc import Callable, MutableMapping
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import msgspec
+from httptools import HttpParserUpgrade, parse_url
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -21,13 +23,18 @@ from uvicorn.server import ServerState
 from osqueue.config import MIB, ServerSettings
 from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import BrokerProtocolError, OsqueueError, OverloadedError
-from osqueue.server.http import CLOSE, JSON, respond_error
+from osqueue.server.handshake import PATH, Around, Upgrade
+from osqueue.server.http import CLOSE, JSON, error_headers, headers_of, respond_error
+from osqueue.server.observing import Observed
+from osqueue.server.peers import peer_of_scope
 from osqueue.server.rates import rate_key
 from osqueue.wire.errors import error_body, http_status
 
-__all__ = ["Connection", "HostConnections", "HttpProtocol", "connection_of"]
+__all__ = ["Connection", "HostConnections", "HttpProtocol", "Upgrades", "connection_of"]
 
 _KEY: Final = "osqueue.connection"
+
+_FOR_PAGES: Final = frozenset({b"vary", b"access-control-expose-headers"})
 
 _H2C: Final = re.compile(rb"(\r\n)upgrade(:[ \t]*h2c\b)", re.IGNORECASE)
 """An offer to go on in HTTP/2, as Java's client makes it with its first request. It is declined by
@@ -37,12 +44,14 @@ not letting the parser see it, which would take the body for the other protocol.
 class HostConnections:
     """How many connections each host has open, against the most that it may have; 0: any."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, observed: Observed | None = None) -> None:
         self._most = most
         self._open: dict[str, int] = {}
+        self._observed = observed or Observed("http")
 
     def enter(self, host: str | None) -> bool:
         """Count one more; answers whether it is not too many. Each must `leave` again."""
+        self._observed.connected()
         if not self._most:
             return True
         key = rate_key(host)
@@ -51,6 +60,7 @@ class HostConnections:
 
     def leave(self, host: str | None) -> None:
         """Count one less."""
+        self._observed.disconnected()
         if not self._most:
             return
         key = rate_key(host)
@@ -105,6 +115,16 @@ def connection_of(scope: MutableMapping[str, Any]) -> Connection:
     return found if isinstance(found, Connection) else Connection()
 
 
+class Upgrades(Protocol):
+    """Opens WebSockets; see `osqueue.server.websocket`."""
+
+    def open(
+        self, upgrade: Upgrade, transport: asyncio.Transport, around: Around
+    ) -> asyncio.Protocol:
+        """Answer the request, and take the connection over. Raises what it is refused with."""
+        ...
+
+
 class HttpProtocol(HttpToolsProtocol):
     """Serves one connection."""
 
@@ -129,6 +149,10 @@ class HttpProtocol(HttpToolsProtocol):
         """Bytes of the body on its way."""
         self._unparsed = 0
         """Bytes since the last piece of a body, or the last whole request."""
+        self._received = b""
+        """What is being parsed."""
+        self._refusal: OsqueueError | None = None
+        """Why the connection is not served."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -138,7 +162,8 @@ class HttpProtocol(HttpToolsProtocol):
         alone_too_many = not self._hosts.enter(host)
         self._connection.on_over = partial(self._hosts.leave, host)
         if alone_too_many or len(self.connections) > self._settings.connections_max:
-            self.app = partial(_refuse_connection, alone_too_many)
+            self._refusal = _too_many(alone=alone_too_many)
+            self.app = partial(_refuse_connection, self._refusal)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -148,7 +173,9 @@ class HttpProtocol(HttpToolsProtocol):
         if b"h2c" in data:
             data = _H2C.sub(rb"\1x-grade\2", data)
         self._unparsed += len(data)
+        self._received = data
         super().data_received(data)
+        self._received = b""
         if self._unparsed > self._settings.head_bytes_max:
             limit = self._settings.head_bytes_max
             self.refuse(
@@ -161,6 +188,12 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._receiving, self._overdue_at, self._body_bytes = True, None, 0
 
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if self.scope.get("path") == PATH:  # it is for no page, so nothing is said to browsers
+            said = self.cycle.default_headers
+            self.cycle.default_headers = [pair for pair in said if pair[0] not in _FOR_PAGES]
+
     def on_body(self, body: bytes) -> None:
         self._unparsed = 0
         self._body_bytes += len(body)
@@ -170,6 +203,33 @@ class HttpProtocol(HttpToolsProtocol):
         self._unparsed = 0
         self._receiving = False
         super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over, or refuse to."""
+        parsed = sys.exception()  # it says how far the head of the request reaches
+        assert isinstance(parsed, HttpParserUpgrade), "uvicorn calls this where it handles that"
+        rest = self._received[parsed.args[0] :]
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.close()  # an earlier answer is still to be sent
+            return
+        try:
+            websocket = self._open_websocket()
+        except OsqueueError as error:
+            self.refuse(error)
+            return
+        self.connections.discard(self)
+        if rest:
+            websocket.data_received(rest)
+
+    def _open_websocket(self) -> asyncio.Protocol:
+        if self._refusal is not None:
+            raise self._refusal
+        path = parse_url(self.url).path.decode("ascii")
+        scope = cast("dict[str, Any]", self.scope)
+        upgrade = Upgrade(scope["method"], path, headers_of(scope), peer_of_scope(scope))
+        around = Around(self.connections, self.tasks, self._connection.lose)
+        endpoint = cast("Upgrades", self.ws_protocol_class)
+        return endpoint.open(upgrade, self.transport, around)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP; ``msg`` says less."""
@@ -201,7 +261,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self._may_answer():
             body = msgspec.json.encode(error_body(error))
             length = (b"content-length", b"%d" % len(body))
-            headers = (*self.server_state.default_headers, JSON, length, CLOSE)
+            also = [header for header in error_headers(error) if header != CLOSE]
+            headers = (*self.server_state.default_headers, JSON, length, *also, CLOSE)
             lines = [b"%b: %b\r\n" % header for header in headers]
             self.transport.write(b"".join([STATUS_LINE[http_status(error)], *lines, b"\r\n", body]))
         self.transport.close()
@@ -237,8 +298,15 @@ class _LastChunk:
         self._transport.close()
 
 
-async def _refuse_connection(alone: bool, _scope: object, _receive: object, send: Any) -> None:  # noqa: FBT001 - bound at once
-    """An application for one connection too many, of all hosts or of one host alone."""
+def _too_many(*, alone: bool) -> OverloadedError:
+    """Of all hosts, or of one host alone."""
     of = " from this host" if alone else ""
     message = f"too many connections are open{of}; try again later, or raise the broker's limit"
-    await respond_error(send, OverloadedError(message), (CLOSE,))
+    return OverloadedError(message)
+
+
+async def _refuse_connection(
+    refusal: OsqueueError, _scope: object, _receive: object, send: Any
+) -> None:
+    """An application for one connection too many."""
+    await respond_error(send, refusal, (CLOSE,))

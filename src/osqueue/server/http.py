@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import Raw
 from starlette.types import Receive, Scope, Send
 
 from osqueue.config import PAYLOAD_DEPTH_MAX
@@ -25,7 +26,9 @@ __all__ = [
     "check_json",
     "commit_header",
     "decode_body",
+    "decode_json",
     "describe",
+    "error_headers",
     "headers_of",
     "query_fields",
     "read_body",
@@ -100,15 +103,24 @@ def decode_body(body: bytes, headers: Headers, decoder: msgspec.json.Decoder[Any
     check_json(headers)
     if not body:
         raise BrokerProtocolError("the request has no body; it must be a JSON object")
+    if not body.isascii() and not _is_utf8(body):  # the decoder looks only at what it builds
+        raise _not_utf8(body)
+    return decode_json(body, decoder)
+
+
+def decode_json(
+    text: bytes | Raw, decoder: msgspec.json.Decoder[Any], *, what: str = "the body"
+) -> Any:
+    """A request in JSON, of which is known that it is UTF-8. Raises `BrokerProtocolError`."""
     try:
-        return _decode(body, decoder)
+        return _decode(text, decoder)
     except msgspec.ValidationError as error:
         raise BrokerProtocolError(describe(error)) from error
     except RecursionError as error:
-        message = f"the body is nested too deep; a `payload` may have {PAYLOAD_DEPTH_MAX} levels"
+        message = f"{what} is nested too deep; a `payload` may have {PAYLOAD_DEPTH_MAX} levels"
         raise BrokerProtocolError(message) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BrokerProtocolError(f"the body is not valid JSON: {error}") from error
+        raise BrokerProtocolError(f"{what} is not valid JSON: {error}") from error
 
 
 def check_json(headers: Headers) -> None:
@@ -119,17 +131,22 @@ def check_json(headers: Headers) -> None:
         raise BrokerProtocolError(message, status=415)
 
 
-def _decode(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
-    if not body.isascii() and not _is_utf8(body):  # the decoder looks only at what it builds
-        raise BrokerProtocolError(not_utf8(body))
+def _decode(text: bytes | Raw, decoder: msgspec.json.Decoder[Any]) -> Any:
     try:
-        return decoder.decode(body)
+        return decoder.decode(text)
     except msgspec.ValidationError as error:
         if "got `float`" not in str(error):
             raise
         with suppress(msgspec.ValidationError):
-            return decoder.decode(with_plain_integers(body))
+            return decoder.decode(with_plain_integers(bytes(text)))
         raise
+
+
+def _not_utf8(body: bytes) -> BrokerProtocolError:
+    try:
+        return BrokerProtocolError(not_utf8(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return BrokerProtocolError(f"the body is not valid JSON: {error}")
 
 
 def _is_utf8(body: bytes) -> bool:
@@ -198,12 +215,17 @@ async def respond_error(
     send: Send, error: OsqueueError, headers: Iterable[tuple[bytes, bytes]] = ()
 ) -> None:
     """Send an error: its status, and its tag and message as JSON."""
+    headers = (*commit_header(error.position), *error_headers(error), *headers)
+    await respond_json(send, _encode(error_body(error)), status=http_status(error), headers=headers)
+
+
+def error_headers(error: OsqueueError) -> tuple[tuple[bytes, bytes], ...]:
+    """What goes with an error: whether to close, what to show, when to come again."""
     status = http_status(error)
     if status == 413:
-        headers = (*headers, CLOSE)
+        return (CLOSE,)
     if status == 401:
-        headers = (*headers, CHALLENGE)
+        return (CHALLENGE,)
     if isinstance(error, OverloadedError) and error.retry_after_s is not None:
-        headers = (*headers, (b"retry-after", b"%d" % error.retry_after_s))
-    headers = (*commit_header(error.position), *headers)
-    await respond_json(send, _encode(error_body(error)), status=status, headers=headers)
+        return ((b"retry-after", b"%d" % error.retry_after_s),)
+    return ()

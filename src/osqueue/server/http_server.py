@@ -17,8 +17,10 @@ from starlette.types import ASGIApp
 from osqueue.config import ServerSettings
 from osqueue.errors import ConfigError
 from osqueue.server.connection import HostConnections, HttpProtocol
+from osqueue.server.observing import Observed
 from osqueue.server.security_headers import EVERYWHERE
 from osqueue.server.tls import ServerTls
+from osqueue.server.websocket import WebSocket, WebSocketEndpoint
 
 __all__ = ["HttpServer", "bind"]
 
@@ -133,7 +135,7 @@ class _Uvicorn(uvicorn.Server):
         if counter % LOOK_TICKS == 0:
             now_s = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
-                if isinstance(connection, HttpProtocol):
+                if isinstance(connection, HttpProtocol | WebSocket):
                     connection.look_after(now_s)
         return await super().on_tick(counter)
 
@@ -172,14 +174,16 @@ class HttpServer:
         sock: socket.socket,
         *,
         tls: ServerTls | None = None,
+        observed: Observed | None = None,
+        websockets: WebSocketEndpoint | None = None,
     ) -> None:
         self._sock = sock
-        hosts = HostConnections(settings.connections_per_host)
+        hosts = HostConnections(settings.connections_per_host, observed)
         config = uvicorn.Config(
             app,
             # uvicorn only ever calls what it is given here
             http=cast("type[asyncio.Protocol]", partial(HttpProtocol, settings, hosts)),
-            ws="none",
+            ws="none" if websockets is None else cast("type[asyncio.Protocol]", websockets),
             lifespan="off",
             access_log=False,
             log_config=None,

@@ -8,22 +8,36 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeGuard
 
 import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 from starlette.types import Send
 
+from osqueue.config import MIB
 from osqueue.engine.callers import CallerGoneError
 from osqueue.model.job import length_of
 from osqueue.server.connection import Connection
 from osqueue.server.http import JSON
 from osqueue.wire.messages import ClaimAnswer, ClaimedJob, JobsPage
 
-__all__ = ["Pieces", "claim_pieces", "job_pieces", "page_pieces", "respond_pieces"]
+__all__ = [
+    "PIECES_FROM",
+    "Pieces",
+    "chunks",
+    "claim_pieces",
+    "is_large",
+    "job_pieces",
+    "page_pieces",
+    "page_texts",
+    "respond_pieces",
+]
 
 Pieces: TypeAlias = list[bytes | memoryview]
+
+PIECES_FROM: Final = MIB
+"""Answers with more payload bytes are made and sent in pieces: a whole one takes about 1 ms."""
 
 WHOLE_BYTES_MAX: Final = 256 * 1024
 """Smaller payloads are copied into the text around them: about 50 microseconds."""
@@ -36,6 +50,17 @@ ENCODE_BYTES: Final = 1024 * 1024
 
 _NO_JOBS: Final = b'"jobs":[]'
 _encode = msgspec.json.Encoder().encode
+
+
+def is_large(value: object) -> TypeGuard[ClaimedJob | ClaimAnswer | JobsPage]:
+    """Whether an answer is too large to be made in one go."""
+    match value:
+        case ClaimedJob():
+            return length_of(value.payload) > PIECES_FROM
+        case ClaimAnswer() | JobsPage():
+            return sum([length_of(job.payload) for job in value.jobs]) > PIECES_FROM
+        case _:
+            return False
 
 
 def job_pieces(job: ClaimedJob) -> Pieces:
@@ -56,20 +81,27 @@ def claim_pieces(answer: ClaimAnswer) -> Pieces:
     return [*pieces, b"]}"]
 
 
-async def page_pieces(page: JobsPage) -> Pieces:
+def page_texts(page: JobsPage) -> Iterator[bytes]:
     """A page of a listing, encoded job by job."""
     head, mark, tail = _encode(replace(page, jobs=[])).partition(_NO_JOBS)
     assert mark, "a page has a list of jobs"
-    pieces: Pieces = [head, mark[:-1]]
-    size = 0
+    yield head + mark[:-1]
     for at, job in enumerate(page.jobs):
-        text = _encode(job)
-        pieces += [b"," if at else b"", text]
+        yield b"," + _encode(job) if at else _encode(job)
+    yield mark[-1:] + tail
+
+
+async def page_pieces(page: JobsPage) -> Pieces:
+    """The same, while others have their turn."""
+    pieces: Pieces = []
+    size = 0
+    for text in page_texts(page):
+        pieces.append(text)
         size += len(text)
         if size >= ENCODE_BYTES:
             size = 0
             await asyncio.sleep(0)
-    return [*pieces, mark[-1:] + tail]
+    return pieces
 
 
 async def respond_pieces(
@@ -86,7 +118,7 @@ async def respond_pieces(
     start = {"type": "http.response.start", "status": 200, "headers": [kind, length, *headers]}
     await send(start)
     try:
-        for chunk in _chunks(pieces):
+        for chunk in chunks(pieces):
             async with asyncio.timeout(stall_s):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             if connection.lost:
@@ -98,7 +130,7 @@ async def respond_pieces(
         raise CallerGoneError from error
 
 
-def _chunks(pieces: Pieces) -> Iterator[bytes]:
+def chunks(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
     """The pieces cut or joined to chunks of about one size."""
     small: list[bytes] = []
     size = 0

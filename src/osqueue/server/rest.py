@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any, TypeAlias
 
 import msgspec
 from starlette.routing import Route
@@ -10,10 +10,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from osqueue.broker.dispatch import BROKER_HANDLERS, Call, Handler, one_job
 from osqueue.broker.service import QueueService, Reply
-from osqueue.config import JOB_ID_CHARS_MAX, MIB, ServerSettings
+from osqueue.config import JOB_ID_CHARS_MAX, ServerSettings
 from osqueue.engine.callers import Caller
 from osqueue.errors import BrokerProtocolError, JobNotFoundError
-from osqueue.model.job import length_of
 from osqueue.server.auth import Doorkeeper
 from osqueue.server.connection import Connection, connection_of
 from osqueue.server.entrance import Entrance
@@ -33,6 +32,7 @@ from osqueue.server.large import GetPayload, PutJob
 from osqueue.server.pieces import (
     Pieces,
     claim_pieces,
+    is_large,
     job_pieces,
     page_pieces,
     respond_pieces,
@@ -45,9 +45,6 @@ __all__ = ["rest_routes"]
 
 Answer: TypeAlias = Reply[Any]
 _encode = msgspec.json.Encoder().encode
-
-PIECES_FROM = MIB
-"""Answers with more payload bytes are made and sent in pieces: a whole one takes about 1 ms."""
 
 
 class Request:
@@ -126,7 +123,7 @@ class Endpoint:
         if reply.value is None:
             await respond(send, 204, headers=position)
             return
-        if not _is_large(reply.value):
+        if not is_large(reply.value):
             await respond_json(send, _encode(reply.value), headers=position)
             return
         await respond_pieces(
@@ -136,17 +133,6 @@ class Endpoint:
             connection=request.connection,
             stall_s=self._stall_s,
         )
-
-
-def _is_large(value: object) -> TypeGuard[ClaimedJob | ClaimAnswer | JobsPage]:
-    """Whether an answer is too large to be made in one go."""
-    match value:
-        case ClaimedJob():
-            return length_of(value.payload) > PIECES_FROM
-        case ClaimAnswer() | JobsPage():
-            return sum([length_of(job.payload) for job in value.jobs]) > PIECES_FROM
-        case _:
-            return False
 
 
 async def _pieces(value: ClaimedJob | ClaimAnswer | JobsPage) -> Pieces:

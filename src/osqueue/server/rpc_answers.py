@@ -21,8 +21,9 @@ from osqueue.server.connection import Connection
 from osqueue.server.http import respond
 from osqueue.server.origins import HeaderPairs
 from osqueue.server.pieces import CHUNK_BYTES, respond_pieces
+from osqueue.server.rpc_headers import GRPC, WEB
 
-__all__ = ["GRPC", "WEB", "GrpcAnswer", "Outlet", "StreamAnswer", "UnaryAnswer"]
+__all__ = ["GrpcAnswer", "Outlet", "StreamAnswer", "UnaryAnswer"]
 
 COMPRESS_BYTES_MIN: Final = KIB
 """Smaller answers would hardly shrink."""
@@ -37,9 +38,6 @@ _COMPRESSIONS: Final = MappingProxyType(
     {b"gzip": GzipCompression(level=4), b"br": BrotliCompression(quality=3)}
 )
 """How answers are compressed, the preferred one first."""
-
-GRPC: Final = b"application/grpc"
-WEB: Final = b"application/grpc-web"
 
 _TRAILERS: Final = b"\x80"
 """Begins the envelope that ends an answer in gRPC-Web."""

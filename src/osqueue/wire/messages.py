@@ -41,6 +41,7 @@ __all__ = [
     "JobRef",
     "JobsPage",
     "LeaseRequest",
+    "PayloadAnswer",
     "ReleaseRequest",
     "Standby",
     "Stats",
@@ -229,6 +230,12 @@ class JobInfo(_Message, kw_only=True, omit_defaults=True):
     last_error: JobError | None = None
     ended_at: int | None = None
     payload_bytes: int | None = None
+
+
+class PayloadAnswer(_Message):
+    """A payload, where an answer is an object. It is left out when the job has none."""
+
+    payload: Raw | UnsetType = UNSET
 
 
 class Stats(_Message, kw_only=True):

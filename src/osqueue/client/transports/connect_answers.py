@@ -1,7 +1,7 @@
 """From an HTTP answer in Connect to the operation's answer or error. Pure.
 
-An error of ours carries a ``google.rpc.ErrorInfo``. One without is of whoever stands in front of
-the broker, and means what its status says (`http_answers.foreign_error`).
+An error of ours carries a ``google.rpc.ErrorInfo``, but for those of the port itself, which are as
+REST has them. Any other is of whoever stands in front of the broker.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Final
 
 import msgspec
 
-from osqueue.client.transports.http_answers import HttpAnswer, foreign_error, parse_position
+from osqueue.client.transports import http_answers
+from osqueue.client.transports.http_answers import HttpAnswer, parse_position
 from osqueue.client.transports.methods import read_message
 from osqueue.client.transports.protocol import Answer
 from osqueue.errors import OsqueueError, TransportConnectionError, TransportRequestError
@@ -58,7 +59,7 @@ def error_of(method: Method, status: int, body: bytes) -> OsqueueError:
     try:
         error = _error_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return foreign_error(method.operation, HttpAnswer(status, body))
+        return http_answers.error_of(method.operation, HttpAnswer(status, body))
     return _typed(method, error, status)
 
 

@@ -126,11 +126,14 @@ class GrpcTransport:
         patient = method.operation.name in _WITH_PAYLOADS
         total_s = timeout_s + PAYLOADS_S_MAX if patient else timeout_s
         answer = channel.unary_unary(method.path)(body, timeout=total_s, metadata=self._metadata)
-        if patient:
-            async with asyncio.timeout(timeout_s):
-                await answer.initial_metadata()
-        data = await answer
-        headers = dict(await answer.initial_metadata())
+        try:
+            if patient:
+                async with asyncio.timeout(timeout_s):
+                    await answer.initial_metadata()
+            data = await answer
+            headers = dict(await answer.initial_metadata())
+        finally:
+            answer.cancel()  # of one that has ended, it means nothing
         return Answer(read_message(method, data), parse_position(headers.get("osqueue-commit")))
 
     @contextmanager

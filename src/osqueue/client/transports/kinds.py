@@ -38,7 +38,7 @@ TransportSpec: TypeAlias = str | Mapping[str, Any] | QueueTransportAdapter
 
 OptionsT = TypeVar("OptionsT", bound=msgspec.Struct)
 
-DEFAULT_KIND: Final = "rest"
+DEFAULT_KIND: Final = "connect"
 
 KINDS: Final = MappingProxyType(
     {

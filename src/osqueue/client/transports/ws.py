@@ -20,7 +20,7 @@ from osqueue.client.transports.http_pool import BYTES_PER_S_MIN, PAYLOADS_S_MAX,
 from osqueue.client.transports.kinds import Dialler, parse_options
 from osqueue.client.transports.protocol import Answer
 from osqueue.client.transports.ws_connection import WsConnection
-from osqueue.client.transports.ws_frames import Frame, read_result, written
+from osqueue.client.transports.ws_frames import Frame, read_event, read_result, written
 from osqueue.config import ClientSettings
 from osqueue.errors import OsqueueError, TransportConnectionError
 from osqueue.wire.operations import CLAIM, GET_PAYLOAD, SUBMIT_LARGE, Operation
@@ -84,7 +84,8 @@ class WsTransport:
         if operation is SUBMIT_LARGE:
             timeout_s += len(text) / BYTES_PER_S_MIN
         until = asyncio.get_running_loop().time() + timeout_s
-        await self._unsent_until(until, self._slots.acquire())
+        slot = self._slots.acquire()
+        await (self._unsent_until(until, slot) if self._slots.locked() else slot)
         try:
             connection = await self._connected(until)
             if operation.name in _WITH_PAYLOADS:
@@ -103,9 +104,11 @@ class WsTransport:
         connection = await self._connected(until)
         async with aclosing(connection.follow(text)) as frames:
             async for frame in frames:
-                answer = read_result(operation, frame)
-                if answer.value is not None:
-                    yield answer.value
+                if frame.ok:
+                    return
+                event = read_event(operation, frame)
+                if event is not None:
+                    yield event
 
     async def reconnect(self) -> None:
         await self._drop()

@@ -1,0 +1,301 @@
+"""What one WebSocket asks of the service: requests under way, claims that wait, streams.
+
+Laws: each request is answered once, or nobody is there; one that fails harms no other; what is
+under way is counted until its answer has been sent; what may last for minutes is counted apart, and
+refused rather than left unread, lest it hold up what is behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import UNSET
+
+from osqueue.broker.dispatch import BROKER_HANDLERS, STREAM_HANDLERS, one_job
+from osqueue.broker.reply import Reply
+from osqueue.broker.service import QueueService
+from osqueue.config import NAME_CHARS_MAX, ServerSettings
+from osqueue.engine.callers import Caller, CallerGoneError
+from osqueue.engine.room import Share
+from osqueue.errors import AuthError, BrokerProtocolError, OsqueueError, OverloadedError
+from osqueue.server.auth import Principal
+from osqueue.server.envelope import NO_ID, Asking, MessageError, read_request
+from osqueue.server.frames import FrameError
+from osqueue.server.outbox import Due, Outbox
+from osqueue.server.ws_methods import CANCEL, METHODS, Method, wait_ms, weight
+from osqueue.server.ws_requests import Event, Opening, Request
+from osqueue.wire import operations as ops
+from osqueue.wire.messages import ClaimAnswer, ClaimedJob, PayloadAnswer
+
+__all__ = ["Session"]
+
+logger = logging.getLogger("osqueue.server")
+
+_CLAIMING: Final = (ops.CLAIM, ops.STREAM_JOBS)
+
+
+class Session:
+    """The requests of one connection, which ``principal`` has opened.
+
+    ``on_unanswered`` is called when one is over without an answer, as nobody is there to hear it.
+    """
+
+    __slots__ = (
+        "_by_id",
+        "_bytes",
+        "_closing",
+        "_left",
+        "_load",
+        "_loop",
+        "_on_unanswered",
+        "_outbox",
+        "_principal",
+        "_running",
+        "_service",
+        "_settings",
+        "_waits",
+    )
+
+    def __init__(
+        self,
+        service: QueueService,
+        settings: ServerSettings,
+        principal: Principal,
+        outbox: Outbox,
+        on_unanswered: Callable[[], None],
+    ) -> None:
+        self._service = service
+        self._settings = settings
+        self._principal = principal
+        self._outbox = outbox
+        self._on_unanswered = on_unanswered
+        self._loop = asyncio.get_running_loop()
+        self._running: dict[Request, asyncio.Task[None]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._by_id: dict[bytes, Request] = {}
+        """Claims that wait, and streams: what can be cancelled."""
+        self._load = 0
+        self._bytes = 0
+        self._waits = 0
+        self._left = False
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """What still runs."""
+        return [*self._running.values(), *self._closing]
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way."""
+        return self._load == 0 and self._waits == 0
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether there is room for another request."""
+        limits = self._settings.ws
+        return self._load < limits.requests_max and self._bytes < limits.request_bytes_max
+
+    @property
+    def takes_many(self) -> bool:
+        """Whether there is room for so many that it is worth while to read on."""
+        limits = self._settings.ws
+        return (
+            self._load <= limits.requests_max // 2 and self._bytes <= limits.request_bytes_max // 2
+        )
+
+    def take(self, text: bytes | bytearray, share: Share | None) -> None:
+        """A message that is valid UTF-8. ``share``: room that has been taken for it.
+
+        Raises `FrameError` when the connection is to be closed.
+        """
+        try:
+            asking = read_request(text)
+        except MessageError as wrong:
+            if share is not None:
+                share.give_back()
+            self.refuse(wrong.id, wrong.error)
+            return
+        request = Request(asking, METHODS.get(asking.method), len(text), self._over)
+        request.share = share
+        try:
+            self._begin(request)
+        except OsqueueError as error:
+            self._refuse(request, error)
+        except FrameError:
+            if share is not None:
+                share.give_back()
+            raise
+
+    def refuse(self, id_: bytes, error: OsqueueError) -> None:
+        """Answer a message that was not read."""
+        self._refuse(Request(Asking(id_, "", b""), None, 0, self._over), error)
+
+    def leave(self, ending: OsqueueError | None) -> None:
+        """End what waits: claims give their jobs back. ``ending``: what it is answered."""
+        self._left = True
+        for request in list(self._running):
+            self._end(request, ending)
+
+    # One request
+
+    def _begin(self, request: Request) -> None:
+        method = request.method
+        if method is None:
+            name = request.asking.method[:NAME_CHARS_MAX]
+            raise BrokerProtocolError(f"Unsupported WS method: {name}")
+        self._check(method)
+        request.call = method.read(request.asking, request.size, self._settings)
+        request.call.has_room = request.share is not None
+        if method is CANCEL:
+            self._cancel(request)
+            return
+        if method.operation in _CLAIMING:
+            request.call.caller = request.caller = Caller(self._outbox.room)
+        request.waits = method.streams or wait_ms(request.call.message) > 0
+        if request.waits:
+            self._expect_wait(request, method)
+        request.weight = weight(request.call.message)
+        self._count(request)
+        self._running[request] = self._loop.create_task(self._serve(request))
+
+    def _check(self, method: Method) -> None:
+        """Raises what the caller is refused with; one who is not known any more is hung up on."""
+        try:
+            self._principal.check(None if method.operation is None else method.operation.role)
+        except AuthError as error:
+            if error.status == 401:
+                raise FrameError(1008, error.message) from error
+            raise
+
+    def _expect_wait(self, request: Request, method: Method) -> None:
+        id_ = request.asking.id
+        if self._waits >= self._settings.ws.waits_max:
+            raise OverloadedError(
+                f"{self._waits} claims and streams wait on this connection; open another one"
+            )
+        if id_ in self._by_id:
+            raise BrokerProtocolError("`id`: is the one of a claim or stream that is under way")
+        if id_ == NO_ID and method.streams:
+            raise BrokerProtocolError("`id`: a stream needs one, that its events come under")
+        if id_ != NO_ID:
+            self._by_id[id_] = request
+
+    def _count(self, request: Request) -> None:
+        if request.waits:
+            self._waits += 1
+        else:
+            self._load += request.weight
+            self._bytes += request.size
+
+    def _over(self, request: Request) -> None:
+        """Its answer has been sent, or never will be."""
+        if request.waits:
+            self._waits -= 1
+            self._by_id.pop(request.asking.id, None)
+        else:
+            self._load -= request.weight
+            self._bytes -= request.size
+        if request.share is not None:
+            request.share.give_back()
+
+    def _refuse(self, request: Request, error: OsqueueError) -> None:
+        request.error, request.waits = error, False
+        self._count(request)
+        self._outbox.put(request)
+
+    def _cancel(self, request: Request) -> None:
+        found = self._by_id.get(bytes(request.call.message.id))
+        if found is not None:
+            self._end(found, _nothing(found))
+        request.reply = Reply({"cancelled": found is not None}, None)
+        self._count(request)
+        self._outbox.put(request)
+
+    def _end(self, request: Request, ending: Reply[object] | OsqueueError | None) -> None:
+        request.ending = ending
+        if request.caller is not None:
+            request.caller.leave()
+        if request.pushed is not None:
+            closing = self._loop.create_task(request.pushed.aclose())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    async def _serve(self, request: Request) -> None:
+        try:
+            await self._work(request)
+        except OsqueueError as error:
+            request.error = error
+        except CallerGoneError:
+            _answer(request, request.ending)
+        except Exception:
+            logger.exception("%s by WebSocket failed inside", request.asking.method)
+            request.error = OsqueueError("the broker failed on this request")
+        finally:
+            del self._running[request]
+            self._send(request)
+
+    async def _work(self, request: Request) -> None:
+        method = request.method
+        assert method is not None, "unknown ones are refused"
+        assert method.operation is not None, "`cancel` is no work"
+        if method.streams:
+            await self._stream(request, method.operation.name)
+            return
+        reply = await BROKER_HANDLERS[method.operation.name](self._service, request.call)
+        if method.one:
+            reply = one_job(reply)
+        elif method.operation is ops.GET_PAYLOAD:
+            payload = UNSET if reply.value is None else reply.value
+            reply = Reply(PayloadAnswer(payload), reply.position, reply.sent)
+        request.reply = reply
+
+    async def _stream(self, request: Request, name: str) -> None:
+        if self._left:
+            raise CallerGoneError
+        pushed = request.pushed = STREAM_HANDLERS[name](self._service, request.call)
+        try:
+            await self._push(Opening(request.asking))
+            async for told in pushed:
+                reply = told if isinstance(told, Reply) else Reply(told, None)
+                await self._push(Event(request.asking, reply))
+            _answer(request, request.ending)
+        finally:
+            await pushed.aclose()
+
+    async def _push(self, due: Due) -> None:
+        """Send part of a stream, when the client can take it: what comes after stays unread."""
+        while (room := self._outbox.room()) is not None:
+            await room
+        self._outbox.put_now(due)
+
+    def _send(self, request: Request) -> None:
+        if request.reply is None and request.error is None:
+            request.sent()  # there is nobody who could be told
+            self._on_unanswered()
+        elif _brings_jobs(request):
+            self._outbox.put_now(request)  # until then its caller could have left
+        else:
+            self._outbox.put(request)
+
+
+def _answer(request: Request, ending: Reply[object] | OsqueueError | None) -> None:
+    """Answer a request that was ended before its time."""
+    if isinstance(ending, OsqueueError):
+        request.error = ending
+    else:
+        request.reply = ending
+
+
+def _nothing(request: Request) -> Reply[object]:
+    """How one is answered that is cancelled."""
+    method = request.method
+    claims = method is not None and method.operation is ops.CLAIM and not method.one
+    return Reply(ClaimAnswer([]) if claims else None, None)
+
+
+def _brings_jobs(request: Request) -> bool:
+    value = None if request.reply is None else request.reply.value
+    return isinstance(value, ClaimedJob) or (isinstance(value, ClaimAnswer) and bool(value.jobs))
