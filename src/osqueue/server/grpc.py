@@ -185,15 +185,16 @@ class GrpcServer:
 
     async def _push(self, method: Served, _requests: object, context: Context) -> None:
         with self._observed.request(method.operation.name) as seen:
+            refused: OsqueueError | None = None
             try:
                 await self._stream(method, context, seen)
-                return
             except OsqueueError as error:
                 seen.failed(error)
                 refused = error
             except CallerGoneError:
                 raise asyncio.CancelledError from None
-        await _refuse(context, refused)
+        if refused is not None:
+            await _refuse(context, refused)
 
     async def _stream(self, method: Served, context: Context, seen: SeenRequest) -> None:
         principal = self._admit(context, method.role, seen)
