@@ -287,7 +287,8 @@ class _Reception:
             case ConnectError(code=code) if not error.details and code in _OWN_WORDS:
                 ours = BrokerProtocolError(_said(error, visit), status=_OWN_WORDS[code])
                 visit.seen.failed(ours)
-                raise _connect_error(ours) from error
+                code = Code.INVALID_ARGUMENT if code is Code.INTERNAL else code
+                raise ConnectError(code, ours.message, [error_info(ours)]) from error
             case ConnectError():  # the deadline has passed, or the caller has gone
                 visit.seen.failed(CallerGoneError())
 
