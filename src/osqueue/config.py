@@ -88,6 +88,9 @@ COMMIT_EVENTS_MAX = 100_000
 """Most events kept of one commit, about 15 MB. A store that is slow under a flood of batches can
 make it larger: then observers are told to begin anew."""
 
+COMMIT_SPANS_MAX = 128
+"""Most traces that one commit appears in: each is a span, some 20 us of the broker's time."""
+
 UPDATE_EVENTS_MAX = 1_000
 """Most events of one update: about 150 KiB of JSON."""
 
