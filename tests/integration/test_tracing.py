@@ -58,7 +58,7 @@ async def client(broker: BrokerServer) -> Any:
 
 def trace_of(span: ReadableSpan) -> int:
     assert span.context is not None
-    return span.context.trace_id
+    return int(span.context.trace_id)
 
 
 def is_child(span: ReadableSpan, parent: ReadableSpan) -> bool:

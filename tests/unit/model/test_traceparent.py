@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from msgspec import UNSET
@@ -18,7 +19,7 @@ from .driver import Driver, job_json
 ORIGIN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-def submitted(**limits: int | bool) -> Driver:
+def submitted(**limits: Any) -> Driver:
     queue = Driver(**limits)
     queue.submit("a", traceparent=ORIGIN, max_attempts=1)
     return queue
