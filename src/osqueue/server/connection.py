@@ -23,7 +23,7 @@ from uvicorn.server import ServerState
 from osqueue.config import MIB, ServerSettings
 from osqueue.errors import BrokerProtocolError, OsqueueError, OverloadedError
 from osqueue.server.handshake import Around, Upgrade
-from osqueue.server.http import CLOSE, JSON, headers_of, respond_error
+from osqueue.server.http import CLOSE, JSON, error_headers, headers_of, respond_error
 from osqueue.server.observing import Observed
 from osqueue.server.peers import peer_of_scope
 from osqueue.server.rates import rate_key
@@ -243,7 +243,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self._may_answer():
             body = msgspec.json.encode(error_body(error))
             length = (b"content-length", b"%d" % len(body))
-            headers = (*self.server_state.default_headers, JSON, length, CLOSE)
+            also = [header for header in error_headers(error) if header != CLOSE]
+            headers = (*self.server_state.default_headers, JSON, length, *also, CLOSE)
             lines = [b"%b: %b\r\n" % header for header in headers]
             self.transport.write(b"".join([STATUS_LINE[http_status(error)], *lines, b"\r\n", body]))
         self.transport.close()
