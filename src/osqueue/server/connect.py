@@ -36,6 +36,8 @@ from osqueue.server.bodies import Bounds, read_message
 from osqueue.server.connection import Connection, connection_of
 from osqueue.server.entrance import enter
 from osqueue.server.http import Headers, commit_header, headers_of
+from osqueue.server.observed_http import counted
+from osqueue.server.observing import Observed, SeenRequest
 from osqueue.server.origins import HeaderPairs
 from osqueue.server.rpc import PUSHED, UNARY, Answerer, Served
 from osqueue.server.rpc_answers import Outlet, StreamAnswer, UnaryAnswer
@@ -75,14 +77,16 @@ class _Visit:
         "method",
         "principal",
         "refusal",
+        "seen",
         "sent",
         "share",
         "size",
         "unread",
     )
 
-    def __init__(self, method: Served, connection: Connection) -> None:
+    def __init__(self, method: Served, connection: Connection, seen: SeenRequest) -> None:
         self.method = method
+        self.seen = seen
         self.connection = connection
         self.refusal: ConnectError | None = None
         self.size = 0
@@ -92,6 +96,11 @@ class _Visit:
         """Sends the head of a stream's answer."""
         self.sent: Callable[[], None] | None = None
         self.unread = True
+
+    def refuse(self, error: OsqueueError, refusal: ConnectError) -> None:
+        """Say this instead of an answer, as soon as there is a protocol to say it in."""
+        self.seen.failed(error)
+        self.refusal = refusal
 
     def close(self) -> None:
         """The answer has been sent, or could not be."""
@@ -104,7 +113,16 @@ class _Visit:
 class ConnectPort:
     """An ASGI application for the paths in `paths`."""
 
-    def __init__(self, service: QueueService, settings: ServerSettings, door: Doorkeeper) -> None:
+    def __init__(
+        self,
+        service: QueueService,
+        settings: ServerSettings,
+        door: Doorkeeper,
+        *,
+        observed: Observed | None = None,
+    ) -> None:
+        observed = observed or Observed("connect")
+        self._observed, self._observed_web = observed.over("connect"), observed.over("grpc-web")
         self._service = service
         self._answerer = Answerer(service, settings)
         self._settings = settings
@@ -130,7 +148,16 @@ class ConnectPort:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope)
-        visit = _Visit(self._methods[scope["path"]], connection_of(scope))
+        web = headers.get(b"content-type", b"").startswith(b"application/grpc-web")
+        observed = self._observed_web if web else self._observed
+        method = self._methods[scope["path"]]
+        with observed.request(method.operation.name) as seen:
+            if observed.detailed:
+                receive, send = counted(seen, scope, receive, send)
+            await self._visited(_Visit(method, connection_of(scope), seen), scope, receive, send)
+
+    async def _visited(self, visit: _Visit, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = headers_of(scope)
         extra = self._receive_caller(visit, scope, headers)
         compression = self._compression(visit, headers)
         message = partial(self._message, visit, receive, headers, compression)
@@ -139,7 +166,7 @@ class ConnectPort:
         try:
             await self._app({**scope, "headers": _kept(headers)}, message, answer)
         except (ConnectError, CallerGoneError):
-            return  # there is nobody to be told
+            visit.seen.failed(CallerGoneError())  # there is nobody to be told
         finally:
             self._visit.reset(token)
             visit.close()
@@ -154,7 +181,7 @@ class ConnectPort:
                 visit.principal.check(visit.method.role)
             _check_timeouts(headers)
         except OsqueueError as error:
-            visit.refusal = _connect_error(error)
+            visit.refuse(error, _connect_error(error))
         return extra
 
     def _compression(self, visit: _Visit, headers: Headers) -> Compression | None:
@@ -163,16 +190,16 @@ class ConnectPort:
             if name != b"identity":
                 found = self._compressions.get(name)
                 if found is None and visit.refusal is None:
-                    visit.refusal = self._unknown_compression(name)
+                    visit.refuse(*self._unknown_compression(name))
                 return found
         return None
 
-    def _unknown_compression(self, name: bytes) -> ConnectError:
+    def _unknown_compression(self, name: bytes) -> tuple[OsqueueError, ConnectError]:
         known = b",".join(self._compressions).decode()
         shown = name.decode("latin-1")
         message = f'unknown compression "{shown}": supported encodings are {known}'
         error = BrokerProtocolError(message, status=501)
-        return ConnectError(Code.UNIMPLEMENTED, message, [error_info(error)])
+        return error, ConnectError(Code.UNIMPLEMENTED, message, [error_info(error)])
 
     async def _message(
         self, visit: _Visit, receive: Receive, headers: Headers, compression: Compression | None
@@ -262,10 +289,12 @@ class _Reception:
     async def on_end(self, _token: None, context: Context, error: Exception | None) -> None:
         match error:
             case OsqueueError():
+                self._visit.get().seen.failed(error)
                 _name_commit(context, error.position)
                 raise _connect_error(error) from error
             case ConnectError(code=code) if not error.details and code in _OWN_WORDS:
                 ours = BrokerProtocolError(error.message, status=_OWN_WORDS[code])
+                self._visit.get().seen.failed(ours)
                 raise _connect_error(ours) from error
 
 

@@ -28,6 +28,7 @@ from osqueue.server.auth import Doorkeeper, Principal
 from osqueue.server.grpc_extras import Health, Reflection
 from osqueue.server.http import commit_header
 from osqueue.server.http_server import bind
+from osqueue.server.observing import Observed, SeenRequest
 from osqueue.server.peers import peer_of_grpc
 from osqueue.server.rpc import PUSHED, UNARY, Answerer, Served
 from osqueue.server.rpc_streams import MessageStream
@@ -63,6 +64,7 @@ def open_grpc(
     door: Doorkeeper,
     *,
     tls: ServerTls | None = None,
+    observed: Observed | None = None,
 ) -> GrpcServer | None:
     """A server on the port that the settings ask for, if they do, and not serving yet.
 
@@ -71,7 +73,7 @@ def open_grpc(
     wanted = settings.grpc_port
     if wanted == 0 or (wanted is UNSET and settings.port == 0):
         return None
-    server = GrpcServer(service, settings, door, tls=tls)
+    server = GrpcServer(service, settings, door, tls=tls, observed=observed)
     try:
         server.bind(GRPC_PORT if wanted is UNSET else wanted)
     except ConfigError as error:
@@ -92,7 +94,9 @@ class GrpcServer:
         door: Doorkeeper,
         *,
         tls: ServerTls | None = None,
+        observed: Observed | None = None,
     ) -> None:
+        self._observed = observed or Observed("grpc")
         self._settings = settings
         self._door = door
         self._service = service
@@ -144,16 +148,28 @@ class GrpcServer:
         return grpc.stream_unary_rpc_method_handler(partial(self._serve, method))
 
     async def _serve(self, method: Served, _requests: object, context: Context) -> bytes:
+        with self._request(method, context) as seen:
+            return await self._answer(method, context, seen)
+
+    def _request(self, method: Served, context: Context) -> SeenRequest:
+        seen = self._observed.request(method.operation.name)
+        if self._observed.detailed:
+            seen.peer = peer_of_grpc(context.peer()).host or ""
+        return seen
+
+    async def _answer(self, method: Served, context: Context, seen: SeenRequest) -> bytes:
         try:
             if method.role is not None:
-                self._admit(context, method.role)
+                seen.principal = self._admit(context, method.role).name
             data = await self._read(method, context)
+            seen.received = len(data)
             answering = self._answerer.answer(
                 method, _decoded(method, data), size=len(data), caller=Caller()
             )
             del data
             reply = await answering
         except OsqueueError as error:
+            seen.failed(error)
             await _refuse(context, error)
             raise AssertionError("a refusal ends the call") from error
         except CallerGoneError:
@@ -163,11 +179,17 @@ class GrpcServer:
             context.add_done_callback(lambda _: sent())
         await _name_commit(context, reply.position)
         answer: bytes = reply.value.to_binary()
+        seen.sent = len(answer)
         return answer
 
     async def _push(self, method: Served, _requests: object, context: Context) -> None:
+        with self._request(method, context) as seen:
+            await self._stream(method, context, seen)
+
+    async def _stream(self, method: Served, context: Context, seen: SeenRequest) -> None:
         try:
             principal = self._admit(context, method.role)
+            seen.principal = principal.name
             stream = MessageStream(self._service, method, principal)
             try:
                 data = await self._read(method, context)
@@ -178,6 +200,7 @@ class GrpcServer:
             finally:
                 await stream.aclose()
         except OsqueueError as error:
+            seen.failed(error)
             await _refuse(context, error)
         except CallerGoneError:
             raise asyncio.CancelledError from None

@@ -109,7 +109,9 @@ class SeenRequest:
         self.peer = ""
 
     def failed(self, error: BaseException) -> None:
-        """It is answered with an error, or nobody is there to be answered."""
+        """It is answered with an error, or nobody is there to be answered. The first one counts."""
+        if self.outcome != OK:
+            return
         match error:
             case OsqueueError():
                 self.outcome = error_tag(error)
@@ -117,6 +119,10 @@ class SeenRequest:
                 self.outcome = GONE
             case _:
                 self.outcome = "OsqueueError"
+
+    def over(self) -> None:
+        """It has been answered, for those who cannot put a block around it."""
+        self._by.answered(self)
 
     def __enter__(self) -> Self:
         return self
@@ -129,4 +135,4 @@ class SeenRequest:
     ) -> None:
         if error is not None:
             self.failed(error)
-        self._by.answered(self)
+        self.over()

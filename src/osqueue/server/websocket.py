@@ -34,6 +34,7 @@ from osqueue.server.frames import (
     read_close,
 )
 from osqueue.server.handshake import Around, Upgrade, accepting
+from osqueue.server.observing import Observed
 from osqueue.server.outbox import Outbox
 from osqueue.server.ws_session import Session
 
@@ -45,16 +46,26 @@ logger = logging.getLogger("osqueue.server")
 class WebSocketEndpoint:
     """Opens WebSockets on connections that ask for it."""
 
-    def __init__(self, service: QueueService, settings: ServerSettings, door: Doorkeeper) -> None:
+    def __init__(
+        self,
+        service: QueueService,
+        settings: ServerSettings,
+        door: Doorkeeper,
+        *,
+        observed: Observed | None = None,
+    ) -> None:
         self._service = service
         self._settings = settings
         self._door = door
+        self._observed = observed or Observed("ws")
 
     def open(self, upgrade: Upgrade, transport: asyncio.Transport, around: Around) -> WebSocket:
         """Answer the request, and take the connection over. Raises what it is refused with."""
         principal = self._door.admit(upgrade.credentials, upgrade.peer)
         head = accepting(upgrade)
-        websocket = WebSocket(self._service, self._settings, principal, transport, around)
+        websocket = WebSocket(
+            self._service, self._settings, principal, transport, around, observed=self._observed
+        )
         transport.write(head)
         transport.set_protocol(websocket)
         return websocket
@@ -73,6 +84,7 @@ class WebSocket(asyncio.Protocol):
         "_heard",
         "_loop",
         "_no_room",
+        "_observed",
         "_outbox",
         "_overdue_at",
         "_ping",
@@ -95,7 +107,11 @@ class WebSocket(asyncio.Protocol):
         principal: Principal,
         transport: asyncio.Transport,
         around: Around,
+        *,
+        observed: Observed,
     ) -> None:
+        self._observed = observed
+        observed.connected()
         self._service = service
         self._settings = settings
         self._principal = principal
@@ -105,7 +121,11 @@ class WebSocket(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = FrameReader(message_max=settings.payload_bytes_max + MIB, roomy=ROOMY_BYTES)
         self._outbox = Outbox(transport, self._loop, self._on_sent)
-        self._session = Session(service, settings, principal, self._outbox)
+        name = transport.get_extra_info("peername")
+        peer = str(name[0]) if name else ""
+        self._session = Session(
+            service, settings, principal, self._outbox, observed=observed, peer=peer
+        )
         self._reading = True
         """Whether the transport is to bring what arrives."""
         self._share: Share | None = None
@@ -146,6 +166,7 @@ class WebSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
+        self._observed.disconnected()
         self._closing = True
         self._around.connections.discard(self)
         if self._close_timer is not None:

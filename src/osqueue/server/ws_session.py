@@ -23,6 +23,7 @@ from osqueue.errors import AuthError, BrokerProtocolError, OsqueueError, Overloa
 from osqueue.server.auth import Principal
 from osqueue.server.envelope import NO_ID, Asking, MessageError, read_request
 from osqueue.server.frames import FrameError
+from osqueue.server.observing import Observed
 from osqueue.server.outbox import Due, Outbox
 from osqueue.server.ws_methods import CANCEL, METHODS, Method, wait_ms, weight
 from osqueue.server.ws_requests import Event, Opening, Request
@@ -46,7 +47,9 @@ class Session:
         "_left",
         "_load",
         "_loop",
+        "_observed",
         "_outbox",
+        "_peer",
         "_principal",
         "_running",
         "_service",
@@ -60,7 +63,12 @@ class Session:
         settings: ServerSettings,
         principal: Principal,
         outbox: Outbox,
+        *,
+        observed: Observed,
+        peer: str = "",
     ) -> None:
+        self._observed = observed
+        self._peer = peer
         self._service = service
         self._settings = settings
         self._principal = principal
@@ -111,7 +119,7 @@ class Session:
                 share.give_back()
             self.refuse(wrong.id, wrong.error)
             return
-        request = Request(asking, METHODS.get(asking.method), len(text), self._over)
+        request = self._request(asking, len(text))
         request.share = share
         try:
             self._begin(request)
@@ -124,7 +132,7 @@ class Session:
 
     def refuse(self, id_: bytes, error: OsqueueError) -> None:
         """Answer a message that was not read."""
-        self._refuse(Request(Asking(id_, "", b""), None, 0, self._over), error)
+        self._refuse(self._request(Asking(id_, "", b""), 0), error)
 
     def leave(self, ending: OsqueueError | None) -> None:
         """End what waits: claims give their jobs back. ``ending``: what it is answered."""
@@ -133,6 +141,13 @@ class Session:
             self._end(request, ending)
 
     # One request
+
+    def _request(self, asking: Asking, size: int) -> Request:
+        method = METHODS.get(asking.method)
+        operation = None if method is None else method.operation
+        seen = self._observed.request("" if operation is None else operation.name, received=size)
+        seen.principal, seen.peer = self._principal.name, self._peer
+        return Request(asking, method, size, over=self._over, seen=seen)
 
     def _begin(self, request: Request) -> None:
         method = request.method
