@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from osqueue.clock import Clock
 from osqueue.config import COMMIT_SPANS_MAX
-from osqueue.engine.observer import Answered
+from osqueue.engine.observer import Answered, unheard
 from osqueue.engine.requests import Held, Landed
 from osqueue.model.ops import Submit
 from osqueue.tracing import SYSTEM, TRACER, api, context_of
@@ -47,18 +47,23 @@ class CommitTraces:
             )
             span.end(ended)
 
+    @unheard
     def store_called(self, kind: str, took_us: int, error: str | None) -> None:
         """A commit's span says it."""
 
+    @unheard
     def role_changed(self, role: str, epoch: int) -> None:
         """No part of a job's trace."""
 
+    @unheard
     def answered(self, answered: Answered) -> None:
         """The client's span says it."""
 
+    @unheard
     def connected(self, transport: str) -> None:
         """No part of a job's trace."""
 
+    @unheard
     def disconnected(self, transport: str) -> None:
         """The same."""
 
