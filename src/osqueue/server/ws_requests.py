@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from osqueue.broker.dispatch import Call, Pushed
 from osqueue.broker.reply import Reply
-from osqueue.engine.callers import Caller
+from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.engine.room import Share
 from osqueue.errors import OsqueueError
 from osqueue.server.envelope import (
@@ -21,6 +21,7 @@ from osqueue.server.envelope import (
     message_pieces,
     open_message,
 )
+from osqueue.server.observing import SeenRequest
 from osqueue.server.pieces import (
     PIECES_FROM,
     chunks,
@@ -48,6 +49,7 @@ class Request:
         "over",
         "pushed",
         "reply",
+        "seen",
         "share",
         "size",
         "waits",
@@ -55,9 +57,16 @@ class Request:
     )
 
     def __init__(
-        self, asking: Asking, method: Method | None, size: int, over: Callable[[Request], None]
+        self,
+        asking: Asking,
+        method: Method | None,
+        size: int,
+        *,
+        over: Callable[[Request], None],
+        seen: SeenRequest,
     ) -> None:
         self.asking = asking
+        self.seen = seen
         self.method = method
         self.size = size
         """Bytes of the message."""
@@ -89,6 +98,9 @@ class Request:
         """The answer has been sent, or never will be."""
         if self.reply is not None and self.reply.sent is not None:
             self.reply.sent()
+        if self.reply is None:
+            self.seen.failed(self.error or CallerGoneError())
+        self.seen.over()
         self.over(self)
 
 
