@@ -12,7 +12,7 @@ import io
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from typing import Final, cast
 
 import aiohttp
 from yarl import URL
@@ -107,7 +107,7 @@ class HttpPool:
     @asynccontextmanager
     async def websocket(
         self, path: str, *, heartbeat_s: float, timeout_s: float
-    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    ) -> AsyncIterator[ProgressSocket]:
         """An open WebSocket, closed afterwards."""
         try:
             with self._translated(timeout_s):
@@ -117,12 +117,13 @@ class HttpPool:
                         heartbeat=heartbeat_s,
                         max_msg_size=self._settings.answer_bytes_max,
                         autoclose=False,
+                        decode_text=False,
                         timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S_MAX),
                     )
         except aiohttp.WSServerHandshakeError as error:
             raise await self._refused(path, error.status) from error
         try:
-            yield socket
+            yield cast("ProgressSocket", socket)  # what the session makes
         finally:
             await socket.close()
 
@@ -187,7 +188,7 @@ class HttpPool:
     def _new_session(self) -> aiohttp.ClientSession:
         secure = self.base.startswith("https:")
         return aiohttp.ClientSession(
-            ws_response_class=ProgressSocket,
+            ws_response_class=ProgressSocket,  # type: ignore[arg-type] # its default is of text
             connector=aiohttp.TCPConnector(
                 limit=self._settings.connections_max,
                 ssl=self._credentials.context() if secure else True,
