@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -19,13 +19,15 @@ from osqueue.broker.fitting import fitted, in_one_line, throttled
 from osqueue.broker.probe import probe_leader
 from osqueue.broker.service import QueueService
 from osqueue.broker.waiting import WaitingClaims
-from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy
+from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy, precise_us
 from osqueue.config import STATE_KEY, ArchiveSettings, BrokerSettings
 from osqueue.engine.archive import Archive
 from osqueue.engine.archiver import Archiver
 from osqueue.engine.election import Ask, ProbeAnswer
 from osqueue.engine.engine import Engine
 from osqueue.engine.leadership import Probe
+from osqueue.engine.observed_store import ObservedStore
+from osqueue.engine.observer import Observer, Observers
 from osqueue.engine.requests import End
 from osqueue.errors import (
     ConfigError,
@@ -34,9 +36,13 @@ from osqueue.errors import (
     TransportConnectionError,
 )
 from osqueue.inprocess import InProcessTransport
+from osqueue.server.access_log import AccessLog
 from osqueue.server.asgi import make_app
 from osqueue.server.grpc import GrpcServer, open_grpc
 from osqueue.server.http_server import HttpServer, bind
+from osqueue.server.metrics import Metrics
+from osqueue.server.observed_http import HTTP, REST
+from osqueue.server.observing import Observed
 from osqueue.server.security import Security
 from osqueue.server.tls import ServerTls
 from osqueue.server.websocket import WebSocketEndpoint
@@ -62,7 +68,8 @@ class BrokerServer:
     ``storage`` is a URL or a `Store`; a store that was handed in is not closed. ``host``, ``port``
     (0: any free one), ``grpc_port`` (0: no gRPC, ``None``: any free one) and ``advertise`` (the
     ``host:port`` that others dial) stand for the same fields of ``settings``. ``on_leading`` is
-    called whenever this broker has become the leader.
+    called whenever this broker has become the leader. ``observers`` are told what happens
+    (`osqueue.engine.observer`), beside the metrics.
     """
 
     def __init__(  # noqa: PLR0913 - each by its name, and all but one may be left out
@@ -77,8 +84,10 @@ class BrokerServer:
         clock: Clock | None = None,
         entropy: Entropy | None = None,
         on_leading: Callable[[], None] | None = None,
+        observers: Iterable[Observer] = (),
     ) -> None:
         self._on_leading = on_leading
+        self._observers = tuple(observers)
         self._settings = _merged(settings or BrokerSettings(), host, port, grpc_port)
         self._settings.validate()
         self._storage = storage
@@ -210,7 +219,10 @@ class BrokerServer:
         store = open_store(self._storage) if isinstance(self._storage, str) else self._storage
         self._store = store
         settings = fitted(self._settings, store)
-        paced = throttled(store, settings, clock=self._clock)
+        metrics = Metrics(self._clock)
+        observers = self._all_observers(metrics)
+        watched = ObservedStore(store, observers, ticks=precise_us)
+        paced = throttled(watched, settings, clock=self._clock)
         engine = self._engine = Engine(
             paced,
             STATE_KEY,
@@ -221,6 +233,7 @@ class BrokerServer:
             waiting=WaitingClaims,
             probe=_probe(security.tls),
         )
+        engine.observer = observers
         archive = Archive(paced)
         engine.duties = (
             self._tell_leading,
@@ -233,6 +246,8 @@ class BrokerServer:
             entropy=self._entropy,
             streams=settings.streams,
         )
+        metrics.watch(engine.gauges, service.streams)
+        observed = Observed(REST, observers, detailed=settings.server.access_log)
         local = {f"{name}:{port}" for name in _local_names(sock)}
         addresses = frozenset({self._address, *local})
         door = security.door(addresses)
@@ -242,9 +257,18 @@ class BrokerServer:
             door,
             throttle=_throttle_of(paced),
             problems=security.problems,
+            observed=observed,
+            metrics=metrics,
         )
         websockets = WebSocketEndpoint(service, settings.server, door)
-        self._http = HttpServer(app, settings.server, sock, tls=security.tls, websockets=websockets)
+        self._http = HttpServer(
+            app,
+            settings.server,
+            sock,
+            tls=security.tls,
+            websockets=websockets,
+            observed=observed.over(HTTP),
+        )
         self._grpc = open_grpc(service, settings.server, door, tls=security.tls)
         if self._grpc is not None:
             service.grpc_port = self._grpc.port
@@ -257,6 +281,10 @@ class BrokerServer:
 
     async def _own_host(self, sock: socket.socket) -> str:
         return await advertised_host(self._settings.server.host, sock)
+
+    def _all_observers(self, metrics: Metrics) -> Observers:
+        log = (AccessLog(self._clock),) if self._settings.server.access_log else ()
+        return Observers((metrics, *log, *self._observers))
 
     async def _tell_leading(self) -> None:
         if self._on_leading is not None:

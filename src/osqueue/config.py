@@ -55,6 +55,16 @@ ROOMY_BYTES = MIB
 """A submit of one job that is larger than this waits for room, and is judged off the loop: each
 MiB takes about 10 ms."""
 
+METRIC_TYPES_MAX = 50
+"""Job types that metrics tell apart, those with the most jobs: each is a time series, for ever."""
+
+EVENTS_PING_S = 15
+"""How often something is sent to an observer over HTTP: proxies close what is silent for 30 s or
+60 s, and a lost connection is noticed only by writing to it."""
+
+EVENTS_LOOK_S = 3
+"""How often it is looked whether such an observer's token still holds."""
+
 RPC_BODIES_BYTES_MAX = 256 * MIB
 """Most bytes of large requests that are read at a time by Connect and gRPC-Web: three of the
 largest."""
@@ -443,8 +453,8 @@ class WebSocketSettings(msgspec.Struct, frozen=True, kw_only=True):
     pong_s: int = 20
     """And is given up when nothing comes for as long again: its other end is gone."""
 
-    close_s: int = 5
-    """How long the other end may take to close its side."""
+    close_s: int = 2
+    """How long the other end may take to close its side; so long can a broker's stop last."""
 
     def validate(self) -> None:
         """Raise `ConfigError` for limits that let nothing pass."""
@@ -498,6 +508,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     cors_origins: tuple[str, ...] = ()
     """Origins of browsers' pages that may call, beside the broker's own."""
+
+    access_log: bool = False
+    """Whether each request is logged: some 10 us each."""
 
     ws: WebSocketSettings = WebSocketSettings()
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import aiohttp
 import pytest
-from tests.conformance.peers import PEERS, Peer, Said
+from tests.conformance.peers import PEERS, Address, Peer, Said
 from tests.conformance.rows import ways_of
+from tests.integration.doors import Keys
 
 from osqueue.app import BrokerServer
-from osqueue.config import BrokerSettings, CommitSettings, LeadershipSettings, ServerSettings
+from osqueue.config import (
+    AccessSettings,
+    BrokerSettings,
+    CommitSettings,
+    LeadershipSettings,
+    ServerSettings,
+)
 from osqueue.storage import MemoryBackend
 from osqueue.testing import FaultyStore
 from osqueue.testing.faults import Fault, RandomFaults
 
 BY_NAME = {peer.name: peer for peer in PEERS}
-WAYS = ("peer", "loose", "standby", "stalled")
+WAYS = ("peer", "loose", "standby", "stalled", "calling")
 
 
 class Ask:
@@ -35,12 +44,17 @@ class Ask:
         """What the tag of an error within an answer is called."""
         return "_tag" if self.json else "tag"
 
-    def expect(self, said: Said, tag: str | None, *, http: str, rpc: str) -> None:
-        """A refusal with this tag (``None``: any of ours, or none), classified in its own words."""
+    def expect(
+        self, said: Said, tag: str | None, *, http: str, rpc: str, upgrade: str = ""
+    ) -> None:
+        """A refusal with this tag (``None``: any of ours, or none), classified in its own words.
+
+        ``upgrade``: the status where a WebSocket is not even opened.
+        """
         assert said.value == {}, "a refusal is no success"
-        classified = {"REST": http, "WebSocket": ""}.get(self._name, rpc)
+        classified = {"REST": http, "WebSocket": upgrade}.get(self._name, rpc)
         assert said.status == classified, said
-        if tag is not None:
+        if tag is not None and not (upgrade and self._name == "WebSocket"):
             assert said.tag == tag, said
 
 
@@ -65,8 +79,12 @@ def serving(**more: Any) -> BrokerSettings:
 
 
 async def way(name: str, broker: BrokerServer, session: aiohttp.ClientSession) -> Ask:
-    grpc_address = f"127.0.0.1:{broker.status().grpc_port}"
-    return Ask(BY_NAME[name](broker.url, grpc_address, session), broker.address)
+    address = Address(broker.url, f"127.0.0.1:{broker.status().grpc_port}")
+    return Ask(BY_NAME[name](address, session), broker.address)
+
+
+Calling: TypeAlias = Callable[[BrokerServer, Mapping[str, str]], Awaitable[Ask]]
+"""A way into a broker, with these headers on every request."""
 
 
 @pytest.fixture
@@ -142,3 +160,29 @@ async def stalled(
         store.faults = RandomFaults(seed=1, rates={Fault.LOST_REQUEST: 1.0})
         yield asking
         await asking.close()
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    return Keys(tmp_path)
+
+
+@pytest.fixture
+async def locked(keys: Keys) -> AsyncIterator[BrokerServer]:
+    """A broker that asks for tokens."""
+    access = AccessSettings(tokens_file=str(keys.path), reload_ms=5)
+    async with BrokerServer(MemoryBackend(), settings=serving(access=access)) as broker:
+        yield broker
+
+
+@pytest.fixture
+async def calling(request: pytest.FixtureRequest) -> AsyncIterator[Calling]:
+    async with AsyncExitStack() as closing:
+
+        async def call(broker: BrokerServer, headers: Mapping[str, str]) -> Ask:
+            session = aiohttp.ClientSession(headers=headers)
+            asking = await way(request.param, broker, await closing.enter_async_context(session))
+            closing.push_async_callback(asking.close)
+            return asking
+
+        yield call

@@ -20,7 +20,7 @@ from google.protobuf import json_format
 from google.rpc import error_details_pb2, status_pb2
 from tests.conformance import stubs
 
-__all__ = ["PEERS", "ConnectJson", "Peer", "Said"]
+__all__ = ["PEERS", "Address", "Peer", "Said"]
 
 PACKAGE = "osqueue.v1.QueueService"
 CODES = {number.value[0]: number.name.lower() for number in grpc.StatusCode}
@@ -38,13 +38,23 @@ class Said(NamedTuple):
     """What else a refusal says: ``applied`` and ``leader``."""
 
 
+class Address(NamedTuple):
+    """Where a broker is: a URL, and the ``host:port`` of gRPC."""
+
+    http: str
+    grpc: str
+
+
 class Peer(Protocol):
-    """One way in. ``loose``: it can say what breaks the types of the contract."""
+    """One way in. ``loose``: it can say what breaks the types of the contract.
+
+    What headers the session sends with every request, a peer sends in its own way.
+    """
 
     name: ClassVar[str]
     loose: ClassVar[bool]
 
-    def __init__(self, http: str, grpc_address: str, session: aiohttp.ClientSession) -> None: ...
+    def __init__(self, address: Address, session: aiohttp.ClientSession) -> None: ...
 
     async def ask(self, operation: str, /, **fields: Any) -> Said: ...
 
@@ -80,9 +90,8 @@ class Rest:
     name: ClassVar = "REST"
     loose: ClassVar = True
 
-    def __init__(self, http: str, grpc_address: str, session: aiohttp.ClientSession) -> None:
-        del grpc_address
-        self._url, self._session = http, session
+    def __init__(self, address: Address, session: aiohttp.ClientSession) -> None:
+        self._url, self._session = address.http, session
 
     async def ask(self, operation: str, /, **fields: Any) -> Said:
         verb, path = ROUTES[operation]
@@ -112,19 +121,24 @@ class WebSocket:
     name: ClassVar = "WebSocket"
     loose: ClassVar = True
 
-    def __init__(self, http: str, grpc_address: str, session: aiohttp.ClientSession) -> None:
-        del grpc_address
-        self._url, self._session = http, session
+    def __init__(self, address: Address, session: aiohttp.ClientSession) -> None:
+        self._url, self._session = address.http, session
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._sent = 0
 
     async def ask(self, operation: str, /, **fields: Any) -> Said:
         if self._socket is None:
-            self._socket = await self._session.ws_connect(self._url + "/v1/ws")
+            try:
+                self._socket = await self._session.ws_connect(self._url + "/v1/ws")
+            except aiohttp.WSServerHandshakeError as error:
+                return Said({}, None, error.message, str(error.status))
         self._sent += 1
         frame = {"id": str(self._sent), "method": operation, "params": fields}
         await self._socket.send_str(json.dumps(frame))
-        answer = json.loads(await self._socket.receive_str(timeout=20))
+        received = await self._socket.receive(timeout=20)
+        if received.type is aiohttp.WSMsgType.CLOSE:
+            return Said({}, None, str(received.extra), str(received.data))
+        answer = json.loads(received.data)
         assert answer["id"] == str(self._sent), "one request at a time is answered in turn"
         if not answer["ok"]:
             return _refused(answer["error"], "")
@@ -144,9 +158,8 @@ class ConnectJson:
     name: ClassVar = "Connect, JSON"
     loose: ClassVar = True
 
-    def __init__(self, http: str, grpc_address: str, session: aiohttp.ClientSession) -> None:
-        del grpc_address
-        self._url, self._session = http, session
+    def __init__(self, address: Address, session: aiohttp.ClientSession) -> None:
+        self._url, self._session = address.http, session
 
     async def ask(self, operation: str, /, **fields: Any) -> Said:
         body = json.dumps(_for_rpc(fields)).encode()
@@ -168,9 +181,8 @@ class ConnectProto:
     name: ClassVar = "Connect"
     loose: ClassVar = False
 
-    def __init__(self, http: str, grpc_address: str, session: aiohttp.ClientSession) -> None:
-        del grpc_address
-        self._url, self._session = http, session
+    def __init__(self, address: Address, session: aiohttp.ClientSession) -> None:
+        self._url, self._session = address.http, session
 
     async def ask(self, operation: str, /, **fields: Any) -> Said:
         asks, answers = stubs.messages(_method(operation))
@@ -193,9 +205,8 @@ class GrpcWeb:
     name: ClassVar = "gRPC-Web"
     loose: ClassVar = False
 
-    def __init__(self, http: str, grpc_address: str, session: aiohttp.ClientSession) -> None:
-        del grpc_address
-        self._url, self._session = http, session
+    def __init__(self, address: Address, session: aiohttp.ClientSession) -> None:
+        self._url, self._session = address.http, session
 
     async def ask(self, operation: str, /, **fields: Any) -> Said:
         asks, answers = stubs.messages(_method(operation))
@@ -222,9 +233,9 @@ class Grpc:
     name: ClassVar = "gRPC"
     loose: ClassVar = False
 
-    def __init__(self, http: str, grpc_address: str, session: aiohttp.ClientSession) -> None:
-        del http, session
-        self._channel = grpc.aio.insecure_channel(grpc_address)
+    def __init__(self, address: Address, session: aiohttp.ClientSession) -> None:
+        self._channel = grpc.aio.insecure_channel(address.grpc)
+        self._metadata = tuple((name.lower(), value) for name, value in session.headers.items())
 
     async def ask(self, operation: str, /, **fields: Any) -> Said:
         asks, answers = stubs.messages(_method(operation))
@@ -234,7 +245,8 @@ class Grpc:
             response_deserializer=answers.FromString,
         )
         try:
-            return Said(_plain(await call(json_format.ParseDict(_for_rpc(fields), asks()))))
+            message = json_format.ParseDict(_for_rpc(fields), asks())
+            return Said(_plain(await call(message, metadata=self._metadata)))
         except grpc.aio.AioRpcError as error:
             details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
             assert isinstance(details, bytes), "metadata that ends in -bin is bytes"

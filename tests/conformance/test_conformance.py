@@ -11,10 +11,13 @@ import uuid
 from typing import Any
 
 import pytest
-from tests.conformance.conftest import Ask
+from tests.conformance.conftest import Ask, Calling
 from tests.conformance.rows import on, row
+from tests.integration.doors import Keys
 
+from osqueue.app import BrokerServer
 from osqueue.config import BATCH_JOBS_MAX
+from osqueue.wire.roles import Role
 
 WORKER = "w-1"
 
@@ -403,6 +406,81 @@ async def test_complete_when_not_held_then_refused(peer: Ask) -> None:
     await peer.ask("claim", workerId="w-2")
     said = await peer.ask("complete", jobId=job_id, workerId=WORKER)
     peer.expect(said, "LeaseLostError", http="409", rpc="failed_precondition")
+
+
+# The door
+
+OPEN_TO: dict[str, tuple[str, dict[str, Any]]] = {
+    "submitJob": ("produce", {"payload": 1}),
+    "claimJob": ("work", {"workerId": WORKER}),
+    "getStats": ("observe", {}),
+    "failOver": ("admin", {}),
+}
+
+
+@row("door", "without a token, or with an unknown one: refused where tokens are asked for",
+     "AuthError, 401")  # fmt: skip
+@pytest.mark.parametrize("operation", OPEN_TO)
+@pytest.mark.parametrize("token", [None, "osq_no_such", "", "x" * 4_000])
+async def test_call_when_no_known_token_is_shown_then_refused(
+    locked: BrokerServer, calling: Calling, operation: str, token: str | None
+) -> None:
+    headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    peer = await calling(locked, headers)
+    said = await peer.ask(operation, **OPEN_TO[operation][1])
+    peer.expect(said, "AuthError", http="401", rpc="unauthenticated", upgrade="401")
+    assert token is None or len(token) < 5 or token not in said.message
+
+
+@row("door", "a token of another role is refused", "AuthError, 403")
+@pytest.mark.parametrize("operation", OPEN_TO)
+async def test_call_when_the_role_is_another_then_refused(
+    locked: BrokerServer, calling: Calling, keys: Keys, operation: str
+) -> None:
+    needed, fields = OPEN_TO[operation]
+    others = [role for role in Role if role not in {needed, Role.ADMIN}]
+    for role in others:
+        peer = await calling(locked, {"authorization": f"Bearer {keys[role]}"})
+        said = await peer.ask(operation, **fields)
+        peer.expect(said, "AuthError", http="403", rpc="permission_denied")
+        assert needed in said.message
+
+
+@row("door", "a token of the role, or of `admin`, opens it")
+@pytest.mark.parametrize("operation", ["submitJob", "claimJob", "getStats"])
+async def test_call_when_the_role_fits_then_answered(
+    locked: BrokerServer, calling: Calling, keys: Keys, operation: str
+) -> None:
+    needed, fields = OPEN_TO[operation]
+    for role in (Role(needed), Role.ADMIN):
+        peer = await calling(locked, {"authorization": f"bearer  {keys[role]}"})
+        assert (await peer.ask(operation, **fields)).tag is None
+
+
+@row("door", "a revoked token is refused, also on a connection that was open", "AuthError, 401")
+async def test_call_when_the_token_was_revoked_meanwhile_then_refused(
+    locked: BrokerServer, calling: Calling, keys: Keys
+) -> None:
+    peer = await calling(locked, {"authorization": f"Bearer {keys[Role.OBSERVE]}"})
+    assert (await peer.ask("getStats")).tag is None
+    keys.write(keys.made[Role.ADMIN])
+    async with asyncio.timeout(10):
+        while (said := await peer.ask("getStats")).tag is None and said.value:
+            pass
+    assert said.tag in {"AuthError", None}
+    assert "revoked" in said.message or "not known" in said.message
+
+
+@row("door", "the pages of a foreign origin are refused", "AuthError, 403")
+@on("REST", "WebSocket", "Connect, JSON", "Connect", "gRPC-Web")
+async def test_call_when_a_page_is_of_a_foreign_origin_then_refused(
+    broker: BrokerServer, calling: Calling
+) -> None:
+    peer = await calling(broker, {"origin": "http://evil.example"})
+    said = await peer.ask("getStats")
+    peer.expect(said, "AuthError", http="403", rpc="permission_denied", upgrade="403")
+    own = await calling(broker, {"origin": broker.url})
+    assert (await own.ask("getStats")).tag is None
 
 
 # What is no operation

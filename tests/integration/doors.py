@@ -17,7 +17,7 @@ from osqueue.wire import operations as ops
 from osqueue.wire.operations import Operation
 from osqueue.wire.roles import Role
 
-UNARY: Final = ops.OPERATIONS
+UNARY: Final = (*ops.OPERATIONS, ops.ADD_CREDIT)
 STREAMS: Final = (ops.SUBSCRIBE, ops.STREAM_JOBS)
 
 _LEASE: Final = messages.LeaseRequest(worker_id="w", lease="l")
@@ -69,7 +69,11 @@ class Keys:
         """A broker that knows them."""
         settings = AccessSettings(tokens_file=str(self.path), reload_ms=5, **access)  # type: ignore[arg-type]
         return BrokerServer(
-            "memory://", host="127.0.0.1", port=0, settings=BrokerSettings(access=settings)
+            "memory://",
+            host="127.0.0.1",
+            port=0,
+            grpc_port=None,
+            settings=BrokerSettings(access=settings),
         )
 
 

@@ -29,7 +29,7 @@ def text_of(logged: pytest.LogCaptureFixture) -> str:
     return "\n".join(formatter.format(record) + repr(vars(record)) for record in logged.records)
 
 
-@pytest.mark.parametrize("kind", ["rest", "connect"])
+@pytest.mark.parametrize("kind", ["rest", "connect", "grpc", "ws"])
 async def test_log_when_at_its_lowest_level_then_neither_tokens_nor_payloads(
     kind: str,
     tmp_path: Path,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
@@ -17,12 +17,14 @@ from osqueue.client.transports.kinds import dialler_of
 from osqueue.client.transports.protocol import QueueTransportAdapter, streaming
 from osqueue.config import ClientSettings
 from osqueue.errors import AuthError, OsqueueError
+from osqueue.wire import operations as ops
+from osqueue.wire.operations import Operation
 from osqueue.wire.roles import Role
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-KINDS = ("rest", "connect")
-STREAMING: tuple[str, ...] = ()
+KINDS = ("rest", "connect", "grpc", "ws")
+STREAMING = ("connect", "grpc", "ws")
 
 
 class Locked(NamedTuple):
@@ -64,9 +66,10 @@ async def asked(transport: QueueTransportAdapter, case: Case) -> OsqueueError | 
     return None
 
 
-def check(case: Case, error: OsqueueError | None, *, token: str | None) -> None:
+def check(kind: str, case: Case, error: OsqueueError | None, *, token: str | None) -> None:
     """The door has opened, or said why not; what is behind it does not matter here."""
-    if case.allowed:
+    opened = token is not None or kind != "ws"  # a WebSocket is opened for all that comes by it
+    if case.allowed and opened:
         assert not isinstance(error, AuthError), case
         return
     assert isinstance(error, AuthError), case
@@ -76,18 +79,26 @@ def check(case: Case, error: OsqueueError | None, *, token: str | None) -> None:
         assert token[4:] not in error.message
 
 
-@pytest.mark.parametrize("case", cases(*UNARY), ids=str)
-@pytest.mark.parametrize("kind", KINDS)
+def asked_by(kinds: Iterable[str], operations: Iterable[Operation]) -> list[Any]:
+    """Each of the operations, by every role, over each kind of transport that has it."""
+    return [
+        pytest.param(kind, case, id=f"{kind}-{case}")
+        for kind in kinds
+        for case in cases(*operations)
+        if kind != "rest" or case.operation is not ops.ADD_CREDIT
+    ]
+
+
+@pytest.mark.parametrize(("kind", "case"), asked_by(KINDS, UNARY))
 async def test_operation_when_asked_for_by_a_role_then_as_the_table_says(
     kind: str, case: Case, locked: Locked
 ) -> None:
     token = None if case.role is None else locked.keys[case.role]
     error = await asked(locked.transports[kind, case.role], case)
-    check(case, error, token=token)
+    check(kind, case, error, token=token)
 
 
-@pytest.mark.parametrize("case", cases(*STREAMS), ids=str)
-@pytest.mark.parametrize("kind", STREAMING)
+@pytest.mark.parametrize(("kind", "case"), asked_by(STREAMING, STREAMS))
 async def test_stream_when_asked_for_by_a_role_then_as_the_table_says(
     kind: str, case: Case, locked: Locked
 ) -> None:
@@ -103,4 +114,4 @@ async def test_stream_when_asked_for_by_a_role_then_as_the_table_says(
             pass  # it is open, and there is nothing to tell
         except OsqueueError as caught:
             error = caught
-    check(case, error, token=token)
+    check(kind, case, error, token=token)

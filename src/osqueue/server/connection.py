@@ -22,8 +22,9 @@ from uvicorn.server import ServerState
 
 from osqueue.config import MIB, ServerSettings
 from osqueue.errors import BrokerProtocolError, OsqueueError, OverloadedError
-from osqueue.server.handshake import Around, Upgrade
-from osqueue.server.http import CLOSE, JSON, headers_of, respond_error
+from osqueue.server.handshake import PATH, Around, Upgrade
+from osqueue.server.http import CLOSE, JSON, error_headers, headers_of, respond_error
+from osqueue.server.observing import Observed
 from osqueue.server.peers import peer_of_scope
 from osqueue.server.rates import rate_key
 from osqueue.wire.errors import error_body, http_status
@@ -31,6 +32,8 @@ from osqueue.wire.errors import error_body, http_status
 __all__ = ["Connection", "HostConnections", "HttpProtocol", "Upgrades", "connection_of"]
 
 _KEY: Final = "osqueue.connection"
+
+_FOR_PAGES: Final = frozenset({b"vary", b"access-control-expose-headers"})
 
 _H2C: Final = re.compile(rb"(\r\n)upgrade(:[ \t]*h2c\b)", re.IGNORECASE)
 """An offer to go on in HTTP/2, as Java's client makes it with its first request. It is declined by
@@ -40,12 +43,14 @@ not letting the parser see it, which would take the body for the other protocol.
 class HostConnections:
     """How many connections each host has open, against the most that it may have; 0: any."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, observed: Observed | None = None) -> None:
         self._most = most
         self._open: dict[str, int] = {}
+        self._observed = observed or Observed("http")
 
     def enter(self, host: str | None) -> bool:
         """Count one more; answers whether it is not too many. Each must `leave` again."""
+        self._observed.connected()
         if not self._most:
             return True
         key = rate_key(host)
@@ -54,6 +59,7 @@ class HostConnections:
 
     def leave(self, host: str | None) -> None:
         """Count one less."""
+        self._observed.disconnected()
         if not self._most:
             return
         key = rate_key(host)
@@ -172,6 +178,12 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._receiving, self._overdue_at, self._body_bytes = True, None, 0
 
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if self.scope.get("path") == PATH:  # it is for no page, so nothing is said to browsers
+            said = self.cycle.default_headers
+            self.cycle.default_headers = [pair for pair in said if pair[0] not in _FOR_PAGES]
+
     def on_body(self, body: bytes) -> None:
         self._unparsed = 0
         self._body_bytes += len(body)
@@ -239,7 +251,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self._may_answer():
             body = msgspec.json.encode(error_body(error))
             length = (b"content-length", b"%d" % len(body))
-            headers = (*self.server_state.default_headers, JSON, length, CLOSE)
+            also = [header for header in error_headers(error) if header != CLOSE]
+            headers = (*self.server_state.default_headers, JSON, length, *also, CLOSE)
             lines = [b"%b: %b\r\n" % header for header in headers]
             self.transport.write(b"".join([STATUS_LINE[http_status(error)], *lines, b"\r\n", body]))
         self.transport.close()

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from osqueue.config import ServerSettings
 from osqueue.errors import ConfigError
 from osqueue.server.connection import HostConnections, HttpProtocol
+from osqueue.server.observing import Observed
 from osqueue.server.security_headers import EVERYWHERE
 from osqueue.server.tls import ServerTls
 from osqueue.server.websocket import WebSocket, WebSocketEndpoint
@@ -173,10 +174,11 @@ class HttpServer:
         sock: socket.socket,
         *,
         tls: ServerTls | None = None,
+        observed: Observed | None = None,
         websockets: WebSocketEndpoint | None = None,
     ) -> None:
         self._sock = sock
-        hosts = HostConnections(settings.connections_per_host)
+        hosts = HostConnections(settings.connections_per_host, observed)
         config = uvicorn.Config(
             app,
             # uvicorn only ever calls what it is given here

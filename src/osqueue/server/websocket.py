@@ -105,7 +105,7 @@ class WebSocket(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = FrameReader(message_max=settings.payload_bytes_max + MIB, roomy=ROOMY_BYTES)
         self._outbox = Outbox(transport, self._loop, self._on_sent)
-        self._session = Session(service, settings, principal, self._outbox)
+        self._session = Session(service, settings, principal, self._outbox, self._on_sent)
         self._reading = True
         """Whether the transport is to bring what arrives."""
         self._share: Share | None = None

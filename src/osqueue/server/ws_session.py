@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import UNSET
@@ -37,7 +38,10 @@ _CLAIMING: Final = (ops.CLAIM, ops.STREAM_JOBS)
 
 
 class Session:
-    """The requests of one connection, which ``principal`` has opened."""
+    """The requests of one connection, which ``principal`` has opened.
+
+    ``on_unanswered`` is called when one is over without an answer, as nobody is there to hear it.
+    """
 
     __slots__ = (
         "_by_id",
@@ -46,6 +50,7 @@ class Session:
         "_left",
         "_load",
         "_loop",
+        "_on_unanswered",
         "_outbox",
         "_principal",
         "_running",
@@ -60,11 +65,13 @@ class Session:
         settings: ServerSettings,
         principal: Principal,
         outbox: Outbox,
+        on_unanswered: Callable[[], None],
     ) -> None:
         self._service = service
         self._settings = settings
         self._principal = principal
         self._outbox = outbox
+        self._on_unanswered = on_unanswered
         self._loop = asyncio.get_running_loop()
         self._running: dict[Request, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -267,6 +274,7 @@ class Session:
     def _send(self, request: Request) -> None:
         if request.reply is None and request.error is None:
             request.sent()  # there is nobody who could be told
+            self._on_unanswered()
         elif _brings_jobs(request):
             self._outbox.put_now(request)  # until then its caller could have left
         else:

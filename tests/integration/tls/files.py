@@ -52,5 +52,6 @@ class Tls:
             store,
             host="127.0.0.1",
             port=0,
+            grpc_port=None,
             settings=BrokerSettings(tls=self.settings(**(tls or {})), **settings),
         )

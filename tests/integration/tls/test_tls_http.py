@@ -13,10 +13,11 @@ import trustme
 from tests.integration.conftest import Dial
 from tests.integration.doors import Keys
 from tests.integration.rest import Rest, Wire, connect, eventually, request
-from tests.integration.tls_files import Tls
+from tests.integration.tls.files import Tls
 
 from osqueue.app import BrokerServer
 from osqueue.client import OsqueueClient
+from osqueue.client.credentials import TlsSettings as ClientTls
 from osqueue.config import AccessSettings, ClientSettings, LeadershipSettings
 from osqueue.errors import ConfigError, TransportConfigError, TransportConnectionError
 from osqueue.storage import MemoryBackend
@@ -57,11 +58,12 @@ async def test_client_when_it_trusts_the_authority_then_served(
     assert await status(broker.url, tls.client()) == 200
 
 
-@pytest.mark.parametrize("kind", ["rest", "connect"])
-async def test_client_of_ours_when_given_the_context_then_served(
+@pytest.mark.parametrize("kind", ["rest", "connect", "grpc", "ws"])
+async def test_client_of_ours_when_it_is_told_the_authority_then_served(
     kind: str, tls: Tls, broker: BrokerServer
 ) -> None:
-    async with OsqueueClient(broker.url, transport=kind, tls=tls.client()) as client:
+    ours = ClientTls(ca=str(tls.ca_path))
+    async with OsqueueClient(broker.url, transport=kind, tls=ours) as client:
         job_id = await client.submit_job("t", {"x": 1})
         assert (await client.get_job(job_id)).status == "unclaimed"
 
