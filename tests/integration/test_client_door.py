@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import trustme
 from tests.integration.doors import Keys
-from tests.integration.tls_files import Tls
+from tests.integration.tls.files import Tls
 
 from osqueue.app import BrokerServer
 from osqueue.client import OsqueueClient, TlsSettings
