@@ -85,7 +85,7 @@ async def test_client_when_it_trusts_the_broker_and_has_a_token_then_served(
         await client.complete_job(job)
         assert (await client.get_job(job_id)).status == "completed"
         if kind != "rest":
-            async with aclosing(client.subscribe()) as updates:  # type: ignore[type-var]
+            async with aclosing(client.subscribe()) as updates:
                 assert (await anext(updates)).stats is not None
 
 
