@@ -13,6 +13,9 @@ from typing import Any, cast
 class Connection(asyncio.Protocol):
     """One keep-alive connection; one request at a time."""
 
+    headers = b""
+    """Lines that go with each request, such as a token."""
+
     def __init__(self) -> None:
         self._buffer = b""
         self._answer: asyncio.Future[bytes] | None = None
@@ -44,7 +47,7 @@ class Connection(asyncio.Protocol):
         self._answer = asyncio.get_running_loop().create_future()
         self.transport.write(
             b"POST %b HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
-            b"content-length: %d\r\n\r\n%b" % (path, len(body), body)
+            b"%bcontent-length: %d\r\n\r\n%b" % (path, self.headers, len(body), body)
         )
         return await self._answer
 

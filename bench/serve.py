@@ -1,9 +1,13 @@
-"""A broker process for the benchmarks: prints its port, serves until it is terminated."""
+"""A broker process for the benchmarks: prints its port, serves until it is terminated.
+
+It asks for tokens if ``OSQUEUE_TOKENS`` lists some.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 
@@ -11,7 +15,7 @@ import uvloop
 
 from osqueue.allocator import keep_large_buffers
 from osqueue.app import BrokerServer
-from osqueue.config import BrokerSettings, QueueLimits
+from osqueue.config import AccessSettings, BrokerSettings, QueueLimits
 from osqueue.storage import MemoryBackend, Store, Version, open_store
 
 
@@ -38,12 +42,18 @@ def opened(storage: str) -> Store:
 
 
 async def main() -> None:
-    settings = BrokerSettings(limits=QueueLimits(state_bytes_max=2**34))
+    settings = BrokerSettings(
+        limits=QueueLimits(state_bytes_max=2**34),
+        access=AccessSettings(tokens=os.environ.get("OSQUEUE_TOKENS") or None),
+    )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     store = opened(sys.argv[1])
-    async with BrokerServer(store, host="127.0.0.1", port=0, settings=settings) as server:
+    grpc_port = None if "grpc" in sys.argv else 0
+    async with BrokerServer(
+        store, host="127.0.0.1", port=0, grpc_port=grpc_port, settings=settings
+    ) as server:
         print(server.address.rpartition(":")[2], flush=True)
         gc.freeze()
         await stop.wait()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from grpc_tools import protoc
 
-__all__ = ["SOURCES", "generate"]
+__all__ = ["SOURCES", "describe", "generate"]
 
 SOURCES = Path(__file__).parent.parent / "src" / "osqueue" / "wire" / "proto"
 
@@ -23,6 +23,16 @@ def generate(target: Path) -> None:
     own = Path(protoc.__file__).parent / "_proto"
     files = sorted(str(path.relative_to(SOURCES)) for path in SOURCES.rglob("*.proto"))
     failed = protoc.main(["protoc", f"-I{SOURCES}", f"-I{own}", f"--py_out={target}", *files])
+    if failed:
+        raise SystemExit(f"the protocol compiler refused, with status {failed}")
+
+
+def describe(target: Path) -> None:
+    """Write the descriptors of all messages to the file ``target``, for clients that read those."""
+    own = Path(protoc.__file__).parent / "_proto"
+    files = sorted(str(path.relative_to(SOURCES)) for path in SOURCES.rglob("*.proto"))
+    into = f"--descriptor_set_out={target}"
+    failed = protoc.main(["protoc", f"-I{SOURCES}", f"-I{own}", "--include_imports", into, *files])
     if failed:
         raise SystemExit(f"the protocol compiler refused, with status {failed}")
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from osqueue.app import BrokerServer
-    from osqueue.client import OsqueueClient
+    from osqueue.client import OsqueueClient, SyncOsqueueClient, TlsSettings
+    from osqueue.client.transports import QueueTransportAdapter
     from osqueue.errors import OsqueueError, is_osqueue_error
     from osqueue.worker import Worker
 
@@ -17,6 +18,9 @@ __all__ = [
     "BrokerServer",
     "OsqueueClient",
     "OsqueueError",
+    "QueueTransportAdapter",
+    "SyncOsqueueClient",
+    "TlsSettings",
     "Worker",
     "__version__",
     "is_osqueue_error",
@@ -26,6 +30,9 @@ _HOME = {
     "BrokerServer": "osqueue.app",
     "OsqueueClient": "osqueue.client",
     "OsqueueError": "osqueue.errors",
+    "QueueTransportAdapter": "osqueue.client.transports",
+    "SyncOsqueueClient": "osqueue.client",
+    "TlsSettings": "osqueue.client",
     "Worker": "osqueue.worker",
     "is_osqueue_error": "osqueue.errors",
 }

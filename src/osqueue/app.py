@@ -5,29 +5,44 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from osqueue.advertise import advertised_host, is_wildcard
+from osqueue.broker.dispatch import BROKER_HANDLERS
 from osqueue.broker.fitting import fitted, in_one_line, throttled
 from osqueue.broker.probe import probe_leader
 from osqueue.broker.service import QueueService
 from osqueue.broker.waiting import WaitingClaims
-from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy
+from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy, precise_us
 from osqueue.config import STATE_KEY, ArchiveSettings, BrokerSettings
 from osqueue.engine.archive import Archive
 from osqueue.engine.archiver import Archiver
 from osqueue.engine.election import Ask, ProbeAnswer
 from osqueue.engine.engine import Engine
 from osqueue.engine.leadership import Probe
+from osqueue.engine.observed_store import ObservedStore
+from osqueue.engine.observer import Observer, Observers
 from osqueue.engine.requests import End
-from osqueue.errors import ConfigError, EngineStateError
+from osqueue.errors import (
+    ConfigError,
+    EngineStateError,
+    TransportConfigError,
+    TransportConnectionError,
+)
+from osqueue.inprocess import InProcessTransport
+from osqueue.server.access_log import AccessLog
 from osqueue.server.asgi import make_app
+from osqueue.server.grpc import GrpcServer, open_grpc
 from osqueue.server.http_server import HttpServer, bind
+from osqueue.server.metrics import Metrics
+from osqueue.server.observed_http import HTTP, REST
+from osqueue.server.observing import Observed
 from osqueue.server.security import Security
 from osqueue.server.tls import ServerTls
 from osqueue.server.websocket import WebSocketEndpoint
@@ -43,7 +58,7 @@ logger = logging.getLogger("osqueue.broker")
 
 
 class BrokerServer:
-    """A broker on one HTTP port.
+    """A broker: one port for HTTP, and one for gRPC.
 
     ::
 
@@ -51,24 +66,29 @@ class BrokerServer:
             print(broker.address)
 
     ``storage`` is a URL or a `Store`; a store that was handed in is not closed. ``host``, ``port``
-    (0: any free one) and ``advertise`` (the ``host:port`` that others dial) stand for the same
-    fields of ``settings``. ``on_leading`` is called whenever this broker has become the leader.
+    (0: any free one), ``grpc_port`` (0: no gRPC, ``None``: any free one) and ``advertise`` (the
+    ``host:port`` that others dial) stand for the same fields of ``settings``. ``on_leading`` is
+    called whenever this broker has become the leader. ``observers`` are told what happens
+    (`osqueue.engine.observer`), beside the metrics.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each by its name, and all but one may be left out
         self,
         storage: str | Store,
         *,
         host: str | None = None,
         port: int | None = None,
+        grpc_port: int | UnsetType | None = UNSET,
         advertise: str | None = None,
         settings: BrokerSettings | None = None,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
         on_leading: Callable[[], None] | None = None,
+        observers: Iterable[Observer] = (),
     ) -> None:
         self._on_leading = on_leading
-        self._settings = _merged(settings or BrokerSettings(), host, port)
+        self._observers = tuple(observers)
+        self._settings = _merged(settings or BrokerSettings(), host, port, grpc_port)
         self._settings.validate()
         self._storage = storage
         self._advertise = advertise
@@ -78,6 +98,8 @@ class BrokerServer:
         self._engine: Engine | None = None
         self._http: HttpServer | None = None
         self._security: Security | None = None
+        self._service: QueueService | None = None
+        self._grpc: GrpcServer | None = None
         self._starting: asyncio.Task[None] | None = None
         self._address = ""
 
@@ -93,15 +115,40 @@ class BrokerServer:
         return f"{scheme}://{self._address}"
 
     @property
+    def grpc_port(self) -> int | None:
+        """Where gRPC is served, once the broker has been started; ``None`` where it is not."""
+        return None if self._grpc is None else self._grpc.port
+
+    @property
     def end(self) -> End | None:
         """Why this broker neither leads nor stands by any more."""
         return None if self._engine is None else self._engine.end
+
+    @property
+    def waiting_claims(self) -> int:
+        """How many claims wait here for a job."""
+        return 0 if self._engine is None else self._engine.waiting_claims
 
     def status(self) -> BrokerStatus:
         """How the broker is doing. Raises `ConfigError` before the start."""
         if self._engine is None:
             raise ConfigError("the broker has not been started")
-        return self._engine.status()
+        return replace(self._engine.status(), grpc_port=self.grpc_port)
+
+    def in_process(self) -> InProcessTransport:
+        """A way to this broker for clients in its own process and loop: the transport ``direct``.
+
+        Raises `TransportConnectionError` while it is not running.
+        """
+        if self._service is None:
+            error = TransportConnectionError("the broker of this process is not running")
+            error.applied = "no"
+            raise error
+        if self._starting is None or self._starting.get_loop() is not asyncio.get_running_loop():
+            raise TransportConfigError(
+                "the broker runs in another event loop: dial it by another transport"
+            )
+        return InProcessTransport(self._service, self._settings.server, handlers=BROKER_HANDLERS)
 
     async def start(self) -> None:
         """Take the queue and serve it, or stand by while another broker leads.
@@ -136,9 +183,12 @@ class BrokerServer:
                 closing.push_async_callback(self._security.stop)
             if self._http is not None:
                 closing.push_async_callback(self._http.stop)
+            if self._grpc is not None:
+                closing.push_async_callback(self._grpc.stop)
             if self._engine is not None:
                 await self._engine.stop()
-        self._engine = self._http = self._security = self._store = self._starting = None
+        self._engine = self._http = self._grpc = self._security = None
+        self._store = self._service = self._starting = None
 
     async def wait_ended(self) -> End:
         """Wait until this broker neither leads nor stands by any more, for whatever reason."""
@@ -169,7 +219,10 @@ class BrokerServer:
         store = open_store(self._storage) if isinstance(self._storage, str) else self._storage
         self._store = store
         settings = fitted(self._settings, store)
-        paced = throttled(store, settings, clock=self._clock)
+        metrics = Metrics(self._clock)
+        observers = self._all_observers(metrics)
+        watched = ObservedStore(store, observers, ticks=precise_us)
+        paced = throttled(watched, settings, clock=self._clock)
         engine = self._engine = Engine(
             paced,
             STATE_KEY,
@@ -180,18 +233,21 @@ class BrokerServer:
             waiting=WaitingClaims,
             probe=_probe(security.tls),
         )
+        engine.observer = observers
         archive = Archive(paced)
         engine.duties = (
             self._tell_leading,
             lambda: self._archiver(engine, archive, paced, settings.archive).run(),
         )
-        service = QueueService(
+        service = self._service = QueueService(
             engine,
             archive if settings.limits.archived else None,
             address=self._address,
             entropy=self._entropy,
             streams=settings.streams,
         )
+        metrics.watch(engine.gauges, service.streams)
+        observed = Observed(REST, observers, detailed=settings.server.access_log)
         local = {f"{name}:{port}" for name in _local_names(sock)}
         addresses = frozenset({self._address, *local})
         door = security.door(addresses)
@@ -201,9 +257,22 @@ class BrokerServer:
             door,
             throttle=_throttle_of(paced),
             problems=security.problems,
+            observed=observed,
+            metrics=metrics,
         )
         websockets = WebSocketEndpoint(service, settings.server, door)
-        self._http = HttpServer(app, settings.server, sock, tls=security.tls, websockets=websockets)
+        self._http = HttpServer(
+            app,
+            settings.server,
+            sock,
+            tls=security.tls,
+            websockets=websockets,
+            observed=observed.over(HTTP),
+        )
+        self._grpc = open_grpc(service, settings.server, door, tls=security.tls)
+        if self._grpc is not None:
+            service.grpc_port = self._grpc.port
+            await self._grpc.start()
         await self._http.start()
         security.start()
         report = await probe_store(store, clock=self._clock, entropy=self._entropy)
@@ -212,6 +281,10 @@ class BrokerServer:
 
     async def _own_host(self, sock: socket.socket) -> str:
         return await advertised_host(self._settings.server.host, sock)
+
+    def _all_observers(self, metrics: Metrics) -> Observers:
+        log = (AccessLog(self._clock),) if self._settings.server.access_log else ()
+        return Observers((metrics, *log, *self._observers))
 
     async def _tell_leading(self) -> None:
         if self._on_leading is not None:
@@ -231,8 +304,14 @@ def _expect_started(starting: asyncio.Task[None]) -> None:
     starting.result()
 
 
-def _merged(settings: BrokerSettings, host: str | None, port: int | None) -> BrokerSettings:
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+def _merged(
+    settings: BrokerSettings,
+    host: str | None,
+    port: int | None,
+    grpc_port: int | UnsetType | None,
+) -> BrokerSettings:
+    given: dict[str, Any] = {} if grpc_port is UNSET else {"grpc_port": grpc_port}
+    given |= {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     return replace(settings, server=replace(settings.server, **given))
 
 

@@ -11,7 +11,14 @@ import random  # noqa: TID251 - the one place that may
 import time
 from typing import Protocol
 
-__all__ = ["Clock", "Entropy", "SeededEntropy", "SystemClock", "SystemEntropy"]
+__all__ = [
+    "Clock",
+    "Entropy",
+    "SeededEntropy",
+    "SystemClock",
+    "SystemEntropy",
+    "precise_us",
+]
 
 
 class Clock(Protocol):
@@ -106,3 +113,8 @@ class SeededEntropy:
 
     def jitter(self) -> float:
         return self._random.random()
+
+
+def precise_us() -> int:
+    """Microseconds since some fixed moment: for measuring how long something takes."""
+    return time.monotonic_ns() // 1_000

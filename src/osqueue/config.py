@@ -7,6 +7,7 @@ does that (`osqueue.cli.options`).
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from osqueue.errors import ConfigError
 
@@ -16,6 +17,7 @@ __all__ = [
     "BrokerSettings",
     "ClientSettings",
     "CommitSettings",
+    "GrpcSettings",
     "LeadershipSettings",
     "PayloadSettings",
     "QueueLimits",
@@ -52,6 +54,23 @@ CLAIM_TYPES_MAX = 1_000
 ROOMY_BYTES = MIB
 """A submit of one job that is larger than this waits for room, and is judged off the loop: each
 MiB takes about 10 ms."""
+
+METRIC_TYPES_MAX = 50
+"""Job types that metrics tell apart, those with the most jobs: each is a time series, for ever."""
+
+EVENTS_PING_S = 15
+"""How often something is sent to an observer over HTTP: proxies close what is silent for 30 s or
+60 s, and a lost connection is noticed only by writing to it."""
+
+EVENTS_LOOK_S = 3
+"""How often it is looked whether such an observer's token still holds."""
+
+RPC_BODIES_BYTES_MAX = 256 * MIB
+"""Most bytes of large requests that are read at a time by Connect and gRPC-Web: three of the
+largest."""
+
+RPC_BODIES_WAIT_MS = 10_000
+"""How long such a request waits, unread, before it is refused: as long as a client waits."""
 
 WS_ID_BYTES_MAX = 1 * KIB
 """Longest id of a request by WebSocket: it is kept until the request has been answered."""
@@ -383,6 +402,36 @@ class ThrottleSettings(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
+GRPC_PORT = 9090
+"""Where gRPC is served unless it is said: the port of an older system."""
+
+
+class GrpcSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The gRPC port."""
+
+    calls_max: int = 25_000
+    """Most calls at a time: as many waiting claims as there may be, and some to spare."""
+
+    streams_max: int = 2_000
+    """Most calls at a time on one connection; further ones wait at the caller's. Each waiting claim
+    is one."""
+
+    handshake_ms_max: int = 10_000
+    """A connection that does not begin to speak HTTP/2 by then is closed."""
+
+    ping_ms: int = 20_000
+    """A silent connection is asked this often whether anybody is there."""
+
+    pong_ms: int = 10_000
+    """Who does not answer in time is gone: claims that wait for a dead host end within 30 s."""
+
+    pinged_ms_min: int = 5_000
+    """Clients that ask more often than this, again and again, are sent away."""
+
+    ping_strikes_max: int = 3
+    """How often they may."""
+
+
 class WebSocketSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One connection by WebSocket."""
 
@@ -422,6 +471,12 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str = "0.0.0.0"  # noqa: S104 - documented; other hosts are refused unless allowed
     port: int = 8080
+    grpc_port: int | UnsetType | None = UNSET
+    """Of the gRPC port; 0: none, ``None``: any free one. Where it is not said, it is `GRPC_PORT` if
+    nobody else has it, and none where ``port`` is 0: a second broker on one host must not fail, and
+    a broker on any port has nobody who would look for the other one."""
+
+    grpc: GrpcSettings = GrpcSettings()
     body_bytes_max: int = MIB
     """Largest request body, but of `PUT /v1/jobs/{jobId}`."""
 
@@ -453,6 +508,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     cors_origins: tuple[str, ...] = ()
     """Origins of browsers' pages that may call, beside the broker's own."""
+
+    access_log: bool = False
+    """Whether each request is logged: some 10 us each."""
 
     ws: WebSocketSettings = WebSocketSettings()
 
@@ -565,6 +623,8 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("GROUP_COMMIT_INTERVAL_MS must not be negative")
         if not 0 <= self.server.port <= 65_535:
             raise ConfigError(f"the port must be 0 to 65535, not {self.server.port}")
+        if not 0 <= (self.server.grpc_port or 0) <= 65_535:
+            raise ConfigError(f"the gRPC port must be 0 to 65535, not {self.server.grpc_port}")
         if self.server.connections_per_host < 0:
             raise ConfigError("BROKER_CONNECTIONS_PER_HOST must not be negative; 0 means no limit")
         if not 1 <= self.server.payload_bytes_max <= PAYLOAD_BYTES_LIMIT:

@@ -7,21 +7,26 @@ while it claims gives the jobs back.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 
-from osqueue.broker.dispatch import HANDLERS, Call
+from osqueue.broker.dispatch import HANDLERS, STREAM_HANDLERS, Call, Handler
 from osqueue.broker.service import DEFAULT_QUEUE, QueueService, Reply
 from osqueue.client.transports.protocol import Answer, Position
 from osqueue.config import JOB_ID_CHARS_MAX, ServerSettings
+from osqueue.engine.callers import Caller
 from osqueue.errors import (
     BrokerProtocolError,
     JobNotFoundError,
+    OsqueueError,
     TransportConfigError,
     TransportConnectionError,
 )
+from osqueue.wire.errors import http_status
 from osqueue.wire.messages import JobId, SubmitRequest
 from osqueue.wire.operations import CLAIM, GET_PAYLOAD, SUBMIT_LARGE, Operation, PutQuery
 
@@ -35,10 +40,20 @@ _encode = msgspec.json.Encoder().encode
 
 
 class InProcessTransport:
-    """Calls ``service`` on the loop that it runs on. It is not this transport's to stop."""
+    """Calls ``service`` on the loop that it runs on. It is not this transport's to stop.
 
-    def __init__(self, service: QueueService, settings: ServerSettings | None = None) -> None:
+    What the service raises is an answer as any broker's: ``remote``, with its status.
+    """
+
+    def __init__(
+        self,
+        service: QueueService,
+        settings: ServerSettings | None = None,
+        *,
+        handlers: Mapping[str, Handler] = HANDLERS,
+    ) -> None:
         self._service = service
+        self._handlers = handlers
         self._payload_max = (settings or ServerSettings()).payload_bytes_max
         self._closed = False
 
@@ -59,9 +74,29 @@ class InProcessTransport:
         except TimeoutError as error:
             message = f"{operation.name}: no answer of the store within {patience_s:g} s"
             raise TransportConnectionError(message) from error
+        except TransportConfigError:
+            raise
+        except OsqueueError as error:
+            raise _answered(operation, error) from None
         if reply.sent is not None:
             reply.sent()
         return Answer(reply.value, None if reply.position is None else Position(*reply.position))
+
+    async def stream(
+        self, operation: Operation, request: msgspec.Struct, *, timeout_s: float
+    ) -> AsyncGenerator[Any, None]:
+        del timeout_s  # nothing is to be reached
+        if self._closed:
+            raise TransportConfigError("this client is closed; make a new one")
+        message, size = _checked(operation, request)
+        call = Call(message, size=size, caller=Caller())
+        try:
+            pushed = STREAM_HANDLERS[operation.name](self._service, call)
+            async with aclosing(pushed):
+                async for each in pushed:
+                    yield _said(each)
+        except OsqueueError as error:
+            raise _answered(operation, error) from None
 
     async def reconnect(self) -> None:
         """There is no connection that could be dropped."""
@@ -76,10 +111,12 @@ class InProcessTransport:
             job_id = _checked_id(operation, job_id)
         if operation.name == SUBMIT_LARGE.name:
             return await self._submit_large(request, job_id)
-        if operation.name not in HANDLERS:
+        if operation.name not in self._handlers:
             raise TransportConfigError(f"{operation.name}: there is no broker to do this")
         message, size = _checked(operation, request)
-        return await HANDLERS[operation.name](self._service, Call(message, job_id or "", size))
+        return await self._handlers[operation.name](
+            self._service, Call(message, job_id or "", size)
+        )
 
     async def _submit_large(self, request: Any, job_id: str | None) -> Reply[Any]:
         assert isinstance(request, SubmitRequest), "what the operation takes"
@@ -93,6 +130,21 @@ class InProcessTransport:
             raise BrokerProtocolError(f"invalid request: {error}") from error
         with await self._service.room_for(DEFAULT_QUEUE, len(text)):
             return await self._service.submit_text(DEFAULT_QUEUE, name, query, text)
+
+
+def _said(pushed: Any) -> Any:
+    """What was pushed: an update, or the answer to a claim."""
+    if not isinstance(pushed, Reply):
+        return pushed
+    if pushed.sent is not None:
+        pushed.sent()
+    return pushed.value
+
+
+def _answered(operation: Operation, error: OsqueueError) -> OsqueueError:
+    """The same error, as one that a broker has answered with."""
+    error.status, error.method = http_status(error), operation.name
+    return error
 
 
 def _checked_id(operation: Operation, job_id: str | None) -> str:

@@ -140,6 +140,8 @@ class NaiveQueue:
             for job in self.held
             if job.claim == op.claim_id is not None and job.worker == op.worker_id
         ]
+        for job in held:
+            job.granted = now.serving
         if held:
             return out.Claimed(tuple(map(NaiveJob.grant, held)))
         self.end_delays(now)

@@ -1,7 +1,8 @@
 """The queue against a naive one: every outcome is equal, whatever happens in whatever order.
 
 Now and then all that can be seen of both is compared, the state is written and read back, and what
-happened since is applied once more to the bytes that were read.
+happened since is applied once more to the bytes that were read. Whoever knows only the events comes
+to the same jobs.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from msgspec.structs import replace
 
 from osqueue.config import QueueLimits
 from osqueue.model.apply import apply
+from osqueue.model.events import EventKind
 from osqueue.model.invariants import check
 from osqueue.model.job import Moment
 from osqueue.model.ops import (
@@ -47,6 +49,7 @@ from osqueue.model.ops import (
 from osqueue.model.outcomes import Claimed, Done, Outcome, Sealed
 from osqueue.model.snapshot import decode_state, encode_state
 
+from .follower import Replay
 from .naive_job import NaiveJob
 from .naive_queue import LookOp, NaiveQueue, SimpleOp
 
@@ -67,6 +70,19 @@ OLDER = b"""{"broker":null,"brokerHeartbeat":0,"jobs":[
  {"id":"j2","status":"unclaimed","payload":null,"createdAt":6,"attempts":2}
 ],"completedTotal":9}"""
 """What an older implementation wrote: running jobs without leases."""
+
+TELLS: dict[type[Op], set[EventKind]] = {
+    Submit: {EventKind.SUBMITTED},
+    Claim: {EventKind.CLAIMED},
+    Heartbeat: {EventKind.RELEASED},
+    Complete: {EventKind.COMPLETED},
+    Release: {EventKind.RELEASED},
+    Fail: {EventKind.RETRYING, EventKind.DEAD},
+    Cancel: {EventKind.CANCELLED, EventKind.DISCARDED},
+    Retry: {EventKind.REVIVED},
+    Expire: {EventKind.EXPIRED, EventKind.DEAD},
+}
+"""What each operation can tell of jobs; others tell nothing."""
 
 ids = st.sampled_from([f"j{number}" for number in range(8)])
 workers = st.sampled_from(["w1", "w2"])
@@ -127,16 +143,28 @@ class QueueAgainstNaive(RuleBasedStateMachine):
         self.history: list[tuple[Op, Moment, Outcome]] = []
         self.state = decode_state(data, limits=self.limits, now=self.now)
         self.naive.reload(self.now)
+        self.state.record(whole=True)
+        self.replay = Replay({job.id: job.status for job in self.naive.jobs})
 
     def do(self, op: SimpleOp) -> None:
         wanted = self.naive.apply(op, self.now)
         got = apply(self.state, op, self.now)
         assert got == wanted
+        self.hear(op)
         self.history.append((op, self.now, got))
         for grant in got.grants if isinstance(got, Claimed) else ():
             held = self.leases.setdefault(grant.id, [])
             if grant.lease not in held:
                 held.append(grant.lease)
+
+    def hear(self, op: Op) -> None:
+        """What an operation tells is what has become of jobs."""
+        assert self.state.events is not None
+        for event in self.state.events.cut() or ():
+            assert event.kind in TELLS[type(op)]
+            assert event.at == self.now.wall
+            self.replay.step(event.kind, event.job_id)
+        self.replay.expect({job.id: job.status for job in self.naive.jobs})
 
     def ref(self, chosen: tuple[str, str]) -> LeaseRef:
         job_id, kind = chosen
@@ -246,8 +274,10 @@ class ArchivingQueueAgainstNaive(QueueAgainstNaive):
         """By id, the last entry in the archive."""
 
     def note(self, op: Op) -> Outcome:
+        """Have an operation applied, when the naive queue has been told."""
         got = apply(self.state, op, self.now)
         self.history.append((op, self.now, got))
+        self.hear(op)
         return got
 
     @rule(chosen=st.lists(ids, min_size=1, max_size=4))
@@ -286,7 +316,8 @@ class ArchivingQueueAgainstNaive(QueueAgainstNaive):
     def retry_archived(self, number: int) -> None:
         line, job = [*self.archive.values()][number % len(self.archive)]
         if job.status == "dead":
-            assert self.note(Retry(job.id, line)) == self.naive.retry_archived(job)
+            wanted = self.naive.retry_archived(job)
+            assert self.note(Retry(job.id, line)) == wanted
 
     @rule(job_id=ids, most=st.integers(1, 8))
     def archived_and_wanted_back(self, job_id: str, most: int) -> None:

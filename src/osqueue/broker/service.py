@@ -12,6 +12,7 @@ from functools import partial
 
 import msgspec
 from msgspec import UNSET, Raw
+from msgspec.structs import replace
 
 from osqueue.broker import answers
 from osqueue.broker.engines import Lookup, QueueEngine
@@ -104,6 +105,8 @@ class QueueService:
         self._archive = archive
         self.address = address
         self._entropy = entropy
+        self.grpc_port: int | None = None
+        """Where this broker serves gRPC, once that is known."""
         self._deliveries: Counter[str] = Counter()
         self.streams = Streams(engine, streams or StreamSettings(), address=address)
 
@@ -304,14 +307,14 @@ class QueueService:
 
     def status(self) -> BrokerStatus:
         """How this broker is doing. Never waits."""
-        return self._engine.status()
+        return replace(self._engine.status(), grpc_port=self.grpc_port)
 
     async def watch(self, query: StatusQuery) -> Reply[BrokerStatus]:
         """The same, for a broker that stands by: a leader may keep the answer for a while."""
         if query.standby is None:
             return Reply(self.status(), None)
         status = await self._engine.watched(query.standby, query.address, wait_ms=query.wait_ms)
-        return Reply(status, None)
+        return Reply(replace(status, grpc_port=self.grpc_port), None)
 
     async def fail_over(self, queue: str) -> Reply[None]:
         """Give leadership to a broker that stands by. Returns when it is given back."""

@@ -71,6 +71,10 @@ class Subscription:
 
     async def aclose(self) -> None:
         """Be told nothing more. A second time does nothing."""
+        self.close()
+
+    def close(self) -> None:
+        """The same, for those who cannot wait: whoever reads comes to an end."""
         self._hub.leave(self)
         self._closed = True
         self._updates.clear()

@@ -18,6 +18,7 @@ from osqueue.cli.commands.producer import producer
 from osqueue.cli.commands.stats import stats
 from osqueue.cli.commands.status import status
 from osqueue.cli.commands.submit import submit
+from osqueue.cli.commands.token import token
 from osqueue.cli.commands.worker import worker
 from osqueue.cli.failures import FAILURE, CliError, describe_usage
 from osqueue.cli.invocation import Invocation
@@ -43,6 +44,7 @@ app.command()(status)
 app.command()(failover)
 app.add_typer(jobs, name="jobs")
 app.add_typer(archive, name="archive")
+app.add_typer(token, name="token")
 app.command()(demo)
 app.command()(doctor)
 

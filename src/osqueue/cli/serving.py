@@ -9,6 +9,7 @@ import resource
 
 import msgspec
 import uvloop
+from msgspec import UNSET
 
 from osqueue.allocator import keep_large_buffers
 from osqueue.app import BrokerServer
@@ -16,6 +17,7 @@ from osqueue.cli.failures import USAGE, CliError
 from osqueue.cli.output import say
 from osqueue.cli.signals import StopRequest, StopRequestedError
 from osqueue.config import (
+    AccessSettings,
     ArchiveSettings,
     BrokerSettings,
     CommitSettings,
@@ -23,6 +25,7 @@ from osqueue.config import (
     QueueLimits,
     ServerSettings,
     ThrottleSettings,
+    TlsSettings,
 )
 from osqueue.engine.requests import End, EndReason
 from osqueue.errors import ConfigError
@@ -38,6 +41,8 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str
     port: int
+    grpc_port: int | None = None
+    """0: none; ``None``: it was not said."""
     advertise: str | None
     adopt: bool
     allow_remote: bool
@@ -53,6 +58,15 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
     reads_per_minute: int = 0
     writes_per_minute: int = 0
     writes_per_day: int = 0
+    tokens_file: str | None = None
+    tokens: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_client_ca: str | None = None
+    tls_ca: str | None = None
+    requests_per_s: float = 0
+    requests_burst: int = 0
+    connections_per_host: int = 0
 
     def settings(self) -> BrokerSettings:
         """The broker's settings. Raises `CliError` when they make no sense."""
@@ -60,9 +74,23 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
             server=ServerSettings(
                 host=self.host,
                 port=self.port,
+                grpc_port=UNSET if self.grpc_port is None else self.grpc_port,
                 allow_remote=self.allow_remote,
                 cors_origins=self.cors_origins,
                 payload_bytes_max=self.payload_bytes_max,
+                connections_per_host=self.connections_per_host,
+            ),
+            access=AccessSettings(
+                tokens_file=self.tokens_file,
+                tokens=self.tokens,
+                requests_per_s=self.requests_per_s,
+                burst=self.requests_burst,
+            ),
+            tls=TlsSettings(
+                cert=self.tls_cert,
+                key=self.tls_key,
+                client_ca=self.tls_client_ca,
+                ca=self.tls_ca,
             ),
             limits=QueueLimits(lease_timeout_ms=self.lease_timeout_ms, dead_max=self.dead_max),
             commit=CommitSettings(interval_ms=self.commit_interval_ms),
@@ -113,6 +141,8 @@ async def _serve(broker: BrokerServer, plan: BrokerPlan, store: Store, stop: Sto
     if isinstance(store, MemoryBackend):
         _log.warning("the queue is in memory and ends with this broker; keep it with --storage")
     say(f"Broker listening on {_listening(broker, plan)}")
+    if broker.grpc_port is not None:
+        say(f"gRPC listening on {_place(plan.host, broker.grpc_port)}")
     return await _until_over(broker, stop)
 
 
@@ -147,8 +177,11 @@ def _listening(broker: BrokerServer, plan: BrokerPlan) -> str:
     """The bound address with its real port; where others dial another one, that."""
     if plan.advertise is not None:
         return plan.advertise
-    host = f"[{plan.host}]" if ":" in plan.host else plan.host
-    return f"{host}:{broker.address.rpartition(':')[2]}"
+    return _place(plan.host, broker.address.rpartition(":")[2])
+
+
+def _place(host: str, port: int | str) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _allow_many_connections(connections: int) -> None:

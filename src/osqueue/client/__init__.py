@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from osqueue.client.client import OsqueueClient
+from osqueue.client.credentials import Credentials, TlsSettings
 from osqueue.client.discovery import LeaderStore
 from osqueue.client.models import (
     BrokerStatus,
@@ -16,9 +17,11 @@ from osqueue.client.models import (
     Stats,
 )
 from osqueue.client.runtime import Runtime
+from osqueue.client.sync import SyncOsqueueClient
 
 __all__ = [
     "BrokerStatus",
+    "Credentials",
     "Job",
     "JobError",
     "JobInfo",
@@ -30,4 +33,6 @@ __all__ = [
     "Runtime",
     "Standby",
     "Stats",
+    "SyncOsqueueClient",
+    "TlsSettings",
 ]

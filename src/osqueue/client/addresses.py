@@ -1,21 +1,29 @@
-"""Addresses of brokers, as base URLs: ``http://host:port``, without a slash at the end. Pure."""
+"""Addresses of brokers, as base URLs: ``http://host:port``, without a slash at the end. Pure.
+
+``grpc`` and ``grpcs`` are the schemes of the port where a broker speaks nothing but gRPC.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
 
 from yarl import URL
 
 from osqueue.errors import TransportConfigError
 
-__all__ = ["endpoint", "parse_base_url", "scheme_of", "url_of"]
+__all__ = ["HTTP_SCHEMES", "endpoint", "is_secure", "parse_base_url", "url_of"]
+
+HTTP_SCHEMES: Final = ("http", "https")
 
 
-def parse_base_url(base_url: str) -> str:
+def parse_base_url(base_url: str, *, schemes: Collection[str] = HTTP_SCHEMES) -> str:
     """Check a broker's URL; the answer has no slash at its end."""
     try:
         url = URL(base_url)
     except (TypeError, ValueError) as error:
         raise TransportConfigError(f"the broker URL {base_url!r} is no URL: {error}") from error
-    _refuse_scheme(base_url, url)
+    _refuse_scheme(base_url, url, schemes)
     if not url.host:
         raise TransportConfigError(f"the broker URL {base_url!r} names no host")
     if url.user is not None or url.password is not None:
@@ -41,18 +49,18 @@ def endpoint(base_url: str) -> tuple[str | None, int | None]:
     return url.host, url.port
 
 
-def scheme_of(base_url: str) -> str:
-    """``http`` or ``https``."""
-    return URL(base_url).scheme
+def is_secure(base_url: str) -> bool:
+    """Whether it is dialled by TLS."""
+    return URL(base_url).scheme in {"https", "grpcs"}
 
 
-def _refuse_scheme(base_url: str, url: URL) -> None:
+def _refuse_scheme(base_url: str, url: URL, schemes: Collection[str]) -> None:
     if "://" not in base_url:
         raise TransportConfigError(
             f"the broker URL {base_url!r} has no scheme; did you mean 'http://{base_url}'?"
         )
-    if url.scheme not in {"http", "https"}:
+    if url.scheme not in schemes:
         raise TransportConfigError(
             f"the broker URL {base_url!r} has the unknown scheme {url.scheme!r}; "
-            "known are http and https"
+            f"known are {' and '.join(schemes)}"
         )

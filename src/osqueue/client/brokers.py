@@ -6,7 +6,8 @@ It is told what each broker did, and keeps one list, whom to ask first at its he
   says that another one leads goes to the end,
 - a broker that answers from an older epoch than was seen no longer leads: it fails,
 - those that were configured are never forgotten; of those learnt, the last asked stay,
-- a leader is dialled with the scheme of the broker that named it, unless it is known by another.
+- a leader that is learnt is dialled by https where any broker is, and otherwise by http: who names
+  one must not get a token in plain text. One that was configured keeps its own scheme.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from osqueue.client.addresses import endpoint, scheme_of, url_of
+from osqueue.client.addresses import endpoint, is_secure, url_of
 
 __all__ = ["LEARNT_MAX", "Brokers"]
 
@@ -22,15 +23,14 @@ LEARNT_MAX: Final = 8
 """Most brokers remembered beside the configured ones: more than stand by for one queue, and each
 may hold connections."""
 
-STORED_SCHEME: Final = "http"
-"""What the addresses in a state object are dialled with: the object says none."""
-
 
 class Brokers:
     """The brokers of one queue, by base URL."""
 
-    def __init__(self, configured: Iterable[str]) -> None:
+    def __init__(self, configured: Iterable[str], *, secure: bool = False) -> None:
         self._configured = tuple(dict.fromkeys(configured))
+        secure = secure or any(map(is_secure, self._configured))
+        self._scheme = "https" if secure else "http"
         self._order = list(self._configured)
         self._tried: dict[str, None] = {}
         self._silent: set[str] = set()
@@ -75,6 +75,8 @@ class Brokers:
         named = url == self._named
         if not newer and not self._lost and url != self.first:
             return False  # a late answer, or the leader by another of its addresses
+        if not (newer or self._lost or self._named or self._tried):
+            return False  # as it was: nearly every answer
         self._put_first(url)
         self._named = None
         self._tried.clear()
@@ -83,7 +85,7 @@ class Brokers:
 
     def redirected(self, url: str, leader: str | None) -> bool:
         """A broker said that ``leader`` (``host:port``) leads; answers whether to ask that one."""
-        target = None if leader is None else self._dialled(leader, scheme_of(url))
+        target = None if leader is None else self._dialled(leader)
         self.failed(url)
         if target is None or target == url:
             return False
@@ -115,7 +117,7 @@ class Brokers:
 
     def discovered(self, leader: str, epoch: int | None) -> bool:
         """The state object names ``leader``; answers whether that is news of a new leader."""
-        target = self._dialled(leader, STORED_SCHEME)
+        target = self._dialled(leader)
         if target is None:
             return False
         self._name(target)
@@ -128,8 +130,8 @@ class Brokers:
         """Take the next answer as it is: the queue may be another one."""
         self._epoch = -1
 
-    def _dialled(self, leader: str, scheme: str) -> str | None:
-        target = url_of(leader, scheme=scheme)
+    def _dialled(self, leader: str) -> str | None:
+        target = url_of(leader, scheme=self._scheme)
         if target is None:
             return None
         place = endpoint(target)

@@ -12,13 +12,20 @@ Laws kept here for all transports:
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any, Final
 
 import msgspec
 
 from osqueue.client.retries import backoff_ms, may_repeat, request_again, wait_ms
 from osqueue.client.runtime import Runtime
-from osqueue.client.transports.protocol import Answer, Position, Transport
+from osqueue.client.transports.protocol import (
+    Answer,
+    Position,
+    QueueTransportAdapter,
+    streaming,
+)
 from osqueue.config import ClientSettings
 from osqueue.errors import DiscoveryError, OsqueueError
 from osqueue.wire.operations import GET_JOB, GET_STATS, LIST_JOBS, Operation
@@ -60,7 +67,7 @@ class Caller:
 
     def __init__(
         self,
-        transport: Transport,
+        transport: QueueTransportAdapter,
         settings: ClientSettings,
         *,
         runtime: Runtime,
@@ -101,6 +108,17 @@ class Caller:
                 in_doubt |= error.applied != "no"
                 _log.debug("%s: %s; again in %d ms", operation.name, error, pause_ms)
             await self.runtime.sleep(pause_ms / 1_000)
+
+    async def stream(
+        self, operation: Operation, request: msgspec.Struct
+    ) -> AsyncGenerator[Any, None]:
+        """What the broker pushes, until it is closed. Raises what it ends by; begins only once."""
+        pushed = streaming(self.transport).stream(
+            operation, request, timeout_s=self.settings.timeout_ms / 1_000
+        )
+        async with aclosing(pushed) as messages:
+            async for message in messages:
+                yield message
 
     def backoff_ms(self, failures: int) -> float:
         """The pause after so many failures in a row."""

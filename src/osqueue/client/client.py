@@ -9,13 +9,16 @@ to bring goes back to the queue.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
 from copy import copy
 from typing import Self, Unpack, cast
 
 from msgspec import Raw
 
 from osqueue.client.caller import Caller, Seen
+from osqueue.client.credentials import Credentials, TlsSettings
 from osqueue.client.discovery import LeaderStore
 from osqueue.client.failures import describe_failure
 from osqueue.client.models import (
@@ -38,12 +41,13 @@ from osqueue.client.requests import (
 )
 from osqueue.client.results import batch_results
 from osqueue.client.runtime import Runtime
-from osqueue.client.transports.protocol import Transport
+from osqueue.client.streams import job_stream
+from osqueue.client.transports.kinds import TransportSpec
 from osqueue.client.ways import way_to_brokers
 from osqueue.config import LIST_PAGE_MAX, ClientSettings
 from osqueue.errors import OsqueueError
 from osqueue.wire import messages, operations
-from osqueue.wire.messages import BrokerStatus, JobError, Stats
+from osqueue.wire.messages import BrokerStatus, JobError, Stats, Update
 from osqueue.wire.operations import ListQuery
 
 __all__ = ["OsqueueClient"]
@@ -54,8 +58,12 @@ class OsqueueClient:
 
     Of several brokers, give a list of some: those that do not lead name the one that does. With
     ``storage`` (a URL, or a store, which is not closed) the leader is found in the queue's own
-    object; given with ``broker_url``, only when none of those helps. A ``transport`` of your own
-    stands for both, and follows nothing.
+    object; given with ``broker_url``, only when none of those helps.
+
+    ``transport`` is ``"connect"`` (the default), ``"rest"``, ``"ws"``, ``"grpc"`` or ``"direct"``,
+    such a kind with its options as ``{"kind": "ws", …}``, or a `QueueTransportAdapter` of your own,
+    which stands for all the rest, and follows nothing. ``token`` says who asks; ``tls`` is for
+    ``https`` URLs: `TlsSettings`, or a context of your own.
 
     Use it as an async context manager, or `close` it; share one per process and event loop.
 
@@ -68,14 +76,23 @@ class OsqueueClient:
         broker_url: str | Iterable[str] | None = None,
         *,
         storage: str | LeaderStore | None = None,
-        transport: Transport | None = None,
+        transport: TransportSpec | None = None,
+        token: str | None = None,
+        tls: TlsSettings | ssl.SSLContext | None = None,
         settings: ClientSettings | None = None,
         runtime: Runtime | None = None,
     ) -> None:
         settings = settings or ClientSettings()
         settings.validate()
         runtime = runtime or Runtime()
-        way = way_to_brokers(broker_url, storage, transport, settings=settings, runtime=runtime)
+        way = way_to_brokers(
+            broker_url,
+            storage,
+            transport,
+            settings=settings,
+            runtime=runtime,
+            credentials=Credentials(token=token, tls=tls),
+        )
         self._caller = Caller(way, settings, runtime=runtime, seen=Seen())
 
     async def __aenter__(self) -> Self:
@@ -183,6 +200,29 @@ class OsqueueClient:
         answer = await self._caller.call(operations.CLAIM, request)
         claimed = cast("messages.ClaimAnswer", answer).jobs
         return [job_from_claim(job, worker_id) for job in claimed]
+
+    async def stream_jobs(
+        self, worker_id: str, types: Sequence[str] | None = None, *, credit: int
+    ) -> AsyncIterator[Job]:
+        """Jobs as they come, without asking for each: at most ``credit`` that were not taken yet.
+
+        A job counts as taken when the next one is asked for, so with a ``credit`` of 1 there is
+        never more than one at a time. All that have come must be kept by heartbeats, and completed,
+        failed or released; those that were not taken are released at the end.
+
+        Raises `BrokerLeadershipError`, `EngineStateError` or `TransportConnectionError` when the
+        broker stops leading or is gone: begin anew. Close it (`contextlib.aclosing`) when you are
+        done before it is. Not over ``rest``.
+        """
+        request = messages.StreamRequest(
+            worker_id=worker_id,
+            types=None if types is None else list(types),
+            credit=credit,
+            stream_id=self.runtime.entropy.token(),
+        )
+        async with aclosing(job_stream(self._caller, request)) as jobs:
+            async for job in jobs:
+                yield job
 
     async def heartbeat(self, job: Job) -> None:
         """Keep a job's lease. Raises `LeaseLostError` or `JobNotFoundError` when it is lost."""
@@ -306,6 +346,28 @@ class OsqueueClient:
         """
         answer = await self._caller.call(operations.GET_PAYLOAD, job_id=job_id)
         return None if answer is None else bytes(cast("Raw", answer))
+
+    async def subscribe(
+        self,
+        *,
+        events: bool = True,
+        types: Sequence[str] | None = None,
+        stats_every_ms: int = 1_000,
+    ) -> AsyncIterator[Update]:
+        """What changes in the queue from now on, commit by commit; the first update is the counts.
+
+        ``events``: whether to be told each change of a job, of these ``types`` only; the counts are
+        told when they have changed, at most every ``stats_every_ms`` (0: never). Raises as
+        `stream_jobs` does, and `OverloadedError` when updates come faster than they are read.
+        """
+        request = messages.SubscribeRequest(
+            events=events,
+            types=None if types is None else list(types),
+            stats_every_ms=stats_every_ms,
+        )
+        async with aclosing(self._caller.stream(operations.SUBSCRIBE, request)) as updates:
+            async for update in updates:
+                yield update
 
     async def _submit(self, request: messages.SubmitRequest) -> str:
         if is_large(request, self.settings.batch_bytes_max):

@@ -5,31 +5,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 
-from osqueue.client.transports.protocol import Transport
-from osqueue.client.transports.rest import RestTransport
-from osqueue.config import ClientSettings
+from osqueue.client.transports.kinds import Dial
+from osqueue.client.transports.protocol import QueueTransportAdapter
 from osqueue.errors import TransportConfigError
 
 __all__ = ["Connections"]
 
 
 class Connections:
-    """Transports by base URL. There are never more than `at` was told to keep."""
+    """Transports by base URL, each made by ``dial``.
 
-    def __init__(self, settings: ClientSettings) -> None:
-        self._settings = settings
-        self._transports: dict[str, Transport] = {}
+    There are never more than `at` was told to keep.
+    """
+
+    def __init__(self, dial: Dial) -> None:
+        self._dial = dial
+        self._transports: dict[str, QueueTransportAdapter] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    def at(self, url: str, *, keep: Collection[str]) -> Transport:
+    def at(self, url: str, *, keep: Collection[str]) -> QueueTransportAdapter:
         """The way to ``url``. A new one makes those go that are not in ``keep`` any more."""
         if self._closed:
             raise TransportConfigError("this client is closed; make a new one")
         transport = self._transports.get(url)
         if transport is None:
             self._drop_all_but(keep)
-            transport = self._transports[url] = RestTransport(url, self._settings)
+            transport = self._transports[url] = self._dial(url)
         return transport
 
     async def reconnect(self) -> None:

@@ -13,21 +13,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from msgspec import Raw
 
 from osqueue.client.brokers import Brokers
 from osqueue.client.connections import Connections
 from osqueue.client.discovery import Discovery
+from osqueue.client.health import ask_health
 from osqueue.client.retries import may_repeat, request_again, wait_ms
 from osqueue.client.runtime import Runtime
-from osqueue.client.transports.protocol import Answer, Transport
+from osqueue.client.transports.kinds import Dial
+from osqueue.client.transports.protocol import Answer, QueueTransportAdapter, streaming
 from osqueue.client.underway import GivenUpError, UnderWay
 from osqueue.client.watching import Watch
-from osqueue.config import ClientSettings
 from osqueue.errors import (
     AuthError,
     BrokerLeadershipError,
@@ -56,13 +58,6 @@ SILENT_MS: Final = 500
 counts as a broker that does not answer: its caller may have a time-out of its own. Ten times what
 a commit takes; a leader that was only slow is found again by a redirect."""
 
-HEALTH: Final = Operation(
-    "health", "GET", "/healthz", None, Raw, "Whether the process is alive.", None
-)
-HEALTH_S_MAX: Final = 2.0
-"""A broker that does not say within this that it is there is silent. It answers at once, also
-when its store is slow; reading a large state at a takeover takes it half a second."""
-
 _BROKEN: Final = TransportConnectionError("given up")
 _ANSWERS: Final = (
     BrokerProtocolError,
@@ -90,7 +85,7 @@ class _Request(msgspec.Struct, frozen=True):
         waited_s = (wait_ms(self.body) - wait_ms(body)) / 1_000
         return msgspec.structs.replace(self, body=body, timeout_s=self.timeout_s - waited_s)
 
-    async def over(self, transport: Transport) -> Answer:
+    async def over(self, transport: QueueTransportAdapter) -> Answer:
         """The answer that comes over ``transport``."""
         return await transport.call(
             self.operation, self.body, job_id=self.job_id, timeout_s=self.timeout_s
@@ -98,24 +93,26 @@ class _Request(msgspec.Struct, frozen=True):
 
 
 class Following:
-    """A `Transport` to the leader among ``brokers``, and those that they or the store name."""
+    """A transport to the leader among ``brokers``, and those that they or the store name."""
 
     def __init__(
         self,
         brokers: Brokers,
-        settings: ClientSettings,
+        dial: Dial,
         runtime: Runtime,
         *,
+        probe: Dial,
         discovery: Discovery | None,
     ) -> None:
         self._brokers = brokers
-        self._connections = Connections(settings)
-        self._probes = Connections(settings)  # of their own: a busy pool must not look like silence
+        self._connections = Connections(dial)
+        self._probes = Connections(probe)
         self._clock = runtime.clock
         self._discovery = discovery
         self._under_way = UnderWay()
         self._watch = Watch(self._check, runtime.sleep)
         self._probing: dict[str, asyncio.Task[None]] = {}
+        self._streams = 0
 
     async def call(
         self,
@@ -141,6 +138,26 @@ class Following:
                 in_doubt |= error.applied != "no"
                 _log.debug("%s: %s; asking %s", operation.name, error, self._brokers.first)
         raise AssertionError("the last hop returns or raises")
+
+    async def stream(
+        self, operation: Operation, request: msgspec.Struct, *, timeout_s: float
+    ) -> AsyncGenerator[Any, None]:
+        """A stream of whichever broker leads when it begins; it ends with that broker's lead."""
+        asked = _Request(operation, request, None, timeout_s, self._clock.mono_ms())
+        for hops_left in reversed(range(HOPS_MAX + 1)):
+            url, begun = await self._leader(timeout_s), False
+            try:
+                async with aclosing(self._pushed(url, asked)) as messages:
+                    async for message in messages:
+                        begun = True
+                        yield message
+            except OsqueueError as error:
+                elsewhere = self._judge(url, operation, error) and not begun
+                if not (elsewhere and hops_left):
+                    raise
+                _log.debug("%s: %s; asking %s", operation.name, error, self._brokers.first)
+            else:
+                return
 
     async def reconnect(self) -> None:
         self._brokers.forget_epoch()
@@ -200,9 +217,31 @@ class Following:
             async with self._under_way.at(url):
                 return await asked.over(transport)
 
+    async def _pushed(self, url: str, asked: _Request) -> AsyncGenerator[Any, None]:
+        """What one broker pushes. While it is silent for long, it is asked whether it is there."""
+        assert asked.body is not None, "streams are asked for by a message"
+        transport = streaming(self._connections.at(url, keep=self._brokers.known))
+        pushed = transport.stream(asked.operation, asked.body, timeout_s=asked.timeout_s)
+        self._streams += 1
+        try:
+            async with aclosing(pushed) as messages:
+                while True:
+                    with self._watch.over(url):
+                        async with self._under_way.at(url):
+                            message = await anext(messages, None)
+                    if message is None:
+                        return
+                    self._brokers.heard(url)
+                    yield message
+        finally:
+            self._streams -= 1
+
     async def _check(self, url: str) -> None:
-        """Give up what waits at a broker that is silent, if there is another one to ask."""
-        if self._alone:
+        """Give up what waits at a broker that is silent, if there is another one to ask.
+
+        A stream is given up in any case: it has no time-out of its own.
+        """
+        if self._alone and not self._streams:
             return
         try:
             await self._probe(url)
@@ -232,7 +271,7 @@ class Following:
     async def _ask_health(self, url: str) -> None:
         transport = self._probes.at(url, keep=self._brokers.known)
         try:
-            await transport.call(HEALTH, timeout_s=HEALTH_S_MAX)
+            await ask_health(transport, url)
         except TransportConnectionError as error:
             error.applied = "no"
             raise

@@ -14,7 +14,15 @@ import msgspec
 from osqueue.config import ClientSettings
 from osqueue.errors import OsqueueError
 from osqueue.wire.messages import ClaimRequest
-from osqueue.wire.operations import FAIL_OVER, HEARTBEAT_BATCH, OPERATIONS, RETRY, Operation
+from osqueue.wire.operations import (
+    ADD_CREDIT,
+    FAIL_OVER,
+    HEARTBEAT_BATCH,
+    OPERATIONS,
+    RETRY,
+    STREAMS,
+    Operation,
+)
 
 __all__ = ["Repeat", "backoff_ms", "may_repeat", "repeat_rule", "request_again", "wait_ms"]
 
@@ -30,11 +38,13 @@ class Repeat(Enum):
     NEVER = auto()
 
 
-_REPEAT: Final = dict.fromkeys((each.name for each in OPERATIONS), Repeat.ALWAYS) | {
+_REPEAT: Final = dict.fromkeys((each.name for each in (*OPERATIONS, *STREAMS)), Repeat.ALWAYS) | {
     # It carries no id: if the job died again in between, it would be queued a second time.
     RETRY.name: Repeat.UNAPPLIED,
     # Asked again after it was done, the next leader would hand over, too.
     FAIL_OVER.name: Repeat.UNAPPLIED,
+    # Added twice, more jobs would come than their worker has room for.
+    ADD_CREDIT.name: Repeat.UNAPPLIED,
     # It may name all that a worker holds, and such a list is stale by then: jobs claimed in the
     # meantime would be taken for orphans. The next heartbeat brings a fresh one.
     HEARTBEAT_BATCH.name: Repeat.NEVER,

@@ -74,6 +74,7 @@ from osqueue.model.job import Moment
 from osqueue.model.lineage import CommitId
 from osqueue.model.ops import Claim, Expire, Forget, Lead, LeaseRef, Release, Resign, Share
 from osqueue.model.outcomes import Claimed, Grant
+from osqueue.model.queries import Depths, depths
 from osqueue.model.snapshot import Origin, encode_state, read_origin
 from osqueue.model.watch import Watch
 
@@ -210,6 +211,11 @@ class Committer:
         return b"{}" if self._last is None else self._last.data
 
     @property
+    def waiting_claims(self) -> int:
+        """How many claims wait for a job."""
+        return len(self._intake.waiting)
+
+    @property
     def ends(self) -> EndMemory:
         """What is remembered of ended jobs, durable or not."""
         return self._intake.state.ends
@@ -218,6 +224,20 @@ class Committer:
     def leads(self) -> bool:
         """Whether the place has been taken by a durable commit, and not been lost."""
         return self._led and self.ended is None and self._phase is not Phase.SAVING
+
+    def depths(self, wall_ms: int) -> Depths:
+        """How full the queue is, with what is not durable yet."""
+        return depths(self._intake.state, wall_ms)
+
+    @property
+    def waiting(self) -> int:
+        """How many claims wait for a job."""
+        return len(self._intake.waiting)
+
+    @property
+    def pending(self) -> int:
+        """How many requests wait for a commit or a confirmation."""
+        return len(self._intake.pending) + (0 if self._commit is None else len(self._commit.held))
 
     def confirmed_within(self, age_ms: int, mono_ms: int) -> bool:
         """Whether leadership was confirmed at most this long ago."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from osqueue.clock import Clock, Entropy
 from osqueue.config import BrokerSettings, QueueLimits
@@ -19,6 +19,7 @@ from osqueue.engine.desk import TermDesk
 from osqueue.engine.election import Election, Role
 from osqueue.engine.intake import Intake, Waiting
 from osqueue.engine.leadership import Leadership, Place, Probe
+from osqueue.engine.observer import Observer, Observers
 from osqueue.engine.payloads import PayloadObjects
 from osqueue.engine.refusals import (
     halted_error,
@@ -40,15 +41,28 @@ from osqueue.errors import (
 from osqueue.model.job import Moment
 from osqueue.model.ops import Claim, GetPayloadKeys, Op
 from osqueue.model.outcomes import PayloadKeys
+from osqueue.model.queries import Depths
 from osqueue.storage.protocol import Store
 from osqueue.wire.messages import BrokerStatus
 
-__all__ = ["Duty", "Engine"]
+__all__ = ["Duty", "Engine", "Gauges"]
 
 logger = logging.getLogger("osqueue.engine")
 
 Duty: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 """What a leader does beside committing; begun with each term and cancelled at its end."""
+
+
+class Gauges(NamedTuple):
+    """How a broker stands at a moment."""
+
+    status: BrokerStatus
+    depths: Depths | None
+    """Only of a leader."""
+    waiting: int
+    """Claims that wait for a job."""
+    pending: int
+    """Requests that wait for a commit or a confirmation."""
 
 
 class Engine:
@@ -82,6 +96,8 @@ class Engine:
         self.duties: Sequence[Duty] = ()
         self.listener: Listener | None = None
         """Is told of each term's end, and if it `listen`s, of what commits change."""
+        self.observer: Observer = Observers()
+        self._told_role: tuple[str, int] | None = None
         self._term: Term | None = None
         self._desk = TermDesk(lambda: self._term, self.payloads, refusal=self._refusal)
         self._life: asyncio.Task[None] | None = None
@@ -270,12 +286,25 @@ class Engine:
             now=now,
         )
         term = Term(committer, self._store, self._key, clock=self._clock, discard=self.discard)
-        term.listener = self.listener
+        term.listener, term.observer = self.listener, self.observer
         return term
 
     def _turn(self) -> None:
         self._turned.set()
         self._turned = asyncio.Event()
+        status = self.status()
+        role = (status.role, status.epoch)
+        if role != self._told_role:
+            self._told_role = role
+            self.observer.role_changed(*role)
+
+    def gauges(self) -> Gauges:
+        """What a scrape of metrics looks at."""
+        committer = None if self._term is None else self._term.committer
+        if committer is None or not committer.leads:
+            return Gauges(self.status(), None, 0, 0)
+        depths = committer.depths(self._clock.wall_ms())
+        return Gauges(self.status(), depths, committer.waiting, committer.pending)
 
     # How it is doing
 
@@ -336,6 +365,11 @@ class Engine:
     def durable(self) -> bytes:
         """The state object as last known to be stored. Raises unless this broker leads."""
         return self._leading().committer.durable
+
+    @property
+    def waiting_claims(self) -> int:
+        """How many claims wait here for a job."""
+        return 0 if self._term is None else self._term.committer.waiting_claims
 
     @property
     def backlog(self) -> Backlog:

@@ -13,6 +13,7 @@ from typing import Any, Protocol, assert_never
 
 from osqueue.clock import Clock
 from osqueue.engine.committer import Committer
+from osqueue.engine.observer import Observer, Observers
 from osqueue.engine.refusals import stopping_error
 from osqueue.engine.requests import (
     Action,
@@ -70,6 +71,7 @@ class Term:
         self._clock = clock
         self._discard = discard
         self.listener: Listener | None = None
+        self.observer: Observer = Observers()
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
@@ -213,7 +215,7 @@ class Term:
             case Discard(keys):
                 self._discard(keys)
             case Landed():
-                pass
+                self.observer.committed(action)
             case Publish():
                 self._tell_listener(action)
             case Notice(message, error):

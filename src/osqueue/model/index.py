@@ -65,6 +65,18 @@ class ReadyIndex:
         queue = self._queues.get(type_)
         return 0 if queue is None else queue.live
 
+    def counts(self) -> dict[str, int]:
+        """How many jobs of each type can be claimed, of those that have any."""
+        return {type_: queue.live for type_, queue in self._queues.items()}
+
+    def heads(self) -> Iterator[Job]:
+        """Of each type the job that would be claimed next."""
+        for type_ in self._queues:
+            head = self._head(type_)
+            job = None if head is None else self._find(head[0] & _SEQ_MASK)
+            if job is not None:
+                yield job
+
     def has(self, types: Sequence[str] | None) -> bool:
         """Whether a claim of these types (``None``: any) would get a job."""
         if types is None:

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from typing import NamedTuple
+
 from osqueue.config import LIST_SCAN_MAX
 from osqueue.model.job import END_STATUSES, Job, JobStatus, payload_of
 from osqueue.model.ops import ListJobs
 from osqueue.model.outcomes import BadCursor, JobView, NotFound, Page
 from osqueue.model.state import QueueState
 
-__all__ = ["job", "page", "view"]
+__all__ = ["Depths", "depths", "job", "page", "view"]
+
+
+class Depths(NamedTuple):
+    """How full a queue is, and how long its jobs wait."""
+
+    ready: int
+    delayed: int
+    in_progress: int
+    dead: int
+    completed_total: int
+    dead_total: int
+    ready_by_type: dict[str, int]
+    oldest_ready_ms: int | None
+    """When the job was submitted that has been ready to be claimed for longest; ``None``: there is
+    none. In a queue whose oldest jobs are nearly all held or delayed, the oldest of those that are
+    next of their types."""
 
 
 def job(state: QueueState, job_id: str) -> JobView | NotFound:
@@ -20,6 +39,30 @@ def job(state: QueueState, job_id: str) -> JobView | NotFound:
     if end is not None:
         return JobView(id=end.id, status=end.how, ended_at=end.at)
     return NotFound(job_id)
+
+
+def depths(state: QueueState, wall_ms: int) -> Depths:
+    """The figures at this moment; jobs whose delay has ended are ready."""
+    state.promote_due(wall_ms)
+    return Depths(
+        ready=state.ready.live,
+        delayed=state.delayed.live,
+        in_progress=state.counts[JobStatus.IN_PROGRESS],
+        dead=state.counts[JobStatus.DEAD],
+        completed_total=state.completed_total,
+        dead_total=state.dead_total,
+        ready_by_type=state.ready.counts(),
+        oldest_ready_ms=_oldest_ready_ms(state),
+    )
+
+
+def _oldest_ready_ms(state: QueueState) -> int | None:
+    if state.ready.live == 0:
+        return None
+    for found in islice(state.order, LIST_SCAN_MAX):
+        if found.status is JobStatus.UNCLAIMED and found.run_at is None:
+            return found.created_at
+    return min((head.created_at for head in state.ready.heads()), default=None)
 
 
 def page(state: QueueState, op: ListJobs) -> Page | BadCursor:

@@ -14,7 +14,9 @@ from osqueue.config import ServerSettings
 from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import BrokerLeadershipError, OsqueueError
 from osqueue.server.auth import Doorkeeper
+from osqueue.server.connect import ConnectPort
 from osqueue.server.entrance import Entrance, enter
+from osqueue.server.events import EventsPage
 from osqueue.server.handshake import PATH as WEBSOCKET_PATH
 from osqueue.server.http import (
     Headers,
@@ -25,10 +27,14 @@ from osqueue.server.http import (
     respond_json,
     wants_consistent,
 )
+from osqueue.server.metrics import Metrics
+from osqueue.server.observed_http import REST, MetricsPage, counted
+from osqueue.server.observing import Observed, SeenRequest
 from osqueue.server.openapi import openapi_document
 from osqueue.server.origins import HeaderPairs
 from osqueue.server.rest import rest_routes
 from osqueue.storage.throttled import ThrottledStorageBackend
+from osqueue.wire import operations as ops
 from osqueue.wire.roles import Role
 
 __all__ = ["make_app"]
@@ -45,12 +51,15 @@ def make_app(
     *,
     throttle: ThrottledStorageBackend | None = None,
     problems: Callable[[], list[str]] = list,
+    observed: Observed | None = None,
+    metrics: Metrics | None = None,
 ) -> ASGIApp:
     """The application. Every route stands behind ``door``, but for those open to everybody.
 
     ``problems``: what the broker goes on in spite of, and somebody should put right.
     """
     pages = _Pages(service, throttle, problems)
+    observed = observed or Observed(REST)
     routes = [
         *rest_routes(service, settings, door),
         _page("/healthz", pages.health),
@@ -59,14 +68,31 @@ def make_app(
         _page("/v1/throttle-stats", Entrance(pages.throttle, door, Role.OBSERVE)),
         _page("/openapi.json", Entrance(pages.openapi, door, None)),
     ]
-    return _Application(door, routes, address=service.address)
+    events = Entrance(EventsPage(service, settings), door, ops.SUBSCRIBE.role)
+    routes.append(_page("/v1/events", events, ops.SUBSCRIBE.name))
+    if metrics is not None:
+        routes.append(_page("/metrics", Entrance(MetricsPage(metrics), door, Role.OBSERVE)))
+    rpc = ConnectPort(service, settings, door)
+    return _Application(door, routes, rpc, address=service.address, observed=observed)
 
 
 class _Application:
-    def __init__(self, door: Doorkeeper, routes: list[Route], *, address: str) -> None:
+    def __init__(
+        self,
+        door: Doorkeeper,
+        routes: list[Route],
+        rpc: ConnectPort,
+        *,
+        address: str,
+        observed: Observed,
+    ) -> None:
         self._door = door
+        self._rpc = rpc
+        self._rpc_paths = rpc.paths
         self._address = address
+        self._observed = observed
         self._routes = routes
+        self._names = {id(route.app): route.name for route in routes}
         self._exact = {
             (method, route.path): route.app
             for route in routes
@@ -87,6 +113,15 @@ class _Application:
         if scope["path"] == WEBSOCKET_PATH and scope["method"] == "GET":
             await respond(send, 404, headers=((b"content-length", b"0"),))
             return
+        if scope["path"] in self._rpc_paths and scope["method"] != "OPTIONS":
+            await self._rpc(scope, receive, send)
+            return
+        with self._observed.request() as seen:
+            if self._observed.detailed:
+                receive, send = counted(seen, scope, receive, send)
+            await self._answer(scope, receive, send, seen)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, seen: SeenRequest) -> None:
         headers = headers_of(scope)
         extra: HeaderPairs = ()
         try:
@@ -94,17 +129,19 @@ class _Application:
             if scope["method"] == "OPTIONS":
                 await self._options(headers, send, extra)
                 return
-            await self._route(scope, receive, _with_headers(send, extra) if extra else send)
+            await self._route(scope, receive, _with_headers(send, extra) if extra else send, seen)
         except OsqueueError as error:
+            seen.failed(error)
             leader = self._other(error)
             if leader is None:
                 await respond_error(send, error, extra)
             else:
                 error.status = 307
                 await respond_error(send, error, (*extra, _location(scope, leader)))
-        except CallerGoneError:
-            return
-        except Exception:
+        except CallerGoneError as error:
+            seen.failed(error)
+        except Exception as error:
+            seen.failed(error)
             logger.exception("%s %s failed inside", scope["method"], scope["path"])
             await respond_error(send, OsqueueError("the broker failed on this request"), extra)
 
@@ -114,10 +151,11 @@ class _Application:
             return None
         return None if error.leader == self._address else error.leader
 
-    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _route(self, scope: Scope, receive: Receive, send: Send, seen: SeenRequest) -> None:
         """Hand over to the route; a path that takes other methods is answered with 405."""
         app = self._exact.get((scope["method"], scope["path"])) or self._job_route(scope)
         if app is not None:
+            seen.operation = self._names[id(app)]
             await app(scope, receive, send)
             return
         allowed: set[str] = set()
@@ -125,11 +163,13 @@ class _Application:
             match, child_scope = route.matches(scope)
             if match is Match.FULL:
                 scope.update(child_scope)
+                seen.operation = route.name
                 await route.app(scope, receive, send)
                 return
             if match is Match.PARTIAL:
                 allowed |= route.methods or set()
         enter(scope, self._door)
+        seen.outcome = "BrokerProtocolError"
         await _no_route(scope, send, allowed)
 
     def _job_route(self, scope: Scope) -> ASGIApp | None:
@@ -225,8 +265,8 @@ class _Bare:
         await self._app(scope, receive, send)
 
 
-def _page(path: str, app: ASGIApp) -> Route:
-    return Route(path, _Bare(app), methods=["GET"])
+def _page(path: str, app: ASGIApp, name: str = "") -> Route:
+    return Route(path, _Bare(app), methods=["GET"], name=name or path)
 
 
 def _with_headers(send: Send, extra: HeaderPairs) -> Send:

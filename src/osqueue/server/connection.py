@@ -23,7 +23,8 @@ from uvicorn.server import ServerState
 from osqueue.config import MIB, ServerSettings
 from osqueue.errors import BrokerProtocolError, OsqueueError, OverloadedError
 from osqueue.server.handshake import PATH, Around, Upgrade
-from osqueue.server.http import CLOSE, JSON, headers_of, respond_error
+from osqueue.server.http import CLOSE, JSON, error_headers, headers_of, respond_error
+from osqueue.server.observing import Observed
 from osqueue.server.peers import peer_of_scope
 from osqueue.server.rates import rate_key
 from osqueue.wire.errors import error_body, http_status
@@ -42,12 +43,14 @@ not letting the parser see it, which would take the body for the other protocol.
 class HostConnections:
     """How many connections each host has open, against the most that it may have; 0: any."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, observed: Observed | None = None) -> None:
         self._most = most
         self._open: dict[str, int] = {}
+        self._observed = observed or Observed("http")
 
     def enter(self, host: str | None) -> bool:
         """Count one more; answers whether it is not too many. Each must `leave` again."""
+        self._observed.connected()
         if not self._most:
             return True
         key = rate_key(host)
@@ -56,6 +59,7 @@ class HostConnections:
 
     def leave(self, host: str | None) -> None:
         """Count one less."""
+        self._observed.disconnected()
         if not self._most:
             return
         key = rate_key(host)
@@ -247,7 +251,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self._may_answer():
             body = msgspec.json.encode(error_body(error))
             length = (b"content-length", b"%d" % len(body))
-            headers = (*self.server_state.default_headers, JSON, length, CLOSE)
+            also = [header for header in error_headers(error) if header != CLOSE]
+            headers = (*self.server_state.default_headers, JSON, length, *also, CLOSE)
             lines = [b"%b: %b\r\n" % header for header in headers]
             self.transport.write(b"".join([STATUS_LINE[http_status(error)], *lines, b"\r\n", body]))
         self.transport.close()

@@ -28,6 +28,7 @@ __all__ = [
     "decode_body",
     "decode_json",
     "describe",
+    "error_headers",
     "headers_of",
     "query_fields",
     "read_body",
@@ -214,12 +215,17 @@ async def respond_error(
     send: Send, error: OsqueueError, headers: Iterable[tuple[bytes, bytes]] = ()
 ) -> None:
     """Send an error: its status, and its tag and message as JSON."""
+    headers = (*commit_header(error.position), *error_headers(error), *headers)
+    await respond_json(send, _encode(error_body(error)), status=http_status(error), headers=headers)
+
+
+def error_headers(error: OsqueueError) -> tuple[tuple[bytes, bytes], ...]:
+    """What goes with an error: whether to close, what to show, when to come again."""
     status = http_status(error)
     if status == 413:
-        headers = (*headers, CLOSE)
+        return (CLOSE,)
     if status == 401:
-        headers = (*headers, CHALLENGE)
+        return (CHALLENGE,)
     if isinstance(error, OverloadedError) and error.retry_after_s is not None:
-        headers = (*headers, (b"retry-after", b"%d" % error.retry_after_s))
-    headers = (*commit_header(error.position), *headers)
-    await respond_json(send, _encode(error_body(error)), status=status, headers=headers)
+        return ((b"retry-after", b"%d" % error.retry_after_s),)
+    return ()

@@ -8,7 +8,8 @@ import errno
 import socket
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, cast
+from types import MappingProxyType
+from typing import Any, Final, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp
 from osqueue.config import ServerSettings
 from osqueue.errors import ConfigError
 from osqueue.server.connection import HostConnections, HttpProtocol
+from osqueue.server.observing import Observed
 from osqueue.server.security_headers import EVERYWHERE
 from osqueue.server.tls import ServerTls
 from osqueue.server.websocket import WebSocket, WebSocketEndpoint
@@ -28,6 +30,13 @@ BACKLOG = 4_096
 GRACE_S = 5
 """How long a stopping server waits for answers still being sent."""
 
+_SILENCE: Final = MappingProxyType(
+    {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": 60_000}
+)
+"""A host that is gone without a word is noticed after 30 s (in seconds: first asked after, again
+every, how often), and after 60 s (in ms) when something is being sent to it: nobody else ends the
+streams and the waiting claims of a half-open connection."""
+
 POLL_S = 0.005
 """How often a stopping server looks whether all is answered."""
 
@@ -36,23 +45,39 @@ LOOK_TICKS = 10
 """The connections are looked after once a second."""
 
 
-def bind(settings: ServerSettings) -> socket.socket:
-    """A listening place. Raises `ConfigError` when the address cannot be had."""
+def bind(
+    settings: ServerSettings, *, port: int | None = None, option: str = "--port"
+) -> socket.socket:
+    """A listening place, on the settings' port unless another is said, by ``option``.
+
+    Raises `ConfigError` when the address cannot be had.
+    """
+    port = settings.port if port is None else port
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # Named as TCP, so that asyncio turns Nagle's delay off: an answer is sent in two pieces.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((settings.host, settings.port))
+        _ask_the_silent(sock)
+        sock.bind((settings.host, port))
         sock.listen(BACKLOG)  # two sockets can be bound to one port while neither listens
     except OSError as error:
         sock.close()
-        taken = "; is another broker running there? choose another port with --port"
+        taken = f"; is another broker running there? choose another port with {option}"
         raise ConfigError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
+            f"cannot listen on {settings.host}:{port}: {error.strerror or error}"
             + (taken if error.errno == errno.EADDRINUSE else "")
         ) from error
     return sock
+
+
+def _ask_the_silent(sock: socket.socket) -> None:
+    """Have the system find out whether anybody is there still; connections take it over."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _SILENCE.items():
+        option = getattr(socket, name, None)  # not every system knows all
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class _Uvicorn(uvicorn.Server):
@@ -149,10 +174,11 @@ class HttpServer:
         sock: socket.socket,
         *,
         tls: ServerTls | None = None,
+        observed: Observed | None = None,
         websockets: WebSocketEndpoint | None = None,
     ) -> None:
         self._sock = sock
-        hosts = HostConnections(settings.connections_per_host)
+        hosts = HostConnections(settings.connections_per_host, observed)
         config = uvicorn.Config(
             app,
             # uvicorn only ever calls what it is given here

@@ -10,7 +10,7 @@ from msgspec import Raw
 import osqueue
 from osqueue.wire import operations as ops
 from osqueue.wire.errors import HTTP_STATUS
-from osqueue.wire.messages import ClaimedJob, ErrorBody, JobId
+from osqueue.wire.messages import ClaimedJob, ErrorBody, JobId, SubscribeRequest
 from osqueue.wire.operations import ListQuery, Operation, PutQuery, StatusQuery
 
 __all__ = ["openapi_document"]
@@ -35,7 +35,9 @@ _PAGES = {
     "/state": ("The whole state object as stored.", (200, 503)),
     "/v1/throttle-stats": ("What the throttle of the store does.", (200,)),
     "/openapi.json": ("This document.", (200,)),
+    "/metrics": ("Figures for Prometheus.", (200,)),
 }
+_NO_EVENTS: Final = (307, 400, 401, 403, 429, 503)
 
 
 def openapi_document() -> bytes:
@@ -54,6 +56,7 @@ def openapi_document() -> bytes:
         paths.setdefault(operation.path, {})[operation.verb.lower()] = _operation(operation)
     for path, (summary, statuses) in _PAGES.items():
         paths[path] = {"get": _page(path, summary, statuses)}
+    paths["/v1/events"] = {"get": _events()}
     document = msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -132,8 +135,27 @@ def _responses(operation: Operation) -> dict[str, Any]:
     return {**success, **errors}
 
 
+def _events() -> dict[str, Any]:
+    """Server-Sent Events: the data of each is an `Update`, or at the end an error."""
+    (schema,) = msgspec.json.schema_components([SubscribeRequest])[1].values()
+    parameters = [
+        {"name": name, "in": "query", "schema": _not_null(field)}
+        for name, field in schema["properties"].items()
+    ]
+    stream = {"text/event-stream": {"schema": {"type": "string"}}}
+    refused = {str(status): {"description": "Refused.", "content": _ERROR} for status in _NO_EVENTS}
+    return {
+        "operationId": ops.SUBSCRIBE.name,
+        "summary": ops.SUBSCRIBE.summary,
+        "parameters": parameters,
+        "responses": {"200": {"description": "As it happens.", "content": stream}, **refused},
+    }
+
+
 def _page(path: str, summary: str, statuses: tuple[int, ...]) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"type": "object"}}}
+    content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
+    if path == "/metrics":
+        content |= {"text/plain": {"schema": {"type": "string"}}}
     return {
         "operationId": path.strip("/").replace("/", "-").replace(".", "-"),
         "summary": summary,

@@ -111,10 +111,11 @@ async def respond_pieces(
     headers: Iterable[tuple[bytes, bytes]],
     connection: Connection,
     stall_s: float,
+    kind: tuple[bytes, bytes] = JSON,
 ) -> None:
-    """Send JSON text as the caller takes it in; one who takes nothing for so long is dropped."""
+    """Send a text as the caller takes it in; one who takes nothing for so long is dropped."""
     length = (b"content-length", b"%d" % sum(map(len, pieces)))
-    start = {"type": "http.response.start", "status": 200, "headers": [JSON, length, *headers]}
+    start = {"type": "http.response.start", "status": 200, "headers": [kind, length, *headers]}
     await send(start)
     try:
         for chunk in chunks(pieces):

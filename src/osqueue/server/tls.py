@@ -151,7 +151,7 @@ def _client_context(cert: Look, key: Look, ca: Look | None) -> ssl.SSLContext:
 
 def _load_authorities(context: ssl.SSLContext, ca: Look) -> None:
     try:
-        context.load_verify_locations(cadata=ca.data.decode("ascii", "replace"))
+        context.load_verify_locations(cadata=ca.data.decode("ascii", "ignore"))
     except (ssl.SSLError, ValueError) as error:
         raise ConfigError(f"{ca.path} holds no certificates in PEM") from error
 

@@ -113,7 +113,7 @@ def token_line(entry: TokenEntry) -> str:
 def parse_entries(text: str, origin: str) -> Entries:
     """Read a list. Raises `ConfigError`, which names ``origin`` and the line."""
     entries: dict[bytes, TokenEntry] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
         content = line.partition("#")[0].split()
         if not content:
             continue

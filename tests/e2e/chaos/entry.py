@@ -43,7 +43,7 @@ class EntryPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     def settings(self) -> BrokerSettings:
         return BrokerSettings(
-            server=ServerSettings(host="127.0.0.1", port=self.port),
+            server=ServerSettings(host="127.0.0.1", port=self.port, grpc_port=0),
             limits=QueueLimits(lease_timeout_ms=self.lease_ms),
             leadership=LeadershipSettings(
                 heartbeat_interval_ms=self.heartbeat_ms, heartbeat_timeout_ms=self.timeout_ms

@@ -1,8 +1,8 @@
 """Installs the test servers that do not come from PyPI. ``make test-all`` runs it first.
 
-Ceph's daemons and npm are Debian packages, and need root; azurite is an npm package, whose lock
-file pins all that it brings, in a folder of this repository that git ignores. What is there
-already is left alone, so a second run costs nothing.
+Ceph's daemons and npm are Debian packages, and need root; azurite and the client of Connect are npm
+packages, whose lock files pin all that they bring, in folders of this repository that git ignores.
+What is there already is left alone, so a second run costs nothing.
 """
 
 from __future__ import annotations
@@ -15,15 +15,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-__all__ = ["AZURITE", "MissingServerError", "require"]
+__all__ = ["AZURITE", "CONNECT_NODE", "MissingServerError", "require"]
 
 ROOT = Path(__file__).resolve().parents[3]
-PINNED = Path(__file__).parent / "azurite"
 AZURITE = ROOT / ".servers" / "azurite"
 """Where azurite's packages are."""
 
-INSTALLED = AZURITE / "installed-lock.json"
-"""The lock file that the packages there were installed from; written last."""
+CONNECT_NODE = ROOT / ".servers" / "connect-node"
+"""Where the packages of the Connect client are."""
+
+PINNED: Mapping[Path, Path] = MappingProxyType(
+    {
+        AZURITE: Path(__file__).parent / "azurite",
+        CONNECT_NODE: Path(__file__).parents[1] / "connect_node",
+    }
+)
+"""Each place of npm packages, and the folder whose lock file says what they are."""
+
+INSTALLED = "installed-lock.json"
+"""The lock file that the packages beside it were installed from; written last."""
 
 DEBIAN_PACKAGES: Mapping[str, str] = MappingProxyType(
     {
@@ -56,7 +66,8 @@ def require(*commands: str) -> None:
 def main() -> None:
     try:
         install_debian_packages()
-        install_azurite()
+        for place, pinned in PINNED.items():
+            install_packages(place, pinned)
     except MissingServerError as error:
         sys.exit(f"test servers: {error}")
 
@@ -72,16 +83,17 @@ def install_debian_packages() -> None:
     _run([*apt_get, "install", "--yes", "--no-install-recommends", *packages])
 
 
-def install_azurite() -> None:
-    lock = (PINNED / "package-lock.json").read_bytes()
-    if INSTALLED.exists() and INSTALLED.read_bytes() == lock:
+def install_packages(place: Path, pinned: Path) -> None:
+    lock = (pinned / "package-lock.json").read_bytes()
+    installed = place / INSTALLED
+    if installed.exists() and installed.read_bytes() == lock:
         return
-    AZURITE.mkdir(parents=True, exist_ok=True)
+    place.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
-        shutil.copyfile(PINNED / name, AZURITE / name)
+        shutil.copyfile(pinned / name, place / name)
     quiet = ("--loglevel=error", "--no-audit", "--no-fund", "--no-update-notifier")
-    _run(["npm", "ci", "--ignore-scripts", *quiet], cwd=AZURITE)
-    INSTALLED.write_bytes(lock)
+    _run(["npm", "ci", "--ignore-scripts", *quiet], cwd=place)
+    installed.write_bytes(lock)
 
 
 def _become_root(packages: Sequence[str]) -> list[str]:

@@ -66,6 +66,9 @@ class Ids:
         self.made += 1
         return f"id-{self.made}"
 
+    def secret(self) -> str:
+        return self.token()
+
     def token(self) -> str:
         self.made += 1
         return f"token-{self.made}"

@@ -34,6 +34,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
 ENVIRONMENT = {
     "BROKER_HOST": "127.0.0.2",
     "BROKER_PORT": "8081",
+    "BROKER_GRPC_PORT": "9091",
     "OSQUEUE_STORAGE": "file:///tmp/queue",
     "BROKER_ADVERTISE": "10.0.0.5:80",
     "BROKER_ALLOW_REMOTE": "1",
@@ -49,6 +50,7 @@ ENVIRONMENT = {
 FLAGS = {
     "--host": "127.0.0.3",
     "--port": "8082",
+    "--grpc-port": "0",
     "--storage": "memory://",
     "--advertise": "[::1]:81",
     "--cors-origin": "https://d.example",
@@ -94,6 +96,7 @@ def test_broker_when_the_environment_says_then_so(
     assert started.plan == BrokerPlan(
         host="127.0.0.2",
         port=8081,
+        grpc_port=9091,
         advertise="10.0.0.5:80",
         adopt=False,
         allow_remote=True,
@@ -120,6 +123,7 @@ def test_broker_when_flags_say_otherwise_then_they_win(
     assert started.plan == BrokerPlan(
         host="127.0.0.3",
         port=8082,
+        grpc_port=0,
         advertise="[::1]:81",
         adopt=False,
         allow_remote=True,
@@ -152,6 +156,61 @@ def test_broker_when_a_limit_is_set_then_for_any_store(
     flag = f"--max-{limit.lower().replace('_', '-')}"
     assert app.run(["broker", flag, "8"]) == 0
     assert getattr(started.plan.settings().throttle, LIMITS[limit]) == 8
+
+
+SECURITY = {
+    "tokens_file": ("OSQUEUE_TOKENS_FILE", "--tokens-file", "/etc/tokens"),
+    "tls_client_ca": ("BROKER_TLS_CLIENT_CA", "--tls-client-ca", "/etc/ca.pem"),
+    "tls_ca": ("BROKER_TLS_CA", "--tls-ca", "/etc/ca.pem"),
+    "requests_per_s": ("BROKER_REQUESTS_PER_S", "--requests-per-s", "2.5"),
+    "requests_burst": ("BROKER_REQUESTS_BURST", "--requests-burst", "7"),
+    "connections_per_host": ("BROKER_CONNECTIONS_PER_HOST", "--connections-per-host", "9"),
+}
+PAIR = {"BROKER_TLS_CERT": "/etc/cert.pem", "BROKER_TLS_KEY": "/etc/key.pem"}
+
+
+@pytest.mark.parametrize("way", ["variable", "flag"])
+def test_broker_when_told_who_may_call_then_so(
+    way: str, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags: list[str] = []
+    for variable, flag, value in SECURITY.values():
+        if way == "variable":
+            monkeypatch.setenv(variable, value)
+        else:
+            flags += [flag, value]
+    for name, value in PAIR.items():
+        monkeypatch.setenv(name, value)
+    assert app.run(["broker", *flags]) == 0
+    told = {name: getattr(started.plan, name) for name in SECURITY}
+    assert {name: str(value) for name, value in told.items()} == {
+        name: value for name, (_, _, value) in SECURITY.items()
+    }
+    settings = started.plan.settings()
+    assert settings.access.tokens_file == "/etc/tokens"
+    assert (settings.access.requests_per_s, settings.access.burst) == (2.5, 7)
+    assert settings.server.connections_per_host == 9
+    tls = settings.tls
+    assert (tls.cert, tls.key) == ("/etc/cert.pem", "/etc/key.pem")
+    assert (tls.client_ca, tls.ca) == ("/etc/ca.pem", "/etc/ca.pem")
+
+
+def test_broker_when_tokens_are_in_the_environment_then_it_asks_for_them(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OSQUEUE_TOKENS", "web produce 0 sha256:0")
+    assert app.run(["broker"]) == 0
+    assert started.plan.settings().access.tokens_configured
+
+
+def test_broker_when_variables_of_security_are_empty_then_as_if_unset(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OSQUEUE_TOKENS", "OSQUEUE_TOKENS_FILE", *PAIR):
+        monkeypatch.setenv(name, "")
+    assert app.run(["broker"]) == 0
+    settings = started.plan.settings()
+    assert (settings.access.tokens_configured, settings.tls.active) == (False, False)
 
 
 @pytest.mark.parametrize("backend", ["", "memory"])
@@ -224,6 +283,15 @@ def test_broker_when_a_storage_is_given_then_the_older_variable_does_not_matter(
         ("BROKER_MAX_PAYLOAD_BYTES", "0", "BROKER_MAX_PAYLOAD_BYTES must be 1 to 1073741824"),
         ("BROKER_MAX_PAYLOAD_BYTES", "9999999999", "BROKER_MAX_PAYLOAD_BYTES must be 1 to"),
         ("BROKER_HEARTBEAT_TIMEOUT_MS", "1", "the broker's heartbeat interval (3000 ms) must be"),
+        ("BROKER_TLS_CERT", "/c.pem", "BROKER_TLS_CERT and BROKER_TLS_KEY go together"),
+        ("BROKER_TLS_KEY", "/k.pem", "BROKER_TLS_CERT and BROKER_TLS_KEY go together"),
+        ("BROKER_TLS_CLIENT_CA", "/a.pem", "BROKER_TLS_CLIENT_CA and BROKER_TLS_CA need"),
+        ("BROKER_TLS_CA", "/a.pem", "BROKER_TLS_CLIENT_CA and BROKER_TLS_CA need"),
+        ("BROKER_REQUESTS_PER_S", "-1", "BROKER_REQUESTS_PER_S must be 0 (no limit) to 1000000"),
+        ("BROKER_REQUESTS_PER_S", "nan", "BROKER_REQUESTS_PER_S must be 0 (no limit) to 1000000"),
+        ("BROKER_REQUESTS_BURST", "5", "BROKER_REQUESTS_BURST needs BROKER_REQUESTS_PER_S"),
+        ("BROKER_REQUESTS_BURST", "-5", "BROKER_REQUESTS_BURST must not be negative"),
+        ("BROKER_CONNECTIONS_PER_HOST", "-1", "BROKER_CONNECTIONS_PER_HOST must not be negative"),
         ("S3_MAX_WRITES_PER_DAY", "-1", "S3_MAX_WRITES_PER_DAY: must be at least 0, not -1"),
         ("OSQUEUE_LOG_FORMAT", "xml", "OSQUEUE_LOG_FORMAT=xml: 'xml' is not one of 'text', 'json'"),
     ],

@@ -55,6 +55,9 @@ class CountingEntropy:
         self._made += 1
         return f"job-{self._made}"
 
+    def secret(self) -> str:
+        return self.token()
+
     def token(self) -> str:
         self._made += 1
         return f"token-{self._made}"

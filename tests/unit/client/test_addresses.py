@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from osqueue.client.addresses import endpoint, parse_base_url, scheme_of, url_of
+from osqueue.client.addresses import endpoint, is_secure, parse_base_url, url_of
 from osqueue.errors import TransportConfigError
 
 
@@ -62,4 +62,11 @@ def test_url_of_what_cannot_be_dialled_is_none(address: str) -> None:
 
 def test_endpoint_of_the_same_place_is_equal_whatever_the_scheme() -> None:
     assert endpoint("https://queue") == endpoint("http://queue:443") == ("queue", 443)
-    assert scheme_of("https://queue") == "https"
+
+
+@pytest.mark.parametrize(
+    ("url", "secure"),
+    [("https://q", True), ("grpcs://q:1", True), ("http://q", False), ("grpc://q:1", False)],
+)
+def test_is_secure_of_a_scheme_of_tls_only(url: str, secure: bool) -> None:
+    assert is_secure(url) == secure

@@ -21,7 +21,7 @@ from tests.unit.client.scripted_broker import (
     running,
 )
 
-from osqueue.client import OsqueueClient, Runtime, following
+from osqueue.client import OsqueueClient, Runtime, health
 from osqueue.client.brokers import LEARNT_MAX
 from osqueue.client.following import HOPS_MAX
 from osqueue.client.watching import CHECK_EVERY_S
@@ -81,7 +81,7 @@ async def clients(time: WatchedTime) -> AsyncIterator[Any]:
     async with AsyncExitStack() as stack:
 
         async def make(*urls: str, **options: Any) -> OsqueueClient:
-            client = OsqueueClient(list(urls) or None, runtime=runtime, **options)
+            client = OsqueueClient(list(urls) or None, transport="rest", runtime=runtime, **options)
             return await stack.enter_async_context(client)
 
         yield make
@@ -359,7 +359,7 @@ async def test_claim_under_way_when_its_broker_is_silent_then_goes_to_another(
     time: WatchedTime,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(following, "HEALTH_S_MAX", 0.05)
+    monkeypatch.setattr(health, "HEALTH_S_MAX", 0.05)
     stopped, other, _ = brokers
     stopped.otherwise, stopped.healthy = hangs(), False
     other.otherwise = answers({"jobs": []}, epoch=6)
@@ -400,7 +400,7 @@ async def test_claim_under_way_when_its_broker_is_there_then_waits_on(
 async def test_call_when_the_leader_that_is_named_is_silent_then_nothing_is_sent_to_it(
     brokers: list[ScriptedBroker], clients: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "HEALTH_S_MAX", 0.05)
+    monkeypatch.setattr(health, "HEALTH_S_MAX", 0.05)
     standby, stopped, _ = brokers
     stopped.otherwise, stopped.healthy = hangs(), False
     standby.otherwise = redirects(stopped.address)
@@ -418,7 +418,7 @@ async def test_call_when_the_leader_that_is_named_is_silent_then_nothing_is_sent
 async def test_calls_when_the_leader_is_silent_then_all_share_one_question(
     brokers: list[ScriptedBroker], clients: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "HEALTH_S_MAX", 0.05)
+    monkeypatch.setattr(health, "HEALTH_S_MAX", 0.05)
     standby, stopped, _ = brokers
     stopped.otherwise, stopped.healthy = hangs(), False
     standby.otherwise = redirects(stopped.address)

@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 from msgspec import Raw
 
-from osqueue.client.transports import Answer, Position, RestTransport
+from osqueue.client.transports import Answer, Position
+from osqueue.client.transports.rest import RestTransport
 from osqueue.config import ClientSettings
 from osqueue.errors import (
     BrokerLeadershipError,

@@ -29,6 +29,7 @@ from osqueue.wire.operations import (
     HEARTBEAT_BATCH,
     OPERATIONS,
     RETRY,
+    STREAMS,
     SUBMIT,
     Operation,
 )
@@ -40,7 +41,7 @@ def _not_received() -> OsqueueError:
     return error
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
+@pytest.mark.parametrize("operation", [*OPERATIONS, *STREAMS], ids=lambda each: each.name)
 def test_repeat_rule_of_every_operation_is_stated(operation: Operation) -> None:
     assert repeat_rule(operation) in Repeat
 

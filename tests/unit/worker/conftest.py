@@ -84,6 +84,9 @@ class CountingEntropy:
     def job_id(self) -> str:
         return self.token()
 
+    def secret(self) -> str:
+        return self.token()
+
     def token(self) -> str:
         self._made += 1
         return f"token-{self._made}"

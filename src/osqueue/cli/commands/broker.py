@@ -14,6 +14,7 @@ from osqueue.cli.logs import LogFormat, LogLevel
 __all__ = ["broker"]
 
 TUNING = "Timing"
+SECURITY = "Who may call"
 THROTTLE = "Throttle, for stores that cost money"
 
 Host = Annotated[
@@ -21,6 +22,14 @@ Host = Annotated[
 ]
 Port = Annotated[
     int, typer.Option(metavar="PORT", envvar="BROKER_PORT", help="0 takes any free one.")
+]
+GrpcPort = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PORT",
+        envvar="BROKER_GRPC_PORT",
+        help="Port of gRPC; 0: no gRPC. Unless said: 9090, if nobody else has it.",
+    ),
 ]
 Advertise = Annotated[
     str | None,
@@ -37,7 +46,12 @@ Adopt = Annotated[
 ]
 AllowRemote = Annotated[
     bool,
-    typer.Option("--allow-remote", envvar="BROKER_ALLOW_REMOTE", help="Serve other hosts, too."),
+    typer.Option(
+        "--allow-remote",
+        envvar="BROKER_ALLOW_REMOTE",
+        help="Serve other hosts without a token, too.",
+        rich_help_panel=SECURITY,
+    ),
 ]
 MaxPayloadBytes = Annotated[
     int,
@@ -48,7 +62,87 @@ MaxPayloadBytes = Annotated[
 CorsOrigin = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="ORIGIN", envvar="BROKER_CORS_ORIGINS", help="Pages that may call; repeatable."
+        metavar="ORIGIN",
+        envvar="BROKER_CORS_ORIGINS",
+        help="Pages that may call; repeatable.",
+        rich_help_panel=SECURITY,
+    ),
+]
+TokensFile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        envvar="OSQUEUE_TOKENS_FILE",
+        help="The list of tokens, one of which every caller must show: see `osqueue token`.",
+        rich_help_panel=SECURITY,
+    ),
+]
+Tokens = Annotated[
+    str | None, typer.Option("--tokens", hidden=True, envvar="OSQUEUE_TOKENS", show_envvar=False)
+]
+"""Lines of the list; by the environment, where a file is hard to come by."""
+
+TlsCert = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        envvar="BROKER_TLS_CERT",
+        help="Serve TLS with this certificate (PEM, with its chain).",
+        rich_help_panel=SECURITY,
+    ),
+]
+TlsKey = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        envvar="BROKER_TLS_KEY",
+        help="The certificate's key.",
+        rich_help_panel=SECURITY,
+    ),
+]
+TlsClientCa = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        envvar="BROKER_TLS_CLIENT_CA",
+        help="Serve only clients with a certificate of this authority.",
+        rich_help_panel=SECURITY,
+    ),
+]
+TlsCa = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        envvar="BROKER_TLS_CA",
+        help="The authority of the other brokers' certificates, unless this machine trusts it.",
+        rich_help_panel=SECURITY,
+    ),
+]
+RequestsPerS = Annotated[
+    float,
+    typer.Option(
+        metavar="N",
+        envvar="BROKER_REQUESTS_PER_S",
+        help="Most requests a second of one token, or of one host where none is needed; 0: any.",
+        rich_help_panel=SECURITY,
+    ),
+]
+RequestsBurst = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        envvar="BROKER_REQUESTS_BURST",
+        help="Most of them at once; 0: those of one second.",
+        rich_help_panel=SECURITY,
+    ),
+]
+ConnectionsPerHost = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        envvar="BROKER_CONNECTIONS_PER_HOST",
+        help="Most open connections of one host; 0: any.",
+        rich_help_panel=SECURITY,
     ),
 ]
 LeaseTimeout = Annotated[
@@ -139,10 +233,20 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     storage: options.Storage = None,
     host: Host = "0.0.0.0",  # noqa: S104 - other hosts are refused unless allowed
     port: Port = 8080,
+    grpc_port: GrpcPort = None,
     advertise: Advertise = None,
     adopt: Adopt = False,
     allow_remote: AllowRemote = False,
     cors_origin: CorsOrigin = None,
+    tokens_file: TokensFile = None,
+    tokens: Tokens = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_client_ca: TlsClientCa = None,
+    tls_ca: TlsCa = None,
+    requests_per_s: RequestsPerS = 0,
+    requests_burst: RequestsBurst = 0,
+    connections_per_host: ConnectionsPerHost = 0,
     max_payload_bytes: MaxPayloadBytes = 67_108_864,
     archive_retention: ArchiveRetention = "7d",
     dead_max: DeadMax = 1_000,
@@ -165,6 +269,8 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     """
     options.set_up(context, debug=debug, log_format=log_format, log_level=log_level)
     options.check_range(context, "port", port, least=0, most=65_535)
+    if grpc_port is not None:
+        options.check_range(context, "grpc_port", grpc_port, least=0, most=65_535)
     for name, value in (
         ("dead_max", dead_max),
         ("max_reads_per_minute", max_reads_per_minute),
@@ -178,10 +284,20 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     plan = serving.BrokerPlan(
         host=host,
         port=port,
+        grpc_port=grpc_port,
         advertise=options.checked_address(context, "advertise", advertise),
         adopt=adopt,
         allow_remote=allow_remote,
         cors_origins=options.split_origins(context, "cors_origin", cors_origin or ()),
+        tokens_file=tokens_file or None,
+        tokens=tokens or None,
+        tls_cert=tls_cert or None,
+        tls_key=tls_key or None,
+        tls_client_ca=tls_client_ca or None,
+        tls_ca=tls_ca or None,
+        requests_per_s=requests_per_s,
+        requests_burst=requests_burst,
+        connections_per_host=connections_per_host,
         payload_bytes_max=max_payload_bytes,
         lease_timeout_ms=job_heartbeat_timeout_ms,
         commit_interval_ms=group_commit_interval_ms,

@@ -100,6 +100,7 @@ def _broker_command(place: Place, port: int) -> list[str]:
         "--storage": place.storage,
         "--host": HOST,
         "--port": port,
+        "--grpc-port": 0,  # the demo's own clients speak HTTP
         "--job-heartbeat-timeout-ms": LEASE_TIMEOUT_MS,
         "--broker-heartbeat-interval-ms": HEARTBEAT_INTERVAL_MS,
         "--broker-heartbeat-timeout-ms": HEARTBEAT_TIMEOUT_MS,

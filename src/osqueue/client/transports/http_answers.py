@@ -19,7 +19,7 @@ from osqueue.wire.errors import error_from_body
 from osqueue.wire.messages import ErrorBody
 from osqueue.wire.operations import OPERATIONS, Operation
 
-__all__ = ["HttpAnswer", "parse_position", "read_answer"]
+__all__ = ["HttpAnswer", "error_of", "parse_position", "read_answer"]
 
 NO_CONTENT: Final = 204
 _EXCERPT_CHARS: Final = 200
@@ -43,7 +43,7 @@ class HttpAnswer(msgspec.Struct, frozen=True):
 def read_answer(operation: Operation, answer: HttpAnswer) -> Answer:
     """The answer of ``operation``; raises the error that it is instead."""
     if not 200 <= answer.status < 300:
-        raise _error(operation, answer)
+        raise error_of(operation, answer)
     position = parse_position(answer.commit)
     if operation.answer is None or answer.status == NO_CONTENT:
         return Answer(None, position)
@@ -67,7 +67,8 @@ def parse_position(header: str | None) -> Position | None:
     return None
 
 
-def _error(operation: Operation, answer: HttpAnswer) -> OsqueueError:
+def error_of(operation: Operation, answer: HttpAnswer) -> OsqueueError:
+    """The error that an answer is, whatever its form."""
     try:
         body = _error_decoder.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -6,13 +6,15 @@ The client does, once, for all transports.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator
+from typing import Any, Protocol, TypeGuard
 
 import msgspec
 
+from osqueue.errors import TransportConfigError
 from osqueue.wire.operations import Operation
 
-__all__ = ["Answer", "Position", "Transport"]
+__all__ = ["Answer", "Position", "QueueTransportAdapter", "StreamingTransportAdapter", "streaming"]
 
 
 class Position(msgspec.Struct, frozen=True, order=True):
@@ -29,14 +31,16 @@ class Answer(msgspec.Struct, frozen=True):
     position: Position | None = None
 
 
-class Transport(Protocol):
-    """A way to one broker.
+class QueueTransportAdapter(Protocol):
+    """A way to one broker. One that brings streams is a `StreamingTransportAdapter`.
 
     `call` raises the broker's error as the class that the broker raised, or
     `TransportConnectionError` when no answer came, `TransportRequestError` when the answer makes
     no sense, `TransportConfigError` when it can never work, such as for an operation that it lacks.
-    Its ``applied`` is ``"no"`` when the request surely was not received. Cancelling a call gives up
-    its connection, so that the broker learns of it.
+    Its ``applied`` is ``"no"`` when the request surely was not received. Cancelling a call gives it
+    up, so that the broker learns of it.
+
+    `osqueue.testing.TransportContract` holds a transport to all this.
     """
 
     async def call(
@@ -57,3 +61,32 @@ class Transport(Protocol):
     async def close(self) -> None:
         """Drop the connections for good. A second close does nothing."""
         ...
+
+
+class StreamingTransportAdapter(QueueTransportAdapter, Protocol):
+    """A transport by which a broker can push."""
+
+    def stream(
+        self, operation: Operation, request: msgspec.Struct, *, timeout_s: float
+    ) -> AsyncGenerator[Any, None]:
+        """What the broker pushes, each an ``operation.answer``; raises the errors of `call`.
+
+        It begins when it is first asked for the next, and is given up by its ``aclose``. It ends
+        only by an error, or when the broker has nothing more to push. ``timeout_s``: how long the
+        broker may take to be reached.
+        """
+        ...
+
+
+def streaming(adapter: QueueTransportAdapter) -> StreamingTransportAdapter:
+    """The same transport, if streams can come by it. Raises `TransportConfigError`."""
+    if not _streams(adapter):
+        raise TransportConfigError(
+            f"{type(adapter).__name__} brings no streams: use the transport connect, grpc, ws or "
+            "direct"
+        )
+    return adapter
+
+
+def _streams(adapter: QueueTransportAdapter) -> TypeGuard[StreamingTransportAdapter]:
+    return hasattr(adapter, "stream")

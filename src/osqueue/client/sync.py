@@ -1,0 +1,307 @@
+"""The client for plain code: the same methods, without ``await``.
+
+For Django, scripts, notebooks, threads. Any number of threads may share one; the calls run in an
+event loop in a thread of its own, so they also work where another loop is running (Jupyter). Ctrl-C
+cancels the call that waits. After a fork the child connects anew by itself, but for ``grpc``, whose
+library does not survive one: make such a client after the fork.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import weakref
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import suppress
+from copy import copy
+from functools import partial
+from typing import Any, Final, Self, TypeVar, Unpack, cast
+
+from osqueue.client.client import OsqueueClient
+from osqueue.client.credentials import TlsSettings
+from osqueue.client.discovery import LeaderStore
+from osqueue.client.loop_thread import LoopThread
+from osqueue.client.models import Job, JobInfo, JobOptions, JobsPage, NewJob
+from osqueue.client.runtime import Runtime
+from osqueue.client.transports.kinds import TransportSpec
+from osqueue.config import LIST_PAGE_MAX, ClientSettings
+from osqueue.errors import OsqueueError, TransportConfigError
+from osqueue.wire.messages import BrokerStatus, JobError, Stats, Update
+
+__all__ = ["SyncOsqueueClient"]
+
+_T = TypeVar("_T")
+
+
+class SyncOsqueueClient:
+    """`OsqueueClient` for plain code; each method is that of the same name there.
+
+    Use it as a context manager, or `close` it; at the end of the program it is closed by itself.
+
+        with SyncOsqueueClient("http://127.0.0.1:8080") as client:
+            job_id = client.submit_job("email:send", {"to": "ada@example.org"})
+    """
+
+    def __init__(
+        self,
+        broker_url: str | Iterable[str] | None = None,
+        *,
+        storage: str | LeaderStore | None = None,
+        transport: TransportSpec | None = None,
+        token: str | None = None,
+        tls: TlsSettings | ssl.SSLContext | None = None,
+        settings: ClientSettings | None = None,
+        runtime: Runtime | None = None,
+    ) -> None:
+        if broker_url is not None and not isinstance(broker_url, str):
+            broker_url = list(broker_url)  # it is read again after a fork
+        make = partial(
+            OsqueueClient,
+            broker_url,
+            storage=storage,
+            transport=transport,
+            token=token,
+            tls=tls,
+            settings=settings,
+            runtime=runtime,
+        )
+        self._shared = _Shared(make, forks=_forks(transport))
+        self._settings: ClientSettings | None = None
+        self._closing = weakref.finalize(self, self._shared.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    @property
+    def settings(self) -> ClientSettings:
+        return self._client().settings
+
+    @property
+    def runtime(self) -> Runtime:
+        return self._client().runtime
+
+    def with_settings(self, settings: ClientSettings) -> SyncOsqueueClient:
+        """A client over the same connections that waits and retries otherwise. Close only one."""
+        settings.validate()
+        client = copy(self)
+        client._settings = settings  # noqa: SLF001 - its own class
+        return client
+
+    def reconnect(self) -> None:
+        """Drop the connections and make new ones, as after a change of network."""
+        self._run(lambda client: client.reconnect())
+
+    def close(self) -> None:
+        """Drop the connections for good, and end the thread. A second close does nothing."""
+        self._closing()
+
+    def submit_job(
+        self, job_type: str, payload: object = None, **options: Unpack[JobOptions]
+    ) -> str:
+        """Submit a job and return its id. ``options``: see `JobOptions`."""
+        return self._run(lambda client: client.submit_job(job_type, payload, **options))
+
+    def submit_jobs(self, jobs: Iterable[NewJob | tuple[str, object]]) -> list[str]:
+        """Submit many jobs and return their ids, in order; each a `NewJob` or (type, payload)."""
+        here = list(jobs)  # what makes them belongs to this thread
+        return self._run(lambda client: client.submit_jobs(here))
+
+    def cancel_job(self, job_id: str) -> None:
+        """Cancel a job that has not ended, or discard a dead letter."""
+        self._run(lambda client: client.cancel_job(job_id))
+
+    def retry_job(self, job_id: str) -> None:
+        """Queue a dead letter again, with all its attempts."""
+        self._run(lambda client: client.retry_job(job_id))
+
+    def claim_job(
+        self, worker_id: str, types: Sequence[str] | None = None, *, wait_ms: int = 0
+    ) -> Job | None:
+        """Claim the next job of these types (by default of any), waiting up to ``wait_ms``."""
+        return self._run(lambda client: client.claim_job(worker_id, types, wait_ms=wait_ms))
+
+    def claim_jobs(
+        self,
+        worker_id: str,
+        types: Sequence[str] | None = None,
+        *,
+        max_jobs: int,
+        wait_ms: int = 0,
+        claim_id: str | None = None,
+    ) -> list[Job]:
+        """Claim up to ``max_jobs`` (at most 1,000), waiting up to ``wait_ms`` for the first."""
+        return self._run(
+            lambda client: client.claim_jobs(
+                worker_id, types, max_jobs=max_jobs, wait_ms=wait_ms, claim_id=claim_id
+            )
+        )
+
+    def stream_jobs(
+        self, worker_id: str, types: Sequence[str] | None = None, *, credit: int
+    ) -> Iterator[Job]:
+        """Jobs as they come, at most ``credit`` that were not taken yet."""
+        return self._iterate(lambda client: client.stream_jobs(worker_id, types, credit=credit))
+
+    def heartbeat(self, job: Job) -> None:
+        """Keep a job's lease. Raises `LeaseLostError` or `JobNotFoundError` when it is lost."""
+        self._run(lambda client: client.heartbeat(job))
+
+    def heartbeat_jobs(
+        self, worker_id: str, jobs: Sequence[Job], *, all_held: bool = False
+    ) -> list[OsqueueError | None]:
+        """Keep the leases of many jobs of one worker: for each its error, or ``None``."""
+        return self._run(lambda client: client.heartbeat_jobs(worker_id, jobs, all_held=all_held))
+
+    def complete_job(self, job: Job) -> None:
+        """Report a job as done. Raises `LeaseLostError` or `JobNotFoundError` if it is lost."""
+        self._run(lambda client: client.complete_job(job))
+
+    def complete_jobs(self, jobs: Sequence[Job]) -> list[OsqueueError | None]:
+        """Report many jobs of one worker as done: for each its error, or ``None``."""
+        return self._run(lambda client: client.complete_jobs(jobs))
+
+    def fail_job(
+        self,
+        job: Job,
+        error: BaseException | JobError | str,
+        *,
+        retry: bool = True,
+        delay_ms: int = 0,
+    ) -> None:
+        """Report a failed attempt. It runs again after ``delay_ms`` while attempts are left."""
+        self._run(lambda client: client.fail_job(job, error, retry=retry, delay_ms=delay_ms))
+
+    def release_job(self, job: Job) -> None:
+        """Give a job back unfinished; the attempt does not count."""
+        self._run(lambda client: client.release_job(job))
+
+    def get_job(self, job_id: str) -> JobInfo:
+        """One job. Raises `JobNotFoundError`; ended jobs are known for a while only."""
+        return self._run(lambda client: client.get_job(job_id))
+
+    def get_stats(self) -> Stats:
+        """The counts."""
+        return self._run(lambda client: client.get_stats())
+
+    def get_status(self) -> BrokerStatus:
+        """How the broker that was asked is doing; one that does not lead names the leader."""
+        return self._run(lambda client: client.get_status())
+
+    def fail_over(self) -> None:
+        """Have the leader hand over to a broker that stands by. Returns when it has let go."""
+        self._run(lambda client: client.fail_over())
+
+    def list_jobs(
+        self,
+        *,
+        status: str | None = None,
+        job_type: str | None = None,
+        limit: int = LIST_PAGE_MAX,
+        cursor: str | None = None,
+    ) -> JobsPage:
+        """One page of jobs; ``status`` is ``unclaimed``, ``in_progress`` or ``dead``."""
+        return self._run(
+            lambda client: client.list_jobs(
+                status=status, job_type=job_type, limit=limit, cursor=cursor
+            )
+        )
+
+    def iter_jobs(
+        self, *, status: str | None = None, job_type: str | None = None
+    ) -> Iterator[JobInfo]:
+        """All jobs, page by page: each page is as of its own moment."""
+        return self._iterate(lambda client: client.iter_jobs(status=status, job_type=job_type))
+
+    def get_payload(self, job_id: str) -> bytes | None:
+        """The JSON text of a job's payload, of any size; ``None`` when it has none."""
+        return self._run(lambda client: client.get_payload(job_id))
+
+    def subscribe(
+        self, *, events: bool = True, types: Sequence[str] | None = None, stats_every_ms: int = 1000
+    ) -> Iterator[Update]:
+        """What changes in the queue from now on, commit by commit."""
+        return self._iterate(
+            lambda client: client.subscribe(
+                events=events, types=types, stats_every_ms=stats_every_ms
+            )
+        )
+
+    def _client(self) -> OsqueueClient:
+        client = self._shared.client()
+        return client if self._settings is None else client.with_settings(self._settings)
+
+    def _run(self, ask: Callable[[OsqueueClient], Coroutine[Any, Any, _T]]) -> _T:
+        client = self._client()
+        return self._shared.thread.run(lambda: ask(client))
+
+    def _iterate(self, ask: Callable[[OsqueueClient], AsyncIterator[_T]]) -> Iterator[_T]:
+        """What comes, one by one; it is closed when nobody asks for more."""
+        coming = cast("AsyncGenerator[_T, None]", ask(self._client()))
+        try:
+            while (each := self._shared.thread.run(partial(_next, coming))) is not _END:
+                yield cast("_T", each)
+        finally:
+            with suppress(TransportConfigError):  # this client may be closed by now
+                self._shared.thread.run(partial(_close, coming))
+
+
+class _Shared:
+    """The client and its thread, for all views of them; made anew in the child of a fork."""
+
+    def __init__(self, make: Callable[[], OsqueueClient], *, forks: bool) -> None:
+        self.thread = LoopThread()
+        self._make = make
+        self._forks = forks
+        self._lock = threading.Lock()
+        self._client = make()
+
+    def client(self) -> OsqueueClient:
+        """The client of this process."""
+        with self._lock:
+            if self.thread.forked:
+                if not self._forks:
+                    raise TransportConfigError(
+                        "this client was used before a fork, which gRPC does not survive: make one "
+                        "after it, or use another transport"
+                    )
+                self.thread.abandon(self._client)
+                self._client = self._make()
+            return self._client
+
+    def close(self) -> None:
+        """End both. In the child of a fork, what is the parent's goes on."""
+        with self._lock:
+            if self.thread.forked:
+                self.thread.abandon(self._client)
+            elif self.thread.begun:
+                self.thread.run(self._client.close)
+            self.thread.stop()
+
+
+_END: Final = object()
+
+
+async def _next(coming: AsyncIterator[_T]) -> _T | object:
+    return await anext(coming, _END)
+
+
+async def _close(coming: AsyncGenerator[Any, None]) -> None:
+    await coming.aclose()
+
+
+def _forks(transport: TransportSpec | None) -> bool:
+    """Whether a transport can be begun anew in the child of a fork."""
+    kind = transport.get("kind") if isinstance(transport, Mapping) else transport
+    return kind != "grpc"

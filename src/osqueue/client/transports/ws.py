@@ -1,0 +1,214 @@
+"""WebSocket: all calls over one connection, pipelined; it is made again when it has broken.
+
+A call that was never sent says so (``applied`` is ``"no"``), and a broken connection fails what was
+under way; sending again is the client's business. Pings find a broker that is gone without a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from contextlib import aclosing
+from functools import partial
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from osqueue.client.credentials import Credentials
+from osqueue.client.transports.http_pool import BYTES_PER_S_MIN, PAYLOADS_S_MAX, HttpPool
+from osqueue.client.transports.kinds import Dialler, parse_options
+from osqueue.client.transports.protocol import Answer
+from osqueue.client.transports.ws_connection import WsConnection
+from osqueue.client.transports.ws_frames import Frame, read_event, read_result, written
+from osqueue.config import ClientSettings
+from osqueue.errors import OsqueueError, TransportConnectionError
+from osqueue.wire.operations import CLAIM, GET_PAYLOAD, SUBMIT_LARGE, Operation
+
+__all__ = ["PATH", "WsOptions", "WsTransport", "dialler"]
+
+PATH: Final = "/v1/ws"
+
+_WITH_PAYLOADS: Final = frozenset({CLAIM.name, GET_PAYLOAD.name})
+"""What brings payloads: a silence is timed, not the whole answer."""
+
+_T = TypeVar("_T")
+
+
+class WsOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be chosen of a WebSocket."""
+
+    requests_max: Annotated[int, Meta(ge=1)] = 1_000
+    """Most requests under way; further ones wait for one to be answered."""
+
+    heartbeat_s: Annotated[float, Meta(gt=0)] = 10.0
+    """A connection that was silent for so long is pinged, and has broken when half as long passes
+    without an answer: a third of a lease, so a worker has time to take its jobs elsewhere."""
+
+
+def dialler(
+    options: Mapping[str, Any], settings: ClientSettings, credentials: Credentials
+) -> Dialler:
+    """How transports of this kind are made."""
+    parsed = parse_options("ws", options, WsOptions)
+    return Dialler(partial(WsTransport, settings=settings, credentials=credentials, options=parsed))
+
+
+class WsTransport:
+    """A WebSocket to the broker at ``base_url``, such as ``http://127.0.0.1:8080``."""
+
+    def __init__(
+        self,
+        base_url: str,
+        settings: ClientSettings | None = None,
+        credentials: Credentials | None = None,
+        options: WsOptions | None = None,
+    ) -> None:
+        self._settings = settings or ClientSettings()
+        self._options = options or WsOptions()
+        self._pool = HttpPool(base_url, self._settings, credentials or Credentials())
+        self._slots = asyncio.Semaphore(self._options.requests_max)
+        self._connection: WsConnection | None = None
+        self._opening: asyncio.Future[WsConnection] | None = None
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def call(
+        self,
+        operation: Operation,
+        request: msgspec.Struct | None = None,
+        *,
+        job_id: str | None = None,
+        timeout_s: float,
+    ) -> Answer:
+        text = written(operation, request, job_id)
+        if operation is SUBMIT_LARGE:
+            timeout_s += len(text) / BYTES_PER_S_MIN
+        until = asyncio.get_running_loop().time() + timeout_s
+        slot = self._slots.acquire()
+        await (self._unsent_until(until, slot) if self._slots.locked() else slot)
+        try:
+            connection = await self._connected(until)
+            if operation.name in _WITH_PAYLOADS:
+                frame = await self._asked_patiently(connection, text, timeout_s)
+            else:
+                frame = await self._asked(connection, text, timeout_s, until=until)
+        finally:
+            self._slots.release()
+        return read_result(operation, frame)
+
+    async def stream(
+        self, operation: Operation, request: msgspec.Struct, *, timeout_s: float
+    ) -> AsyncGenerator[Any, None]:
+        text = written(operation, request, None)
+        until = asyncio.get_running_loop().time() + timeout_s
+        connection = await self._connected(until)
+        async with aclosing(connection.follow(text)) as frames:
+            async for frame in frames:
+                if frame.ok:
+                    return
+                event = read_event(operation, frame)
+                if event is not None:
+                    yield event
+
+    async def reconnect(self) -> None:
+        await self._drop()
+        await self._pool.reconnect()
+
+    async def close(self) -> None:
+        await self._drop()
+        await self._pool.close()
+
+    async def _connected(self, until: float) -> WsConnection:
+        """The open connection, or a new one."""
+        self._pool.session()  # refuses when this client is closed, or in another loop
+        connection = self._connection
+        if connection is not None and connection.alive:
+            return connection
+        return await self._unsent_until(until, self._connect())
+
+    async def _connect(self) -> WsConnection:
+        """A new connection, the same for all who ask for one meanwhile."""
+        if self._opening is None:
+            self._opening = asyncio.get_running_loop().create_future()
+            self._opening.add_done_callback(self._opened)
+            running = asyncio.create_task(self._run(self._opening), name="osqueue-websocket")
+            self._running.add(running)
+            running.add_done_callback(self._running.discard)
+        return await asyncio.shield(self._opening)
+
+    def _opened(self, opening: asyncio.Future[WsConnection]) -> None:
+        self._opening = None
+        if not opening.cancelled() and opening.exception() is None:
+            self._connection = opening.result()
+
+    async def _run(self, opening: asyncio.Future[WsConnection]) -> None:
+        """A connection, from its beginning to its end."""
+        connect_s = self._settings.connect_ms / 1_000
+        heartbeat_s = self._options.heartbeat_s
+        try:
+            async with self._pool.websocket(
+                PATH, heartbeat_s=heartbeat_s, timeout_s=connect_s
+            ) as socket:
+                connection = WsConnection(socket, self._pool.base)
+                opening.set_result(connection)
+                await connection.run()
+        except OsqueueError as error:
+            error.applied = "no"
+            opening.set_exception(error)
+        finally:
+            if not opening.done():
+                message = f"connecting to {self._pool.base} was given up"
+                opening.set_exception(_unsent(message))
+
+    async def _drop(self) -> None:
+        """End the connections; what is under way breaks."""
+        self._connection = None
+        running = list(self._running)
+        for each in running:
+            each.cancel()
+        if running:
+            await asyncio.wait(running)
+
+    async def _unsent_until(self, until: float, step: Awaitable[_T]) -> _T:
+        """What comes before a request is sent, in time."""
+        try:
+            async with asyncio.timeout_at(until):
+                return await step
+        except TimeoutError as error:
+            message = f"no free connection to {self._pool.base} in time"
+            raise _unsent(message) from error
+
+    async def _asked(
+        self, connection: WsConnection, text: bytes, timeout_s: float, *, until: float
+    ) -> Frame:
+        try:
+            async with asyncio.timeout_at(until):
+                return await connection.ask(text)
+        except TimeoutError as error:
+            raise self._late(timeout_s) from error
+
+    async def _asked_patiently(
+        self, connection: WsConnection, text: bytes, timeout_s: float
+    ) -> Frame:
+        """The same, but while anything comes, it may be this answer, which is large."""
+        longest = asyncio.get_running_loop().time() + timeout_s + PAYLOADS_S_MAX
+        asking = asyncio.ensure_future(connection.ask(text))
+        try:
+            while True:
+                heard = connection.heard
+                done, _ = await asyncio.wait({asking}, timeout=timeout_s)
+                if done:
+                    return asking.result()
+                if connection.heard == heard or asyncio.get_running_loop().time() >= longest:
+                    raise self._late(timeout_s)
+        finally:
+            asking.cancel()
+
+    def _late(self, timeout_s: float) -> TransportConnectionError:
+        return TransportConnectionError(f"no answer from {self._pool.base} within {timeout_s:g} s")
+
+
+def _unsent(message: str) -> TransportConnectionError:
+    error = TransportConnectionError(message)
+    error.applied = "no"
+    return error

@@ -1,0 +1,185 @@
+"""One WebSocket, shared by all calls of a transport: answers are matched by id, in any order.
+
+Laws: what is under way when the connection ends fails at once, saying why; a call that is given up
+tells the broker; what comes for nobody is dropped; a slow reader of a stream loses the stream, and
+holds up nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
+from itertools import count
+from typing import Final
+
+import aiohttp
+
+from osqueue.client.transports.progress import ProgressSocket
+from osqueue.client.transports.ws_frames import Frame, cancel_frame, parse_frame, request_frame
+from osqueue.errors import (
+    OsqueueError,
+    OverloadedError,
+    TransportConnectionError,
+    TransportRequestError,
+)
+
+__all__ = ["PUSHED_MAX", "WsConnection"]
+
+PUSHED_MAX: Final = 1_000
+"""Most messages of a stream that wait for their reader: of jobs there are never as many, and an
+observer that is so far behind had better begin anew."""
+
+
+class WsConnection:
+    """Calls over an open ``socket``; `run` reads it until its end."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, base: str) -> None:
+        self._socket = socket
+        self._base = base
+        self._numbers = count(1)
+        self._calls: dict[str, asyncio.Future[Frame]] = {}
+        self._streams: dict[str, _Pushed] = {}
+        self._farewells: set[asyncio.Task[None]] = set()
+        self._end: str | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether a call can be made."""
+        return self._end is None and not self._socket.closed
+
+    @property
+    def heard(self) -> int:
+        """Grows whenever anything comes."""
+        return self._socket.heard if isinstance(self._socket, ProgressSocket) else 0
+
+    async def run(self) -> None:
+        """Read until the end, and fail what is under way then."""
+        end = "was dropped by this client"
+        try:
+            end = await self._read()
+        except TransportRequestError as error:
+            end = f"was given up: {error.message}"
+        finally:
+            self._ended(end)
+
+    async def ask(self, text: bytes) -> Frame:
+        """Send a request, and wait for its answer."""
+        number = next(self._numbers)
+        answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        key = str(number)
+        self._calls[key] = answer
+        try:
+            await self._send(request_frame(number, text))
+            return await answer
+        except asyncio.CancelledError:
+            self._give_up(number)
+            raise
+        finally:
+            del self._calls[key]
+
+    async def follow(self, text: bytes) -> AsyncGenerator[Frame, None]:
+        """Send a request, and bring all that is pushed for it, until it is closed."""
+        number = next(self._numbers)
+        key = str(number)
+        pushed = self._streams[key] = _Pushed()
+        try:
+            await self._send(request_frame(number, text))
+            while True:
+                yield await pushed.take()
+        finally:
+            del self._streams[key]
+            self._give_up(number)
+
+    async def _send(self, frame: bytes) -> None:
+        if not self.alive:
+            raise self._unsent()
+        try:
+            await self._socket.send_frame(frame, aiohttp.WSMsgType.TEXT)
+        except aiohttp.ClientConnectionResetError as error:  # nothing of it was written
+            raise self._unsent() from error
+        except aiohttp.ClientError as error:
+            raise self._broken() from error
+
+    def _unsent(self) -> TransportConnectionError:
+        error = self._broken()
+        error.applied = "no"
+        return error
+
+    def _broken(self) -> TransportConnectionError:
+        return TransportConnectionError(f"the connection to {self._base} {self._end or 'broke'}")
+
+    def _give_up(self, number: int) -> None:
+        """Have the broker told, without waiting for it."""
+        if self.alive:
+            farewell = asyncio.create_task(self._tell(cancel_frame(number)))
+            self._farewells.add(farewell)
+            farewell.add_done_callback(self._farewells.discard)
+
+    async def _tell(self, frame: bytes) -> None:
+        try:
+            await self._send(frame)
+        except TransportConnectionError:
+            return  # then it knows
+
+    async def _read(self) -> str:
+        """Hand out what comes; answers why nothing more does."""
+        while True:
+            message = await self._socket.receive()
+            if message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
+                self._take(parse_frame(message.data))
+            elif message.type is aiohttp.WSMsgType.CLOSE:
+                reason = f": {message.extra}" if message.extra else ""
+                return f"was closed by the broker ({message.data}){reason}"
+            else:
+                cause = message.data if isinstance(message.data, Exception) else None
+                return f"broke: {cause}" if cause else "broke"
+
+    def _take(self, frame: Frame) -> None:
+        key = frame.id or ""
+        call = self._calls.get(key)
+        if call is not None:
+            if not call.done():
+                call.set_result(frame)
+            return
+        pushed = self._streams.get(key)
+        if pushed is not None:
+            pushed.put(frame)
+
+    def _ended(self, end: str) -> None:
+        self._end = end
+        for call in self._calls.values():
+            if not call.done():
+                call.set_exception(self._broken())
+        for pushed in self._streams.values():
+            pushed.end(self._broken())
+
+
+class _Pushed:
+    """What has come of a stream, and is not read yet."""
+
+    def __init__(self) -> None:
+        self._frames: deque[Frame] = deque()
+        self._error: OsqueueError | None = None
+        self._come = asyncio.Event()
+
+    async def take(self) -> Frame:
+        """The next one; raises what the stream has ended by once all are taken."""
+        while not self._frames:
+            if self._error is not None:
+                raise self._error
+            self._come.clear()
+            await self._come.wait()
+        return self._frames.popleft()
+
+    def put(self, frame: Frame) -> None:
+        if len(self._frames) < PUSHED_MAX:
+            self._frames.append(frame)
+            self._come.set()
+        else:
+            message = f"this stream was read too slowly: {PUSHED_MAX} messages were waiting"
+            self.end(OverloadedError(message))
+
+    def end(self, error: OsqueueError) -> None:
+        self._error = self._error or error
+        self._come.set()

@@ -1,0 +1,264 @@
+"""gRPC on a port of its own: the same messages and the same answers, by grpc.aio.
+
+Every method is registered as one that takes a stream of requests, and reads one: so the caller is
+admitted before anything of a request is read. On the wire that makes no difference.
+
+Laws: as on the other port (`connect`). A silent connection is asked whether anybody is there, and
+one that is asked too often, grows too large or never says anything is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+import grpc
+from msgspec import UNSET
+from protobuf.wkt import Any as AnyMessage
+
+from osqueue.broker.service import QueueService
+from osqueue.config import GRPC_PORT, MIB, GrpcSettings, ServerSettings
+from osqueue.engine.callers import Caller, CallerGoneError
+from osqueue.errors import BrokerProtocolError, ConfigError, OsqueueError, OverloadedError
+from osqueue.server.auth import Doorkeeper, Principal
+from osqueue.server.grpc_extras import Health, Reflection
+from osqueue.server.http import commit_header
+from osqueue.server.http_server import bind
+from osqueue.server.peers import peer_of_grpc
+from osqueue.server.rpc import PUSHED, UNARY, Answerer, Served
+from osqueue.server.rpc_streams import MessageStream
+from osqueue.server.tls import ServerTls
+from osqueue.wire.errors import CODES, error_info, rpc_code
+from osqueue.wire.gen.google.rpc.errors_pb import Status
+from osqueue.wire.methods import SERVICE
+from osqueue.wire.roles import Role
+
+__all__ = ["GrpcServer", "open_grpc"]
+
+logger = logging.getLogger("osqueue.server")
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+GRACE_S: Final = 5
+"""How long a stopping server waits for answers still being sent."""
+
+MESSAGE_CHARS_MAX: Final = 1_000
+"""What is said of an error: it travels in headers, twice, and clients take 8 KiB of those."""
+
+_CODES: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        name: next(each for each in grpc.StatusCode if each.value[0] == n)
+        for name, n in CODES.items()
+    }
+)
+
+
+def open_grpc(
+    service: QueueService,
+    settings: ServerSettings,
+    door: Doorkeeper,
+    *,
+    tls: ServerTls | None = None,
+) -> GrpcServer | None:
+    """A server on the port that the settings ask for, if they do, and not serving yet.
+
+    Raises `ConfigError` when a port that was asked for cannot be had.
+    """
+    wanted = settings.grpc_port
+    if wanted == 0 or (wanted is UNSET and settings.port == 0):
+        return None
+    server = GrpcServer(service, settings, door, tls=tls)
+    try:
+        server.bind(GRPC_PORT if wanted is UNSET else wanted)
+    except ConfigError as error:
+        if wanted is not UNSET:
+            raise
+        logger.warning("no gRPC: %s", error.message)
+        return None
+    return server
+
+
+class GrpcServer:
+    """Serves the service, its health and its description. ``port`` is known once it is bound."""
+
+    def __init__(
+        self,
+        service: QueueService,
+        settings: ServerSettings,
+        door: Doorkeeper,
+        *,
+        tls: ServerTls | None = None,
+    ) -> None:
+        self._settings = settings
+        self._door = door
+        self._service = service
+        self._answerer = Answerer(service, settings)
+        self._health = Health(lambda: service.status().ready, (SERVICE,))
+        self._server = grpc.aio.server(
+            options=_options(settings), maximum_concurrent_rpcs=settings.grpc.calls_max
+        )
+        methods = {method.name: self._handler(method) for method in (*UNARY, *PUSHED)}
+        reflection = Reflection((SERVICE,), self._let_in)
+        self._server.add_generic_rpc_handlers(
+            (
+                grpc.method_handlers_generic_handler(SERVICE, methods),
+                *self._health.handlers(),
+                *reflection.handlers(),
+            )
+        )
+        self._credentials = None if tls is None else tls.server_credentials()
+        self.port = 0
+
+    def bind(self, port: int | None) -> int:
+        """Take the port, or any free one. Raises `ConfigError` when it cannot be had."""
+        probe = bind(self._settings, port=port or 0, option="--grpc-port")
+        free: int = probe.getsockname()[1]
+        probe.close()  # gRPC takes one of two families where the other's is taken, and says nothing
+        host = self._settings.host
+        place = f"[{host}]:{free}" if ":" in host else f"{host}:{free}"
+        try:
+            if self._credentials is None:
+                self.port = self._server.add_insecure_port(place)
+            else:
+                self.port = self._server.add_secure_port(place, self._credentials)
+        except RuntimeError as error:
+            raise ConfigError(f"cannot listen on {place}: {error}") from error
+        return self.port
+
+    async def start(self) -> None:
+        """Serve on the port that was bound."""
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Answer what is under way, then close all connections."""
+        self._health.stop()
+        await self._server.stop(GRACE_S)
+
+    def _handler(self, method: Served) -> Any:
+        if method.serve is None:
+            return grpc.stream_stream_rpc_method_handler(partial(self._push, method))
+        return grpc.stream_unary_rpc_method_handler(partial(self._serve, method))
+
+    async def _serve(self, method: Served, _requests: object, context: Context) -> bytes:
+        try:
+            if method.role is not None:
+                self._admit(context, method.role)
+            data = await self._read(method, context)
+            answering = self._answerer.answer(
+                method, _decoded(method, data), size=len(data), caller=Caller()
+            )
+            del data
+            reply = await answering
+        except OsqueueError as error:
+            await _refuse(context, error)
+            raise AssertionError("a refusal ends the call") from error
+        except CallerGoneError:
+            raise asyncio.CancelledError from None
+        if reply.sent is not None:
+            sent = reply.sent
+            context.add_done_callback(lambda _: sent())
+        await _name_commit(context, reply.position)
+        answer: bytes = reply.value.to_binary()
+        return answer
+
+    async def _push(self, method: Served, _requests: object, context: Context) -> None:
+        try:
+            principal = self._admit(context, method.role)
+            stream = MessageStream(self._service, method, principal)
+            try:
+                data = await self._read(method, context)
+                stream.begin(_decoded(method, data), len(data))
+                await context.send_initial_metadata(())
+                async for message in stream:
+                    await self._write(message, context)
+            finally:
+                await stream.aclose()
+        except OsqueueError as error:
+            await _refuse(context, error)
+        except CallerGoneError:
+            raise asyncio.CancelledError from None
+
+    async def _write(self, message: Any, context: Context) -> None:
+        try:
+            async with asyncio.timeout(self._settings.send_s_max):
+                await context.write(message.to_binary())
+        except TimeoutError:
+            limit = self._settings.send_s_max
+            raise OverloadedError(f"nothing was taken in for {limit} s") from None
+
+    def _admit(self, context: Context, role: Role | None) -> Principal:
+        headers: dict[bytes, bytes] = {}
+        for key, value in context.invocation_metadata() or ():
+            name = key.encode()
+            said = value if isinstance(value, bytes) else value.encode()
+            headers[name] = headers[name] + b", " + said if name in headers else said
+        principal = self._door.admit(headers, peer_of_grpc(context.peer()))
+        principal.check(role)
+        return principal
+
+    async def _let_in(self, context: Context) -> None:
+        try:
+            self._admit(context, None)
+        except OsqueueError as error:
+            await _refuse(context, error)
+
+    async def _read(self, method: Served, context: Context) -> bytes:
+        try:
+            async with asyncio.timeout(self._settings.request_s_max):
+                data = await context.read()
+        except TimeoutError:
+            limit = self._settings.request_s_max
+            message = f"the request has not arrived in full within {limit} s"
+            raise BrokerProtocolError(message, status=408) from None
+        if not isinstance(data, bytes):
+            raise BrokerProtocolError("the call ended without a message")
+        if len(data) > self._answerer.bytes_max(method):
+            raise self._answerer.too_large(method)
+        return data
+
+
+def _decoded(method: Served, data: bytes) -> Any:
+    try:
+        return method.request.from_binary(data)
+    except ValueError as error:
+        message = f"cannot decode message {method.request.desc().type_name}: {error}"
+        raise BrokerProtocolError(message) from error
+
+
+async def _name_commit(context: Context, position: tuple[int, int] | None) -> None:
+    named = [(name.decode(), value.decode()) for name, value in commit_header(position)]
+    if named:
+        await context.send_initial_metadata(tuple(named))
+
+
+async def _refuse(context: Context, error: OsqueueError) -> None:
+    """End the call with the error's code, and the error itself as a detail."""
+    code = rpc_code(error)
+    message = error.message[:MESSAGE_CHARS_MAX]
+    status = Status(code=CODES[code], message=message, details=[AnyMessage.pack(error_info(error))])
+    await _name_commit(context, error.position)
+    await context.abort(_CODES[code], message, (("grpc-status-details-bin", status.to_binary()),))
+
+
+def _options(settings: ServerSettings) -> tuple[tuple[str, Any], ...]:
+    limits: GrpcSettings = settings.grpc
+    return (
+        ("grpc.so_reuseport", 0),  # or two brokers would share one port without a word
+        ("grpc.max_receive_message_length", settings.payload_bytes_max + MIB),
+        ("grpc.max_send_message_length", -1),  # a claim is as large as its payloads
+        ("grpc.max_metadata_size", settings.head_bytes_max),
+        ("grpc.absolute_max_metadata_size", settings.head_bytes_max),
+        ("grpc.max_concurrent_streams", limits.streams_max),
+        ("grpc.max_allowed_incoming_connections", settings.connections_max),
+        ("grpc.server_handshake_timeout_ms", limits.handshake_ms_max),
+        ("grpc.keepalive_time_ms", limits.ping_ms),
+        ("grpc.keepalive_timeout_ms", limits.pong_ms),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", limits.pinged_ms_min),
+        ("grpc.http2.max_ping_strikes", limits.ping_strikes_max),
+        ("grpc.http2.max_pings_without_data", 0),
+    )

@@ -1,0 +1,224 @@
+"""The methods of the service, served alike by Connect, gRPC-Web and gRPC: one table, one answer.
+
+Laws: a payload comes in as bytes that nobody has read, so it is checked to be JSON before it gets
+near the state; what an error is to a caller is said by `osqueue.wire.errors` alone; a request that
+writes runs to its end although its caller has gone or lost patience, so that what it has begun to
+store is not left behind. A claim does not: its jobs go back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw
+from protobuf import Message
+
+from osqueue.broker.dispatch import BROKER_HANDLERS, STREAM_HANDLERS, Call
+from osqueue.broker.service import QueueService, Reply
+from osqueue.config import JOB_ID_CHARS_MAX, MIB, ROOMY_BYTES, ServerSettings
+from osqueue.engine.callers import Caller, CallerGoneError
+from osqueue.errors import BrokerProtocolError, JobNotFoundError, OsqueueError
+from osqueue.model.payload import TOO_DEEP
+from osqueue.server import any_bytes
+from osqueue.server.http import describe
+from osqueue.wire import operations as ops
+from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
+from osqueue.wire.messages import SubmitBatchRequest, SubmitRequest
+from osqueue.wire.methods import METHODS, SERVICE, STREAMED, Asked, Method
+from osqueue.wire.operations import Operation
+from osqueue.wire.roles import Role
+
+__all__ = ["PUSHED", "UNARY", "Answerer", "Served", "read_request"]
+
+logger = logging.getLogger("osqueue.server")
+T = TypeVar("T")
+
+BRIEF_BYTES: Final = 64 * 1024
+"""A smaller request has no payload that is written apart, and may be dropped at any point."""
+
+NOT_JSON: Final = "it is not JSON"
+
+_read_json: Final = msgspec.json.Decoder(Raw).decode
+
+
+class Serve(Protocol):
+    """What does a method. ``size``: bytes of the request."""
+
+    async def __call__(
+        self, service: QueueService, message: Any, *, size: int, caller: Caller
+    ) -> Reply[Any]: ...
+
+
+class Served(NamedTuple):
+    """A method as it is served: one request, and one answer unless it is pushed."""
+
+    name: str
+    operation: Operation
+    request: type[Message[Any]]
+    answer: type[Message[Any]]
+    serve: Serve | None
+    """``None``: its answers are a stream (`osqueue.server.rpc_streams`)."""
+    large: str = ""
+    """The field of the request that may be as large as a payload, if there is one."""
+
+    @property
+    def path(self) -> str:
+        """The path of an HTTP request, and what gRPC calls the method."""
+        return f"/{SERVICE}/{self.name}"
+
+    @property
+    def role(self) -> Role | None:
+        """Who may; ``None``: everybody."""
+        return self.operation.role
+
+
+class Answerer:
+    """Answers requests that have been read, whichever protocol they came by."""
+
+    def __init__(self, service: QueueService, settings: ServerSettings) -> None:
+        self._service = service
+        self._settings = settings
+        self._under_way: set[asyncio.Task[Reply[Any]]] = set()
+
+    def bytes_max(self, method: Served, *, as_text: bool = False) -> int:
+        """The largest request of a method; ``as_text``: in JSON, which has payloads as base64."""
+        least = self._settings.body_bytes_max
+        if not method.large:
+            return least
+        payload = self._settings.payload_bytes_max
+        return max(least, MIB + (payload * 4 // 3 if as_text else payload))
+
+    def too_large(self, method: Served) -> OsqueueError:
+        """What is said of a larger one."""
+        setting = ""
+        if method.large:
+            setting = "; --max-payload-bytes (BROKER_MAX_PAYLOAD_BYTES) sets the limit"
+        return BrokerProtocolError(
+            f"the request is larger than {self.bytes_max(method)} bytes ({method.name}){setting}",
+            status=413,
+        )
+
+    async def answer(
+        self, method: Served, message: Any, *, size: int, caller: Caller
+    ) -> Reply[Any]:
+        """The message that answers. Raises `OsqueueError`, and `CallerGoneError`."""
+        self._check_payload_size(method, message, size)
+        assert method.serve is not None, "the others are streams"
+        serving = method.serve(self._service, message, size=size, caller=caller)
+        try:
+            if size <= BRIEF_BYTES or method.operation is ops.CLAIM:
+                return await serving
+            return await self._to_its_end(serving)
+        except (OsqueueError, CallerGoneError):
+            raise
+        except Exception as error:
+            logger.exception("%s failed inside", method.name)
+            raise OsqueueError("the broker failed on this request") from error
+
+    def _check_payload_size(self, method: Served, message: Any, size: int) -> None:
+        if method.large and size > self._settings.payload_bytes_max:
+            payload: bytes = getattr(message, method.large)
+            if len(payload) > self._settings.payload_bytes_max:
+                raise BrokerProtocolError(
+                    f"the payload is larger than {self._settings.payload_bytes_max} bytes; "
+                    "--max-payload-bytes (BROKER_MAX_PAYLOAD_BYTES) sets the limit",
+                    status=413,
+                )
+
+    async def _to_its_end(self, serving: Coroutine[Any, Any, Reply[Any]]) -> Reply[Any]:
+        task = asyncio.get_running_loop().create_task(serving, name="osqueue rpc")
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Reply[Any]]) -> None:
+        self._under_way.discard(task)
+        _ = task.cancelled() or task.exception()  # told to whoever is still there
+
+
+async def _serve(
+    service: QueueService, message: Any, *, size: int, caller: Caller, method: Method
+) -> Reply[Any]:
+    asked = read_request(method, message, size)
+    if method.operation.on_one_job:
+        _check_job_id(asked.job_id)
+    call = Call(asked.message, asked.job_id, size, consistent=asked.consistent, caller=caller)
+    reply = await BROKER_HANDLERS[method.operation.name](service, call)
+    value = reply.value
+    if method.one:
+        value = value.jobs[0] if value.jobs else None
+    return reply._replace(value=_written(method, reply, value))
+
+
+def _written(method: Method, reply: Reply[Any], value: Any) -> Message[Any]:
+    try:
+        return method.write_answer(value)
+    except BaseException:
+        if reply.sent is not None:
+            reply.sent()
+        raise
+
+
+def read_request(method: Method, message: Any, size: int) -> Asked:
+    """What a message of ``size`` bytes asks for. Raises `BrokerProtocolError`."""
+    try:
+        asked = method.read_request(message)
+    except msgspec.ValidationError as error:
+        raise BrokerProtocolError(describe(error)) from error
+    match asked.message:
+        case SubmitRequest() if size <= ROOMY_BYTES:  # a larger one is read off the loop
+            _check_payload(asked.message, "payload")
+        case SubmitBatchRequest():
+            for at, job in enumerate(asked.message.jobs):
+                _check_payload(job, f"jobs[{at}].payload")
+    return asked
+
+
+def _check_payload(request: SubmitRequest, field: str) -> None:
+    """Let only JSON pass, without the space around it."""
+    if request.payload is UNSET:
+        return
+    try:
+        request.payload = _read_json(request.payload)
+    except RecursionError as error:
+        raise BrokerProtocolError(f"`{field}` cannot be kept: {TOO_DEEP}") from error
+    except msgspec.DecodeError as error:
+        raise BrokerProtocolError(f"`{field}` cannot be kept: {NOT_JSON}: {error}") from error
+
+
+def _check_job_id(job_id: str) -> None:
+    if not job_id:
+        raise BrokerProtocolError("`jobId`: it is required")
+    if len(job_id) > JOB_ID_CHARS_MAX:
+        raise JobNotFoundError(f"there is no job of such an id: {job_id[:JOB_ID_CHARS_MAX]}…")
+
+
+def _unary(method: Method) -> Served:
+    large = "payload" if method.operation is ops.SUBMIT else ""
+    serve = partial(_serve, method=method)
+    return Served(method.name, method.operation, method.request, method.answer, serve, large)
+
+
+def _is_unary(method: Method) -> bool:
+    return method.operation.name not in STREAM_HANDLERS
+
+
+UNARY: Final = (
+    *(_unary(method) for method in (*METHODS, *STREAMED) if _is_unary(method)),
+    Served("Push", ops.SUBMIT, pb.PushRequest, pb.PushResponse, any_bytes.push, "data"),
+    Served("Claim", ops.CLAIM, pb.ClaimRequest, pb.ClaimResponse, any_bytes.claim),
+    Served("Complete", ops.COMPLETE, pb.CompleteRequest, pb.CompleteResponse, any_bytes.complete),
+)
+"""Every method with one answer."""
+
+PUSHED: Final = tuple(
+    Served(method.name, method.operation, method.request, method.answer, None)
+    for method in STREAMED
+    if not _is_unary(method)
+)
+"""Every method with a stream of answers."""

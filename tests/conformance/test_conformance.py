@@ -1,0 +1,492 @@
+"""The wire contract, row by row, on every way into a broker.
+
+Each row is asked by raw clients (`peers`), so what holds here holds for clients that we did not
+write. `python -m tests.conformance` runs this file and writes the table of the documentation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+from tests.conformance.conftest import Ask, Calling
+from tests.conformance.rows import on, row
+from tests.integration.doors import Keys
+
+from osqueue.app import BrokerServer
+from osqueue.config import BATCH_JOBS_MAX
+from osqueue.wire.roles import Role
+
+WORKER = "w-1"
+
+
+async def submitted(peer: Ask, payload: object = None, **fields: Any) -> str:
+    said = await peer.ask("submitJob", payload=payload, **fields)
+    assert said.tag is None, said
+    return str(said.value["jobId"])
+
+
+async def claimed(peer: Ask, **fields: Any) -> dict[str, Any]:
+    said = await peer.ask("claimJob", **{"workerId": WORKER, **fields})
+    assert said.tag is None, said
+    return said.value
+
+
+# Submit
+
+
+@row("submit", "answers an id, a UUID")
+async def test_submit_when_asked_then_an_id(peer: Ask) -> None:
+    job_id = await submitted(peer, {"a": 1}, type="t")
+    assert str(uuid.UUID(job_id)) == job_id
+
+
+@row("submit", "a payload comes back as it was sent")
+@pytest.mark.parametrize(
+    "payload", [None, True, 0, -1.5, "", "é\u2028\"'", [], [1, [2]], {"a": {"b": None}}]
+)
+async def test_payload_when_claimed_then_as_it_was_sent(peer: Ask, payload: object) -> None:
+    await submitted(peer, payload, type="t")
+    assert (await claimed(peer)).get("payload") == payload
+
+
+@row("submit", "the id that a client brings is kept, and submitting it again adds nothing")
+async def test_submit_when_repeated_then_the_same_id_and_one_job(peer: Ask) -> None:
+    for _ in range(2):
+        assert await submitted(peer, [1], type="t", jobId="my-own_id.1~") == "my-own_id.1~"
+    assert (await peer.ask("getStats")).value["total"] == 1
+
+
+@row("submit", "the same id with another payload or type is refused", "JobIdConflictError")
+@pytest.mark.parametrize("other", [{"payload": 2, "type": "t"}, {"payload": 1, "type": "u"}])
+async def test_submit_when_the_id_is_another_jobs_then_conflict(
+    peer: Ask, other: dict[str, Any]
+) -> None:
+    await submitted(peer, 1, type="t", jobId="mine")
+    said = await peer.ask("submitJob", jobId="mine", **other)
+    peer.expect(said, "JobIdConflictError", http="409", rpc="already_exists")
+
+
+@row("submit", "an invalid job id, a type or count beyond its bound is refused", "400")
+@pytest.mark.parametrize(
+    "fields", [{"jobId": "a/b"}, {"jobId": "x" * 129}, {"type": "t" * 257}, {"maxAttempts": -1}]
+)
+async def test_submit_when_a_field_breaks_its_limit_then_refused(
+    peer: Ask, fields: dict[str, Any]
+) -> None:
+    said = await peer.ask("submitJob", payload=1, **fields)
+    peer.expect(said, "BrokerProtocolError", http="400", rpc="invalid_argument")
+    assert next(iter(fields)) in said.message
+    assert (await peer.ask("getStats")).value.get("total", 0) == 0
+
+
+@row("submit", "types are checked: none is stored that others could not read", "400")
+@pytest.mark.parametrize(
+    "fields", [{"type": 42}, {"maxAttempts": 1.5}, {"maxAttempts": "five"}, {"type": ["t"]}]
+)
+async def test_submit_when_a_type_is_wrong_then_refused(loose: Ask, fields: dict[str, Any]) -> None:
+    said = await loose.ask("submitJob", payload=1, **fields)
+    loose.expect(said, None, http="400", rpc="invalid_argument")
+    assert (await loose.ask("getStats")).value.get("total", 0) == 0
+
+
+@row("submit", "a batch is all or nothing; at most 1,000 jobs, each id once", "400")
+async def test_submit_batch_when_one_is_invalid_then_none_is_added(peer: Ask) -> None:
+    jobs = [{"payload": at, "type": "t"} for at in range(3)]
+    answer = await peer.ask("submitJobs", jobs=jobs)
+    assert len(answer.value["jobIds"]) == 3
+    too_many = [{"payload": 1}] * (BATCH_JOBS_MAX + 1)
+    for bad in (
+        [*jobs, {"payload": 1, "jobId": "a/b"}],
+        [{"payload": 1, "jobId": "twice"}] * 2,
+        too_many,
+    ):
+        said = await peer.ask("submitJobs", jobs=bad)
+        peer.expect(said, "BrokerProtocolError", http="400", rpc="invalid_argument")
+    assert (await peer.ask("getStats")).value["total"] == 3
+
+
+@row("submit", "large payloads are taken, and come back")
+async def test_submit_when_the_payload_has_a_megabyte_then_it_comes_back(peer: Ask) -> None:
+    text = "x" * (900 * 1024)
+    await submitted(peer, text, type="big")
+    assert (await claimed(peer))["payload"] == text
+
+
+# Claim
+
+
+@row("claim", "nothing to claim is an empty answer")
+async def test_claim_when_there_is_nothing_then_empty(peer: Ask) -> None:
+    assert (await claimed(peer)) == {}
+    assert (await peer.ask("claimJobs", workerId=WORKER, max=5)).value.get("jobs", []) == []
+
+
+@row("claim", "first in, first out; of the types asked for, or of any")
+async def test_claim_when_types_are_given_then_the_first_of_those(peer: Ask) -> None:
+    ids = [await submitted(peer, at, type=type_) for at, type_ in enumerate(["a", "b", "", "b"])]
+    assert (await claimed(peer, types=["b"]))["jobId"] == ids[1]
+    assert (await claimed(peer, types=["nope"])) == {}
+    untyped = [(await claimed(peer, types=types))["jobId"] for types in ([], ["a", "b"], [])]
+    assert untyped == [ids[0], ids[3], ids[2]]
+
+
+@row("claim", "a lease, the attempt and what was asked for come along")
+async def test_claim_when_granted_then_lease_and_attempt(peer: Ask) -> None:
+    await submitted(peer, 1, type="t", maxAttempts=5, priority=7)
+    job = await claimed(peer)
+    assert job["lease"]
+    assert (job["attempt"], job["maxAttempts"], job["priority"], job["type"]) == (1, 5, 7, "t")
+    assert job["createdAt"] > 1_700_000_000_000
+
+
+@row("claim", "repeated under its `claimId`, it brings the same jobs")
+async def test_claim_when_repeated_then_the_same_jobs(peer: Ask) -> None:
+    for at in range(3):
+        await submitted(peer, at, type="t")
+    asked = {"workerId": WORKER, "max": 2, "claimId": "once"}
+    first, again = [(await peer.ask("claimJobs", **asked)).value["jobs"] for _ in range(2)]
+    assert [job["lease"] for job in first] == [job["lease"] for job in again]
+    assert (await peer.ask("getStats")).value["inProgress"] == 2
+
+
+@row("claim", "may wait for a job, which then comes at once")
+async def test_claim_when_it_waits_then_a_later_job_comes(peer: Ask, other: Ask) -> None:
+    waiting = asyncio.ensure_future(claimed(peer, waitMs=15_000))
+    await asyncio.sleep(0)
+    job_id = await submitted(other, "now", type="t")
+    assert (await waiting)["jobId"] == job_id
+
+
+@row("claim", "without a worker's id it is refused", "400")
+async def test_claim_when_no_worker_is_named_then_refused(peer: Ask) -> None:
+    said = await peer.ask("claimJob")
+    peer.expect(said, "BrokerProtocolError", http="400", rpc="invalid_argument")
+    assert "workerId" in said.message
+
+
+@row("claim", "`types` that is no list is refused, and harms no other request", "400")
+@pytest.mark.parametrize("types", [{"length": 2}, "t1", 5, [1]])
+async def test_claim_when_types_is_no_list_then_refused(
+    loose: Ask, other: Ask, types: object
+) -> None:
+    await submitted(other, 1, type="t1")
+    said, job = await asyncio.gather(
+        loose.ask("claimJob", workerId=WORKER, types=types), claimed(other)
+    )
+    loose.expect(said, None, http="400", rpc="invalid_argument")
+    assert job["type"] == "t1"
+
+
+# Leases
+
+
+@row("lease", "heartbeat and complete by the worker's id alone, as older clients do")
+async def test_lease_when_only_the_worker_is_named_then_it_holds(peer: Ask) -> None:
+    job_id = await submitted(peer, 1, type="t")
+    await claimed(peer)
+    for operation in ("heartbeat", "completeJob"):
+        said = await peer.ask(operation, jobId=job_id, workerId=WORKER)
+        assert (said.tag, said.value) == (None, {})
+    stats = (await peer.ask("getStats")).value
+    assert (stats.get("total", 0), stats["completedTotal"]) == (0, 1)
+
+
+@row("lease", "of an unknown job: refused in every transport", "JobNotFoundError")
+@pytest.mark.parametrize("operation", ["heartbeat", "completeJob", "releaseJob"])
+async def test_lease_when_the_job_is_unknown_then_not_found(peer: Ask, operation: str) -> None:
+    said = await peer.ask(operation, jobId="nobody", workerId=WORKER)
+    peer.expect(said, "JobNotFoundError", http="404", rpc="not_found")
+
+
+@row("lease", "of another worker, stale, or of a job that nobody holds: refused", "LeaseLostError")
+@pytest.mark.parametrize("operation", ["heartbeat", "completeJob", "releaseJob"])
+async def test_lease_when_it_is_not_held_then_lost(peer: Ask, operation: str) -> None:
+    job_id = await submitted(peer, 1, type="t")
+    unheld = await peer.ask(operation, jobId=job_id, workerId=WORKER)
+    await claimed(peer)
+    foreign = await peer.ask(operation, jobId=job_id, workerId="w-2")
+    stale = await peer.ask(operation, jobId=job_id, workerId=WORKER, lease="older-0")
+    for said in (unheld, foreign, stale):
+        peer.expect(said, "LeaseLostError", http="409", rpc="failed_precondition")
+
+
+@row("lease", "a repeated complete, fail or release gets the first answer again")
+@pytest.mark.parametrize(
+    ("operation", "more"),
+    [
+        ("completeJob", {}),
+        ("releaseJob", {}),
+        ("failJob", {"error": {"type": "E", "message": "m"}}),
+    ],
+)
+async def test_end_when_repeated_then_the_first_answer_again(
+    peer: Ask, operation: str, more: dict[str, Any]
+) -> None:
+    job_id = await submitted(peer, 1, type="t")
+    lease = (await claimed(peer))["lease"]
+    for _ in range(2):
+        said = await peer.ask(operation, jobId=job_id, workerId=WORKER, lease=lease, **more)
+        assert (said.tag, said.value) == (None, {})
+
+
+@row("lease", "batches are answered job by job")
+@pytest.mark.parametrize("operation", ["heartbeatJobs", "completeJobs"])
+async def test_batch_when_one_job_is_not_held_then_only_that_one_is_refused(
+    peer: Ask, operation: str
+) -> None:
+    job_id = await submitted(peer, 1, type="t")
+    lease = (await claimed(peer))["lease"]
+    jobs = [{"jobId": job_id, "lease": lease}, {"jobId": "nobody"}]
+    results = (await peer.ask(operation, workerId=WORKER, jobs=jobs)).value["results"]
+    assert [result.get("error", {}).get(peer.tag_key) for result in results] == [
+        None,
+        "JobNotFoundError",
+    ]
+
+
+# The end
+
+
+@row("end", "out of attempts is a dead letter: kept, listed, and it can be queued again")
+async def test_fail_when_no_attempt_is_left_then_a_dead_letter(peer: Ask) -> None:
+    job_id = await submitted(peer, {"k": 1}, type="t", maxAttempts=1)
+    lease = (await claimed(peer))["lease"]
+    error = {"type": "ValueError", "message": "bad"}
+    said = await peer.ask("failJob", jobId=job_id, workerId=WORKER, lease=lease, error=error)
+    assert said.tag is None
+    listed = (await peer.ask("listJobs", status="dead")).value["jobs"]
+    assert [(job["id"], job["lastError"]["message"]) for job in listed] == [(job_id, "bad")]
+    assert (await peer.ask("retryJob", jobId=job_id)).tag is None
+    assert (await claimed(peer))["payload"] == {"k": 1}
+
+
+@row("end", "`maxAttempts` 0 and 1 mean one attempt, absent means three")
+@pytest.mark.parametrize(("given", "allowed"), [(0, 1), (1, 1), (2, 2), (None, 3)])
+async def test_attempts_when_given_then_as_many(peer: Ask, given: int | None, allowed: int) -> None:
+    await submitted(peer, 1, type="t", **({} if given is None else {"maxAttempts": given}))
+    for attempt in range(1, allowed + 1):
+        job = await claimed(peer)
+        assert job["attempt"] == attempt
+        await peer.ask(
+            "failJob", jobId=job["jobId"], workerId=WORKER, lease=job["lease"],
+            error={"type": "E", "message": ""},
+        )  # fmt: skip
+    assert (await claimed(peer)) == {}
+    assert (await peer.ask("getStats")).value["dead"] == 1
+
+
+@row("end", "a released job is ready again, and its attempt does not count")
+async def test_release_when_held_then_ready_again(peer: Ask) -> None:
+    job_id = await submitted(peer, 1, type="t")
+    job = await claimed(peer)
+    said = await peer.ask("releaseJob", jobId=job_id, workerId=WORKER, lease=job["lease"])
+    assert said.tag is None
+    assert (await claimed(peer))["attempt"] == 1
+
+
+@row("end", "a cancelled job is gone, and is known as such")
+async def test_cancel_when_queued_then_gone(peer: Ask) -> None:
+    job_id = await submitted(peer, 1, type="t")
+    assert (await peer.ask("cancelJob", jobId=job_id)).tag is None
+    assert (await claimed(peer)) == {}
+    assert (await peer.ask("getJob", jobId=job_id)).value["status"] == "cancelled"
+
+
+# Looking
+
+
+@row("look", "the counts")
+async def test_stats_when_asked_then_the_counts_add_up(peer: Ask) -> None:
+    for at in range(3):
+        await submitted(peer, at, type="t")
+    await claimed(peer)
+    stats = (await peer.ask("getStats")).value
+    assert (stats["total"], stats["unclaimed"], stats["inProgress"]) == (3, 2, 1)
+    assert stats["brokerAddress"] == peer.address
+
+
+@row("look", "a page of jobs, with the counts; a cursor to the next")
+async def test_list_when_limited_then_pages(peer: Ask) -> None:
+    ids = [await submitted(peer, at, type="t") for at in range(5)]
+    first = (await peer.ask("listJobs", limit=3)).value
+    rest = (await peer.ask("listJobs", limit=3, cursor=first["nextCursor"])).value
+    assert [job["id"] for job in [*first["jobs"], *rest["jobs"]]] == ids
+    assert (first["total"], rest.get("nextCursor")) == (5, None)
+    assert [job["payload"] for job in first["jobs"]] == [0, 1, 2]
+
+
+@row("look", "one job, while it is queued, held, and over")
+async def test_job_when_looked_at_then_its_status(peer: Ask) -> None:
+    job_id = await submitted(peer, [1], type="t")
+    before = (await peer.ask("getJob", jobId=job_id)).value
+    job = await claimed(peer)
+    held = (await peer.ask("getJob", jobId=job_id)).value
+    await peer.ask("completeJob", jobId=job_id, workerId=WORKER, lease=job["lease"])
+    over = (await peer.ask("getJob", jobId=job_id)).value
+    assert (before["status"], before["payload"]) == ("unclaimed", [1])
+    assert (held["status"], held["workerId"], held["attempts"]) == ("in_progress", WORKER, 1)
+    assert over["status"] == "completed"
+
+
+@row("look", "an unknown job is refused", "JobNotFoundError")
+@pytest.mark.parametrize("operation", ["getJob", "getPayload", "cancelJob", "retryJob"])
+async def test_job_when_unknown_then_not_found(peer: Ask, operation: str) -> None:
+    said = await peer.ask(operation, jobId="nobody")
+    peer.expect(said, "JobNotFoundError", http="404", rpc="not_found")
+
+
+@row("look", "a payload by itself")
+async def test_payload_when_asked_for_then_the_json(peer: Ask) -> None:
+    job_id = await submitted(peer, {"a": [1, None]}, type="t")
+    assert (await peer.ask("getPayload", jobId=job_id)).value["payload"] == {"a": [1, None]}
+
+
+@row("look", "how the broker is doing")
+async def test_status_when_asked_then_who_leads(peer: Ask) -> None:
+    status = (await peer.ask("getStatus")).value
+    assert (status["ready"], status["role"], status["leader"]) == (True, "leader", peer.address)
+
+
+# Several brokers, and the store
+
+
+@row("leader", "a broker that stands by names the leader; nothing was applied",
+     "BrokerLeadershipError")  # fmt: skip
+@pytest.mark.parametrize("operation", ["submitJob", "claimJob", "getStats"])
+async def test_standby_when_asked_then_it_names_the_leader(
+    standby: Ask, leader_address: str, operation: str
+) -> None:
+    fields: dict[str, Any] = {"claimJob": {"workerId": WORKER}}.get(operation, {})
+    if operation == "submitJob":
+        fields = {"payload": 1}
+    said = await standby.ask(operation, **fields)
+    standby.expect(said, "BrokerLeadershipError", http="307", rpc="unavailable")
+    assert said.more == {"applied": "no", "leader": leader_address}
+
+
+@row("leader", "handing over without a standby is refused", "400")
+async def test_fail_over_when_nobody_stands_by_then_refused(peer: Ask) -> None:
+    said = await peer.ask("failOver")
+    assert (said.tag, said.status in {"409", "", "invalid_argument", "failed_precondition"}) == (
+        "BrokerProtocolError",
+        True,
+    )
+
+
+@row("store", "a change of unknown fate says so", "CommitUnknownError")
+async def test_submit_when_the_store_is_gone_then_unknown_or_not_applied(stalled: Ask) -> None:
+    said = await stalled.ask("submitJob", payload=1, type="t", jobId="doubtful")
+    assert said.tag in {"CommitUnknownError", "EngineStateError"}
+    assert said.more["applied"] in {"no", "unknown"}
+
+
+# Bytes, as an older system has them
+
+
+@row("bytes", "pushed bytes come back as they were, whether or not they are JSON")
+@on("Connect, JSON", "Connect", "gRPC-Web", "gRPC")
+@pytest.mark.parametrize("data", [b"", b"\x00\xff\xfe", b'{"a":1}', b"plain", b" [1, 2] "])
+async def test_push_when_claimed_then_the_same_bytes(peer: Ask, data: bytes) -> None:
+    job_id = (await peer.ask("push", data=data)).value["jobId"]
+    job = (await peer.ask("claim", workerId=WORKER)).value
+    assert (job["jobId"], job.get("data", b"")) == (job_id, data)
+    assert (await peer.ask("complete", jobId=job_id, workerId=WORKER)).tag is None
+    assert (await peer.ask("claim", workerId=WORKER)).value == {"empty": True}
+
+
+@row("bytes", "an unknown job, another worker's job: refused", "JobNotFoundError")
+@on("Connect, JSON", "Connect", "gRPC-Web", "gRPC")
+async def test_complete_when_not_held_then_refused(peer: Ask) -> None:
+    said = await peer.ask("complete", jobId="nobody", workerId=WORKER)
+    peer.expect(said, "JobNotFoundError", http="404", rpc="not_found")
+    job_id = (await peer.ask("push", data=b"x")).value["jobId"]
+    await peer.ask("claim", workerId="w-2")
+    said = await peer.ask("complete", jobId=job_id, workerId=WORKER)
+    peer.expect(said, "LeaseLostError", http="409", rpc="failed_precondition")
+
+
+# The door
+
+OPEN_TO: dict[str, tuple[str, dict[str, Any]]] = {
+    "submitJob": ("produce", {"payload": 1}),
+    "claimJob": ("work", {"workerId": WORKER}),
+    "getStats": ("observe", {}),
+    "failOver": ("admin", {}),
+}
+
+
+@row("door", "without a token, or with an unknown one: refused where tokens are asked for",
+     "AuthError, 401")  # fmt: skip
+@pytest.mark.parametrize("operation", OPEN_TO)
+@pytest.mark.parametrize("token", [None, "osq_no_such", "", "x" * 4_000])
+async def test_call_when_no_known_token_is_shown_then_refused(
+    locked: BrokerServer, calling: Calling, operation: str, token: str | None
+) -> None:
+    headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    peer = await calling(locked, headers)
+    said = await peer.ask(operation, **OPEN_TO[operation][1])
+    peer.expect(said, "AuthError", http="401", rpc="unauthenticated", upgrade="401")
+    assert token is None or len(token) < 5 or token not in said.message
+
+
+@row("door", "a token of another role is refused", "AuthError, 403")
+@pytest.mark.parametrize("operation", OPEN_TO)
+async def test_call_when_the_role_is_another_then_refused(
+    locked: BrokerServer, calling: Calling, keys: Keys, operation: str
+) -> None:
+    needed, fields = OPEN_TO[operation]
+    others = [role for role in Role if role not in {needed, Role.ADMIN}]
+    for role in others:
+        peer = await calling(locked, {"authorization": f"Bearer {keys[role]}"})
+        said = await peer.ask(operation, **fields)
+        peer.expect(said, "AuthError", http="403", rpc="permission_denied")
+        assert needed in said.message
+
+
+@row("door", "a token of the role, or of `admin`, opens it")
+@pytest.mark.parametrize("operation", ["submitJob", "claimJob", "getStats"])
+async def test_call_when_the_role_fits_then_answered(
+    locked: BrokerServer, calling: Calling, keys: Keys, operation: str
+) -> None:
+    needed, fields = OPEN_TO[operation]
+    for role in (Role(needed), Role.ADMIN):
+        peer = await calling(locked, {"authorization": f"bearer  {keys[role]}"})
+        assert (await peer.ask(operation, **fields)).tag is None
+
+
+@row("door", "a revoked token is refused, also on a connection that was open", "AuthError, 401")
+async def test_call_when_the_token_was_revoked_meanwhile_then_refused(
+    locked: BrokerServer, calling: Calling, keys: Keys
+) -> None:
+    peer = await calling(locked, {"authorization": f"Bearer {keys[Role.OBSERVE]}"})
+    assert (await peer.ask("getStats")).tag is None
+    keys.write(keys.made[Role.ADMIN])
+    async with asyncio.timeout(10):
+        while (said := await peer.ask("getStats")).tag is None and said.value:
+            pass
+    assert said.tag in {"AuthError", None}
+    assert "revoked" in said.message or "not known" in said.message
+
+
+@row("door", "the pages of a foreign origin are refused", "AuthError, 403")
+@on("REST", "WebSocket", "Connect, JSON", "Connect", "gRPC-Web")
+async def test_call_when_a_page_is_of_a_foreign_origin_then_refused(
+    broker: BrokerServer, calling: Calling
+) -> None:
+    peer = await calling(broker, {"origin": "http://evil.example"})
+    said = await peer.ask("getStats")
+    peer.expect(said, "AuthError", http="403", rpc="permission_denied", upgrade="403")
+    own = await calling(broker, {"origin": broker.url})
+    assert (await own.ask("getStats")).tag is None
+
+
+# What is no operation
+
+
+@row("errors", "an operation that there is not is refused", "404")
+async def test_operation_when_there_is_none_then_refused(loose: Ask) -> None:
+    said = await loose.ask("noSuchThing")
+    assert said.tag == "BrokerProtocolError"

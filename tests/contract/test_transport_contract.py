@@ -1,0 +1,37 @@
+"""The contracts of transports, on each of them against a real broker."""
+
+from __future__ import annotations
+
+import pytest
+
+from osqueue.app import BrokerServer
+from osqueue.client.credentials import Credentials
+from osqueue.client.transports import QueueTransportAdapter
+from osqueue.client.transports.kinds import KINDS, dialler_of
+from osqueue.config import ClientSettings
+from osqueue.testing import StreamContract, TransportContract
+
+
+class OfKind:
+    """Makes transports of one kind."""
+
+    @pytest.fixture(autouse=True)
+    def chosen(self, kind: str) -> None:
+        self.kind = kind
+
+    def make_transport(
+        self, broker: BrokerServer, settings: ClientSettings
+    ) -> QueueTransportAdapter:
+        options = {"brokers": broker} if self.kind == "direct" else {}
+        spec = {"kind": self.kind, **options}
+        return dialler_of(spec, settings, Credentials()).dial(broker.url)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestTransports(OfKind, TransportContract):
+    """Calls."""
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "rest"])
+class TestStreams(OfKind, StreamContract):
+    """Streams."""
