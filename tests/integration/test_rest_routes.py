@@ -15,7 +15,6 @@ UNKNOWN = [
     "/v1/jobs/x/y",
     "/v1/jobs/x/y/z",
     "/v1/jobs//complete",
-    "/v1/ws",
     "/favicon.ico",
     "/docs",
 ]

@@ -110,9 +110,6 @@ class _Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        if scope["path"] == WEBSOCKET_PATH and scope["method"] == "GET":
-            await respond(send, 404, headers=((b"content-length", b"0"),))
-            return
         if scope["path"] in self._rpc_paths and scope["method"] != "OPTIONS":
             await self._rpc(scope, receive, send)
             return
@@ -129,6 +126,8 @@ class _Application:
             if scope["method"] == "OPTIONS":
                 await self._options(headers, send, extra)
                 return
+            if scope["path"] == WEBSOCKET_PATH:
+                extra = ()  # it is for no page
             await self._route(scope, receive, _with_headers(send, extra) if extra else send, seen)
         except OsqueueError as error:
             seen.failed(error)
@@ -170,7 +169,10 @@ class _Application:
                 allowed |= route.methods or set()
         enter(scope, self._door)
         seen.outcome = "BrokerProtocolError"
-        await _no_route(scope, send, allowed)
+        if scope["path"] == WEBSOCKET_PATH and scope["method"] == "GET":
+            await respond(send, 404, headers=((b"content-length", b"0"),))
+        else:
+            await _no_route(scope, send, allowed)
 
     def _job_route(self, scope: Scope) -> ASGIApp | None:
         """The routes that are called for every job, without trying all patterns."""

@@ -129,4 +129,8 @@ class SeenRequest:
     ) -> None:
         if error is not None:
             self.failed(error)
+        self.over()
+
+    def over(self) -> None:
+        """It has been answered: for requests that end elsewhere than they begin. Call it once."""
         self._by.answered(self)
