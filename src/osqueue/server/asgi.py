@@ -72,7 +72,7 @@ def make_app(
     routes.append(_page("/v1/events", events, ops.SUBSCRIBE.name))
     if metrics is not None:
         routes.append(_page("/metrics", Entrance(MetricsPage(metrics), door, Role.OBSERVE)))
-    rpc = ConnectPort(service, settings, door)
+    rpc = ConnectPort(service, settings, door, observed)
     return _Application(door, routes, rpc, address=service.address, observed=observed)
 
 

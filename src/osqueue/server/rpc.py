@@ -185,20 +185,21 @@ def read_request(method: Method, message: Any, size: int) -> Asked:
             _check_payload(asked.message, "payload")
         case SubmitBatchRequest():
             for at, job in enumerate(asked.message.jobs):
-                _check_payload(job, f"jobs[{at}].payload")
+                _check_payload(job, "jobs[{}].payload", at)
     return asked
 
 
-def _check_payload(request: SubmitRequest, field: str) -> None:
+def _check_payload(request: SubmitRequest, field: str, at: int = 0) -> None:
     """Let only JSON pass, without the space around it."""
     if request.payload is UNSET:
         return
     try:
         request.payload = _read_json(request.payload)
     except RecursionError as error:
-        raise BrokerProtocolError(f"`{field}` cannot be kept: {TOO_DEEP}") from error
+        raise BrokerProtocolError(f"`{field.format(at)}` cannot be kept: {TOO_DEEP}") from error
     except msgspec.DecodeError as error:
-        raise BrokerProtocolError(f"`{field}` cannot be kept: {NOT_JSON}: {error}") from error
+        fault = f"{NOT_JSON}: {error}"
+        raise BrokerProtocolError(f"`{field.format(at)}` cannot be kept: {fault}") from error
 
 
 def _check_job_id(job_id: str) -> None:
