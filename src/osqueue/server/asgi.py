@@ -113,9 +113,6 @@ class _Application:
         if scope["path"] in self._rpc_paths and scope["method"] != "OPTIONS":
             await self._rpc(scope, receive, send)
             return
-        if scope["path"] == WEBSOCKET_PATH and scope["method"] == "GET":
-            await respond(send, 404, headers=((b"content-length", b"0"),))
-            return
         with self._observed.request() as seen:
             if self._observed.detailed:
                 receive, send = counted(seen, scope, receive, send)
@@ -170,7 +167,10 @@ class _Application:
                 allowed |= route.methods or set()
         enter(scope, self._door)
         seen.outcome = "BrokerProtocolError"
-        await _no_route(scope, send, allowed)
+        if scope["path"] == WEBSOCKET_PATH and scope["method"] == "GET":
+            await respond(send, 404, headers=((b"content-length", b"0"),))  # nobody upgrades
+        else:
+            await _no_route(scope, send, allowed)
 
     def _job_route(self, scope: Scope) -> ASGIApp | None:
         """The routes that are called for every job, without trying all patterns."""

@@ -239,7 +239,9 @@ class ConnectPort:
 
     async def _serve(self, method: Served, request: Any, context: Context) -> Any:
         visit = self._visit.get()
-        answering = self._answerer.answer(method, request, size=visit.size, caller=Caller())
+        answering = self._answerer.answer(
+            method, request, size=visit.size, caller=Caller(), principal=visit.principal
+        )
         reply = await answering
         visit.sent = reply.sent
         _name_commit(context, reply.position)

@@ -24,13 +24,12 @@ from osqueue.config import MIB, ServerSettings
 from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import BrokerProtocolError, OsqueueError, OverloadedError
 from osqueue.server.handshake import PATH, Around, Upgrade
+from osqueue.server.hosts import HostConnections
 from osqueue.server.http import CLOSE, JSON, error_headers, headers_of, respond_error
-from osqueue.server.observing import Observed
 from osqueue.server.peers import peer_of_scope
-from osqueue.server.rates import rate_key
 from osqueue.wire.errors import error_body, http_status
 
-__all__ = ["Connection", "HostConnections", "HttpProtocol", "Upgrades", "connection_of"]
+__all__ = ["Connection", "HttpProtocol", "Upgrades", "connection_of"]
 
 _KEY: Final = "osqueue.connection"
 
@@ -39,34 +38,6 @@ _FOR_PAGES: Final = frozenset({b"vary", b"access-control-expose-headers"})
 _H2C: Final = re.compile(rb"(\r\n)upgrade(:[ \t]*h2c\b)", re.IGNORECASE)
 """An offer to go on in HTTP/2, as Java's client makes it with its first request. It is declined by
 not letting the parser see it, which would take the body for the other protocol."""
-
-
-class HostConnections:
-    """How many connections each host has open, against the most that it may have; 0: any."""
-
-    def __init__(self, most: int, observed: Observed | None = None) -> None:
-        self._most = most
-        self._open: dict[str, int] = {}
-        self._observed = observed or Observed("http")
-
-    def enter(self, host: str | None) -> bool:
-        """Count one more; answers whether it is not too many. Each must `leave` again."""
-        self._observed.connected()
-        if not self._most:
-            return True
-        key = rate_key(host)
-        self._open[key] = self._open.get(key, 0) + 1
-        return self._open[key] <= self._most
-
-    def leave(self, host: str | None) -> None:
-        """Count one less."""
-        self._observed.disconnected()
-        if not self._most:
-            return
-        key = rate_key(host)
-        self._open[key] -= 1
-        if not self._open[key]:
-            del self._open[key]
 
 
 class Connection:

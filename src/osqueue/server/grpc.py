@@ -166,10 +166,9 @@ class GrpcServer:
         raise AssertionError("a refusal ends the call")
 
     async def _unary(self, method: Served, context: Context, seen: SeenRequest) -> bytes:
-        if method.role is not None:
-            self._admit(context, method.role, seen)
+        principal = None if method.role is None else self._admit(context, method.role, seen)
         data = await self._read(method, context, seen)
-        reply = await self._answer(method, data)
+        reply = await self._answer(method, data, principal)
         if reply.sent is not None:
             sent = reply.sent
             context.add_done_callback(lambda _: sent())
@@ -178,10 +177,12 @@ class GrpcServer:
         seen.sent = len(answer)
         return answer
 
-    async def _answer(self, method: Served, data: bytes) -> Reply[Any]:
+    async def _answer(self, method: Served, data: bytes, principal: Principal | None) -> Reply[Any]:
         message, size = _decoded(method, data), len(data)
         await self._gathering.turn()
-        return await self._answerer.answer(method, message, size=size, caller=Caller())
+        return await self._answerer.answer(
+            method, message, size=size, caller=Caller(), principal=principal
+        )
 
     async def _push(self, method: Served, _requests: object, context: Context) -> None:
         with self._observed.request(method.operation.name) as seen:

@@ -12,10 +12,12 @@ from contextlib import aclosing
 from functools import partial
 from typing import Annotated, Any, Final, TypeVar
 
+import aiohttp
 import msgspec
 from msgspec import Meta
 
 from osqueue.client.credentials import Credentials
+from osqueue.client.transports.http_answers import HttpAnswer, error_of
 from osqueue.client.transports.http_pool import BYTES_PER_S_MIN, PAYLOADS_S_MAX, HttpPool
 from osqueue.client.transports.kinds import Dialler, parse_options
 from osqueue.client.transports.protocol import Answer
@@ -31,6 +33,12 @@ PATH: Final = "/v1/ws"
 
 _WITH_PAYLOADS: Final = frozenset({CLAIM.name, GET_PAYLOAD.name})
 """What brings payloads: a silence is timed, not the whole answer."""
+
+_OPEN: Final = Operation("openWebSocket", "GET", PATH, None, None, "", None)
+
+SWITCHING: Final = 101
+REFUSAL_BYTES_MAX: Final = 64 * 1024
+"""What is read of a refusal: an error's text is much shorter."""
 
 _T = TypeVar("_T")
 
@@ -66,7 +74,9 @@ class WsTransport:
     ) -> None:
         self._settings = settings or ClientSettings()
         self._options = options or WsOptions()
-        self._pool = HttpPool(base_url, self._settings, credentials or Credentials())
+        self._pool = HttpPool(
+            base_url, self._settings, credentials or Credentials(), middlewares=(_expect_opened,)
+        )
         self._slots = asyncio.Semaphore(self._options.requests_max)
         self._connection: WsConnection | None = None
         self._opening: asyncio.Future[WsConnection] | None = None
@@ -206,6 +216,20 @@ class WsTransport:
 
     def _late(self, timeout_s: float) -> TransportConnectionError:
         return TransportConnectionError(f"no answer from {self._pool.base} within {timeout_s:g} s")
+
+
+async def _expect_opened(
+    request: aiohttp.ClientRequest, ask: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Raise what a broker says that opens no WebSocket; aiohttp would keep that to itself."""
+    answer = await ask(request)
+    if answer.status == SWITCHING:
+        return answer
+    try:
+        body = await answer.content.read(REFUSAL_BYTES_MAX)
+    finally:
+        answer.close()
+    raise error_of(_OPEN, HttpAnswer(answer.status, body))
 
 
 def _unsent(message: str) -> TransportConnectionError:
