@@ -32,7 +32,9 @@ class Seen:
 def main() -> int:
     """The exit status of the tests; the page is written whatever they say."""
     seen = Seen()
-    status = pytest.main([str(Path(__file__).with_name("test_conformance.py")), "-q"], plugins=[seen])
+    status = pytest.main(
+        [str(Path(__file__).with_name("test_conformance.py")), "-q"], plugins=[seen]
+    )
     from tests.conformance.table import PAGE, table  # noqa: PLC0415 - pytest wants to import it
 
     PAGE.write_text(table(seen.failed))

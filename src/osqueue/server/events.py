@@ -46,6 +46,7 @@ class EventsPage:
     def __init__(self, service: QueueService, settings: ServerSettings) -> None:
         self._service = service
         self._stall_s = settings.send_s_max
+        """For how long an observer may take nothing in."""
         self._encode = EncodeOnce(_event)
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
@@ -55,6 +56,7 @@ class EventsPage:
         try:
             if connection.lost:
                 raise CallerGoneError
+            connection.break_after(EVENTS_PING_S + self._stall_s)
             out = _Out(send, connection, self._stall_s)
             await out.begin()
             await self._push(subscription, out, scope.get(PRINCIPAL))
