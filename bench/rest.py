@@ -34,10 +34,12 @@ decode = msgspec.json.Decoder(Claimed).decode
 
 
 @contextmanager
-def broker(storage: str = "memory://", *, tokens: str = "") -> Iterator[tuple[int, int]]:
+def broker(
+    storage: str = "memory://", *options: str, tokens: str = ""
+) -> Iterator[tuple[int, int]]:
     """A broker process; its port and its process id. ``tokens``: those that it asks for."""
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("serve.py")), storage],
+        [sys.executable, str(Path(__file__).with_name("serve.py")), storage, *options],
         env={**os.environ, "OSQUEUE_TOKENS": tokens},
         stdout=subprocess.PIPE,
         text=True,

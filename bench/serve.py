@@ -50,7 +50,10 @@ async def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     store = opened(sys.argv[1])
-    async with BrokerServer(store, host="127.0.0.1", port=0, settings=settings) as server:
+    grpc_port = None if "grpc" in sys.argv else 0
+    async with BrokerServer(
+        store, host="127.0.0.1", port=0, grpc_port=grpc_port, settings=settings
+    ) as server:
         print(server.address.rpartition(":")[2], flush=True)
         gc.freeze()
         await stop.wait()

@@ -10,7 +10,7 @@ import asyncio
 import os
 import resource
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
@@ -102,7 +102,10 @@ async def sockets(
 ) -> AsyncIterator[list[Socket]]:
     loop = asyncio.get_running_loop()
     made: list[Socket] = []
-    make: Callable[[], Socket] = lambda: Socket(port, request, depth)
+
+    def make() -> Socket:
+        return Socket(port, request, depth)
+
     for _ in range(number):
         made.append((await loop.create_connection(make, "127.0.0.1", port))[1])
         await made[-1].opened
@@ -164,7 +167,7 @@ async def main() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     await pipelined("submits", SUBMIT, units=1, depth=512, target=15_000)
-    await pipelined("batched_jobs", SUBMIT_BATCH, units=100, depth=32, target=100_000)
+    await pipelined("batched_jobs", SUBMIT_BATCH, units=100, depth=64, target=100_000)
     for number in IDLE:
         await idle(number)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

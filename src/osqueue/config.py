@@ -463,8 +463,8 @@ class WebSocketSettings(msgspec.Struct, frozen=True, kw_only=True):
     pong_s: int = 20
     """And is given up when nothing comes for as long again: its other end is gone."""
 
-    close_s: int = 5
-    """How long the other end may take to close its side."""
+    close_s: int = 2
+    """How long the other end may take to close its side; so long can a broker's stop last."""
 
     def validate(self) -> None:
         """Raise `ConfigError` for limits that let nothing pass."""

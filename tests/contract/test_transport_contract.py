@@ -1,4 +1,4 @@
-"""The contract of transports, on each of them against a real broker."""
+"""The contracts of transports, on each of them against a real broker."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import pytest
 from osqueue.app import BrokerServer
 from osqueue.client.credentials import Credentials
 from osqueue.client.transports import QueueTransportAdapter
-from osqueue.client.transports.kinds import dialler_of
+from osqueue.client.transports.kinds import KINDS, dialler_of
 from osqueue.config import ClientSettings
-from osqueue.testing import TransportContract
+from osqueue.testing import StreamContract, TransportContract
 
 
-@pytest.mark.parametrize("kind", ["connect", "direct", "grpc", "rest"])
-class TestTransports(TransportContract):
+class OfKind:
+    """Makes transports of one kind."""
+
     @pytest.fixture(autouse=True)
     def chosen(self, kind: str) -> None:
         self.kind = kind
@@ -24,3 +25,13 @@ class TestTransports(TransportContract):
         options = {"brokers": broker} if self.kind == "direct" else {}
         spec = {"kind": self.kind, **options}
         return dialler_of(spec, settings, Credentials()).dial(broker.url)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestTransports(OfKind, TransportContract):
+    """Calls."""
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "rest"])
+class TestStreams(OfKind, StreamContract):
+    """Streams."""

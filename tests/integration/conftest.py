@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from tests.integration.rest import Rest, Wire
+from tests.integration.ws import Ws
 
 from osqueue.app import BrokerServer
 from osqueue.config import BrokerSettings, QueueLimits
@@ -60,6 +61,13 @@ async def dial() -> AsyncIterator[Dial]:
     yield open_wire
     for wire in wires:
         wire.drop()
+
+
+@pytest.fixture
+async def ws(broker: BrokerServer) -> AsyncIterator[Ws]:
+    """A WebSocket."""
+    async with await Ws.open(broker) as ws:
+        yield ws
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

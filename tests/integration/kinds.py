@@ -10,7 +10,7 @@ from osqueue.client import OsqueueClient
 
 __all__ = ["KINDS", "client_of", "spec"]
 
-KINDS: Final = ("connect", "direct", "grpc", "rest")
+KINDS: Final = ("connect", "direct", "grpc", "rest", "ws")
 
 
 def spec(kind: str, *brokers: BrokerServer) -> Mapping[str, Any]:

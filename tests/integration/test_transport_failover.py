@@ -77,14 +77,18 @@ async def test_submits_when_the_leader_is_killed_then_each_is_there_once(
         return  # who calls directly is killed, too
     lanes = [[f"{lane}-{number}" for number in range(20)] for lane in range(8)]
     submitted: list[str] = []
-    async with asyncio.timeout(50), _process(storage) as (process, url), local(storage) as standby:
-        async with OsqueueClient([url, standby.url], transport=kind) as client:
-            async with asyncio.TaskGroup() as group:
-                for ids in lanes:
-                    group.create_task(_submit_slowly(client, ids, submitted))
-                await eventually(lambda: len(submitted) > 50)
-                process.send_signal(signal.SIGKILL)
-            queued = [job.job_id async for job in client.iter_jobs()]
+    async with (
+        asyncio.timeout(50),
+        _process(storage) as (process, url),
+        local(storage) as standby,
+        OsqueueClient([url, standby.url], transport=kind) as client,
+    ):
+        async with asyncio.TaskGroup() as group:
+            for ids in lanes:
+                group.create_task(_submit_slowly(client, ids, submitted))
+            await eventually(lambda: len(submitted) > 50)
+            process.send_signal(signal.SIGKILL)
+        queued = [job.job_id async for job in client.iter_jobs()]
 
     assert sorted(queued) == sorted(job_id for ids in lanes for job_id in ids)
 

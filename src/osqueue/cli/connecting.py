@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from osqueue.cli.failures import require_broker, usage
 from osqueue.cli.options import Broker
-from osqueue.client import OsqueueClient
+from osqueue.cli.ways import Way
+from osqueue.client import OsqueueClient, TlsSettings
 from osqueue.config import ClientSettings
 from osqueue.errors import BrokerLeadershipError
 
@@ -32,7 +33,14 @@ def connect(
     if broker.brokerless:
         return _client_of(broker, settings, create=create)
     with usage(broker.origin):
-        return OsqueueClient(broker.urls or None, storage=broker.storage, settings=settings)
+        return OsqueueClient(
+            broker.urls or None,
+            storage=broker.storage,
+            transport=broker.way.transport,
+            token=broker.way.token,
+            tls=_tls(broker.way),
+            settings=settings,
+        )
 
 
 @asynccontextmanager
@@ -49,6 +57,12 @@ async def attend(broker: Broker) -> AsyncIterator[tuple[OsqueueClient, Guard]]:
             raise BrokerLeadershipError(end.message, leader=end.leader)
 
         yield queue.client, over
+
+
+def _tls(way: Way) -> TlsSettings | None:
+    if way.tls_ca or way.tls_cert or way.tls_key:
+        return TlsSettings(ca=way.tls_ca, cert=way.tls_cert, key=way.tls_key)
+    return None
 
 
 async def _never() -> NoReturn:

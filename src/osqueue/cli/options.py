@@ -15,6 +15,7 @@ import typer
 from osqueue.cli.failures import USAGE, CliError, usage
 from osqueue.cli.invocation import Invocation
 from osqueue.cli.logs import LogFormat, LogLevel, start_logging
+from osqueue.cli.ways import Way, way
 from osqueue.errors import ConfigError
 
 if TYPE_CHECKING:  # it takes a tenth of a second, and most commands need none
@@ -131,6 +132,8 @@ class Broker(NamedTuple):
     origin: str
     brokerless: bool = False
     """Whether there is none, and the storage is written directly."""
+    way: Way = Way()
+    """How to speak to them, and as whom."""
 
     @property
     def place(self) -> str:
@@ -156,7 +159,8 @@ def broker(
         brokerless = brokerless or group.params.get("brokerless", False)
         if not flags:
             told = group.params["broker_url"], group.params["storage"]
-            return broker(cast("typer.Context", group), *told, brokerless=brokerless)
+            told_group = broker(cast("typer.Context", group), *told, brokerless=brokerless)
+            return told_group._replace(way=told_group.way if brokerless else way(context))
     if brokerless:
         return _without_broker(context, storage)
     each = tuple(part for text in urls or () for part in re.split(r"[,\s]+", text) if part)
@@ -167,7 +171,7 @@ def broker(
     origins = [origin_of(context, "broker_url")] if each or not storage else []
     origins += [origin_of(context, "storage")] if storage else []
     default = () if storage else (DEFAULT_BROKER_URL,)
-    return Broker(each or default, storage or None, " and ".join(origins))
+    return Broker(each or default, storage or None, " and ".join(origins), way=way(context))
 
 
 def _without_broker(context: typer.Context, storage: str | None) -> Broker:

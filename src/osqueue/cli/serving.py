@@ -122,7 +122,8 @@ def run(plan: BrokerPlan, store: Store) -> int:
     if plan.access_log:
         start_access_log()
     keep_large_buffers()
-    _allow_many_connections(settings.server.connections_max)
+    ports = 1 if settings.server.grpc_port == 0 else 2
+    _allow_many_connections(settings.server.connections_max * ports)
     return uvloop.run(_run(plan, store, settings))
 
 

@@ -75,6 +75,8 @@ class Brokers:
         named = url == self._named
         if not newer and not self._lost and url != self.first:
             return False  # a late answer, or the leader by another of its addresses
+        if not (newer or self._lost or self._named or self._tried):
+            return False  # as it was: nearly every answer
         self._put_first(url)
         self._named = None
         self._tried.clear()

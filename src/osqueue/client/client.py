@@ -10,7 +10,7 @@ to bring goes back to the queue.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from copy import copy
 from typing import Self, Unpack, cast
@@ -205,7 +205,7 @@ class OsqueueClient:
 
     async def stream_jobs(
         self, worker_id: str, types: Sequence[str] | None = None, *, credit: int
-    ) -> AsyncIterator[Job]:
+    ) -> AsyncGenerator[Job, None]:
         """Jobs as they come, without asking for each: at most ``credit`` that were not taken yet.
 
         A job counts as taken when the next one is asked for, so with a ``credit`` of 1 there is
@@ -355,7 +355,7 @@ class OsqueueClient:
         events: bool = True,
         types: Sequence[str] | None = None,
         stats_every_ms: int = 1_000,
-    ) -> AsyncIterator[Update]:
+    ) -> AsyncGenerator[Update, None]:
         """What changes in the queue from now on, commit by commit; the first update is the counts.
 
         ``events``: whether to be told each change of a job, of these ``types`` only; the counts are

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from msgspec import UNSET
 
@@ -23,22 +24,40 @@ from osqueue.errors import AuthError, BrokerProtocolError, OsqueueError, Overloa
 from osqueue.server.auth import Principal
 from osqueue.server.envelope import NO_ID, Asking, MessageError, read_request
 from osqueue.server.frames import FrameError
-from osqueue.server.observing import Observed
+from osqueue.server.observing import GONE, Observed
 from osqueue.server.outbox import Due, Outbox
 from osqueue.server.ws_methods import CANCEL, METHODS, Method, wait_ms, weight
 from osqueue.server.ws_requests import Event, Opening, Request
 from osqueue.wire import operations as ops
 from osqueue.wire.messages import ClaimAnswer, ClaimedJob, PayloadAnswer
 
-__all__ = ["Session"]
+__all__ = ["Serving", "Session", "Visitor"]
 
 logger = logging.getLogger("osqueue.server")
 
 _CLAIMING: Final = (ops.CLAIM, ops.STREAM_JOBS)
 
 
+class Serving(NamedTuple):
+    """What all connections share."""
+
+    service: QueueService
+    settings: ServerSettings
+    observed: Observed
+
+
+class Visitor(NamedTuple):
+    """Who has opened a connection, and from where."""
+
+    principal: Principal
+    host: str
+
+
 class Session:
-    """The requests of one connection, which ``principal`` has opened."""
+    """The requests of one connection.
+
+    ``on_unanswered`` is called when one is over without an answer, as nobody is there to hear it.
+    """
 
     __slots__ = (
         "_by_id",
@@ -48,31 +67,27 @@ class Session:
         "_load",
         "_loop",
         "_observed",
+        "_on_unanswered",
         "_outbox",
-        "_peer",
-        "_principal",
         "_running",
         "_service",
         "_settings",
+        "_visitor",
         "_waits",
     )
 
     def __init__(
         self,
-        service: QueueService,
-        settings: ServerSettings,
-        principal: Principal,
-        outbox: Outbox,
+        serving: Serving,
+        visitor: Visitor,
         *,
-        observed: Observed,
-        peer: str = "",
+        outbox: Outbox,
+        on_unanswered: Callable[[], None],
     ) -> None:
-        self._observed = observed
-        self._peer = peer
-        self._service = service
-        self._settings = settings
-        self._principal = principal
+        self._service, self._settings, self._observed = serving
+        self._visitor = visitor
         self._outbox = outbox
+        self._on_unanswered = on_unanswered
         self._loop = asyncio.get_running_loop()
         self._running: dict[Request, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -119,7 +134,7 @@ class Session:
                 share.give_back()
             self.refuse(wrong.id, wrong.error)
             return
-        request = self._request(asking, len(text))
+        request = self._request(asking, METHODS.get(asking.method), len(text))
         request.share = share
         try:
             self._begin(request)
@@ -132,7 +147,7 @@ class Session:
 
     def refuse(self, id_: bytes, error: OsqueueError) -> None:
         """Answer a message that was not read."""
-        self._refuse(self._request(Asking(id_, "", b""), 0), error)
+        self._refuse(self._request(Asking(id_, "", b""), None, 0), error)
 
     def leave(self, ending: OsqueueError | None) -> None:
         """End what waits: claims give their jobs back. ``ending``: what it is answered."""
@@ -142,12 +157,11 @@ class Session:
 
     # One request
 
-    def _request(self, asking: Asking, size: int) -> Request:
-        method = METHODS.get(asking.method)
-        operation = None if method is None else method.operation
-        seen = self._observed.request("" if operation is None else operation.name, received=size)
-        seen.principal, seen.peer = self._principal.name, self._peer
-        return Request(asking, method, size, over=self._over, seen=seen)
+    def _request(self, asking: Asking, method: Method | None, size: int) -> Request:
+        name = "" if method is None or method.operation is None else method.operation.name
+        seen = self._observed.request(name, received=size)
+        seen.principal, seen.peer = self._visitor.principal.name, self._visitor.host
+        return Request(asking, method, size, seen=seen, over=self._over)
 
     def _begin(self, request: Request) -> None:
         method = request.method
@@ -172,7 +186,9 @@ class Session:
     def _check(self, method: Method) -> None:
         """Raises what the caller is refused with; one who is not known any more is hung up on."""
         try:
-            self._principal.check(None if method.operation is None else method.operation.role)
+            self._visitor.principal.check(
+                None if method.operation is None else method.operation.role
+            )
         except AuthError as error:
             if error.status == 401:
                 raise FrameError(1008, error.message) from error
@@ -281,7 +297,9 @@ class Session:
 
     def _send(self, request: Request) -> None:
         if request.reply is None and request.error is None:
+            request.seen.outcome = GONE
             request.sent()  # there is nobody who could be told
+            self._on_unanswered()
         elif _brings_jobs(request):
             self._outbox.put_now(request)  # until then its caller could have left
         else:

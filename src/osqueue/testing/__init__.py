@@ -13,6 +13,7 @@ from osqueue.testing.http_faults import (
     RandomHttpFaults,
 )
 from osqueue.testing.store_contract import StoreContract
+from osqueue.testing.stream_contract import StreamContract
 from osqueue.testing.transport_contract import TransportContract
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "ScriptedStore",
     "Step",
     "StoreContract",
+    "StreamContract",
     "TransportContract",
 ]

@@ -12,21 +12,18 @@ transport alone, without a client around it that would try again. The checks are
 pytest-asyncio in auto mode runs them, and so does any other runner.
 
 What is *not* checked, because it needs a network to break: what a transport says of a connection
-that breaks midway. See the protocol for what it must say.
+that breaks midway. See the protocol for what it must say. One that brings streams is held to
+`osqueue.testing.StreamContract` as well.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import UNSET, Raw
 
-from osqueue.client.transports.protocol import QueueTransportAdapter
-from osqueue.config import BrokerSettings, ClientSettings, QueueLimits
+from osqueue.config import BrokerSettings, QueueLimits
 from osqueue.errors import (
     BrokerLeadershipError,
     BrokerProtocolError,
@@ -40,13 +37,10 @@ from osqueue.errors import (
 from osqueue.storage.memory import MemoryBackend
 from osqueue.testing.faults import Step
 from osqueue.testing.faulty_store import ScriptedStore
-from osqueue.testing.transport_expectations import Calls, expect_error, text_of, until
+from osqueue.testing.transport_bench import TransportBench
+from osqueue.testing.transport_expectations import expect_error, text_of, until
 from osqueue.wire import operations as ops
 from osqueue.wire.messages import JobError, ReleaseRequest, SubmitRequest
-
-if TYPE_CHECKING:  # it needs the packages of a broker
-    from osqueue.app import BrokerServer
-    from osqueue.storage.protocol import Store
 
 __all__ = ["TransportContract"]
 
@@ -68,38 +62,8 @@ PAYLOADS = (
 """JSON texts that come back as they went, byte by byte."""
 
 
-class TransportContract:
+class TransportContract(TransportBench):
     """The checks. Subclass it, and give it `make_transport`."""
-
-    def make_transport(
-        self, broker: BrokerServer, settings: ClientSettings
-    ) -> QueueTransportAdapter:
-        """A new transport to ``broker``, which may have been stopped. Nothing is called yet."""
-        raise NotImplementedError
-
-    def make_broker(self, store: Store, settings: BrokerSettings) -> BrokerServer:
-        """A broker on a free port of this machine, not started yet."""
-        from osqueue.app import BrokerServer  # noqa: PLC0415 - not loaded with this package
-
-        return BrokerServer(store, host="127.0.0.1", port=0, grpc_port=None, settings=settings)
-
-    @asynccontextmanager
-    async def calls(
-        self, store: Store | None = None, settings: BrokerSettings | None = None
-    ) -> AsyncIterator[Calls]:
-        """A broker, and calls to it."""
-        broker = self.make_broker(store or MemoryBackend(), settings or BrokerSettings())
-        async with broker, self.calls_to(broker) as calls:
-            yield calls
-
-    @asynccontextmanager
-    async def calls_to(self, broker: BrokerServer) -> AsyncIterator[Calls]:
-        """Calls to a broker that is already there."""
-        transport = self.make_transport(broker, ClientSettings())
-        try:
-            yield Calls(transport, broker)
-        finally:
-            await transport.close()
 
     # What each operation brings back
 
@@ -286,7 +250,6 @@ class TransportContract:
                 (LeaseLostError, 409, ops.COMPLETE, stale, "held"),
                 (JobIdConflictError, 409, ops.SUBMIT, other, None),
                 (BrokerProtocolError, 400, ops.SUBMIT_BATCH, double, None),
-                (BrokerProtocolError, 409, ops.FAIL_OVER, None, None),
             ):
                 call = calls.call(operation, request, job_id=job_id)
                 error = await expect_error(cls, call)

@@ -34,7 +34,7 @@ from osqueue.wire.operations import Operation
 if TYPE_CHECKING:  # it needs the packages of a broker
     from osqueue.app import BrokerServer
 
-__all__ = ["Calls", "expect_error", "text_of", "until"]
+__all__ = ["PATIENCE_S", "Calls", "expect_error", "text_of", "until"]
 
 ErrorT = TypeVar("ErrorT", bound=OsqueueError)
 
@@ -105,6 +105,10 @@ class Calls:
         await self.submit_batch(ids)
         jobs = await self.claim(max_jobs=len(ids))
         return [self.ref(job.job_id, job.lease) for job in jobs]
+
+    @staticmethod
+    def lease(worker_id: str, lease: str) -> LeaseRequest:
+        return LeaseRequest(worker_id=worker_id, lease=lease)
 
     @staticmethod
     def ref(job_id: str, lease: str) -> JobRef:

@@ -8,6 +8,7 @@ import pytest
 
 from osqueue.cli import app, looking
 from osqueue.cli.options import Broker
+from osqueue.cli.ways import Secret, Way
 
 
 @pytest.fixture
@@ -142,3 +143,48 @@ def test_broker_when_it_makes_no_sense_then_said_and_2(
 )
 def test_place_of_brokers_holds_no_credentials(broker: Broker, place: str) -> None:
     assert broker.place == place
+
+
+WAYS: list[Any] = [
+    (["stats"], {}, Way()),
+    (["stats", "--transport", "ws"], {}, Way(transport="ws")),
+    (["stats"], {"OSQUEUE_TRANSPORT": "grpc"}, Way(transport="grpc")),
+    (["stats", "--transport", "ws"], {"OSQUEUE_TRANSPORT": "grpc"}, Way(transport="ws")),
+    (["stats"], {"OSQUEUE_TOKEN": "s3cret"}, Way(token=Secret("s3cret"))),
+    (["jobs", "--transport", "ws", "show", "x"], {}, Way(transport="ws")),
+    (["jobs", "--transport", "ws", "show", "x", "--transport", "rest"], {}, Way(transport="rest")),
+    (["jobs", "show", "x"], {"OSQUEUE_TRANSPORT": "grpc"}, Way(transport="grpc")),
+    (
+        ["jobs", "--tls-ca", "ca", "show", "x"],
+        {"OSQUEUE_TLS_CERT": "c", "OSQUEUE_TLS_KEY": "k"},
+        Way(tls_ca="ca", tls_cert="c", tls_key="k"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "variables", "told"), WAYS)
+def test_way_when_flags_and_variables_say_then_the_nearest_wins(
+    asked: list[Broker],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    variables: dict[str, str],
+    told: Way,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert app.run(arguments) == 0
+    assert [each.way for each in asked] == [told]
+
+
+def test_token_when_shown_then_masked(asked: list[Broker]) -> None:
+    assert app.run(["stats", "--token", "s3cret"]) == 0
+    assert asked[0].way.token == "s3cret"
+    assert "s3cret" not in repr(asked)
+
+
+def test_transport_when_there_is_none_such_then_refused(
+    asked: list[Broker], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run(["stats", "--transport", "carrier-pigeon"]) == 2
+    assert not asked
+    assert "carrier-pigeon" in capsys.readouterr().err

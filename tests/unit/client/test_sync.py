@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import re
 import signal
 import subprocess
 import sys
@@ -53,6 +54,7 @@ def _public(cls: type) -> dict[str, Any]:
 
 def _plain(annotation: str) -> str:
     """What a coroutine or an asynchronous iterator is without a loop."""
+    annotation = re.sub(r"AsyncGenerator\[(\w+), None\]", r"Generator[\1, None, None]", annotation)
     return annotation.replace("AsyncIterator", "Iterator").replace("OsqueueC", "SyncOsqueueC")
 
 
@@ -114,7 +116,7 @@ def test_iterator_of_changes_brings_them_and_ends_when_closed(client: SyncOsqueu
     client.submit_job("t", job_id="a")
     told = next(each for each in updates if each.events)
     assert [event.job_id for event in told.events] == ["a"]
-    updates.close()  # type: ignore[attr-defined] # it is a generator
+    updates.close()
     assert next(updates, None) is None
 
 

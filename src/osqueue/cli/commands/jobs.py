@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from osqueue.cli import options
+from osqueue.cli.ways import speaks_to_brokers
 
 __all__ = ["jobs"]
 
@@ -26,6 +27,7 @@ class Status(StrEnum):
 
 
 @jobs.callback(invoke_without_command=True)
+@speaks_to_brokers
 def list_jobs(  # noqa: PLR0913 - the signature is the list of options
     context: typer.Context,
     *,
@@ -64,6 +66,7 @@ def list_jobs(  # noqa: PLR0913 - the signature is the list of options
 
 
 @jobs.command()
+@speaks_to_brokers
 def show(
     context: typer.Context,
     *,
@@ -86,6 +89,7 @@ def show(
 
 
 @jobs.command()
+@speaks_to_brokers
 def retry(
     context: typer.Context,
     *,
@@ -103,6 +107,7 @@ def retry(
 
 
 @jobs.command()
+@speaks_to_brokers
 def cancel(
     context: typer.Context,
     *,

@@ -8,6 +8,7 @@ import typer
 
 from osqueue.cli import options
 from osqueue.cli.logs import LogFormat, LogLevel
+from osqueue.cli.ways import speaks_to_brokers
 
 __all__ = ["producer"]
 
@@ -36,6 +37,7 @@ Source = Annotated[
 ]
 
 
+@speaks_to_brokers
 def producer(  # noqa: PLR0913 - the signature is the list of options
     context: typer.Context,
     *,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import typer
 
 from osqueue.cli import options
+from osqueue.cli.ways import speaks_to_brokers
 
 __all__ = ["stats"]
 
 
+@speaks_to_brokers
 def stats(
     context: typer.Context,
     *,

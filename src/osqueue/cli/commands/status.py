@@ -5,10 +5,12 @@ from __future__ import annotations
 import typer
 
 from osqueue.cli import options
+from osqueue.cli.ways import speaks_to_brokers
 
 __all__ = ["status"]
 
 
+@speaks_to_brokers
 def status(
     context: typer.Context,
     *,

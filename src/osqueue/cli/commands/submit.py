@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from osqueue.cli import options
+from osqueue.cli.ways import speaks_to_brokers
 
 __all__ = ["submit"]
 
@@ -30,6 +31,7 @@ MaxAttempts = Annotated[
 Delay = Annotated[float, typer.Option(metavar="SECONDS", help="Not before that much from now.")]
 
 
+@speaks_to_brokers
 def submit(  # noqa: PLR0913 - the signature is the list of options
     context: typer.Context,
     *,

@@ -12,15 +12,17 @@ from contextlib import aclosing
 from functools import partial
 from typing import Annotated, Any, Final, TypeVar
 
+import aiohttp
 import msgspec
 from msgspec import Meta
 
 from osqueue.client.credentials import Credentials
+from osqueue.client.transports.http_answers import HttpAnswer, error_of
 from osqueue.client.transports.http_pool import BYTES_PER_S_MIN, PAYLOADS_S_MAX, HttpPool
 from osqueue.client.transports.kinds import Dialler, parse_options
 from osqueue.client.transports.protocol import Answer
 from osqueue.client.transports.ws_connection import WsConnection
-from osqueue.client.transports.ws_frames import Frame, read_result, written
+from osqueue.client.transports.ws_frames import Frame, read_event, read_result, written
 from osqueue.config import ClientSettings
 from osqueue.errors import OsqueueError, TransportConnectionError
 from osqueue.wire.operations import CLAIM, GET_PAYLOAD, SUBMIT_LARGE, Operation
@@ -31,6 +33,12 @@ PATH: Final = "/v1/ws"
 
 _WITH_PAYLOADS: Final = frozenset({CLAIM.name, GET_PAYLOAD.name})
 """What brings payloads: a silence is timed, not the whole answer."""
+
+_OPEN: Final = Operation("openWebSocket", "GET", PATH, None, None, "", None)
+
+SWITCHING: Final = 101
+REFUSAL_BYTES_MAX: Final = 64 * 1024
+"""What is read of a refusal: an error's text is much shorter."""
 
 _T = TypeVar("_T")
 
@@ -66,7 +74,9 @@ class WsTransport:
     ) -> None:
         self._settings = settings or ClientSettings()
         self._options = options or WsOptions()
-        self._pool = HttpPool(base_url, self._settings, credentials or Credentials())
+        self._pool = HttpPool(
+            base_url, self._settings, credentials or Credentials(), middlewares=(_expect_opened,)
+        )
         self._slots = asyncio.Semaphore(self._options.requests_max)
         self._connection: WsConnection | None = None
         self._opening: asyncio.Future[WsConnection] | None = None
@@ -84,7 +94,8 @@ class WsTransport:
         if operation is SUBMIT_LARGE:
             timeout_s += len(text) / BYTES_PER_S_MIN
         until = asyncio.get_running_loop().time() + timeout_s
-        await self._unsent_until(until, self._slots.acquire())
+        slot = self._slots.acquire()
+        await (self._unsent_until(until, slot) if self._slots.locked() else slot)
         try:
             connection = await self._connected(until)
             if operation.name in _WITH_PAYLOADS:
@@ -103,9 +114,11 @@ class WsTransport:
         connection = await self._connected(until)
         async with aclosing(connection.follow(text)) as frames:
             async for frame in frames:
-                answer = read_result(operation, frame)
-                if answer.value is not None:
-                    yield answer.value
+                if frame.ok:
+                    return
+                event = read_event(operation, frame)
+                if event is not None:
+                    yield event
 
     async def reconnect(self) -> None:
         await self._drop()
@@ -203,6 +216,20 @@ class WsTransport:
 
     def _late(self, timeout_s: float) -> TransportConnectionError:
         return TransportConnectionError(f"no answer from {self._pool.base} within {timeout_s:g} s")
+
+
+async def _expect_opened(
+    request: aiohttp.ClientRequest, ask: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Raise what a broker says that opens no WebSocket; aiohttp would keep that to itself."""
+    answer = await ask(request)
+    if answer.status == SWITCHING:
+        return answer
+    try:
+        body = await answer.content.read(REFUSAL_BYTES_MAX)
+    finally:
+        answer.close()
+    raise error_of(_OPEN, HttpAnswer(answer.status, body))
 
 
 def _unsent(message: str) -> TransportConnectionError:

@@ -34,7 +34,7 @@ observer that is so far behind had better begin anew."""
 class WsConnection:
     """Calls over an open ``socket``; `run` reads it until its end."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, base: str) -> None:
+    def __init__(self, socket: ProgressSocket, base: str) -> None:
         self._socket = socket
         self._base = base
         self._numbers = count(1)
@@ -51,7 +51,7 @@ class WsConnection:
     @property
     def heard(self) -> int:
         """Grows whenever anything comes."""
-        return self._socket.heard if isinstance(self._socket, ProgressSocket) else 0
+        return self._socket.heard
 
     async def run(self) -> None:
         """Read until the end, and fail what is under way then."""

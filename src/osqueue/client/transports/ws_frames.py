@@ -1,7 +1,8 @@
 """The frames of the WebSocket, as text: requests out, answers in. Pure.
 
 ``{"id","method","params","v":1}`` is answered by ``{"id","ok":true,"result","commit"}`` or
-``{"id","ok":false,"error"}``. The method ``cancel`` gives another request up.
+``{"id","ok":false,"error"}``; of a stream come ``{"id","open":true}`` and ``{"id","event"}`` before
+that. The method ``cancel`` gives another request up.
 """
 
 from __future__ import annotations
@@ -15,25 +16,35 @@ from osqueue.client.transports.http_answers import parse_position
 from osqueue.client.transports.protocol import Answer
 from osqueue.errors import BrokerProtocolError, OsqueueError, TransportRequestError
 from osqueue.wire.errors import HTTP_STATUS, error_from_body
-from osqueue.wire.messages import ErrorBody
+from osqueue.wire.messages import ErrorBody, PayloadAnswer
 from osqueue.wire.operations import OPERATIONS, STREAMS, SUBMIT, SUBMIT_LARGE, Operation
 
-__all__ = ["Frame", "cancel_frame", "parse_frame", "read_result", "request_frame", "written"]
+__all__ = [
+    "Frame",
+    "cancel_frame",
+    "parse_frame",
+    "read_event",
+    "read_result",
+    "request_frame",
+    "written",
+]
 
 _encode = msgspec.json.Encoder().encode
 _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    each.name: msgspec.json.Decoder(each.answer)
+    each.name: msgspec.json.Decoder(PayloadAnswer if each.answer is Raw else each.answer)
     for each in (*OPERATIONS, *STREAMS)
-    if each.answer is not None and each.answer is not Raw
+    if each.answer is not None
 }
 
 
 class Frame(msgspec.Struct):
-    """An answer, its result still as text."""
+    """An answer, or what a stream brings, its result or event still as text."""
 
     id: str | None = None
-    ok: bool = True
+    ok: bool | None = None
+    """Whether it was done; ``None`` of what comes first of a stream."""
     result: Raw | UnsetType = UNSET
+    event: Raw | UnsetType = UNSET
     error: ErrorBody | None = None
     commit: str | None = None
 
@@ -82,16 +93,33 @@ def read_result(operation: Operation, frame: Frame) -> Answer:
     position = parse_position(frame.commit)
     if operation.answer is None:
         return Answer(None, position)
-    if operation.answer is Raw:
-        return Answer(None if frame.result is UNSET else frame.result, position)
+    value = _decoded(operation, frame.result)
+    return Answer(_payload(value) if operation.answer is Raw else value, position)
+
+
+def read_event(operation: Operation, frame: Frame) -> Any:
+    """What a stream has brought, or ``None``; raises the error that it has ended by."""
+    if frame.ok is not None:
+        if not frame.ok:
+            raise _error(operation, frame.error)
+        return None
+    return None if isinstance(frame.event, UnsetType) else _decoded(operation, frame.event)
+
+
+def _decoded(operation: Operation, text: Raw | UnsetType) -> Any:
     try:
-        return Answer(_DECODERS[operation.name].decode(frame.result or b"null"), position)
+        return _DECODERS[operation.name].decode(b"" if isinstance(text, UnsetType) else text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TransportRequestError(
             f"{operation.name}: an answer that cannot be read: {error}",
             status=200,
             method=operation.name,
         ) from error
+
+
+def _payload(answer: PayloadAnswer) -> Raw | None:
+    """A payload, copied: it must not keep the frame in memory."""
+    return None if isinstance(answer.payload, UnsetType) else Raw(bytes(answer.payload))
 
 
 def _error(operation: Operation, body: ErrorBody | None) -> OsqueueError:
