@@ -22,7 +22,7 @@ from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import AuthError, BrokerProtocolError, OsqueueError
 from osqueue.server.auth import Principal
 from osqueue.server.connection import Connection, connection_of
-from osqueue.server.encode_once import EncodeOnce
+from osqueue.server.encode_once import encode_once
 from osqueue.server.entrance import PRINCIPAL
 from osqueue.server.http import describe
 from osqueue.wire.errors import error_body
@@ -47,7 +47,6 @@ class EventsPage:
         self._service = service
         self._stall_s = settings.send_s_max
         """For how long an observer may take nothing in."""
-        self._encode = EncodeOnce(_event)
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         subscription = self._service.subscribe(DEFAULT_QUEUE, _request(scope["query_string"]))
@@ -74,7 +73,7 @@ class EventsPage:
                 update = await self._next(subscription, out)
                 if update is not None:
                     updates = (update, *subscription.take_ready())
-                    await out.send(b"".join(map(self._encode, updates)))
+                    await out.send(b"".join([encode_once(each, "sse", _event) for each in updates]))
         except OsqueueError as error:
             await out.send(b"event: end\ndata: %b\n\n" % _json(error_body(error)))
             await out.end()
