@@ -260,7 +260,7 @@ class BrokerServer:
             observed=observed,
             metrics=metrics,
         )
-        websockets = WebSocketEndpoint(service, settings.server, door)
+        websockets = WebSocketEndpoint(service, settings.server, door, observed=observed.over("ws"))
         self._http = HttpServer(
             app,
             settings.server,

@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from osqueue.broker.dispatch import Call, Pushed
 from osqueue.broker.reply import Reply
-from osqueue.engine.callers import Caller, CallerGoneError
+from osqueue.engine.callers import Caller
 from osqueue.engine.room import Share
 from osqueue.errors import OsqueueError
 from osqueue.server.envelope import (
@@ -62,14 +62,14 @@ class Request:
         method: Method | None,
         size: int,
         *,
-        over: Callable[[Request], None],
         seen: SeenRequest,
+        over: Callable[[Request], None],
     ) -> None:
         self.asking = asking
-        self.seen = seen
         self.method = method
         self.size = size
         """Bytes of the message."""
+        self.seen = seen
         self.over = over
         self.call = Call()
         self.weight = 1
@@ -90,16 +90,18 @@ class Request:
     def text(self) -> bytes | Iterator[bytes]:
         """The answer, whole or in chunks."""
         if self.error is not None:
+            self.seen.failed(self.error)
             return error_message(self.asking, self.error)
         assert self.reply is not None, "it has been answered"
-        return _text(self.asking, RESULT, self.reply)
+        text = _text(self.asking, RESULT, self.reply)
+        if isinstance(text, bytes):
+            self.seen.sent = len(text)
+        return text
 
     def sent(self) -> None:
         """The answer has been sent, or never will be."""
         if self.reply is not None and self.reply.sent is not None:
             self.reply.sent()
-        if self.reply is None:
-            self.seen.failed(self.error or CallerGoneError())
         self.seen.over()
         self.over(self)
 
