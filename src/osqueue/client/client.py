@@ -46,6 +46,7 @@ from osqueue.client.transports.kinds import TransportSpec
 from osqueue.client.ways import way_to_brokers
 from osqueue.config import LIST_PAGE_MAX, ClientSettings
 from osqueue.errors import OsqueueError
+from osqueue.tracing import submitting
 from osqueue.wire import messages, operations
 from osqueue.wire.messages import BrokerStatus, JobError, Stats, Update
 from osqueue.wire.operations import ListQuery
@@ -156,8 +157,9 @@ class OsqueueClient:
             if is_large(batch[0], self.settings.batch_bytes_max):
                 job_ids.append(await self._submit(batch[0]))
                 continue
-            request = messages.SubmitBatchRequest(batch)
-            answer = await self._caller.call(operations.SUBMIT_BATCH, request)
+            with submitting(batch):
+                request = messages.SubmitBatchRequest(batch)
+                answer = await self._caller.call(operations.SUBMIT_BATCH, request)
             job_ids += cast("messages.SubmitBatchAnswer", answer).job_ids
         return job_ids
 
@@ -370,11 +372,12 @@ class OsqueueClient:
                 yield update
 
     async def _submit(self, request: messages.SubmitRequest) -> str:
-        if is_large(request, self.settings.batch_bytes_max):
-            job_id = request.job_id
-            answer = await self._caller.call(operations.SUBMIT_LARGE, request, job_id=job_id)
-        else:
-            answer = await self._caller.call(operations.SUBMIT, request)
+        with submitting((request,)):
+            if is_large(request, self.settings.batch_bytes_max):
+                job_id = request.job_id
+                answer = await self._caller.call(operations.SUBMIT_LARGE, request, job_id=job_id)
+            else:
+                answer = await self._caller.call(operations.SUBMIT, request)
         return cast("messages.SubmitAnswer", answer).job_id
 
     def _submit_request(self, job: NewJob) -> messages.SubmitRequest:

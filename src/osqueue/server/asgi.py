@@ -72,7 +72,7 @@ def make_app(
     routes.append(_page("/v1/events", events, ops.SUBSCRIBE.name))
     if metrics is not None:
         routes.append(_page("/metrics", Entrance(MetricsPage(metrics), door, Role.OBSERVE)))
-    rpc = ConnectPort(service, settings, door)
+    rpc = ConnectPort(service, settings, door, observed)
     return _Application(door, routes, rpc, address=service.address, observed=observed)
 
 
@@ -112,9 +112,6 @@ class _Application:
             return
         if scope["path"] in self._rpc_paths and scope["method"] != "OPTIONS":
             await self._rpc(scope, receive, send)
-            return
-        if scope["path"] == WEBSOCKET_PATH and scope["method"] == "GET":
-            await respond(send, 404, headers=((b"content-length", b"0"),))
             return
         with self._observed.request() as seen:
             if self._observed.detailed:
@@ -170,7 +167,10 @@ class _Application:
                 allowed |= route.methods or set()
         enter(scope, self._door)
         seen.outcome = "BrokerProtocolError"
-        await _no_route(scope, send, allowed)
+        if scope["path"] == WEBSOCKET_PATH and scope["method"] == "GET":
+            await respond(send, 404, headers=((b"content-length", b"0"),))  # nobody upgrades
+        else:
+            await _no_route(scope, send, allowed)
 
     def _job_route(self, scope: Scope) -> ASGIApp | None:
         """The routes that are called for every job, without trying all patterns."""

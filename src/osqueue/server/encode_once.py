@@ -8,8 +8,8 @@ from typing import Final, Generic, TypeVar
 
 __all__ = ["EncodeOnce"]
 
-KEPT: Final = 8
-"""Objects whose bytes are remembered: the updates of one commit for a few kinds of observers."""
+KEPT: Final = 64
+"""Objects whose bytes are remembered: the last updates, for a few kinds of observers."""
 
 ObjectT = TypeVar("ObjectT")
 

@@ -71,7 +71,8 @@ class EventsPage:
                 out.look_at(principal)
                 update = await self._next(subscription, out)
                 if update is not None:
-                    await out.send(self._encode(update))
+                    updates = (update, *subscription.take_ready())
+                    await out.send(b"".join(map(self._encode, updates)))
         except OsqueueError as error:
             await out.send(b"event: end\ndata: %b\n\n" % _json(error_body(error)))
             await out.end()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from osqueue.broker import subscriptions as module
 from osqueue.broker.service import DEFAULT_QUEUE, QueueService
 from osqueue.broker.subscriptions import Subscription
 from osqueue.config import StreamSettings
@@ -141,12 +142,94 @@ async def test_stats_when_nobody_reads_then_only_the_newest_wait(lead: Lead) -> 
     hub = broker.service.streams.subscriptions
     for number in range(600):
         await submit(broker.service, f"j{number}")
+        hub._tell()
         hub._tell_counts()
         subscription.due_at = 0.0
     assert len(subscription._updates) == 1
     newest = await soon(anext(subscription))
     assert newest.stats is not None
     assert newest.stats.unclaimed >= 599
+
+
+# Telling many takes its time
+
+
+@pytest.fixture
+def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Telling anybody takes so long that it is put off for the length of a test."""
+    monkeypatch.setattr(module, "TELL_US", 60_000_000)
+
+
+@pytest.mark.usefixtures("slowly")
+async def test_published_when_it_was_told_just_now_then_it_waits_and_is_told_with_others(
+    lead: Lead,
+) -> None:
+    broker = await lead()
+    subscription = await begin(broker.service)
+    hub = broker.service.streams.subscriptions
+    for job_id in "abc":
+        await submit(broker.service, job_id)
+    assert not subscription._updates
+    assert hub._pause is not None
+    hub._tell()
+    assert [kinds(update) for update in subscription.take_ready()] == [
+        ["submitted a"],
+        ["submitted b"],
+        ["submitted c"],
+    ]
+    assert hub._pause is None
+
+
+@pytest.mark.usefixtures("slowly")
+async def test_subscribe_when_something_waits_to_be_told_then_it_is_told_once_to_each(
+    lead: Lead,
+) -> None:
+    broker = await lead()
+    earlier = await begin(broker.service)
+    await submit(broker.service, "a")
+    later = broker.service.subscribe(Q, EVENTS)
+    first = await soon(anext(later))
+    assert first.stats is not None
+    assert first.stats.unclaimed == 1
+    await submit(broker.service, "b")
+    broker.service.streams.subscriptions._tell()
+    assert [kinds(update) for update in earlier.take_ready()] == [["submitted a"], ["submitted b"]]
+    assert [kinds(update) for update in later.take_ready()] == [["submitted b"]]
+
+
+@pytest.mark.usefixtures("slowly")
+async def test_stop_when_something_waits_to_be_told_then_it_is_told_before_the_end(
+    lead: Lead,
+) -> None:
+    broker = await lead()
+    subscription = await begin(broker.service)
+    await submit(broker.service, "a")
+    await soon(broker.engine.stop())
+    assert kinds(await soon(anext(subscription))) == ["submitted a"]
+    with pytest.raises(EngineStateError):
+        await soon(anext(subscription))
+
+
+@pytest.mark.usefixtures("slowly")
+async def test_aclose_when_something_waits_to_be_told_then_it_is_forgotten(lead: Lead) -> None:
+    broker = await lead()
+    subscription = await begin(broker.service)
+    await submit(broker.service, "a")
+    await subscription.aclose()
+    hub = broker.service.streams.subscriptions
+    assert (hub._untold, hub._pause, hub._latest) == ([], None, None)
+
+
+async def test_published_when_the_pause_is_over_then_it_is_told_by_itself(
+    lead: Lead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TELL_US", 2_000)
+    broker = await lead()
+    subscription = await begin(broker.service)
+    for job_id in "abc":
+        await submit(broker.service, job_id)
+    told = [kind for _ in range(3) for kind in kinds(await soon(anext(subscription)))]
+    assert told == ["submitted a", "submitted b", "submitted c"]
 
 
 async def test_subscribe_when_nobody_does_any_more_then_nothing_is_recorded(lead: Lead) -> None:
