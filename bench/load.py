@@ -43,11 +43,11 @@ class Connection(asyncio.Protocol):
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(ConnectionError(str(exc)))
 
-    async def post(self, path: bytes, body: bytes) -> bytes:
+    async def post(self, path: bytes, body: bytes, *, kind: bytes = b"application/json") -> bytes:
         self._answer = asyncio.get_running_loop().create_future()
         self.transport.write(
-            b"POST %b HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
-            b"%bcontent-length: %d\r\n\r\n%b" % (path, self.headers, len(body), body)
+            b"POST %b HTTP/1.1\r\nhost: bench\r\ncontent-type: %b\r\n"
+            b"%bcontent-length: %d\r\n\r\n%b" % (path, kind, self.headers, len(body), body)
         )
         return await self._answer
 

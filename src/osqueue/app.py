@@ -269,7 +269,7 @@ class BrokerServer:
             websockets=websockets,
             observed=observed.over(HTTP),
         )
-        self._grpc = open_grpc(service, settings.server, door, tls=security.tls)
+        self._grpc = open_grpc(service, settings.server, door, tls=security.tls, observed=observed)
         if self._grpc is not None:
             service.grpc_port = self._grpc.port
             await self._grpc.start()

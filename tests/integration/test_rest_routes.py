@@ -15,9 +15,16 @@ UNKNOWN = [
     "/v1/jobs/x/y",
     "/v1/jobs/x/y/z",
     "/v1/jobs//complete",
+    "/v1/websocket",
     "/favicon.ico",
     "/docs",
 ]
+
+
+async def test_websocket_when_nobody_upgrades_then_404_without_a_body(shared: Shared) -> None:
+    answer = await shared.rest.get("/v1/ws")
+    assert (answer.status, answer.headers["content-length"], answer.body) == (404, "0", b"")
+    assert not [name for name in answer.headers if name.startswith("access-control-allow")]
 
 
 @pytest.mark.parametrize("path", UNKNOWN)

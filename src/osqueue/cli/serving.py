@@ -117,7 +117,8 @@ def run(plan: BrokerPlan, store: Store) -> int:
     """Be a broker until stopped; answers the exit code."""
     settings = plan.settings()
     keep_large_buffers()
-    _allow_many_connections(settings.server.connections_max)
+    ports = 1 if settings.server.grpc_port == 0 else 2
+    _allow_many_connections(settings.server.connections_max * ports)
     return uvloop.run(_run(plan, store, settings))
 
 

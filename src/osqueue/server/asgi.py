@@ -72,7 +72,7 @@ def make_app(
     routes.append(_page("/v1/events", events, ops.SUBSCRIBE.name))
     if metrics is not None:
         routes.append(_page("/metrics", Entrance(MetricsPage(metrics), door, Role.OBSERVE)))
-    rpc = ConnectPort(service, settings, door)
+    rpc = ConnectPort(service, settings, door, observed)
     return _Application(door, routes, rpc, address=service.address, observed=observed)
 
 
@@ -170,7 +170,7 @@ class _Application:
         enter(scope, self._door)
         seen.outcome = "BrokerProtocolError"
         if scope["path"] == WEBSOCKET_PATH and scope["method"] == "GET":
-            await respond(send, 404, headers=((b"content-length", b"0"),))
+            await respond(send, 404, headers=((b"content-length", b"0"),))  # nobody upgrades
         else:
             await _no_route(scope, send, allowed)
 

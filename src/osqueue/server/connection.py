@@ -21,15 +21,15 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from osqueue.config import MIB, ServerSettings
+from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import BrokerProtocolError, OsqueueError, OverloadedError
 from osqueue.server.handshake import PATH, Around, Upgrade
+from osqueue.server.hosts import HostConnections
 from osqueue.server.http import CLOSE, JSON, error_headers, headers_of, respond_error
-from osqueue.server.observing import Observed
 from osqueue.server.peers import peer_of_scope
-from osqueue.server.rates import rate_key
 from osqueue.wire.errors import error_body, http_status
 
-__all__ = ["Connection", "HostConnections", "HttpProtocol", "Upgrades", "connection_of"]
+__all__ = ["Connection", "HttpProtocol", "Upgrades", "connection_of"]
 
 _KEY: Final = "osqueue.connection"
 
@@ -40,41 +40,15 @@ _H2C: Final = re.compile(rb"(\r\n)upgrade(:[ \t]*h2c\b)", re.IGNORECASE)
 not letting the parser see it, which would take the body for the other protocol."""
 
 
-class HostConnections:
-    """How many connections each host has open, against the most that it may have; 0: any."""
-
-    def __init__(self, most: int, observed: Observed | None = None) -> None:
-        self._most = most
-        self._open: dict[str, int] = {}
-        self._observed = observed or Observed("http")
-
-    def enter(self, host: str | None) -> bool:
-        """Count one more; answers whether it is not too many. Each must `leave` again."""
-        self._observed.connected()
-        if not self._most:
-            return True
-        key = rate_key(host)
-        self._open[key] = self._open.get(key, 0) + 1
-        return self._open[key] <= self._most
-
-    def leave(self, host: str | None) -> None:
-        """Count one less."""
-        self._observed.disconnected()
-        if not self._most:
-            return
-        key = rate_key(host)
-        self._open[key] -= 1
-        if not self._open[key]:
-            del self._open[key]
-
-
 class Connection:
     """What a request may know of its connection."""
 
-    __slots__ = ("_transport", "lost", "on_lost", "on_over")
+    __slots__ = ("_transport", "end_with", "lost", "on_lost", "on_over")
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
+        self.end_with: Callable[[bytes], bool] | None = None
+        """Has trailers follow the answer that is being sent, if that can be."""
         self.lost = False
         self.on_over: Callable[[], None] | None = None
         """Called after that."""
@@ -84,6 +58,12 @@ class Connection:
     def open_on(self, transport: asyncio.Transport) -> None:
         """The connection is made."""
         self._transport = transport
+
+    def trail(self, trailers: bytes) -> None:
+        """Let the answer that is being sent end with these lines. Raises `CallerGoneError`."""
+        if self.end_with is None or not self.end_with(trailers):
+            self.abort()
+            raise CallerGoneError
 
     def abort(self) -> None:
         """Close at once, whatever is still to be sent."""
@@ -148,6 +128,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._connection.open_on(transport)
+        self._connection.end_with = self._end_with
         host = None if self.client is None else self.client[0]
         alone_too_many = not self._hosts.enter(host)
         self._connection.on_over = partial(self._hosts.leave, host)
@@ -257,12 +238,35 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.write(b"".join([STATUS_LINE[http_status(error)], *lines, b"\r\n", body]))
         self.transport.close()
 
+    def _end_with(self, trailers: bytes) -> bool:
+        """Uvicorn knows no trailers: they are put in behind the last chunk that it writes."""
+        cycle = self.cycle
+        if cycle is None or not cycle.chunked_encoding or cycle.response_complete:
+            return False  # it is the cycle of a request that waits for its turn
+        cycle.transport = cast("asyncio.Transport", _LastChunk(self.transport, trailers))
+        return True
+
     def _may_answer(self) -> bool:
         """Whether nobody else is about to answer, or has begun to."""
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
             return True
         return cycle.more_body and not cycle.response_started and not self.pipeline
+
+
+class _LastChunk:
+    """Stands for the transport while the end of an answer in chunks is written."""
+
+    def __init__(self, transport: asyncio.Transport, trailers: bytes) -> None:
+        self._transport = transport
+        self._trailers = trailers
+
+    def write(self, data: bytes) -> None:
+        assert data == b"0\r\n\r\n", "nothing but the last chunk is left to write"
+        self._transport.write(b"0\r\n%b\r\n" % self._trailers)
+
+    def close(self) -> None:
+        self._transport.close()
 
 
 def _too_many(*, alone: bool) -> OverloadedError:

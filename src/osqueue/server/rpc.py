@@ -25,6 +25,7 @@ from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.errors import BrokerProtocolError, JobNotFoundError, OsqueueError
 from osqueue.model.payload import TOO_DEEP
 from osqueue.server import any_bytes
+from osqueue.server.auth import Principal
 from osqueue.server.http import describe
 from osqueue.wire import operations as ops
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
@@ -104,14 +105,23 @@ class Answerer:
         )
 
     async def answer(
-        self, method: Served, message: Any, *, size: int, caller: Caller
+        self,
+        method: Served,
+        message: Any,
+        *,
+        size: int,
+        caller: Caller,
+        principal: Principal | None,
     ) -> Reply[Any]:
         """The message that answers. Raises `OsqueueError`, and `CallerGoneError`."""
         self._check_payload_size(method, message, size)
         assert method.serve is not None, "the others are streams"
         serving = method.serve(self._service, message, size=size, caller=caller)
         try:
-            if size <= BRIEF_BYTES or method.operation is ops.CLAIM:
+            if method.operation is ops.CLAIM and principal is not None:
+                with principal.waiting(caller, method.role):
+                    return await serving
+            if size <= BRIEF_BYTES:
                 return await serving
             return await self._to_its_end(serving)
         except (OsqueueError, CallerGoneError):
@@ -175,20 +185,21 @@ def read_request(method: Method, message: Any, size: int) -> Asked:
             _check_payload(asked.message, "payload")
         case SubmitBatchRequest():
             for at, job in enumerate(asked.message.jobs):
-                _check_payload(job, f"jobs[{at}].payload")
+                _check_payload(job, "jobs[{}].payload", at)
     return asked
 
 
-def _check_payload(request: SubmitRequest, field: str) -> None:
+def _check_payload(request: SubmitRequest, field: str, at: int = 0) -> None:
     """Let only JSON pass, without the space around it."""
     if request.payload is UNSET:
         return
     try:
         request.payload = _read_json(request.payload)
     except RecursionError as error:
-        raise BrokerProtocolError(f"`{field}` cannot be kept: {TOO_DEEP}") from error
+        raise BrokerProtocolError(f"`{field.format(at)}` cannot be kept: {TOO_DEEP}") from error
     except msgspec.DecodeError as error:
-        raise BrokerProtocolError(f"`{field}` cannot be kept: {NOT_JSON}: {error}") from error
+        fault = f"{NOT_JSON}: {error}"
+        raise BrokerProtocolError(f"`{field.format(at)}` cannot be kept: {fault}") from error
 
 
 def _check_job_id(job_id: str) -> None:

@@ -16,12 +16,14 @@ from starlette.types import Message, Send
 
 from osqueue.config import KIB, MIB
 from osqueue.engine.callers import CallerGoneError
+from osqueue.server.bodies import ENVELOPE_BYTES
 from osqueue.server.connection import Connection
 from osqueue.server.http import respond
 from osqueue.server.origins import HeaderPairs
 from osqueue.server.pieces import CHUNK_BYTES, respond_pieces
+from osqueue.server.rpc_headers import GRPC, WEB
 
-__all__ = ["Outlet", "StreamAnswer", "UnaryAnswer"]
+__all__ = ["GrpcAnswer", "Outlet", "StreamAnswer", "UnaryAnswer"]
 
 COMPRESS_BYTES_MIN: Final = KIB
 """Smaller answers would hardly shrink."""
@@ -36,6 +38,9 @@ _COMPRESSIONS: Final = MappingProxyType(
     {b"gzip": GzipCompression(level=4), b"br": BrotliCompression(quality=3)}
 )
 """How answers are compressed, the preferred one first."""
+
+_TRAILERS: Final = b"\x80"
+"""Begins the envelope that ends an answer in gRPC-Web."""
 
 _MADE_HERE: Final = frozenset({b"content-encoding", b"vary"})
 
@@ -136,6 +141,30 @@ class StreamAnswer:
                 raise
             self._outlet.connection.abort()
             raise CallerGoneError from None
+
+
+class GrpcAnswer:
+    """Of gRPC in HTTP/1.1: as gRPC-Web has it, but for what ends it, which are trailers."""
+
+    def __init__(self, outlet: Outlet, *, kind: bytes) -> None:
+        self._connection = outlet.connection
+        self._web = StreamAnswer(outlet, kind=kind)
+
+    async def begin(self) -> None:
+        """See `StreamAnswer.begin`."""
+        await self._web.begin()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [_not_web(*pair) for pair in message["headers"]]
+        elif message["body"][:1] == _TRAILERS:
+            self._connection.trail(message["body"][ENVELOPE_BYTES:])
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._web(message)
+
+
+def _not_web(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    return name, value.replace(WEB, GRPC) if name == b"content-type" else value
 
 
 def _preferred(accepted: bytes) -> bytes | None:

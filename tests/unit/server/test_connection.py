@@ -13,10 +13,10 @@ from osqueue.config import MIB, ServerSettings
 from osqueue.errors import EngineStateError
 from osqueue.server.connection import (
     Connection,
-    HostConnections,
     HttpProtocol,
     connection_of,
 )
+from osqueue.server.hosts import HostConnections
 
 GET = b"GET /x HTTP/1.1\r\nhost: x\r\n\r\n"
 POST = b"POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n"
