@@ -92,7 +92,7 @@ class Session:
         self._running: dict[Request, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._by_id: dict[bytes, Request] = {}
-        """Claims that wait, and streams: what can be cancelled."""
+        """Claims and streams: what can be cancelled."""
         self._load = 0
         self._bytes = 0
         self._waits = 0
@@ -179,6 +179,8 @@ class Session:
         request.waits = method.streams or wait_ms(request.call.message) > 0
         if request.waits:
             self._expect_wait(request, method)
+        if request.asking.id != NO_ID and (request.caller is not None or method.streams):
+            self._by_id.setdefault(request.asking.id, request)
         request.weight = weight(request.call.message)
         self._count(request)
         self._running[request] = self._loop.create_task(self._serve(request))
@@ -204,8 +206,6 @@ class Session:
             raise BrokerProtocolError("`id`: is the one of a claim or stream that is under way")
         if id_ == NO_ID and method.streams:
             raise BrokerProtocolError("`id`: a stream needs one, that its events come under")
-        if id_ != NO_ID:
-            self._by_id[id_] = request
 
     def _count(self, request: Request) -> None:
         if request.waits:
@@ -216,9 +216,10 @@ class Session:
 
     def _over(self, request: Request) -> None:
         """Its answer has been sent, or never will be."""
+        if self._by_id.get(request.asking.id) is request:
+            del self._by_id[request.asking.id]
         if request.waits:
             self._waits -= 1
-            self._by_id.pop(request.asking.id, None)
         else:
             self._load -= request.weight
             self._bytes -= request.size
