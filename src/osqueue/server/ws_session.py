@@ -29,7 +29,7 @@ from osqueue.server.outbox import Due, Outbox
 from osqueue.server.ws_methods import CANCEL, METHODS, Method, wait_ms, weight
 from osqueue.server.ws_requests import Event, Opening, Request
 from osqueue.wire import operations as ops
-from osqueue.wire.messages import ClaimAnswer, ClaimedJob, PayloadAnswer
+from osqueue.wire.messages import PayloadAnswer
 
 __all__ = ["Serving", "Session", "Visitor"]
 
@@ -234,7 +234,7 @@ class Session:
     def _cancel(self, request: Request) -> None:
         found = self._by_id.get(bytes(request.call.message.id))
         if found is not None:
-            self._end(found, _nothing(found))
+            self._end(found, found.nothing)
         request.reply = Reply({"cancelled": found is not None}, None)
         self._count(request)
         self._outbox.put(request)
@@ -254,7 +254,7 @@ class Session:
         except OsqueueError as error:
             request.error = error
         except CallerGoneError:
-            _answer(request, request.ending)
+            request.end_early()
         except Exception:
             logger.exception("%s by WebSocket failed inside", request.asking.method)
             request.error = OsqueueError("the broker failed on this request")
@@ -286,7 +286,7 @@ class Session:
             async for told in pushed:
                 reply = told if isinstance(told, Reply) else Reply(told, None)
                 await self._push(Event(request.asking, reply))
-            _answer(request, request.ending)
+            request.end_early()
         finally:
             await pushed.aclose()
 
@@ -301,27 +301,7 @@ class Session:
             request.seen.outcome = GONE
             request.sent()  # there is nobody who could be told
             self._on_unanswered()
-        elif _brings_jobs(request):
+        elif request.brings_jobs:
             self._outbox.put_now(request)  # until then its caller could have left
         else:
             self._outbox.put(request)
-
-
-def _answer(request: Request, ending: Reply[object] | OsqueueError | None) -> None:
-    """Answer a request that was ended before its time."""
-    if isinstance(ending, OsqueueError):
-        request.error = ending
-    else:
-        request.reply = ending
-
-
-def _nothing(request: Request) -> Reply[object]:
-    """How one is answered that is cancelled."""
-    method = request.method
-    claims = method is not None and method.operation is ops.CLAIM and not method.one
-    return Reply(ClaimAnswer([]) if claims else None, None)
-
-
-def _brings_jobs(request: Request) -> bool:
-    value = None if request.reply is None else request.reply.value
-    return isinstance(value, ClaimedJob) or (isinstance(value, ClaimAnswer) and bool(value.jobs))
