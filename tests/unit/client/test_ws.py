@@ -51,6 +51,7 @@ from osqueue.wire.operations import (
 )
 
 STATS = {"total": 0, "unclaimed": 0, "inProgress": 0, "completedTotal": 0, "brokerAddress": "b"}
+JOB = {"lease": "l", "attempt": 1, "maxAttempts": 3, "createdAt": 1, "priority": 0}
 Say = Callable[[web.WebSocketResponse, dict[str, Any]], Awaitable[None]]
 
 
@@ -312,6 +313,55 @@ async def test_call_cancelled_tells_the_broker(broker: SocketBroker, ws: WsTrans
     await broker.until(lambda: len(broker.heard) == 2)
     asked, cancelled = broker.heard
     assert (cancelled["method"], cancelled["params"]) == ("cancel", {"id": asked["id"]})
+
+
+async def test_claim_cancelled_whose_jobs_are_on_their_way_gives_them_back(
+    broker: SocketBroker, ws: WsTransport
+) -> None:
+    """The answer and the cancelling pass each other."""
+
+    async def say(connection: web.WebSocketResponse, frame: dict[str, Any]) -> None:
+        if frame["method"] == "cancel":
+            result = {"jobs": [{"jobId": "a", "lease": "l"}]}
+            answer = {"id": frame["params"]["id"], "ok": True, "result": result}
+            await connection.send_json(answer)
+            await connection.send_json(answer)
+
+    broker.say = say
+    claim = asyncio.ensure_future(ws.call(CLAIM, ClaimRequest(worker_id="w"), timeout_s=5))
+    await broker.until(lambda: broker.heard)
+    claim.cancel()
+    await broker.until(lambda: len(broker.heard) == 3)
+    assert broker.heard[2]["method"] == "releaseJob"
+    assert broker.heard[2]["params"] == {"jobId": "a", "workerId": "w", "lease": "l"}
+    broker.say = says(STATS)
+    await _call(ws)
+    assert len(broker.heard) == 4, "once"
+
+
+async def test_stream_closed_with_jobs_unread_gives_them_back(
+    broker: SocketBroker, ws: WsTransport
+) -> None:
+    async def say(connection: web.WebSocketResponse, frame: dict[str, Any]) -> None:
+        if frame["method"] == "streamJobs":
+            for each in ("a", "b"):
+                jobs = {"jobs": [{**JOB, "jobId": each}]}
+                await connection.send_json({"id": frame["id"], "event": jobs})
+        elif frame["method"] == "getStats":
+            await says(STATS)(connection, frame)
+        elif frame["method"] == "cancel":
+            jobs = {"jobs": [{**JOB, "jobId": "c"}]}
+            await connection.send_json({"id": frame["params"]["id"], "event": jobs})
+            await connection.send_json({"id": frame["params"]["id"], "ok": True, "result": {}})
+
+    broker.say = say
+    request = StreamRequest(worker_id="w", credit=3, stream_id="s")
+    async with aclosing(ws.stream(STREAM_JOBS, request, timeout_s=5)) as pushed:
+        assert (await anext(pushed)).jobs[0].job_id == "a"
+        await _call(ws)  # by then, the second has come
+    await broker.until(lambda: len(broker.heard) == 5)
+    released = [frame["params"]["jobId"] for frame in broker.heard if "release" in frame["method"]]
+    assert released == ["b", "c"]
 
 
 @pytest.mark.parametrize("operation", [GET_STATS, CLAIM])

@@ -6,7 +6,6 @@ import gzip
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import brotli
 import pytest
 from connectrpc.compression import Compression
 from connectrpc.compression.brotli import BrotliCompression
@@ -22,7 +21,7 @@ from osqueue.server.bodies import DRAIN_BYTES_MAX, Bounds, read_message
 GZIP, BROTLI = GzipCompression(), BrotliCompression()
 DEFLATE: dict[str, tuple[Compression, Callable[[bytes], bytes]]] = {
     "gzip": (GZIP, gzip.compress),
-    "br": (BROTLI, brotli.compress),
+    "br": (BROTLI, BROTLI.compress),
 }
 
 

@@ -7,7 +7,7 @@ under way; sending again is the client's business. Pings find a broker that is g
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Annotated, Any, Final, TypeVar
@@ -21,10 +21,17 @@ from osqueue.client.transports.http_answers import HttpAnswer, error_of
 from osqueue.client.transports.http_pool import BYTES_PER_S_MIN, PAYLOADS_S_MAX, HttpPool
 from osqueue.client.transports.kinds import Dialler, parse_options
 from osqueue.client.transports.protocol import Answer
-from osqueue.client.transports.ws_connection import WsConnection
-from osqueue.client.transports.ws_frames import Frame, read_event, read_result, written
+from osqueue.client.transports.ws_connection import Regret, WsConnection
+from osqueue.client.transports.ws_frames import (
+    Frame,
+    read_event,
+    read_result,
+    release_texts,
+    written,
+)
 from osqueue.config import ClientSettings
 from osqueue.errors import OsqueueError, TransportConnectionError
+from osqueue.wire.messages import ClaimRequest, StreamRequest
 from osqueue.wire.operations import CLAIM, GET_PAYLOAD, SUBMIT_LARGE, Operation
 
 __all__ = ["PATH", "WsOptions", "WsTransport", "dialler"]
@@ -99,7 +106,8 @@ class WsTransport:
         try:
             connection = await self._connected(until)
             if operation.name in _WITH_PAYLOADS:
-                frame = await self._asked_patiently(connection, text, timeout_s)
+                asking = connection.ask(text, regret=_regret(request))
+                frame = await self._patiently(connection, asking, timeout_s)
             else:
                 frame = await self._asked(connection, text, timeout_s, until=until)
         finally:
@@ -112,7 +120,7 @@ class WsTransport:
         text = written(operation, request, None)
         until = asyncio.get_running_loop().time() + timeout_s
         connection = await self._connected(until)
-        async with aclosing(connection.follow(text)) as frames:
+        async with aclosing(connection.follow(text, regret=_regret(request))) as frames:
             async for frame in frames:
                 if frame.ok:
                     return
@@ -197,25 +205,37 @@ class WsTransport:
         except TimeoutError as error:
             raise self._late(timeout_s) from error
 
-    async def _asked_patiently(
-        self, connection: WsConnection, text: bytes, timeout_s: float
+    async def _patiently(
+        self, connection: WsConnection, call: Coroutine[Any, Any, Frame], timeout_s: float
     ) -> Frame:
         """The same, but while anything comes, it may be this answer, which is large."""
-        longest = asyncio.get_running_loop().time() + timeout_s + PAYLOADS_S_MAX
-        asking = asyncio.ensure_future(connection.ask(text))
+        loop = asyncio.get_running_loop()
+        longest = loop.time() + timeout_s + PAYLOADS_S_MAX
+
+        def look(heard: int) -> None:
+            if connection.heard == heard or loop.time() >= longest:
+                limit.reschedule(loop.time())
+            else:
+                looks.append(loop.call_later(timeout_s, look, connection.heard))
+
+        looks = [loop.call_later(timeout_s, look, connection.heard)]
         try:
-            while True:
-                heard = connection.heard
-                done, _ = await asyncio.wait({asking}, timeout=timeout_s)
-                if done:
-                    return asking.result()
-                if connection.heard == heard or asyncio.get_running_loop().time() >= longest:
-                    raise self._late(timeout_s)
+            async with asyncio.timeout(None) as limit:
+                return await call
+        except TimeoutError as error:
+            raise self._late(timeout_s) from error
         finally:
-            asking.cancel()
+            looks[-1].cancel()
 
     def _late(self, timeout_s: float) -> TransportConnectionError:
         return TransportConnectionError(f"no answer from {self._pool.base} within {timeout_s:g} s")
+
+
+def _regret(request: msgspec.Struct | None) -> Regret | None:
+    """How jobs are given back that come when nobody waits for them any more."""
+    if isinstance(request, ClaimRequest | StreamRequest):
+        return partial(release_texts, request.worker_id)
+    return None
 
 
 async def _expect_opened(
