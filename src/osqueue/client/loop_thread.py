@@ -12,6 +12,7 @@ import os
 import selectors
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
 from osqueue.errors import TransportConfigError
@@ -72,7 +73,7 @@ class LoopThread:
     def _begun(self) -> _Loop:
         with self._lock:
             if self._stopped:
-                raise TransportConfigError("this client is closed; make a new one")
+                raise _closed()
             if self._loop is None:
                 self._loop = _Loop()
             return self._loop
@@ -83,6 +84,9 @@ class _Loop:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
+        self._lock = threading.Lock()
+        self._calls: set[_Call[Any]] = set()
+        self._over = False
         self._selector = selectors.DefaultSelector()
         self._loop = asyncio.SelectorEventLoop(self._selector)
         self._thread = threading.Thread(target=self._serve, name="osqueue-client", daemon=True)
@@ -94,12 +98,21 @@ class _Loop:
                 "a blocking call from within this client's own loop would wait for itself"
             )
         call = _Call(self._loop, make)
-        self._loop.call_soon_threadsafe(call.begin)
-        return call.outcome()
+        with self._lock:
+            if self._over:
+                raise _closed()
+            self._calls.add(call)
+            self._loop.call_soon_threadsafe(call.begin)
+        try:
+            return call.outcome()
+        finally:
+            self._calls.discard(call)
 
     def stop(self) -> None:
         """Return when it has ended."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        with self._lock:
+            if not self._over:
+                self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STOP_S_MAX)
 
     def disown(self) -> None:
@@ -113,7 +126,16 @@ class _Loop:
         finally:
             _cancel_all(self._loop)
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.close()
+            self._end()
+
+    def _end(self) -> None:
+        """Let nobody wait for what came too late to begin."""
+        with self._lock:
+            self._over = True
+            late = list(self._calls)
+        for call in late:
+            call.refuse()
+        self._loop.close()
 
 
 class _Call(Generic[_T]):
@@ -137,15 +159,25 @@ class _Call(Generic[_T]):
         try:
             self._ended.wait()
         except BaseException:
-            self._loop.call_soon_threadsafe(self._cancel)
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                self._loop.call_soon_threadsafe(self._cancel)
             self._ended.wait(CANCEL_S_MAX)
             raise
-        assert self._task is not None, "it has ended"
+        if self._task is None or not self._task.done() or self._task.cancelled():
+            raise _closed()  # nobody else gives a call up
         return self._task.result()
 
+    def refuse(self) -> None:
+        """The loop has ended: what has not, never will."""
+        self._ended.set()
+
     def _cancel(self) -> None:
-        assert self._task is not None, "it began before"
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+
+def _closed() -> TransportConfigError:
+    return TransportConfigError("this client is closed; make a new one")
 
 
 def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:

@@ -77,7 +77,8 @@ class SyncOsqueueClient:
         )
         self._shared = _Shared(make, forks=_forks(transport))
         self._settings: ClientSettings | None = None
-        self._closing = weakref.finalize(self, self._shared.close)
+        self._user = _User()
+        self._closing = weakref.finalize(self._user, self._shared.close)
 
     def __enter__(self) -> Self:
         return self
@@ -258,6 +259,10 @@ class SyncOsqueueClient:
         finally:
             with suppress(TransportConfigError):  # this client may be closed by now
                 self._shared.thread.run(partial(_close, coming))
+
+
+class _User:
+    """Held by each client that shares the connections: when nobody has it, they are closed."""
 
 
 class _Shared:
