@@ -44,7 +44,8 @@ _GZIP_WBITS: Final = 31
 
 class OneGzip(GzipCompression):
     """Takes one member, as clients send it: for a text of many that hold nothing, the library
-    takes minutes for each MiB."""
+    takes minutes for each MiB.
+    """
 
     def decompress(
         self, data: bytes | bytearray | memoryview, read_max_bytes: int | None = None
