@@ -1,8 +1,9 @@
 """An event loop in a thread of its own, for callers that have none.
 
-Laws: the thread begins with the first call, and is a daemon: it keeps no program alive; a caller
-that is interrupted (Ctrl-C) has its call cancelled, and goes on when that has ended; after a fork
-the child begins a thread and a loop of its own, and leaves those of its parent alone.
+Laws: the thread begins with the first call, and is a daemon: it keeps no program alive; every call
+ends, also one that begins while the loop is stopped; a caller that is interrupted (Ctrl-C) has its
+call cancelled, and goes on when that has ended; after a fork the child begins a thread and a loop
+of its own, and leaves those of its parent alone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import os
 import selectors
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from osqueue.errors import TransportConfigError
@@ -45,11 +48,6 @@ class LoopThread:
         """What the coroutine returns or raises. It is made and run in the thread."""
         return self._begun().run(make)
 
-    @property
-    def begun(self) -> bool:
-        """Whether anything has run, and could still."""
-        return self._loop is not None
-
     def abandon(self, *used: object) -> None:
         """Forget the loop of the parent, and leave alone what it, and ``used``, still hold open.
 
@@ -61,20 +59,26 @@ class LoopThread:
                 self._abandoned += [self._loop, *used]
                 self._loop = None
 
-    def stop(self) -> None:
-        """End the loop and its thread. A second time does nothing."""
+    def stop(self, last: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
+        """Run ``last``, then end the loop and its thread. A second time does nothing.
+
+        It returns when that is done, unless it is called in that thread (a client may be collected
+        anywhere). What is under way by then raises `TransportConfigError`.
+        """
         with self._lock:
             self._stopped = True
             loop, self._loop = self._loop, None
         if loop is not None and loop.pid == os.getpid():
-            loop.stop()
+            loop.stop(last or _nothing)
 
     def _begun(self) -> _Loop:
         with self._lock:
             if self._stopped:
-                raise TransportConfigError("this client is closed; make a new one")
+                raise _closed()
             if self._loop is None:
                 self._loop = _Loop()
+            if self._loop.pid != os.getpid():
+                raise TransportConfigError("this was begun before a fork; begin it anew")
             return self._loop
 
 
@@ -83,6 +87,8 @@ class _Loop:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
+        self._lock = threading.Lock()
+        self._over = False
         self._selector = selectors.DefaultSelector()
         self._loop = asyncio.SelectorEventLoop(self._selector)
         self._thread = threading.Thread(target=self._serve, name="osqueue-client", daemon=True)
@@ -94,13 +100,29 @@ class _Loop:
                 "a blocking call from within this client's own loop would wait for itself"
             )
         call = _Call(self._loop, make)
-        self._loop.call_soon_threadsafe(call.begin)
+        with self._lock:
+            if self._over:
+                raise _closed()
+            self._loop.call_soon_threadsafe(call.begin)
         return call.outcome()
 
-    def stop(self) -> None:
-        """Return when it has ended."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(STOP_S_MAX)
+    def stop(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Take no more calls, and end after ``last``. Called once."""
+        ending = _Call(self._loop, partial(self._end, last))
+        with self._lock:
+            self._over = True
+            self._loop.call_soon_threadsafe(ending.begin)
+        if threading.current_thread() is not self._thread:
+            try:
+                ending.outcome()
+            finally:
+                self._thread.join(STOP_S_MAX)
+
+    async def _end(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await last()
+        finally:
+            self._loop.stop()
 
     def disown(self) -> None:
         """Let nothing that is done to the loop here reach the parent's: they share the selector."""
@@ -137,15 +159,26 @@ class _Call(Generic[_T]):
         try:
             self._ended.wait()
         except BaseException:
-            self._loop.call_soon_threadsafe(self._cancel)
+            with suppress(RuntimeError):  # the loop is closed: it has ended
+                self._loop.call_soon_threadsafe(self._cancel)
             self._ended.wait(CANCEL_S_MAX)
             raise
         assert self._task is not None, "it has ended"
+        if self._task.cancelled():
+            raise _closed()
         return self._task.result()
 
     def _cancel(self) -> None:
         assert self._task is not None, "it began before"
         self._task.cancel()
+
+
+async def _nothing() -> None:
+    """What is last when nothing is left to do."""
+
+
+def _closed() -> TransportConfigError:
+    return TransportConfigError("this client is closed; make a new one")
 
 
 def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:

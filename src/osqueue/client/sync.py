@@ -16,6 +16,7 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Coroutine,
+    Generator,
     Iterable,
     Iterator,
     Mapping,
@@ -76,6 +77,8 @@ class SyncOsqueueClient:
         )
         self._shared = _Shared(make, forks=_forks(transport))
         self._settings: ClientSettings | None = None
+        self._whole: SyncOsqueueClient | None = None
+        """Whose view this is: kept, as all is closed when nobody has it any more."""
         self._closing = weakref.finalize(self, self._shared.close)
 
     def __enter__(self) -> Self:
@@ -97,6 +100,7 @@ class SyncOsqueueClient:
         settings.validate()
         client = copy(self)
         client._settings = settings  # noqa: SLF001 - its own class
+        client._whole = self  # noqa: SLF001 - the same
         return client
 
     def reconnect(self) -> None:
@@ -150,7 +154,7 @@ class SyncOsqueueClient:
 
     def stream_jobs(
         self, worker_id: str, types: Sequence[str] | None = None, *, credit: int
-    ) -> Iterator[Job]:
+    ) -> Generator[Job, None, None]:
         """Jobs as they come, at most ``credit`` that were not taken yet."""
         return self._iterate(lambda client: client.stream_jobs(worker_id, types, credit=credit))
 
@@ -230,7 +234,7 @@ class SyncOsqueueClient:
 
     def subscribe(
         self, *, events: bool = True, types: Sequence[str] | None = None, stats_every_ms: int = 1000
-    ) -> Iterator[Update]:
+    ) -> Generator[Update, None, None]:
         """What changes in the queue from now on, commit by commit."""
         return self._iterate(
             lambda client: client.subscribe(
@@ -246,7 +250,9 @@ class SyncOsqueueClient:
         client = self._client()
         return self._shared.thread.run(lambda: ask(client))
 
-    def _iterate(self, ask: Callable[[OsqueueClient], AsyncIterator[_T]]) -> Iterator[_T]:
+    def _iterate(
+        self, ask: Callable[[OsqueueClient], AsyncIterator[_T]]
+    ) -> Generator[_T, None, None]:
         """What comes, one by one; it is closed when nobody asks for more."""
         coming = cast("AsyncGenerator[_T, None]", ask(self._client()))
         try:
@@ -285,9 +291,7 @@ class _Shared:
         with self._lock:
             if self.thread.forked:
                 self.thread.abandon(self._client)
-            elif self.thread.begun:
-                self.thread.run(self._client.close)
-            self.thread.stop()
+        self.thread.stop(self._client.close)
 
 
 _END: Final = object()

@@ -153,6 +153,7 @@ class QueueState:
             0,
             new.max_attempts,
             large=new.large,
+            traceparent=new.traceparent,
         )
         self.admit(job, weight)
         self.revision += 1
@@ -388,7 +389,7 @@ def weight_of(job: Job) -> int:
 
 def _weight(job: Job, payload: Raw | UnsetType) -> int:
     texts = length_of(payload) + length_of(job.last_error) + _key_length(job.large)
-    return JOB_OVERHEAD_BYTES + len(job.id) + len(job.type) + texts
+    return JOB_OVERHEAD_BYTES + len(job.id) + len(job.type) + len(job.traceparent or "") + texts
 
 
 def _key_length(large: LargePayload | None) -> int:
@@ -398,7 +399,7 @@ def _key_length(large: LargePayload | None) -> int:
 def new_job_weight(new: NewJob) -> int:
     """Bytes that a job to be will count towards the state's bound."""
     texts = length_of(new.payload) if new.large is None else len(new.large.key)
-    return JOB_OVERHEAD_BYTES + len(new.id) + len(new.type) + texts
+    return JOB_OVERHEAD_BYTES + len(new.id) + len(new.type) + len(new.traceparent or "") + texts
 
 
 def same_job(job: Job, new: NewJob) -> bool:

@@ -43,6 +43,7 @@ from osqueue.server.rpc_headers import (
     check_timeouts,
     compressed_by,
     is_enveloped,
+    is_grpc,
     is_plain_grpc,
     is_text,
     kept,
@@ -55,7 +56,8 @@ from osqueue.wire.methods import SERVICE
 __all__ = ["ConnectPort"]
 
 CONNECT: Final = "connect"
-"""What metrics and logs call this transport."""
+GRPC_WEB: Final = "grpc-web"
+"""What metrics and logs call these transports."""
 
 Context: TypeAlias = RequestContext[Any, Any]
 Endpoints: TypeAlias = Mapping[str, Any]
@@ -117,6 +119,7 @@ class ConnectPort:
         observed: Observed,
     ) -> None:
         self._observed = observed.over(CONNECT)
+        self._observed_web = observed.over(GRPC_WEB)
         self._service = service
         self._answerer = Answerer(service, settings)
         self._settings = settings
@@ -142,7 +145,8 @@ class ConnectPort:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = self._methods[scope["path"]]
-        with self._observed.request(method.operation.name) as seen:
+        web = is_grpc(headers_of(scope))
+        with (self._observed_web if web else self._observed).request(method.operation.name) as seen:
             if self._observed.detailed:
                 receive, send = counted(seen, scope, receive, send)
             await self._respond(_Visit(method, connection_of(scope), seen), scope, receive, send)

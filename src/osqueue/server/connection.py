@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import sys
 from collections.abc import Callable, MutableMapping
 from functools import partial
@@ -72,6 +73,15 @@ class Connection:
         """Close at once, whatever is still to be sent."""
         if self._transport is not None:
             self._transport.abort()
+
+    def break_after(self, silence_s: float) -> None:
+        """Have it break when the other side's host acknowledges nothing of what is sent for so
+        long, where the system can do that; others find it out in a quarter of an hour.
+        """
+        option = getattr(socket, "TCP_USER_TIMEOUT", None)
+        if option is not None and self._transport is not None:
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.IPPROTO_TCP, option, int(silence_s * 1_000))
 
     def lose(self) -> None:
         """The connection is lost."""

@@ -17,7 +17,9 @@ from msgspec import UNSET, Raw, UnsetType
 
 from osqueue.config import NAME_CHARS_MAX, PAYLOAD_DEPTH_MAX, WS_ID_BYTES_MAX
 from osqueue.errors import BrokerProtocolError, OsqueueError
+from osqueue.server.encode_once import encode_once
 from osqueue.wire.errors import error_body
+from osqueue.wire.messages import Update
 
 __all__ = [
     "EVENT",
@@ -144,7 +146,10 @@ EVENT: Final = b'"event":'
 
 def message(asking: Asking, key: bytes, value: object, position: Position) -> bytes:
     """A success (`RESULT`), or what a stream brings (`EVENT`)."""
-    text = _EMPTY if value is None else _encode(value)
+    if isinstance(value, Update):
+        text = encode_once(value, "json", _encode)
+    else:
+        text = _EMPTY if value is None else _encode(value)
     return b'{"id":%b,%b%b%b' % (asking.id, key, text, _tail(asking, position))
 
 

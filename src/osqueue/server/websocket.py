@@ -18,7 +18,7 @@ from osqueue.broker.service import DEFAULT_QUEUE, QueueService
 from osqueue.config import MIB, ROOMY_BYTES, ServerSettings
 from osqueue.engine.room import Share
 from osqueue.errors import BrokerProtocolError, EngineStateError, OsqueueError
-from osqueue.server.auth import Doorkeeper, Principal
+from osqueue.server.auth import Doorkeeper
 from osqueue.server.envelope import NO_ID, first_id
 from osqueue.server.frames import (
     BINARY,
@@ -34,8 +34,9 @@ from osqueue.server.frames import (
     read_close,
 )
 from osqueue.server.handshake import Around, Upgrade, accepting
+from osqueue.server.observing import Observed
 from osqueue.server.outbox import Outbox
-from osqueue.server.ws_session import Session
+from osqueue.server.ws_session import Serving, Session, Visitor
 
 __all__ = ["WebSocket", "WebSocketEndpoint"]
 
@@ -45,16 +46,23 @@ logger = logging.getLogger("osqueue.server")
 class WebSocketEndpoint:
     """Opens WebSockets on connections that ask for it."""
 
-    def __init__(self, service: QueueService, settings: ServerSettings, door: Doorkeeper) -> None:
-        self._service = service
-        self._settings = settings
+    def __init__(
+        self,
+        service: QueueService,
+        settings: ServerSettings,
+        door: Doorkeeper,
+        *,
+        observed: Observed | None = None,
+    ) -> None:
+        self._serving = Serving(service, settings, observed or Observed("ws"))
         self._door = door
 
     def open(self, upgrade: Upgrade, transport: asyncio.Transport, around: Around) -> WebSocket:
         """Answer the request, and take the connection over. Raises what it is refused with."""
         principal = self._door.admit(upgrade.credentials, upgrade.peer)
         head = accepting(upgrade)
-        websocket = WebSocket(self._service, self._settings, principal, transport, around)
+        visitor = Visitor(principal, upgrade.peer.host or "")
+        websocket = WebSocket(self._serving, visitor, transport=transport, around=around)
         transport.write(head)
         transport.set_protocol(websocket)
         return websocket
@@ -73,6 +81,7 @@ class WebSocket(asyncio.Protocol):
         "_heard",
         "_loop",
         "_no_room",
+        "_observed",
         "_outbox",
         "_overdue_at",
         "_ping",
@@ -90,22 +99,24 @@ class WebSocket(asyncio.Protocol):
 
     def __init__(
         self,
-        service: QueueService,
-        settings: ServerSettings,
-        principal: Principal,
+        serving: Serving,
+        visitor: Visitor,
+        *,
         transport: asyncio.Transport,
         around: Around,
     ) -> None:
-        self._service = service
-        self._settings = settings
-        self._principal = principal
+        self._service, self._settings, self._observed = serving
+        self._principal = visitor.principal
         self.transport = transport
         self._around = around
         around.connections.add(self)
+        self._observed.connected()
         self._loop = asyncio.get_running_loop()
-        self._reader = FrameReader(message_max=settings.payload_bytes_max + MIB, roomy=ROOMY_BYTES)
+        self._reader = FrameReader(
+            message_max=serving.settings.payload_bytes_max + MIB, roomy=ROOMY_BYTES
+        )
         self._outbox = Outbox(transport, self._loop, self._on_sent)
-        self._session = Session(service, settings, principal, self._outbox, self._on_sent)
+        self._session = Session(serving, visitor, outbox=self._outbox, on_unanswered=self._on_sent)
         self._reading = True
         """Whether the transport is to bring what arrives."""
         self._share: Share | None = None
@@ -159,6 +170,7 @@ class WebSocket(asyncio.Protocol):
             self._around.tasks.add(task)
             task.add_done_callback(self._around.tasks.discard)
         self._around.on_lost()
+        self._observed.disconnected()
 
     def pause_writing(self) -> None:
         self._outbox.pause()

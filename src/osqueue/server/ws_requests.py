@@ -21,6 +21,7 @@ from osqueue.server.envelope import (
     message_pieces,
     open_message,
 )
+from osqueue.server.observing import SeenRequest
 from osqueue.server.pieces import (
     PIECES_FROM,
     chunks,
@@ -48,6 +49,7 @@ class Request:
         "over",
         "pushed",
         "reply",
+        "seen",
         "share",
         "size",
         "waits",
@@ -55,12 +57,19 @@ class Request:
     )
 
     def __init__(
-        self, asking: Asking, method: Method | None, size: int, over: Callable[[Request], None]
+        self,
+        asking: Asking,
+        method: Method | None,
+        size: int,
+        *,
+        seen: SeenRequest,
+        over: Callable[[Request], None],
     ) -> None:
         self.asking = asking
         self.method = method
         self.size = size
         """Bytes of the message."""
+        self.seen = seen
         self.over = over
         self.call = Call()
         self.weight = 1
@@ -81,14 +90,19 @@ class Request:
     def text(self) -> bytes | Iterator[bytes]:
         """The answer, whole or in chunks."""
         if self.error is not None:
+            self.seen.failed(self.error)
             return error_message(self.asking, self.error)
         assert self.reply is not None, "it has been answered"
-        return _text(self.asking, RESULT, self.reply)
+        text = _text(self.asking, RESULT, self.reply)
+        if isinstance(text, bytes):
+            self.seen.sent = len(text)
+        return text
 
     def sent(self) -> None:
         """The answer has been sent, or never will be."""
         if self.reply is not None and self.reply.sent is not None:
             self.reply.sent()
+        self.seen.over()
         self.over(self)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import UNSET
 
@@ -24,21 +24,37 @@ from osqueue.errors import AuthError, BrokerProtocolError, OsqueueError, Overloa
 from osqueue.server.auth import Principal
 from osqueue.server.envelope import NO_ID, Asking, MessageError, read_request
 from osqueue.server.frames import FrameError
+from osqueue.server.observing import GONE, Observed
 from osqueue.server.outbox import Due, Outbox
 from osqueue.server.ws_methods import CANCEL, METHODS, Method, wait_ms, weight
 from osqueue.server.ws_requests import Event, Opening, Request
 from osqueue.wire import operations as ops
 from osqueue.wire.messages import ClaimAnswer, ClaimedJob, PayloadAnswer
 
-__all__ = ["Session"]
+__all__ = ["Serving", "Session", "Visitor"]
 
 logger = logging.getLogger("osqueue.server")
 
 _CLAIMING: Final = (ops.CLAIM, ops.STREAM_JOBS)
 
 
+class Serving(NamedTuple):
+    """What all connections share."""
+
+    service: QueueService
+    settings: ServerSettings
+    observed: Observed
+
+
+class Visitor(NamedTuple):
+    """Who has opened a connection, and from where."""
+
+    principal: Principal
+    host: str
+
+
 class Session:
-    """The requests of one connection, which ``principal`` has opened.
+    """The requests of one connection.
 
     ``on_unanswered`` is called when one is over without an answer, as nobody is there to hear it.
     """
@@ -50,26 +66,26 @@ class Session:
         "_left",
         "_load",
         "_loop",
+        "_observed",
         "_on_unanswered",
         "_outbox",
-        "_principal",
         "_running",
         "_service",
         "_settings",
+        "_visitor",
         "_waits",
     )
 
     def __init__(
         self,
-        service: QueueService,
-        settings: ServerSettings,
-        principal: Principal,
+        serving: Serving,
+        visitor: Visitor,
+        *,
         outbox: Outbox,
         on_unanswered: Callable[[], None],
     ) -> None:
-        self._service = service
-        self._settings = settings
-        self._principal = principal
+        self._service, self._settings, self._observed = serving
+        self._visitor = visitor
         self._outbox = outbox
         self._on_unanswered = on_unanswered
         self._loop = asyncio.get_running_loop()
@@ -118,7 +134,7 @@ class Session:
                 share.give_back()
             self.refuse(wrong.id, wrong.error)
             return
-        request = Request(asking, METHODS.get(asking.method), len(text), self._over)
+        request = self._request(asking, METHODS.get(asking.method), len(text))
         request.share = share
         try:
             self._begin(request)
@@ -131,7 +147,7 @@ class Session:
 
     def refuse(self, id_: bytes, error: OsqueueError) -> None:
         """Answer a message that was not read."""
-        self._refuse(Request(Asking(id_, "", b""), None, 0, self._over), error)
+        self._refuse(self._request(Asking(id_, "", b""), None, 0), error)
 
     def leave(self, ending: OsqueueError | None) -> None:
         """End what waits: claims give their jobs back. ``ending``: what it is answered."""
@@ -140,6 +156,12 @@ class Session:
             self._end(request, ending)
 
     # One request
+
+    def _request(self, asking: Asking, method: Method | None, size: int) -> Request:
+        name = "" if method is None or method.operation is None else method.operation.name
+        seen = self._observed.request(name, received=size)
+        seen.principal, seen.peer = self._visitor.principal.name, self._visitor.host
+        return Request(asking, method, size, seen=seen, over=self._over)
 
     def _begin(self, request: Request) -> None:
         method = request.method
@@ -164,7 +186,9 @@ class Session:
     def _check(self, method: Method) -> None:
         """Raises what the caller is refused with; one who is not known any more is hung up on."""
         try:
-            self._principal.check(None if method.operation is None else method.operation.role)
+            self._visitor.principal.check(
+                None if method.operation is None else method.operation.role
+            )
         except AuthError as error:
             if error.status == 401:
                 raise FrameError(1008, error.message) from error
@@ -273,6 +297,7 @@ class Session:
 
     def _send(self, request: Request) -> None:
         if request.reply is None and request.error is None:
+            request.seen.outcome = GONE
             request.sent()  # there is nobody who could be told
             self._on_unanswered()
         elif _brings_jobs(request):

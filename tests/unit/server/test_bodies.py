@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any
 
-import brotli
 import pytest
 from connectrpc.compression import Compression
 from connectrpc.compression.brotli import BrotliCompression
@@ -24,7 +23,7 @@ from osqueue.server.bodies import DRAIN_BYTES_MAX, PIECE_BYTES, Bounds, OneGzip,
 GZIP, BROTLI = OneGzip(), BrotliCompression()
 DEFLATE: dict[str, tuple[Compression, Callable[[bytes], bytes]]] = {
     "gzip": (GZIP, gzip.compress),
-    "br": (BROTLI, brotli.compress),
+    "br": (BROTLI, BROTLI.compress),
 }
 
 

@@ -16,8 +16,8 @@ from osqueue.client.transports.http_answers import parse_position
 from osqueue.client.transports.protocol import Answer
 from osqueue.errors import BrokerProtocolError, OsqueueError, TransportRequestError
 from osqueue.wire.errors import HTTP_STATUS, error_from_body
-from osqueue.wire.messages import ErrorBody, PayloadAnswer
-from osqueue.wire.operations import OPERATIONS, STREAMS, SUBMIT, SUBMIT_LARGE, Operation
+from osqueue.wire.messages import ErrorBody, PayloadAnswer, ReleaseRequest
+from osqueue.wire.operations import OPERATIONS, RELEASE, STREAMS, SUBMIT, SUBMIT_LARGE, Operation
 
 __all__ = [
     "Frame",
@@ -25,6 +25,7 @@ __all__ = [
     "parse_frame",
     "read_event",
     "read_result",
+    "release_texts",
     "request_frame",
     "written",
 ]
@@ -49,6 +50,16 @@ class Frame(msgspec.Struct):
     commit: str | None = None
 
 
+class _Lease(msgspec.Struct, rename="camel"):
+    job_id: str
+    lease: str
+
+
+class _Jobs(msgspec.Struct):
+    jobs: list[_Lease] = []
+
+
+_jobs_decoder: Final = msgspec.json.Decoder(_Jobs)
 _decode: Final = msgspec.json.Decoder(Frame).decode
 
 
@@ -75,6 +86,21 @@ def request_frame(number: int, text: bytes) -> bytes:
 def cancel_frame(number: int) -> bytes:
     """What gives a request up; it is not answered by anything that is waited for."""
     return b'{"id":"c%d","method":"cancel","params":{"id":"%d"},"v":1}' % (number, number)
+
+
+def release_texts(worker_id: str, frame: Frame) -> list[bytes]:
+    """What gives back the jobs that an answer or event has brought, for `request_frame`."""
+    text = frame.result if isinstance(frame.event, UnsetType) else frame.event
+    if isinstance(text, UnsetType):
+        return []
+    try:
+        jobs = _jobs_decoder.decode(text).jobs
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return []
+    return [
+        written(RELEASE, ReleaseRequest(worker_id=worker_id, lease=job.lease), job.job_id)
+        for job in jobs
+    ]
 
 
 def parse_frame(text: bytes) -> Frame:
