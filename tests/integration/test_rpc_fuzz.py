@@ -119,7 +119,7 @@ async def throw(port: int, data: bytes, *, how: str) -> None:
             async with asyncio.timeout(0.3):
                 while await reader.read(65_536):
                     pass
-    except (TimeoutError, ConnectionError):
+    except (TimeoutError, OSError):
         pass
     finally:
         writer.transport.abort()
