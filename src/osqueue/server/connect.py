@@ -18,7 +18,6 @@ from typing import Any, Final, TypeAlias
 from connectrpc.code import Code
 from connectrpc.compression import Compression
 from connectrpc.compression.brotli import BrotliCompression
-from connectrpc.compression.gzip import GzipCompression
 from connectrpc.errors import ConnectError
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.request import RequestContext
@@ -31,7 +30,7 @@ from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.engine.room import Room, Share
 from osqueue.errors import BrokerProtocolError, OsqueueError
 from osqueue.server.auth import Doorkeeper, Principal
-from osqueue.server.bodies import Bounds, read_message
+from osqueue.server.bodies import Bounds, OneGzip, read_message
 from osqueue.server.connection import Connection, connection_of
 from osqueue.server.entrance import enter
 from osqueue.server.http import Headers, commit_header, headers_of
@@ -133,7 +132,7 @@ class ConnectPort:
         self._room = Room(RPC_BODIES_BYTES_MAX, wait_ms=RPC_BODIES_WAIT_MS, what="requests")
         self._methods = {method.path: method for method in (*UNARY, *PUSHED)}
         self._compressions: dict[bytes, Compression] = {
-            each.name().encode(): each for each in (GzipCompression(), BrotliCompression())
+            each.name().encode(): each for each in (OneGzip(), BrotliCompression())
         }
         self._visit: ContextVar[_Visit] = ContextVar("osqueue.visit")
         self._app = _Application(
