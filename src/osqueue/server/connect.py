@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from connectrpc.code import Code
+from connectrpc.codec import Codec, proto_binary_codec, proto_json_codec
 from connectrpc.compression import Compression
 from connectrpc.compression.brotli import BrotliCompression
 from connectrpc.compression.gzip import GzipCompression
@@ -26,12 +27,12 @@ from connectrpc.server import ConnectASGIApplication, Endpoint
 from starlette.types import Message, Receive, Scope, Send
 
 from osqueue.broker.service import QueueService
-from osqueue.config import RPC_BODIES_BYTES_MAX, RPC_BODIES_WAIT_MS, ServerSettings
+from osqueue.config import ROOMY_BYTES, RPC_BODIES_BYTES_MAX, RPC_BODIES_WAIT_MS, ServerSettings
 from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.engine.room import Room, Share
 from osqueue.errors import BrokerProtocolError, OsqueueError
 from osqueue.server.auth import Doorkeeper, Principal
-from osqueue.server.bodies import Bounds, read_message
+from osqueue.server.bodies import ENVELOPE_BYTES, Bounds, read_message
 from osqueue.server.connection import Connection, connection_of
 from osqueue.server.entrance import enter
 from osqueue.server.http import Headers, commit_header, headers_of
@@ -50,6 +51,7 @@ from osqueue.server.rpc_headers import (
     kept,
     length_of_body,
 )
+from osqueue.server.rpc_messages import decode, encode, is_large
 from osqueue.server.rpc_streams import MessageStream
 from osqueue.wire.errors import error_info, rpc_code
 from osqueue.wire.methods import SERVICE
@@ -78,6 +80,8 @@ class _Visit:
     __slots__ = (
         "begin",
         "connection",
+        "encoded",
+        "message",
         "method",
         "principal",
         "refusal",
@@ -85,6 +89,7 @@ class _Visit:
         "sent",
         "share",
         "size",
+        "text",
         "undo",
         "unread",
     )
@@ -102,7 +107,13 @@ class _Visit:
         self.sent: Callable[[], None] | None = None
         self.undo: Callable[[], None] = _nothing_to_undo
         """For an answer of which nothing was sent."""
+        self.text = False
+        """Whether messages are JSON."""
         self.unread = True
+        self.message: Any = None
+        """A large request, read already."""
+        self.encoded: bytes | None = None
+        """A large answer, written already."""
 
     def close(self, *, delivered: bool) -> None:
         """The answer has been sent, or could not be."""
@@ -142,6 +153,9 @@ class ConnectPort:
             interceptors=[_Reception(self._visit)],
             read_max_bytes=None,  # bounded before it is handed on
             compressions=(),
+            codecs=[
+                _Codec(each, self._visit) for each in (proto_binary_codec(), proto_json_codec())
+            ],
         )
 
     @property
@@ -160,6 +174,7 @@ class ConnectPort:
     async def _respond(self, visit: _Visit, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope)
         extra = self._receive_caller(visit, scope, headers)
+        visit.text = is_text(headers)
         compression = self._compression(visit, headers)
         message = partial(self._message, visit, receive, headers, compression)
         answer = self._answer(visit, headers, extra, send)
@@ -212,7 +227,7 @@ class ConnectPort:
         body, visit.share = await read_message(
             receive,
             Bounds(
-                self._answerer.bytes_max(visit.method, as_text=is_text(headers)),
+                self._answerer.bytes_max(visit.method, as_text=visit.text),
                 length_of_body(headers),
                 self._room,
                 partial(self._answerer.too_large, visit.method),
@@ -221,7 +236,21 @@ class ConnectPort:
             enveloped=is_enveloped(headers),
         )
         visit.size = len(body)
+        if visit.size > ROOMY_BYTES:
+            body = await self._read_ahead(visit, headers, body)
         return {"type": "http.request", "body": body, "more_body": False}
+
+    async def _read_ahead(self, visit: _Visit, headers: Headers, body: bytes) -> bytes:
+        """What stands for a large message that has been decoded off the loop."""
+        empty, text = bytes(ENVELOPE_BYTES), visit.text
+        if not is_enveloped(headers):
+            visit.message = await decode(visit.method.request, body, as_text=text)
+            return b""
+        if body.startswith(b"\0" + (len(body) - ENVELOPE_BYTES).to_bytes(4, "big")):
+            message = body[ENVELOPE_BYTES:]
+            visit.message = await decode(visit.method.request, message, as_text=text)
+            return empty
+        return body
 
     def _answer(
         self, visit: _Visit, headers: Headers, extra: HeaderPairs, send: Send
@@ -255,6 +284,8 @@ class ConnectPort:
         )
         reply = await answering
         visit.sent = reply.sent
+        if is_large(reply.value):
+            visit.encoded = await encode(reply.value, as_text=visit.text)
         visit.undo = partial(self._answerer.give_back, method, request, reply.value)
         _name_commit(context, reply.position)
         return reply.value
@@ -278,6 +309,25 @@ class _Application(ConnectASGIApplication[Endpoints]):
     @property
     def path(self) -> str:
         return f"/{SERVICE}"
+
+
+class _Codec:
+    """Reads and writes messages, but for those that were read and written off the loop."""
+
+    def __init__(self, plain: Codec[Any, Any], visit: ContextVar[_Visit]) -> None:
+        self._plain = plain
+        self._visit = visit
+
+    def name(self) -> str:
+        return self._plain.name()
+
+    def encode(self, message: Any) -> bytes:
+        ready = self._visit.get().encoded
+        return self._plain.encode(message) if ready is None else ready
+
+    def decode(self, data: bytes | bytearray, kind: type[Any]) -> Any:
+        ready = self._visit.get().message
+        return self._plain.decode(data, kind) if ready is None else ready
 
 
 class _Reception:
