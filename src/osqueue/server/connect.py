@@ -10,34 +10,41 @@ goes away while it waits gives its jobs back; `Reply.sent` is called whatever be
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 from connectrpc.code import Code
-from connectrpc.codec import Codec, proto_binary_codec, proto_json_codec
+from connectrpc.codec import proto_binary_codec, proto_json_codec
 from connectrpc.compression import Compression
 from connectrpc.compression.brotli import BrotliCompression
 from connectrpc.compression.gzip import GzipCompression
 from connectrpc.errors import ConnectError
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
-from connectrpc.request import RequestContext
 from connectrpc.server import ConnectASGIApplication, Endpoint
 from starlette.types import Message, Receive, Scope, Send
 
 from osqueue.broker.service import QueueService
 from osqueue.config import ROOMY_BYTES, RPC_BODIES_BYTES_MAX, RPC_BODIES_WAIT_MS, ServerSettings
 from osqueue.engine.callers import Caller, CallerGoneError
-from osqueue.engine.room import Room, Share
+from osqueue.engine.room import Room
 from osqueue.errors import BrokerProtocolError, OsqueueError
-from osqueue.server.auth import Doorkeeper, Principal
+from osqueue.server.auth import Doorkeeper
 from osqueue.server.bodies import ENVELOPE_BYTES, Bounds, read_message
-from osqueue.server.connection import Connection, connection_of
+from osqueue.server.connect_visits import (
+    Context,
+    Reception,
+    Visit,
+    VisitCodec,
+    connect_error,
+    name_commit,
+)
+from osqueue.server.connection import connection_of
 from osqueue.server.entrance import enter
-from osqueue.server.http import Headers, commit_header, headers_of
+from osqueue.server.http import Headers, headers_of
 from osqueue.server.observed_http import counted
-from osqueue.server.observing import Observed, SeenRequest
+from osqueue.server.observing import Observed
 from osqueue.server.origins import HeaderPairs
 from osqueue.server.rpc import PUSHED, UNARY, Answerer, Served
 from osqueue.server.rpc_answers import GrpcAnswer, Outlet, StreamAnswer, UnaryAnswer
@@ -53,7 +60,7 @@ from osqueue.server.rpc_headers import (
 )
 from osqueue.server.rpc_messages import decode, encode, is_large
 from osqueue.server.rpc_streams import MessageStream
-from osqueue.wire.errors import error_info, rpc_code
+from osqueue.wire.errors import error_info
 from osqueue.wire.methods import SERVICE
 
 __all__ = ["ConnectPort"]
@@ -62,67 +69,7 @@ CONNECT: Final = "connect"
 GRPC_WEB: Final = "grpc-web"
 """What metrics and logs call these transports."""
 
-Context: TypeAlias = RequestContext[Any, Any]
 Endpoints: TypeAlias = Mapping[str, Any]
-
-_OWN_WORDS: Final = {
-    Code.INVALID_ARGUMENT: 400,
-    Code.UNIMPLEMENTED: 501,
-    Code.RESOURCE_EXHAUSTED: 413,
-    Code.INTERNAL: 400,
-}
-"""What `connectrpc` itself finds wrong with a request, and the status that REST would give it."""
-
-
-class _Visit:
-    """One request: what is known of it beside its message."""
-
-    __slots__ = (
-        "begin",
-        "connection",
-        "encoded",
-        "message",
-        "method",
-        "principal",
-        "refusal",
-        "seen",
-        "sent",
-        "share",
-        "size",
-        "text",
-        "undo",
-        "unread",
-    )
-
-    def __init__(self, method: Served, connection: Connection, seen: SeenRequest) -> None:
-        self.method = method
-        self.connection = connection
-        self.seen = seen
-        self.refusal: ConnectError | None = None
-        self.size = 0
-        self.share: Share | None = None
-        self.principal: Principal | None = None
-        self.begin: Callable[[], Awaitable[None]] = _nothing
-        """Sends the head of a stream's answer."""
-        self.sent: Callable[[], None] | None = None
-        self.undo: Callable[[], None] = _nothing_to_undo
-        """For an answer of which nothing was sent."""
-        self.text = False
-        """Whether messages are JSON."""
-        self.unread = True
-        self.message: Any = None
-        """A large request, read already."""
-        self.encoded: bytes | None = None
-        """A large answer, written already."""
-
-    def close(self, *, delivered: bool) -> None:
-        """The answer has been sent, or could not be."""
-        if not delivered:
-            self.undo()
-        if self.sent is not None:
-            self.sent()
-        if self.share is not None:
-            self.share.give_back()
 
 
 class ConnectPort:
@@ -146,15 +93,15 @@ class ConnectPort:
         self._compressions: dict[bytes, Compression] = {
             each.name().encode(): each for each in (GzipCompression(), BrotliCompression())
         }
-        self._visit: ContextVar[_Visit] = ContextVar("osqueue.visit")
+        self._visit: ContextVar[Visit] = ContextVar("osqueue.visit")
         self._app = _Application(
             service={path: self._endpoint(method) for path, method in self._methods.items()},
             endpoints=_as_they_are,
-            interceptors=[_Reception(self._visit)],
+            interceptors=[Reception(self._visit)],
             read_max_bytes=None,  # bounded before it is handed on
             compressions=(),
             codecs=[
-                _Codec(each, self._visit) for each in (proto_binary_codec(), proto_json_codec())
+                VisitCodec(each, self._visit) for each in (proto_binary_codec(), proto_json_codec())
             ],
         )
 
@@ -169,9 +116,9 @@ class ConnectPort:
         with (self._observed_web if web else self._observed).request(method.operation.name) as seen:
             if self._observed.detailed:
                 receive, send = counted(seen, scope, receive, send)
-            await self._respond(_Visit(method, connection_of(scope), seen), scope, receive, send)
+            await self._respond(Visit(method, connection_of(scope), seen), scope, receive, send)
 
-    async def _respond(self, visit: _Visit, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _respond(self, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope)
         extra = self._receive_caller(visit, scope, headers)
         visit.text = is_text(headers)
@@ -187,7 +134,7 @@ class ConnectPort:
             self._visit.reset(token)
             visit.close(delivered=answer.delivered)
 
-    def _receive_caller(self, visit: _Visit, scope: Scope, headers: Headers) -> HeaderPairs:
+    def _receive_caller(self, visit: Visit, scope: Scope, headers: Headers) -> HeaderPairs:
         """What a browser is told; whoever is not admitted is refused once there is a protocol."""
         extra: HeaderPairs = ()
         try:
@@ -198,10 +145,10 @@ class ConnectPort:
             check_timeouts(headers)
         except OsqueueError as error:
             visit.seen.failed(error)
-            visit.refusal = _connect_error(error)
+            visit.refusal = connect_error(error)
         return extra
 
-    def _compression(self, visit: _Visit, headers: Headers) -> Compression | None:
+    def _compression(self, visit: Visit, headers: Headers) -> Compression | None:
         name = compressed_by(headers)
         if name is None:
             return None
@@ -218,7 +165,7 @@ class ConnectPort:
         return ConnectError(Code.UNIMPLEMENTED, message, [error_info(error)])
 
     async def _message(
-        self, visit: _Visit, receive: Receive, headers: Headers, compression: Compression | None
+        self, visit: Visit, receive: Receive, headers: Headers, compression: Compression | None
     ) -> Message:
         """The request's body, and then whatever comes: that the caller has gone."""
         if not visit.unread:
@@ -240,7 +187,7 @@ class ConnectPort:
             body = await self._read_ahead(visit, headers, body)
         return {"type": "http.request", "body": body, "more_body": False}
 
-    async def _read_ahead(self, visit: _Visit, headers: Headers, body: bytes) -> bytes:
+    async def _read_ahead(self, visit: Visit, headers: Headers, body: bytes) -> bytes:
         """What stands for a large message that has been decoded off the loop."""
         empty, text = bytes(ENVELOPE_BYTES), visit.text
         if not is_enveloped(headers):
@@ -253,7 +200,7 @@ class ConnectPort:
         return body
 
     def _answer(
-        self, visit: _Visit, headers: Headers, extra: HeaderPairs, send: Send
+        self, visit: Visit, headers: Headers, extra: HeaderPairs, send: Send
     ) -> UnaryAnswer | StreamAnswer | GrpcAnswer:
         outlet = Outlet(send, extra, visit.connection, self._settings.send_s_max)
         if not is_enveloped(headers):
@@ -287,7 +234,7 @@ class ConnectPort:
         if is_large(reply.value):
             visit.encoded = await encode(reply.value, as_text=visit.text)
         visit.undo = partial(self._answerer.give_back, method, request, reply.value)
-        _name_commit(context, reply.position)
+        name_commit(context, reply.position)
         return reply.value
 
     async def _push(self, method: Served, request: Any, _context: Context) -> AsyncIterator[Any]:
@@ -311,74 +258,5 @@ class _Application(ConnectASGIApplication[Endpoints]):
         return f"/{SERVICE}"
 
 
-class _Codec:
-    """Reads and writes messages, but for those that were read and written off the loop."""
-
-    def __init__(self, plain: Codec[Any, Any], visit: ContextVar[_Visit]) -> None:
-        self._plain = plain
-        self._visit = visit
-
-    def name(self) -> str:
-        return self._plain.name()
-
-    def encode(self, message: Any) -> bytes:
-        ready = self._visit.get().encoded
-        return self._plain.encode(message) if ready is None else ready
-
-    def decode(self, data: bytes | bytearray, kind: type[Any]) -> Any:
-        ready = self._visit.get().message
-        return self._plain.decode(data, kind) if ready is None else ready
-
-
-class _Reception:
-    """Refuses before a body is read, and says errors in the words of the protocol."""
-
-    def __init__(self, visit: ContextVar[_Visit]) -> None:
-        self._visit = visit
-
-    async def on_start(self, _context: Context) -> None:
-        refusal = self._visit.get().refusal
-        if refusal is not None:
-            raise refusal
-
-    async def on_end(self, _token: None, context: Context, error: Exception | None) -> None:
-        visit = self._visit.get()
-        match error:
-            case OsqueueError():
-                visit.seen.failed(error)
-                _name_commit(context, error.position)
-                raise _connect_error(error) from error
-            case ConnectError(code=code) if not error.details and code in _OWN_WORDS:
-                ours = BrokerProtocolError(_said(error, visit), status=_OWN_WORDS[code])
-                visit.seen.failed(ours)
-                code = Code.INVALID_ARGUMENT if code is Code.INTERNAL else code
-                raise ConnectError(code, ours.message, [error_info(ours)]) from error
-            case ConnectError():  # the deadline has passed, or the caller has gone
-                visit.seen.failed(CallerGoneError())
-
-
-async def _nothing() -> None:
-    """An answer that is no stream has no head of its own."""
-
-
-def _nothing_to_undo() -> None:
-    """There is no answer yet."""
-
-
 def _as_they_are(endpoints: Endpoints) -> Endpoints:
     return endpoints
-
-
-def _said(error: ConnectError, visit: _Visit) -> str:
-    """What `connectrpc` says, with the name of the message that it could not read."""
-    kind = visit.method.request.desc().type_name
-    return error.message.replace("unmarshal message:", f"cannot decode message {kind}:")
-
-
-def _connect_error(error: OsqueueError) -> ConnectError:
-    return ConnectError(Code(rpc_code(error)), error.message, [error_info(error)])
-
-
-def _name_commit(context: Context, position: tuple[int, int] | None) -> None:
-    for name, value in commit_header(position):
-        context.response_headers[name.decode()] = value.decode()
