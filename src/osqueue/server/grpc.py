@@ -33,6 +33,7 @@ from osqueue.server.http_server import bind
 from osqueue.server.observing import Observed, SeenRequest
 from osqueue.server.peers import peer_of_grpc
 from osqueue.server.rpc import PUSHED, UNARY, Answerer, Served
+from osqueue.server.rpc_messages import decode, encode
 from osqueue.server.rpc_streams import MessageStream
 from osqueue.server.tls import ServerTls
 from osqueue.wire.errors import CODES, error_info, rpc_code
@@ -168,7 +169,7 @@ class GrpcServer:
     async def _unary(self, method: Served, context: Context, seen: SeenRequest) -> bytes:
         principal = None if method.role is None else self._admit(context, method.role, seen)
         data = await self._read(method, context, seen)
-        message = _decoded(method, data)
+        message = await decode(method.request, data)
         reply = await self._answer(method, message, len(data), principal)
         if reply.sent is not None:
             sent = reply.sent
@@ -178,7 +179,7 @@ class GrpcServer:
         except BaseException:
             self._answerer.give_back(method, message, reply.value)
             raise
-        answer: bytes = reply.value.to_binary()
+        answer = await encode(reply.value)
         seen.sent = len(answer)
         return answer
 
@@ -208,7 +209,7 @@ class GrpcServer:
         stream = MessageStream(self._service, method, principal)
         try:
             data = await self._read(method, context, seen)
-            stream.begin(_decoded(method, data), len(data))
+            stream.begin(await decode(method.request, data), len(data))
             await context.send_initial_metadata(())
             async for message in stream:
                 await self._write(message, context)
@@ -258,14 +259,6 @@ class GrpcServer:
         if len(data) > self._answerer.bytes_max(method):
             raise self._answerer.too_large(method)
         return data
-
-
-def _decoded(method: Served, data: bytes) -> Any:
-    try:
-        return method.request.from_binary(data)
-    except ValueError as error:
-        message = f"cannot decode message {method.request.desc().type_name}: {error}"
-        raise BrokerProtocolError(message) from error
 
 
 async def _name_commit(context: Context, position: tuple[int, int] | None) -> None:
