@@ -330,6 +330,21 @@ async def test_reconnect_while_a_call_waits_breaks_it(
     assert caught.value.applied is None
 
 
+async def test_call_on_a_channel_that_was_just_closed_says_that_nothing_was_received(
+    rpc: GrpcTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = await rpc._channels.ready(5)
+
+    async def closed(_: float) -> grpc.aio.Channel:
+        await channel.close()
+        return channel
+
+    monkeypatch.setattr(rpc._channels, "ready", closed)
+    with pytest.raises(TransportConnectionError, match="was closed") as caught:
+        await _call(rpc)
+    assert caught.value.applied == "no"
+
+
 async def test_nobody_there_says_that_nothing_was_received() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -24,7 +24,7 @@ from osqueue.errors import OsqueueError, TransportConfigError, TransportConnecti
 from osqueue.wire.messages import BrokerStatus
 from osqueue.wire.operations import GET_STATUS
 
-__all__ = ["Channels"]
+__all__ = ["Channels", "unreached"]
 
 _T = TypeVar("_T")
 
@@ -57,7 +57,7 @@ class Channels:
         try:
             return await _within(timeout_s, asyncio.shield(self._opening))
         except TimeoutError as error:
-            raise _unreached(f"no broker answers at {self.base}: no connection in time") from error
+            raise unreached(f"no broker answers at {self.base}: no connection in time") from error
 
     async def drop(self) -> None:
         """Close the channel; what is under way breaks."""
@@ -89,7 +89,7 @@ class Channels:
                 raise
         except TimeoutError as error:
             message = f"no broker answers gRPC at {self.base}: no connection in time"
-            raise _unreached(message) from error
+            raise unreached(message) from error
         except OsqueueError as error:
             error.applied = "no"
             raise
@@ -155,7 +155,7 @@ async def _connected(channel: grpc.aio.Channel, target: str) -> None:
     state = channel.get_state(try_to_connect=True)
     while state is not grpc.ChannelConnectivity.READY:
         if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-            raise _unreached(f"no broker answers gRPC at {target}; is it running, with this TLS?")
+            raise unreached(f"no broker answers gRPC at {target}; is it running, with this TLS?")
         await channel.wait_for_state_change(state)
         state = channel.get_state(try_to_connect=True)
 
@@ -165,7 +165,8 @@ async def _within(timeout_s: float, step: Awaitable[_T]) -> _T:
         return await step
 
 
-def _unreached(message: str) -> TransportConnectionError:
+def unreached(message: str) -> TransportConnectionError:
+    """The error of a request that surely was not received."""
     error = TransportConnectionError(message)
     error.applied = "no"
     return error
