@@ -345,6 +345,20 @@ async def test_call_on_a_channel_that_was_just_closed_says_that_nothing_was_rece
     assert caught.value.applied == "no"
 
 
+async def test_call_while_connecting_is_given_up_says_that_nothing_was_received() -> None:
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        rpc = GrpcTransport(f"http://127.0.0.1:{mute.getsockname()[1]}")
+        call = asyncio.ensure_future(_call(rpc))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await rpc.close()
+        with pytest.raises(TransportConnectionError, match="given up") as caught:
+            await call
+        assert caught.value.applied == "no"
+
+
 async def test_nobody_there_says_that_nothing_was_received() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -29,7 +29,7 @@ try:
     import grpc
     import grpc.aio
 
-    from osqueue.client.transports.grpc_channels import Channels, unreached
+    from osqueue.client.transports.grpc_channels import Channels, is_cancelled, unreached
 except ModuleNotFoundError as error:
     raise TransportConfigError(
         "the transport 'grpc' needs a package that is not installed: pip install 'osqueue[grpc]'"
@@ -153,8 +153,7 @@ class GrpcTransport:
         except TimeoutError as error:
             raise self._late(timeout_s) from error
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if is_cancelled():
                 raise
             message = f"the connection to {self._channels.base} was dropped"
             raise TransportConnectionError(message) from error

@@ -24,7 +24,7 @@ from osqueue.errors import OsqueueError, TransportConfigError, TransportConnecti
 from osqueue.wire.messages import BrokerStatus
 from osqueue.wire.operations import GET_STATUS
 
-__all__ = ["Channels", "unreached"]
+__all__ = ["Channels", "is_cancelled", "unreached"]
 
 _T = TypeVar("_T")
 
@@ -51,13 +51,19 @@ class Channels:
         channel = self._channel
         if channel is not None and channel.get_state() is grpc.ChannelConnectivity.READY:
             return channel
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open(), name="osqueue-grpc-channel")
-            self._opening.add_done_callback(self._opened)
+        opening = self._opening
+        if opening is None:
+            opening = asyncio.create_task(self._open(), name="osqueue-grpc-channel")
+            self._opening = opening
+            opening.add_done_callback(self._opened)
         try:
-            return await _within(timeout_s, asyncio.shield(self._opening))
+            return await _within(timeout_s, asyncio.shield(opening))
         except TimeoutError as error:
             raise unreached(f"no broker answers at {self.base}: no connection in time") from error
+        except asyncio.CancelledError as error:
+            if is_cancelled() or not opening.cancelled():
+                raise
+            raise unreached(f"connecting to {self.base} was given up") from error
 
     async def drop(self) -> None:
         """Close the channel; what is under way breaks."""
@@ -163,6 +169,12 @@ async def _connected(channel: grpc.aio.Channel, target: str) -> None:
 async def _within(timeout_s: float, step: Awaitable[_T]) -> _T:
     async with asyncio.timeout(timeout_s):
         return await step
+
+
+def is_cancelled() -> bool:
+    """Whether the running task was asked to end, rather than something that it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def unreached(message: str) -> TransportConnectionError:
