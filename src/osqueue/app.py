@@ -38,6 +38,7 @@ from osqueue.errors import (
 from osqueue.inprocess import InProcessTransport
 from osqueue.server.access_log import AccessLog
 from osqueue.server.asgi import make_app
+from osqueue.server.commit_traces import CommitTraces
 from osqueue.server.grpc import GrpcServer, open_grpc
 from osqueue.server.http_server import HttpServer, bind
 from osqueue.server.metrics import Metrics
@@ -284,7 +285,7 @@ class BrokerServer:
 
     def _all_observers(self, metrics: Metrics) -> Observers:
         log = (AccessLog(self._clock),) if self._settings.server.access_log else ()
-        return Observers((metrics, *log, *self._observers))
+        return Observers((metrics, CommitTraces(self._clock), *log, *self._observers))
 
     async def _tell_leading(self) -> None:
         if self._on_leading is not None:

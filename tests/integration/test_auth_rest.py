@@ -147,7 +147,7 @@ async def test_page_when_asked_for_then_by_its_role(
         assert status in ({200, 404} if allowed else {403}), role
 
 
-async def test_events_when_asked_for_as_a_page_then_by_the_role_of_observers(
+async def test_events_when_told_to_a_page_then_by_the_role_of_observers_and_until_revoked(
     locked: BrokerServer, keys: Keys, session: aiohttp.ClientSession
 ) -> None:
     rest = Rest(session, locked.url)
@@ -157,6 +157,10 @@ async def test_events_when_asked_for_as_a_page_then_by_the_role_of_observers(
     headers = {"authorization": f"Bearer {keys[Role.OBSERVE]}"}
     async with session.get(f"{locked.url}/v1/events", headers=headers) as answer:
         assert answer.status == 200
+        keys.write(keys.made[Role.ADMIN])
+        said = await answer.content.read()
+    assert b"event: end" in said
+    assert b"the token the-observe was revoked" in said
 
 
 async def test_token_when_revoked_then_the_connection_that_lives_on_is_refused(

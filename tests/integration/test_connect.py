@@ -6,20 +6,30 @@ import asyncio
 import gzip
 import json
 import shutil
+from collections.abc import Callable
+from contextlib import suppress
 
 import aiohttp
-import brotli
 import pytest
+from connectrpc.compression.brotli import BrotliCompression
 from tests.integration.conftest import Dial
 from tests.integration.rest import Rest, eventually, json_bytes, request, waiting_claims
-from tests.integration.rpc import JSON_KIND, PROTO, SERVICE, b64, info, post
+from tests.integration.rpc import JSON_KIND, PROTO, SERVICE, WEB, b64, envelope, info, post
 
 from osqueue.app import BrokerServer
 from osqueue.config import MIB, BrokerSettings, ServerSettings
+from osqueue.server.connection import HttpProtocol
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
 from osqueue.wire.methods import METHODS, STREAMED
 
 NULL = "bnVsbA=="
+BROTLI = BrotliCompression()
+DEFLATE: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "br": BROTLI.compress}
+INFLATE: dict[str | None, Callable[[bytes], bytes]] = {
+    "gzip": gzip.decompress,
+    "br": BROTLI.decompress,
+    None: bytes,
+}
 
 
 async def test_answer_when_it_succeeds_then_the_headers_of_every_answer_and_its_commit(
@@ -70,10 +80,9 @@ async def test_body_when_chunked_then_read(rest: Rest) -> None:
     assert (await post(rest, "SubmitJob", chunks())).status == 200
 
 
-@pytest.mark.parametrize(("name", "deflate"), [("gzip", gzip.compress), ("br", brotli.compress)])
-async def test_body_when_compressed_then_read(rest: Rest, name: str, deflate: object) -> None:
-    assert callable(deflate)
-    body = deflate(json_bytes({"payload": b64("x" * 10_000)}))
+@pytest.mark.parametrize("name", DEFLATE)
+async def test_body_when_compressed_then_read(rest: Rest, name: str) -> None:
+    body = DEFLATE[name](json_bytes({"payload": b64("x" * 10_000)}))
     answer = await post(rest, "SubmitJob", body, {**JSON_KIND, "content-encoding": name})
     assert answer.status == 200
     assert (await rest.claim("w"))["payload"] == "x" * 10_000
@@ -111,7 +120,7 @@ async def test_answer_when_large_then_compressed_as_the_caller_can_read(
     body = await reader.readexactly(length)
     writer.close()
     assert (f"content-encoding: {chosen}".encode() in said) == (chosen is not None)
-    inflate = {"gzip": gzip.decompress, "br": brotli.decompress, None: bytes}[chosen]
+    inflate = INFLATE[chosen]
     assert len(json.loads(inflate(body))["jobs"]) == 1
 
 
@@ -201,6 +210,37 @@ async def test_caller_when_it_goes_away_while_a_claim_waits_then_it_takes_no_job
     assert (await rest.claim("other"))["jobId"] == "free"
 
 
+@pytest.mark.parametrize("kind", [PROTO, WEB])
+async def test_caller_when_gone_before_its_answer_is_sent_then_others_get_the_job(
+    rest: Rest,
+    broker: BrokerServer,
+    dial: Dial,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: dict[str, str],
+) -> None:
+    wire = await dial(broker)
+    mine = wire.writer.get_extra_info("sockname")
+
+    def lose(*_: object) -> None:
+        assert broker._http is not None
+        for each in broker._http._server.server_state.connections:
+            if isinstance(each, HttpProtocol) and each.client == mine:
+                each.transport.abort()
+                each._connection.lose()
+
+    await rest.submit(jobId="free")
+    asked = pb.ClaimJobRequest(worker_id="gone").to_binary()
+    body = envelope(asked) if kind is WEB else asked
+    head = f"POST {SERVICE}ClaimJob HTTP/1.1\r\nhost: b\r\ncontent-length: {len(body)}\r\n"
+    with monkeypatch.context() as patch:
+        patch.setattr("osqueue.server.connect._name_commit", lose)
+        await wire.send((head + f"content-type: {kind['content-type']}\r\n\r\n").encode() + body)
+        with suppress(ConnectionError):
+            await wire.ended()
+    again = await rest.claim("there", waitMs=20_000)
+    assert (again["jobId"], again["attempt"]) == ("free", 1)
+
+
 async def test_caller_when_it_goes_away_in_its_body_then_others_are_served(
     rest: Rest, broker: BrokerServer, dial: Dial
 ) -> None:
@@ -222,9 +262,9 @@ async def test_body_when_beyond_the_limit_then_refused_with_the_tag(
     assert (answer.status, said) == (429, ("resource_exhausted", "BrokerProtocolError", "413"))
 
 
-@pytest.mark.parametrize("deflate", ["gzip", "br"])
+@pytest.mark.parametrize("deflate", DEFLATE)
 async def test_body_when_it_inflates_without_end_then_refused(rest: Rest, deflate: str) -> None:
-    bomb = {"gzip": gzip.compress, "br": brotli.compress}[deflate](bytes(300 * MIB))
+    bomb = DEFLATE[deflate](bytes(300 * MIB))
     for method in ("SubmitJob", "SubmitJobs"):
         answer = await post(rest, method, bomb, {**PROTO, "content-encoding": deflate})
         assert info(answer) == ("resource_exhausted", "BrokerProtocolError", "413")
@@ -298,3 +338,8 @@ async def test_curl_when_it_sends_json_then_answered(broker: BrokerServer) -> No
     )
     out, _ = await program.communicate()
     assert json.loads(out) == {"jobId": "mine"}
+
+
+async def test_open_method_when_asked_with_more_than_it_takes_then_refused(rest: Rest) -> None:
+    answer = await post(rest, "GetStatus", b'{"x":"' + b"x" * 1_100 + b'"}')
+    assert info(answer) == ("resource_exhausted", "BrokerProtocolError", "413")

@@ -310,6 +310,21 @@ async def test_metrics_when_the_store_fails_then_its_errors_are_counted(
         assert errors[frozenset({"kind": "put", "error": "StoreUnknownError"}.items())] == 1
 
 
+async def test_metrics_when_the_broker_is_only_starting_then_it_does_not_lead(
+    session: aiohttp.ClientSession,
+) -> None:
+    store = ScriptedStore(MemoryBackend(), [Step("get", hold="request")])
+    broker = BrokerServer(store, **HERE)  # type: ignore[arg-type] # fields by name
+    starting = asyncio.create_task(broker.start())
+    await store.held()
+    figures = await scrape(Rest(session, broker.url))
+    assert (figures("leader"), figures("ready"), figures("epoch")) == (0, 0, 0)
+    store.release()
+    async with asyncio.timeout(10):
+        await starting
+    await broker.stop()
+
+
 async def test_metrics_of_a_standby_when_scraped_then_it_tells_no_depths(
     store: MemoryBackend, rest: Rest, session: aiohttp.ClientSession
 ) -> None:

@@ -1,8 +1,9 @@
 """An event loop in a thread of its own, for callers that have none.
 
-Laws: the thread begins with the first call, and is a daemon: it keeps no program alive; a caller
-that is interrupted (Ctrl-C) has its call cancelled, and goes on when that has ended; after a fork
-the child begins a thread and a loop of its own, and leaves those of its parent alone.
+Laws: the thread begins with the first call, and is a daemon: it keeps no program alive; every call
+ends, also one that begins while the loop is stopped; a caller that is interrupted (Ctrl-C) has its
+call cancelled, and goes on when that has ended; after a fork the child begins a thread and a loop
+of its own, and leaves those of its parent alone.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import selectors
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from osqueue.errors import TransportConfigError
@@ -46,11 +48,6 @@ class LoopThread:
         """What the coroutine returns or raises. It is made and run in the thread."""
         return self._begun().run(make)
 
-    @property
-    def begun(self) -> bool:
-        """Whether anything has run, and could still."""
-        return self._loop is not None
-
     def abandon(self, *used: object) -> None:
         """Forget the loop of the parent, and leave alone what it, and ``used``, still hold open.
 
@@ -62,13 +59,17 @@ class LoopThread:
                 self._abandoned += [self._loop, *used]
                 self._loop = None
 
-    def stop(self) -> None:
-        """End the loop and its thread. A second time does nothing."""
+    def stop(self, last: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
+        """Run ``last``, then end the loop and its thread. A second time does nothing.
+
+        It returns when that is done, unless it is called in that thread (a client may be collected
+        anywhere). What is under way by then raises `TransportConfigError`.
+        """
         with self._lock:
             self._stopped = True
             loop, self._loop = self._loop, None
         if loop is not None and loop.pid == os.getpid():
-            loop.stop()
+            loop.stop(last or _nothing)
 
     def _begun(self) -> _Loop:
         with self._lock:
@@ -76,6 +77,8 @@ class LoopThread:
                 raise _closed()
             if self._loop is None:
                 self._loop = _Loop()
+            if self._loop.pid != os.getpid():
+                raise TransportConfigError("this was begun before a fork; begin it anew")
             return self._loop
 
 
@@ -85,7 +88,6 @@ class _Loop:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self._lock = threading.Lock()
-        self._calls: set[_Call[Any]] = set()
         self._over = False
         self._selector = selectors.DefaultSelector()
         self._loop = asyncio.SelectorEventLoop(self._selector)
@@ -101,19 +103,26 @@ class _Loop:
         with self._lock:
             if self._over:
                 raise _closed()
-            self._calls.add(call)
             self._loop.call_soon_threadsafe(call.begin)
-        try:
-            return call.outcome()
-        finally:
-            self._calls.discard(call)
+        return call.outcome()
 
-    def stop(self) -> None:
-        """Return when it has ended."""
+    def stop(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Take no more calls, and end after ``last``. Called once."""
+        ending = _Call(self._loop, partial(self._end, last))
         with self._lock:
-            if not self._over:
-                self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(STOP_S_MAX)
+            self._over = True
+            self._loop.call_soon_threadsafe(ending.begin)
+        if threading.current_thread() is not self._thread:
+            try:
+                ending.outcome()
+            finally:
+                self._thread.join(STOP_S_MAX)
+
+    async def _end(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await last()
+        finally:
+            self._loop.stop()
 
     def disown(self) -> None:
         """Let nothing that is done to the loop here reach the parent's: they share the selector."""
@@ -126,16 +135,7 @@ class _Loop:
         finally:
             _cancel_all(self._loop)
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._end()
-
-    def _end(self) -> None:
-        """Let nobody wait for what came too late to begin."""
-        with self._lock:
-            self._over = True
-            late = list(self._calls)
-        for call in late:
-            call.refuse()
-        self._loop.close()
+            self._loop.close()
 
 
 class _Call(Generic[_T]):
@@ -159,21 +159,22 @@ class _Call(Generic[_T]):
         try:
             self._ended.wait()
         except BaseException:
-            with suppress(RuntimeError):  # the loop has ended meanwhile
+            with suppress(RuntimeError):  # the loop is closed: it has ended
                 self._loop.call_soon_threadsafe(self._cancel)
             self._ended.wait(CANCEL_S_MAX)
             raise
-        if self._task is None or not self._task.done() or self._task.cancelled():
-            raise _closed()  # nobody else gives a call up
+        assert self._task is not None, "it has ended"
+        if self._task.cancelled():
+            raise _closed()
         return self._task.result()
 
-    def refuse(self) -> None:
-        """The loop has ended: what has not, never will."""
-        self._ended.set()
-
     def _cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        assert self._task is not None, "it began before"
+        self._task.cancel()
+
+
+async def _nothing() -> None:
+    """What is last when nothing is left to do."""
 
 
 def _closed() -> TransportConfigError:

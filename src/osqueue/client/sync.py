@@ -77,8 +77,9 @@ class SyncOsqueueClient:
         )
         self._shared = _Shared(make, forks=_forks(transport))
         self._settings: ClientSettings | None = None
-        self._user = _User()
-        self._closing = weakref.finalize(self._user, self._shared.close)
+        self._whole: SyncOsqueueClient | None = None
+        """Whose view this is: kept, as all is closed when nobody has it any more."""
+        self._closing = weakref.finalize(self, self._shared.close)
 
     def __enter__(self) -> Self:
         return self
@@ -99,6 +100,7 @@ class SyncOsqueueClient:
         settings.validate()
         client = copy(self)
         client._settings = settings  # noqa: SLF001 - its own class
+        client._whole = self  # noqa: SLF001 - the same
         return client
 
     def reconnect(self) -> None:
@@ -261,10 +263,6 @@ class SyncOsqueueClient:
                 self._shared.thread.run(partial(_close, coming))
 
 
-class _User:
-    """Held by each client that shares the connections: when nobody has it, they are closed."""
-
-
 class _Shared:
     """The client and its thread, for all views of them; made anew in the child of a fork."""
 
@@ -293,9 +291,7 @@ class _Shared:
         with self._lock:
             if self.thread.forked:
                 self.thread.abandon(self._client)
-            elif self.thread.begun:
-                self.thread.run(self._client.close)
-            self.thread.stop()
+        self.thread.stop(self._client.close)
 
 
 _END: Final = object()

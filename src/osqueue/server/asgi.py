@@ -126,6 +126,8 @@ class _Application:
             if scope["method"] == "OPTIONS":
                 await self._options(headers, send, extra)
                 return
+            if scope["path"] == WEBSOCKET_PATH:
+                extra = ()  # it is for no page
             await self._route(scope, receive, _with_headers(send, extra) if extra else send, seen)
         except OsqueueError as error:
             seen.failed(error)

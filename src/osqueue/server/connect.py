@@ -18,7 +18,6 @@ from typing import Any, Final, TypeAlias
 from connectrpc.code import Code
 from connectrpc.compression import Compression
 from connectrpc.compression.brotli import BrotliCompression
-from connectrpc.compression.gzip import GzipCompression
 from connectrpc.errors import ConnectError
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.request import RequestContext
@@ -31,7 +30,7 @@ from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.engine.room import Room, Share
 from osqueue.errors import BrokerProtocolError, OsqueueError
 from osqueue.server.auth import Doorkeeper, Principal
-from osqueue.server.bodies import Bounds, read_message
+from osqueue.server.bodies import Bounds, OneGzip, read_message
 from osqueue.server.connection import Connection, connection_of
 from osqueue.server.entrance import enter
 from osqueue.server.http import Headers, commit_header, headers_of
@@ -44,6 +43,7 @@ from osqueue.server.rpc_headers import (
     check_timeouts,
     compressed_by,
     is_enveloped,
+    is_grpc,
     is_plain_grpc,
     is_text,
     kept,
@@ -56,7 +56,8 @@ from osqueue.wire.methods import SERVICE
 __all__ = ["ConnectPort"]
 
 CONNECT: Final = "connect"
-"""What metrics and logs call this transport."""
+GRPC_WEB: Final = "grpc-web"
+"""What metrics and logs call these transports."""
 
 Context: TypeAlias = RequestContext[Any, Any]
 Endpoints: TypeAlias = Mapping[str, Any]
@@ -83,6 +84,7 @@ class _Visit:
         "sent",
         "share",
         "size",
+        "undo",
         "unread",
     )
 
@@ -97,10 +99,14 @@ class _Visit:
         self.begin: Callable[[], Awaitable[None]] = _nothing
         """Sends the head of a stream's answer."""
         self.sent: Callable[[], None] | None = None
+        self.undo: Callable[[], None] = _nothing_to_undo
+        """For an answer of which nothing was sent."""
         self.unread = True
 
-    def close(self) -> None:
+    def close(self, *, delivered: bool) -> None:
         """The answer has been sent, or could not be."""
+        if not delivered:
+            self.undo()
         if self.sent is not None:
             self.sent()
         if self.share is not None:
@@ -118,6 +124,7 @@ class ConnectPort:
         observed: Observed,
     ) -> None:
         self._observed = observed.over(CONNECT)
+        self._observed_web = observed.over(GRPC_WEB)
         self._service = service
         self._answerer = Answerer(service, settings)
         self._settings = settings
@@ -125,7 +132,7 @@ class ConnectPort:
         self._room = Room(RPC_BODIES_BYTES_MAX, wait_ms=RPC_BODIES_WAIT_MS, what="requests")
         self._methods = {method.path: method for method in (*UNARY, *PUSHED)}
         self._compressions: dict[bytes, Compression] = {
-            each.name().encode(): each for each in (GzipCompression(), BrotliCompression())
+            each.name().encode(): each for each in (OneGzip(), BrotliCompression())
         }
         self._visit: ContextVar[_Visit] = ContextVar("osqueue.visit")
         self._app = _Application(
@@ -143,7 +150,8 @@ class ConnectPort:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = self._methods[scope["path"]]
-        with self._observed.request(method.operation.name) as seen:
+        web = is_grpc(headers_of(scope))
+        with (self._observed_web if web else self._observed).request(method.operation.name) as seen:
             if self._observed.detailed:
                 receive, send = counted(seen, scope, receive, send)
             await self._respond(_Visit(method, connection_of(scope), seen), scope, receive, send)
@@ -161,7 +169,7 @@ class ConnectPort:
             return  # there is nobody to be told
         finally:
             self._visit.reset(token)
-            visit.close()
+            visit.close(delivered=answer.delivered)
 
     def _receive_caller(self, visit: _Visit, scope: Scope, headers: Headers) -> HeaderPairs:
         """What a browser is told; whoever is not admitted is refused once there is a protocol."""
@@ -214,7 +222,9 @@ class ConnectPort:
         visit.size = len(body)
         return {"type": "http.request", "body": body, "more_body": False}
 
-    def _answer(self, visit: _Visit, headers: Headers, extra: HeaderPairs, send: Send) -> Send:
+    def _answer(
+        self, visit: _Visit, headers: Headers, extra: HeaderPairs, send: Send
+    ) -> UnaryAnswer | StreamAnswer | GrpcAnswer:
         outlet = Outlet(send, extra, visit.connection, self._settings.send_s_max)
         if not is_enveloped(headers):
             return UnaryAnswer(outlet, accepted=headers.get(b"accept-encoding", b""))
@@ -244,6 +254,7 @@ class ConnectPort:
         )
         reply = await answering
         visit.sent = reply.sent
+        visit.undo = partial(self._answerer.give_back, method, request, reply.value)
         _name_commit(context, reply.position)
         return reply.value
 
@@ -297,6 +308,10 @@ class _Reception:
 
 async def _nothing() -> None:
     """An answer that is no stream has no head of its own."""
+
+
+def _nothing_to_undo() -> None:
+    """There is no answer yet."""
 
 
 def _as_they_are(endpoints: Endpoints) -> Endpoints:

@@ -168,17 +168,23 @@ class GrpcServer:
     async def _unary(self, method: Served, context: Context, seen: SeenRequest) -> bytes:
         principal = None if method.role is None else self._admit(context, method.role, seen)
         data = await self._read(method, context, seen)
-        reply = await self._answer(method, data, principal)
+        message = _decoded(method, data)
+        reply = await self._answer(method, message, len(data), principal)
         if reply.sent is not None:
             sent = reply.sent
             context.add_done_callback(lambda _: sent())
-        await _name_commit(context, reply.position)
+        try:
+            await _name_commit(context, reply.position)
+        except BaseException:
+            self._answerer.give_back(method, message, reply.value)
+            raise
         answer: bytes = reply.value.to_binary()
         seen.sent = len(answer)
         return answer
 
-    async def _answer(self, method: Served, data: bytes, principal: Principal | None) -> Reply[Any]:
-        message, size = _decoded(method, data), len(data)
+    async def _answer(
+        self, method: Served, message: Any, size: int, principal: Principal | None
+    ) -> Reply[Any]:
         await self._gathering.turn()
         return await self._answerer.answer(
             method, message, size=size, caller=Caller(), principal=principal

@@ -16,6 +16,7 @@ __all__ = [
     "check_timeouts",
     "compressed_by",
     "is_enveloped",
+    "is_grpc",
     "is_plain_grpc",
     "is_text",
     "kept",
@@ -59,6 +60,11 @@ def compressed_by(headers: Headers) -> bytes | None:
 def is_enveloped(headers: Headers) -> bool:
     """Whether messages stand in envelopes: in all but Connect's unary methods."""
     return headers.get(_KIND, b"").lower().startswith((GRPC, _CONNECT_STREAM))
+
+
+def is_grpc(headers: Headers) -> bool:
+    """Whether a request is gRPC-Web, or gRPC as it is."""
+    return headers.get(_KIND, b"").lower().startswith(GRPC)
 
 
 def is_plain_grpc(headers: Headers) -> bool:

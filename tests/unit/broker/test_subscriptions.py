@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
+from tests.property.follower import Replay
 
 from osqueue.broker import subscriptions as module
 from osqueue.broker.service import DEFAULT_QUEUE, QueueService
@@ -19,6 +21,8 @@ from osqueue.errors import (
     EngineStateError,
     OverloadedError,
 )
+from osqueue.model import events as events_module
+from osqueue.model.events import EventKind
 from osqueue.storage.memory import MemoryBackend
 from osqueue.wire.messages import (
     ClaimRequest,
@@ -277,8 +281,60 @@ async def test_subscription_when_too_many_events_wait_then_it_is_dropped(lead: L
     slow = await begin(broker.service)
     await submit(broker.service, *"abcdef")
     await submit(broker.service, *"ghijkl")
+    broker.service.streams.subscriptions._tell()
     with pytest.raises(OverloadedError, match="1 updates with 6 events"):
         await soon(anext(slow))
+
+
+async def test_subscription_when_a_commit_tells_counts_alone_then_it_ends_for_who_wants_events(
+    lead: Lead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events_module, "COMMIT_EVENTS_MAX", 2)
+    broker = await lead()
+    counts = await begin(broker.service, SubscribeRequest(events=False, stats_every_ms=100))
+    events = await begin(broker.service)
+    await submit(broker.service, *"abc")
+    with pytest.raises(OverloadedError, match="more jobs than are told of"):
+        await soon(anext(events))
+    update = await soon(anext(counts))
+    assert update.stats is not None
+    assert update.stats.unclaimed == 3
+
+
+async def test_subscribe_at_the_next_leader_when_the_first_has_handed_over_then_nothing_is_missing(
+    lead: Lead,
+) -> None:
+    store = MemoryBackend()
+    first = await lead(store)
+    subscription = await begin(first.service)
+    await submit(first.service, "a", "b", type_="t")
+    (job,) = await claim(first.service)
+    await soon(first.service.complete(Q, job.job_id, LeaseRequest(worker_id="w", lease=job.lease)))
+    await soon(first.engine.stop())
+    told = await read_until_over(subscription)
+    replay = Replay({})
+    for event in [event for update in told for event in update.events]:
+        replay.step(EventKind(event.kind), event.job_id)
+    second = await lead(store)
+    next_one = second.service.subscribe(Q, EVENTS)
+    base = await soon(anext(next_one))
+    assert base.stats is not None
+    assert Counter(replay.statuses.values()) == {"unclaimed": base.stats.unclaimed}
+    assert replay.completed == base.stats.completed_total == 1
+    assert [*map(int, base.commit.split("-"))] > [*map(int, told[-1].commit.split("-"))]
+    await submit(second.service, "c")
+    assert kinds(await soon(anext(next_one))) == ["submitted c"]
+
+
+async def read_until_over(subscription: Subscription) -> list[Update]:
+    """What is told until the broker leads no more."""
+    told = []
+    try:
+        async for update in subscription:
+            told.append(update)  # noqa: PERF401 - what came before the error counts
+    except EngineStateError:
+        return told
+    raise AssertionError("it ended without an error")
 
 
 async def test_subscribe_when_too_many_do_then_it_is_refused(lead: Lead) -> None:

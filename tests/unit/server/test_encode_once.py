@@ -1,32 +1,26 @@
 from __future__ import annotations
 
-from osqueue.server.encode_once import KEPT, EncodeOnce
+import msgspec
+
+from osqueue.server.encode_once import encode_once
+from osqueue.wire.messages import Update
 
 
-class Thing:
-    """Equal to any other of its kind: only which one it is counts."""
+def test_encode_when_it_is_the_same_object_then_it_is_encoded_once_in_each_way() -> None:
+    encoded: list[Update] = []
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Thing)
-
-    def __hash__(self) -> int:
-        return 0
-
-
-def test_encode_when_it_is_the_same_object_then_it_is_encoded_once() -> None:
-    encoded: list[Thing] = []
-
-    def encode(thing: Thing) -> bytes:
-        encoded.append(thing)
+    def encode(update: Update) -> bytes:
+        encoded.append(update)
         return b"%d" % len(encoded)
 
-    once = EncodeOnce(encode)
-    one, other = Thing(), Thing()
-    assert [once(one), once(other), once(one), once(other)] == [b"1", b"2", b"1", b"2"]
+    one, other = Update(commit="1-1"), Update(commit="1-1")
+    texts = [encode_once(each, "json", encode) for each in (one, other, one, other)]
+    assert texts == [b"1", b"2", b"1", b"2"]
+    assert encode_once(one, "proto", encode) == b"3"
 
 
-def test_encode_when_there_are_many_objects_then_only_some_are_kept() -> None:
-    once: EncodeOnce[list[int]] = EncodeOnce(lambda value: b"%d" % value[0])
-    things = [[number] for number in range(3 * KEPT)]
-    assert [once(thing) for thing in things] == [b"%d" % number for number in range(3 * KEPT)]
-    assert len(once._known) == KEPT
+def test_update_when_its_encodings_are_known_then_it_is_the_same_to_all_others() -> None:
+    update = Update(commit="1-1")
+    text = encode_once(update, "json", msgspec.json.encode)
+    assert msgspec.json.encode(update) == text == b'{"commit":"1-1"}'
+    assert update == Update(commit="1-1")
