@@ -8,6 +8,7 @@ when it is connected, so that a call which could not be sent is known to be none
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable
 from typing import Any, Final, TypeVar
 
@@ -148,12 +149,17 @@ def _tls(credentials: Credentials) -> grpc.ChannelCredentials:
     pem = {
         name: None if path is None else TlsSettings.pem(path)
         for name, path in (
-            ("root_certificates", None if tls is None else tls.ca),
+            ("root_certificates", _machine_ca() if tls is None or tls.ca is None else tls.ca),
             ("private_key", None if tls is None else tls.key),
             ("certificate_chain", None if tls is None else tls.cert),
         )
     }
     return grpc.ssl_channel_credentials(**pem)
+
+
+def _machine_ca() -> str | None:
+    """Whom this machine believes; gRPC would believe a list that it brings with it."""
+    return ssl.get_default_verify_paths().cafile
 
 
 async def _connected(channel: grpc.aio.Channel, target: str) -> None:
