@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -265,6 +266,24 @@ async def test_health_when_the_broker_stands_by_then_not_serving_until_it_leads(
         async with asyncio.timeout(20):
             assert (await watch.read()).status == SERVING
         await client.channel.close()
+
+
+async def test_health_when_too_many_watch_it_then_the_next_is_refused_until_one_leaves(
+    client: Grpc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("osqueue.server.grpc_extras.HEALTH_WATCHES_MAX", 1)
+    health = health_pb2_grpc.HealthStub(client.channel)
+    watch = health.Watch(health_pb2.HealthCheckRequest())
+    assert (await watch.read()).status == SERVING
+    code, _ = await refused(health.Watch(health_pb2.HealthCheckRequest()).read())
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    watch.cancel()
+    async with asyncio.timeout(20):
+        while True:
+            again = health.Watch(health_pb2.HealthCheckRequest())
+            with suppress(grpc.aio.AioRpcError):
+                assert (await again.read()).status == SERVING
+                return
 
 
 async def test_health_when_the_broker_stops_then_those_who_watch_are_told() -> None:
