@@ -116,6 +116,16 @@ async def test_call_when_it_ends_without_a_message_then_refused(client: Grpc) ->
     assert (await refused(raw(iter(()))))[1] == "BrokerProtocolError"
 
 
+async def test_batch_when_of_very_many_that_are_empty_then_refused_without_reading_them(
+    client: Grpc,
+) -> None:
+    ask = client.channel.unary_unary(f"/{SERVICE}/SubmitJobs")
+    assert await refused(ask(b"\x0a\x00" * 500_000)) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "BrokerProtocolError",
+    )
+
+
 async def test_method_when_unknown_then_unimplemented(client: Grpc) -> None:
     raw: Any = client.channel.unary_unary(f"/{SERVICE}/Nope")
     assert (await refused(raw(b"")))[0] is grpc.StatusCode.UNIMPLEMENTED

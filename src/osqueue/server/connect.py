@@ -29,8 +29,9 @@ from osqueue.config import RPC_BODIES_BYTES_MAX, RPC_BODIES_WAIT_MS, ServerSetti
 from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.engine.room import Room, Share
 from osqueue.errors import BrokerProtocolError, OsqueueError
+from osqueue.server.abundance import expect_few_objects, expect_few_parts
 from osqueue.server.auth import Doorkeeper, Principal
-from osqueue.server.bodies import Bounds, OneGzip, read_message
+from osqueue.server.bodies import ENVELOPE_BYTES, Bounds, OneGzip, read_message
 from osqueue.server.connection import Connection, connection_of
 from osqueue.server.entrance import enter
 from osqueue.server.http import Headers, commit_header, headers_of
@@ -214,6 +215,10 @@ class ConnectPort:
             compression=compression,
             enveloped=is_enveloped(headers),
         )
+        if is_text(headers):
+            expect_few_objects(body)
+        else:
+            expect_few_parts(body, ENVELOPE_BYTES if is_enveloped(headers) else 0)
         visit.size = len(body)
         return {"type": "http.request", "body": body, "more_body": False}
 

@@ -25,6 +25,7 @@ from osqueue.broker.service import QueueService
 from osqueue.config import GRPC_PORT, MIB, GrpcSettings, ServerSettings
 from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.errors import BrokerProtocolError, ConfigError, OsqueueError
+from osqueue.server.abundance import expect_few_parts
 from osqueue.server.auth import Doorkeeper, Principal
 from osqueue.server.gathering import Gathering
 from osqueue.server.grpc_extras import Health, Reflection
@@ -260,6 +261,7 @@ class GrpcServer:
         seen.received = len(data)
         if len(data) > self._answerer.bytes_max(method):
             raise self._answerer.too_large(method)
+        expect_few_parts(data)
         return data
 
 
