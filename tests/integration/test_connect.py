@@ -7,16 +7,18 @@ import gzip
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 
 import aiohttp
 import pytest
 from connectrpc.compression.brotli import BrotliCompression
 from tests.integration.conftest import Dial
 from tests.integration.rest import Rest, eventually, json_bytes, request, waiting_claims
-from tests.integration.rpc import JSON_KIND, PROTO, SERVICE, b64, info, post
+from tests.integration.rpc import JSON_KIND, PROTO, SERVICE, WEB, b64, envelope, info, post
 
 from osqueue.app import BrokerServer
 from osqueue.config import MIB, BrokerSettings, ServerSettings
+from osqueue.server.connection import HttpProtocol
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
 from osqueue.wire.methods import METHODS, STREAMED
 
@@ -206,6 +208,37 @@ async def test_caller_when_it_goes_away_while_a_claim_waits_then_it_takes_no_job
     await eventually(lambda: waiting_claims(broker) == 0)
     await rest.submit(jobId="free")
     assert (await rest.claim("other"))["jobId"] == "free"
+
+
+@pytest.mark.parametrize("kind", [PROTO, WEB])
+async def test_caller_when_gone_before_its_answer_is_sent_then_others_get_the_job(
+    rest: Rest,
+    broker: BrokerServer,
+    dial: Dial,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: dict[str, str],
+) -> None:
+    wire = await dial(broker)
+    mine = wire.writer.get_extra_info("sockname")
+
+    def lose(*_: object) -> None:
+        assert broker._http is not None
+        for each in broker._http._server.server_state.connections:
+            if isinstance(each, HttpProtocol) and each.client == mine:
+                each.transport.abort()
+                each._connection.lose()
+
+    await rest.submit(jobId="free")
+    asked = pb.ClaimJobRequest(worker_id="gone").to_binary()
+    body = envelope(asked) if kind is WEB else asked
+    head = f"POST {SERVICE}ClaimJob HTTP/1.1\r\nhost: b\r\ncontent-length: {len(body)}\r\n"
+    with monkeypatch.context() as patch:
+        patch.setattr("osqueue.server.connect._name_commit", lose)
+        await wire.send((head + f"content-type: {kind['content-type']}\r\n\r\n").encode() + body)
+        with suppress(ConnectionError):
+            await wire.ended()
+    again = await rest.claim("there", waitMs=20_000)
+    assert (again["jobId"], again["attempt"]) == ("free", 1)
 
 
 async def test_caller_when_it_goes_away_in_its_body_then_others_are_served(

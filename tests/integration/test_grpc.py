@@ -186,6 +186,26 @@ async def test_caller_when_gone_while_its_claim_waits_then_it_takes_no_job(
     assert (await client.call("ClaimJob", worker_id="there")).job_id == job_id
 
 
+@pytest.mark.parametrize("method", ["ClaimJob", "ClaimJobs", "Claim"])
+async def test_caller_when_gone_before_its_answer_is_sent_then_others_get_the_job(
+    client: Grpc, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    ready = asyncio.Event()
+
+    async def held_up(*_: object) -> None:
+        ready.set()
+        await asyncio.Event().wait()
+
+    job_id = (await client.call("SubmitJob")).job_id
+    with monkeypatch.context() as patch:
+        patch.setattr("osqueue.server.grpc._name_commit", held_up)
+        call = client.call(method, worker_id="gone")
+        await ready.wait()
+        call.cancel()
+    again = await client.call("ClaimJob", worker_id="there", wait_ms=20_000)
+    assert (again.job_id, again.attempt) == (job_id, 1)
+
+
 @pytest.mark.parametrize("data", [b"", b"\xff\x00", b'{"a": 1}', b" 1", b'{"$bytes":"aGk="}'])
 async def test_bytes_when_pushed_then_claimed_as_they_are(client: Grpc, data: bytes) -> None:
     job_id = (await client.call("Push", data=data)).job_id

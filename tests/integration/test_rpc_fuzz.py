@@ -113,13 +113,13 @@ async def throw(port: int, data: bytes, *, how: str) -> None:
     writer.write(data)
     try:
         await writer.drain()
-        if how == "half":
+        if how == "half" and not writer.is_closing():
             writer.write_eof()
         if how != "abort":
             async with asyncio.timeout(0.3):
                 while await reader.read(65_536):
                     pass
-    except (TimeoutError, ConnectionError):
+    except (TimeoutError, OSError):
         pass
     finally:
         writer.transport.abort()

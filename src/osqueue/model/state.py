@@ -153,8 +153,9 @@ class QueueState:
             0,
             new.max_attempts,
             large=new.large,
-            traceparent=new.traceparent,
         )
+        if new.traceparent is not None:
+            job.traceparent = new.traceparent
         self.admit(job, weight)
         self.revision += 1
         if self.events is not None:
@@ -389,7 +390,9 @@ def weight_of(job: Job) -> int:
 
 def _weight(job: Job, payload: Raw | UnsetType) -> int:
     texts = length_of(payload) + length_of(job.last_error) + _key_length(job.large)
-    return JOB_OVERHEAD_BYTES + len(job.id) + len(job.type) + len(job.traceparent or "") + texts
+    if job.traceparent is not None:
+        texts += len(job.traceparent)
+    return JOB_OVERHEAD_BYTES + len(job.id) + len(job.type) + texts
 
 
 def _key_length(large: LargePayload | None) -> int:
@@ -399,7 +402,9 @@ def _key_length(large: LargePayload | None) -> int:
 def new_job_weight(new: NewJob) -> int:
     """Bytes that a job to be will count towards the state's bound."""
     texts = length_of(new.payload) if new.large is None else len(new.large.key)
-    return JOB_OVERHEAD_BYTES + len(new.id) + len(new.type) + len(new.traceparent or "") + texts
+    if new.traceparent is not None:
+        texts += len(new.traceparent)
+    return JOB_OVERHEAD_BYTES + len(new.id) + len(new.type) + texts
 
 
 def same_job(job: Job, new: NewJob) -> bool:

@@ -85,6 +85,7 @@ class _Visit:
         "sent",
         "share",
         "size",
+        "undo",
         "unread",
     )
 
@@ -99,10 +100,14 @@ class _Visit:
         self.begin: Callable[[], Awaitable[None]] = _nothing
         """Sends the head of a stream's answer."""
         self.sent: Callable[[], None] | None = None
+        self.undo: Callable[[], None] = _nothing_to_undo
+        """For an answer of which nothing was sent."""
         self.unread = True
 
-    def close(self) -> None:
+    def close(self, *, delivered: bool) -> None:
         """The answer has been sent, or could not be."""
+        if not delivered:
+            self.undo()
         if self.sent is not None:
             self.sent()
         if self.share is not None:
@@ -165,7 +170,7 @@ class ConnectPort:
             return  # there is nobody to be told
         finally:
             self._visit.reset(token)
-            visit.close()
+            visit.close(delivered=answer.delivered)
 
     def _receive_caller(self, visit: _Visit, scope: Scope, headers: Headers) -> HeaderPairs:
         """What a browser is told; whoever is not admitted is refused once there is a protocol."""
@@ -222,7 +227,9 @@ class ConnectPort:
         visit.size = len(body)
         return {"type": "http.request", "body": body, "more_body": False}
 
-    def _answer(self, visit: _Visit, headers: Headers, extra: HeaderPairs, send: Send) -> Send:
+    def _answer(
+        self, visit: _Visit, headers: Headers, extra: HeaderPairs, send: Send
+    ) -> UnaryAnswer | StreamAnswer | GrpcAnswer:
         outlet = Outlet(send, extra, visit.connection, self._settings.send_s_max)
         if not is_enveloped(headers):
             return UnaryAnswer(outlet, accepted=headers.get(b"accept-encoding", b""))
@@ -252,6 +259,7 @@ class ConnectPort:
         )
         reply = await answering
         visit.sent = reply.sent
+        visit.undo = partial(self._answerer.give_back, method, request, reply.value)
         _name_commit(context, reply.position)
         return reply.value
 
@@ -305,6 +313,10 @@ class _Reception:
 
 async def _nothing() -> None:
     """An answer that is no stream has no head of its own."""
+
+
+def _nothing_to_undo() -> None:
+    """There is no answer yet."""
 
 
 def _as_they_are(endpoints: Endpoints) -> Endpoints:

@@ -169,11 +169,16 @@ class GrpcServer:
     async def _unary(self, method: Served, context: Context, seen: SeenRequest) -> bytes:
         principal = None if method.role is None else self._admit(context, method.role, seen)
         data = b"" if principal is None else await self._read(method, context, seen)
-        reply = await self._answer(method, data, principal)
+        message = _decoded(method, data)
+        reply = await self._answer(method, message, len(data), principal)
         if reply.sent is not None:
             sent = reply.sent
             context.add_done_callback(lambda _: sent())
-        await _name_commit(context, reply.position)
+        try:
+            await _name_commit(context, reply.position)
+        except BaseException:
+            self._answerer.give_back(method, message, reply.value)
+            raise
         answer: bytes = reply.value.to_binary()
         seen.sent = len(answer)
         self._expect_taken_in(context, len(answer))
@@ -187,8 +192,9 @@ class GrpcServer:
         timer = asyncio.get_running_loop().call_later(limit_s, task.cancel)
         context.add_done_callback(lambda _: timer.cancel())
 
-    async def _answer(self, method: Served, data: bytes, principal: Principal | None) -> Reply[Any]:
-        message, size = _decoded(method, data), len(data)
+    async def _answer(
+        self, method: Served, message: Any, size: int, principal: Principal | None
+    ) -> Reply[Any]:
         await self._gathering.turn()
         return await self._answerer.answer(
             method, message, size=size, caller=Caller(), principal=principal

@@ -3,7 +3,8 @@
 Laws: a payload comes in as bytes that nobody has read, so it is checked to be JSON before it gets
 near the state; what an error is to a caller is said by `osqueue.wire.errors` alone; a request that
 writes runs to its end although its caller has gone or lost patience, so that what it has begun to
-store is not left behind. A claim does not: its jobs go back.
+store is not left behind. A claim does not: its jobs go back, also when its answer was made already
+and nothing of it could be sent.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from msgspec import UNSET, Raw
 from protobuf import Message
 
 from osqueue.broker.dispatch import BROKER_HANDLERS, STREAM_HANDLERS, Call
-from osqueue.broker.service import QueueService, Reply
+from osqueue.broker.reply import Reply
+from osqueue.broker.service import DEFAULT_QUEUE, QueueService
 from osqueue.config import JOB_ID_CHARS_MAX, KIB, MIB, ROOMY_BYTES, ServerSettings
 from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.errors import BrokerProtocolError, JobNotFoundError, OsqueueError
@@ -29,7 +31,7 @@ from osqueue.server.auth import Principal
 from osqueue.server.http import describe
 from osqueue.wire import operations as ops
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
-from osqueue.wire.messages import SubmitBatchRequest, SubmitRequest
+from osqueue.wire.messages import LeaseRequest, SubmitBatchRequest, SubmitRequest
 from osqueue.wire.methods import METHODS, SERVICE, STREAMED, Asked, Method
 from osqueue.wire.operations import Operation
 from osqueue.wire.roles import Role
@@ -135,6 +137,21 @@ class Answerer:
             logger.exception("%s failed inside", method.name)
             raise OsqueueError("the broker failed on this request") from error
 
+    def give_back(self, method: Served, message: Any, answer: Any) -> None:
+        """Nothing of an answer was sent: if it is to a claim, let others have its jobs.
+
+        Not of one that can be repeated: another request of it may have brought them by now.
+        """
+        if method.operation is not ops.CLAIM or getattr(message, "claim_id", False):
+            return
+        jobs = getattr(answer, "jobs", None)
+        for job in [answer] if jobs is None else jobs:
+            if job.job_id:
+                lease: str | None = getattr(job, "lease", None)
+                asked = LeaseRequest(worker_id=message.worker_id, lease=lease)
+                self._run(self._service.release(DEFAULT_QUEUE, job.job_id, asked))
+                logger.info("job %s is given back: its claim's caller has gone", job.job_id)
+
     def _check_payload_size(self, method: Served, message: Any, size: int) -> None:
         if method.large and size > self._settings.payload_bytes_max:
             payload: bytes = getattr(message, method.large)
@@ -146,10 +163,13 @@ class Answerer:
                 )
 
     async def _to_its_end(self, serving: Coroutine[Any, Any, Reply[Any]]) -> Reply[Any]:
+        return await asyncio.shield(self._run(serving))
+
+    def _run(self, serving: Coroutine[Any, Any, Reply[Any]]) -> asyncio.Task[Reply[Any]]:
         task = asyncio.get_running_loop().create_task(serving, name="osqueue rpc")
         self._under_way.add(task)
         task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        return task
 
     def _ended(self, task: asyncio.Task[Reply[Any]]) -> None:
         self._under_way.discard(task)

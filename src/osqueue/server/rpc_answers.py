@@ -39,6 +39,9 @@ _COMPRESSIONS: Final = MappingProxyType(
 )
 """How answers are compressed, the preferred one first."""
 
+_MESSAGE: Final = b"\x00"
+"""Begins the envelope of a message."""
+
 _TRAILERS: Final = b"\x80"
 """Begins the envelope that ends an answer in gRPC-Web."""
 
@@ -66,6 +69,8 @@ class UnaryAnswer:
         self._outlet = outlet
         self._accepted = accepted
         self._start: Message = {}
+        self.delivered = False
+        """Whether a success was sent to somebody who was there."""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -78,6 +83,7 @@ class UnaryAnswer:
         if status == 200:
             body, encoding = await self._compressed(body)
             headers += encoding
+            self.delivered = not self._outlet.connection.lost
         await self._respond(status, body, headers)
 
     async def _respond(self, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
@@ -114,6 +120,8 @@ class StreamAnswer:
         self._outlet = outlet
         self._kind = kind
         self._begun = False
+        self.delivered = False
+        """Whether a message was sent to somebody who was there."""
 
     async def begin(self) -> None:
         """Send the head before there is a message: so the caller knows that the stream is open."""
@@ -130,6 +138,8 @@ class StreamAnswer:
         await self._send(message)
         if self._outlet.connection.lost:
             raise CallerGoneError
+        if message.get("body", b"\xff")[:1] == _MESSAGE:
+            self.delivered = True
 
     async def _send(self, message: Message) -> None:
         patience = asyncio.timeout(self._outlet.stall_s)
@@ -149,6 +159,11 @@ class GrpcAnswer:
     def __init__(self, outlet: Outlet, *, kind: bytes) -> None:
         self._connection = outlet.connection
         self._web = StreamAnswer(outlet, kind=kind)
+
+    @property
+    def delivered(self) -> bool:
+        """See `StreamAnswer.delivered`."""
+        return self._web.delivered
 
     async def begin(self) -> None:
         """See `StreamAnswer.begin`."""

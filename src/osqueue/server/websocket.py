@@ -36,6 +36,7 @@ from osqueue.server.frames import (
 from osqueue.server.handshake import Around, Upgrade, accepting
 from osqueue.server.observing import Observed
 from osqueue.server.outbox import Outbox
+from osqueue.server.vigil import Finding, Vigil
 from osqueue.server.ws_session import Serving, Session, Visitor
 
 __all__ = ["WebSocket", "WebSocketEndpoint"]
@@ -78,22 +79,19 @@ class WebSocket(asyncio.Protocol):
         "_ended",
         "_farewell",
         "_finding",
-        "_heard",
         "_loop",
         "_no_room",
         "_observed",
         "_outbox",
-        "_overdue_at",
         "_ping",
-        "_pinged",
         "_principal",
-        "_quiet_since",
         "_reader",
         "_reading",
         "_service",
         "_session",
         "_settings",
         "_share",
+        "_vigil",
         "transport",
     )
 
@@ -132,14 +130,12 @@ class WebSocket(asyncio.Protocol):
         self._closing = self._ended = False
         """Nothing is sent any more; the client has ended its side."""
         self._close_timer: asyncio.TimerHandle | None = None
-        self._heard, self._pinged = True, False
-        self._quiet_since = 0.0
-        self._overdue_at: float | None = None
+        self._vigil = Vigil(serving.settings)
 
     # What arrives
 
     def data_received(self, data: bytes) -> None:
-        self._heard = True
+        self._vigil.heard()
         self._reader.feed(data)
         if self._closing:
             self._await_close()
@@ -195,33 +191,20 @@ class WebSocket(asyncio.Protocol):
             self._close(1008, f"the token {self._principal.name} was revoked")
         elif self._outbox.stalled_s() > limits.send_s_max:
             self._close(1008, f"nothing was read of what is due for {limits.send_s_max} s")
-        elif self._is_overdue(now_s):
-            self._close(1008, f"a message did not arrive in full within {limits.request_s_max} s")
         else:
-            self._listen(now_s)
+            received = self._reader.received if self._reader.midway else 0
+            self._heed(self._vigil.look(now_s, reading=self._reading, received=received))
 
-    def _is_overdue(self, now_s: float) -> bool:
-        """Whether a message has been on its way for too long."""
-        if not self._reading or not self._reader.midway:
-            self._overdue_at = None
-            return False
-        if self._overdue_at is None:
-            self._overdue_at = now_s + self._settings.request_s_max
-        extra = self._settings.request_s_max * (self._reader.received // MIB)
-        return now_s >= self._overdue_at + extra
-
-    def _listen(self, now_s: float) -> None:
-        """Ping a client that says nothing, and give up one that is gone."""
-        limits = self._settings.ws
-        if self._heard or not self._reading:
-            self._heard = self._pinged = False
-            self._quiet_since = now_s
-        elif now_s - self._quiet_since >= limits.ping_s + limits.pong_s:
-            logger.info("a WebSocket of %s is gone: no pong came", self._principal.name)
-            self.transport.abort()
-        elif not self._pinged and now_s - self._quiet_since >= limits.ping_s:
-            self._pinged = True
-            self._outbox.control(frame(PING, b""))
+    def _heed(self, finding: Finding) -> None:
+        match finding:
+            case Finding.PING:
+                self._outbox.control(frame(PING, b""))
+            case Finding.GONE:
+                logger.info("a WebSocket of %s is gone: no pong came", self._principal.name)
+                self.transport.abort()
+            case Finding.OVERDUE:
+                limit = self._settings.request_s_max
+                self._close(1008, f"a message did not arrive in full within {limit} s")
 
     # Messages
 
@@ -258,7 +241,7 @@ class WebSocket(asyncio.Protocol):
 
     def _take(self, opcode: int, data: bytes | bytearray) -> None:
         if opcode <= BINARY:
-            self._overdue_at = None
+            self._vigil.arrived()
             share, self._share = self._share, None
             if opcode == BINARY and not is_utf8(data):
                 if share is not None:
@@ -271,7 +254,7 @@ class WebSocket(asyncio.Protocol):
         elif opcode == CLOSE:
             self._closed_by_client(data)
         elif opcode == SKIPPED:
-            self._overdue_at = None
+            self._vigil.arrived()
             assert self._no_room is not None, "nothing else is skipped"
             self._session.refuse(first_id(data), self._no_room)
 

@@ -32,6 +32,7 @@ from osqueue.server.pieces import (
 )
 from osqueue.server.ws_methods import Method
 from osqueue.wire.messages import ClaimAnswer, ClaimedJob, PayloadAnswer
+from osqueue.wire.operations import CLAIM
 
 __all__ = ["Event", "Opening", "Request"]
 
@@ -104,6 +105,28 @@ class Request:
             self.reply.sent()
         self.seen.over()
         self.over(self)
+
+    @property
+    def brings_jobs(self) -> bool:
+        """Whether its answer hands out jobs."""
+        value = None if self.reply is None else self.reply.value
+        return isinstance(value, ClaimedJob) or (
+            isinstance(value, ClaimAnswer) and bool(value.jobs)
+        )
+
+    @property
+    def nothing(self) -> Reply[Any]:
+        """How it is answered when it is cancelled."""
+        method = self.method
+        claims = method is not None and method.operation is CLAIM and not method.one
+        return Reply(ClaimAnswer([]) if claims else None, None)
+
+    def end_early(self) -> None:
+        """It was ended before its time; let that be its answer."""
+        if isinstance(self.ending, OsqueueError):
+            self.error = self.ending
+        else:
+            self.reply = self.ending
 
 
 class Opening:

@@ -29,7 +29,7 @@ from osqueue.server.outbox import Due, Outbox
 from osqueue.server.ws_methods import CANCEL, METHODS, Method, wait_ms, weight
 from osqueue.server.ws_requests import Event, Opening, Request
 from osqueue.wire import operations as ops
-from osqueue.wire.messages import ClaimAnswer, ClaimedJob, PayloadAnswer
+from osqueue.wire.messages import PayloadAnswer
 
 __all__ = ["Serving", "Session", "Visitor"]
 
@@ -92,7 +92,7 @@ class Session:
         self._running: dict[Request, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._by_id: dict[bytes, Request] = {}
-        """Claims that wait, and streams: what can be cancelled."""
+        """Claims and streams: what can be cancelled."""
         self._load = 0
         self._bytes = 0
         self._waits = 0
@@ -179,6 +179,8 @@ class Session:
         request.waits = method.streams or wait_ms(request.call.message) > 0
         if request.waits:
             self._expect_wait(request, method)
+        if request.asking.id != NO_ID and (request.caller is not None or method.streams):
+            self._by_id.setdefault(request.asking.id, request)
         request.weight = weight(request.call.message)
         self._count(request)
         self._running[request] = self._loop.create_task(self._serve(request))
@@ -204,8 +206,6 @@ class Session:
             raise BrokerProtocolError("`id`: is the one of a claim or stream that is under way")
         if id_ == NO_ID and method.streams:
             raise BrokerProtocolError("`id`: a stream needs one, that its events come under")
-        if id_ != NO_ID:
-            self._by_id[id_] = request
 
     def _count(self, request: Request) -> None:
         if request.waits:
@@ -216,9 +216,10 @@ class Session:
 
     def _over(self, request: Request) -> None:
         """Its answer has been sent, or never will be."""
+        if self._by_id.get(request.asking.id) is request:
+            del self._by_id[request.asking.id]
         if request.waits:
             self._waits -= 1
-            self._by_id.pop(request.asking.id, None)
         else:
             self._load -= request.weight
             self._bytes -= request.size
@@ -233,7 +234,7 @@ class Session:
     def _cancel(self, request: Request) -> None:
         found = self._by_id.get(bytes(request.call.message.id))
         if found is not None:
-            self._end(found, _nothing(found))
+            self._end(found, found.nothing)
         request.reply = Reply({"cancelled": found is not None}, None)
         self._count(request)
         self._outbox.put(request)
@@ -253,7 +254,7 @@ class Session:
         except OsqueueError as error:
             request.error = error
         except CallerGoneError:
-            _answer(request, request.ending)
+            request.end_early()
         except Exception:
             logger.exception("%s by WebSocket failed inside", request.asking.method)
             request.error = OsqueueError("the broker failed on this request")
@@ -285,7 +286,7 @@ class Session:
             async for told in pushed:
                 reply = told if isinstance(told, Reply) else Reply(told, None)
                 await self._push(Event(request.asking, reply))
-            _answer(request, request.ending)
+            request.end_early()
         finally:
             await pushed.aclose()
 
@@ -300,27 +301,7 @@ class Session:
             request.seen.outcome = GONE
             request.sent()  # there is nobody who could be told
             self._on_unanswered()
-        elif _brings_jobs(request):
+        elif request.brings_jobs:
             self._outbox.put_now(request)  # until then its caller could have left
         else:
             self._outbox.put(request)
-
-
-def _answer(request: Request, ending: Reply[object] | OsqueueError | None) -> None:
-    """Answer a request that was ended before its time."""
-    if isinstance(ending, OsqueueError):
-        request.error = ending
-    else:
-        request.reply = ending
-
-
-def _nothing(request: Request) -> Reply[object]:
-    """How one is answered that is cancelled."""
-    method = request.method
-    claims = method is not None and method.operation is ops.CLAIM and not method.one
-    return Reply(ClaimAnswer([]) if claims else None, None)
-
-
-def _brings_jobs(request: Request) -> bool:
-    value = None if request.reply is None else request.reply.value
-    return isinstance(value, ClaimedJob) or (isinstance(value, ClaimAnswer) and bool(value.jobs))

@@ -302,7 +302,7 @@ async def test_client_when_silent_then_pinged_and_given_up_without_a_pong(
     assert await ws.raw() == (PING, b"", True)
     theirs.look_after(now_s + 39)
     await ws.frame(10)
-    await eventually(lambda: theirs._heard)
+    await eventually(lambda: theirs._vigil._heard)
     for after_s in (40, 60):
         theirs.look_after(now_s + after_s)
     assert await ws.raw() == (PING, b"", True)

@@ -281,6 +281,7 @@ async def test_subscription_when_too_many_events_wait_then_it_is_dropped(lead: L
     slow = await begin(broker.service)
     await submit(broker.service, *"abcdef")
     await submit(broker.service, *"ghijkl")
+    broker.service.streams.subscriptions._tell()
     with pytest.raises(OverloadedError, match="1 updates with 6 events"):
         await soon(anext(slow))
 
