@@ -364,3 +364,15 @@ async def test_curl_when_it_sends_json_then_answered(broker: BrokerServer) -> No
 async def test_open_method_when_asked_with_more_than_it_takes_then_refused(rest: Rest) -> None:
     answer = await post(rest, "GetStatus", b'{"x":"' + b"x" * 1_100 + b'"}')
     assert info(answer) == ("resource_exhausted", "BrokerProtocolError", "413")
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [(PROTO, b"\x0a\x00" * 500_000), (JSON_KIND, b'{"jobs":[' + b"{}," * 300_000 + b"{}]}")],
+)
+async def test_batch_when_of_very_many_that_are_empty_then_refused_without_reading_them(
+    rest: Rest, headers: dict[str, str], body: bytes
+) -> None:
+    answer = await post(rest, "SubmitJobs", body, headers)
+    assert info(answer) == ("invalid_argument", "BrokerProtocolError", "400")
+    assert "more than 4096 parts" in answer.json["message"]

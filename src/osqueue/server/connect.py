@@ -29,6 +29,7 @@ from osqueue.config import ROOMY_BYTES, RPC_BODIES_BYTES_MAX, RPC_BODIES_WAIT_MS
 from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.engine.room import Room
 from osqueue.errors import BrokerProtocolError, OsqueueError
+from osqueue.server.abundance import expect_few_objects, expect_few_parts
 from osqueue.server.auth import Doorkeeper
 from osqueue.server.bodies import ENVELOPE_BYTES, Bounds, OneGzip, read_message
 from osqueue.server.connect_visits import (
@@ -181,6 +182,10 @@ class ConnectPort:
             compression=compression,
             enveloped=is_enveloped(headers),
         )
+        if is_text(headers):
+            expect_few_objects(body)
+        else:
+            expect_few_parts(body, ENVELOPE_BYTES if is_enveloped(headers) else 0)
         visit.size = len(body)
         if visit.size > ROOMY_BYTES:
             body = await self._read_ahead(visit, headers, body)

@@ -24,7 +24,8 @@ from osqueue.broker.reply import Reply
 from osqueue.broker.service import QueueService
 from osqueue.config import GRPC_PORT, MIB, GrpcSettings, ServerSettings
 from osqueue.engine.callers import Caller, CallerGoneError
-from osqueue.errors import BrokerProtocolError, ConfigError, OsqueueError, OverloadedError
+from osqueue.errors import BrokerProtocolError, ConfigError, OsqueueError
+from osqueue.server.abundance import expect_few_parts
 from osqueue.server.auth import Doorkeeper, Principal
 from osqueue.server.gathering import Gathering
 from osqueue.server.grpc_extras import Health, Reflection
@@ -168,7 +169,7 @@ class GrpcServer:
 
     async def _unary(self, method: Served, context: Context, seen: SeenRequest) -> bytes:
         principal = None if method.role is None else self._admit(context, method.role, seen)
-        data = await self._read(method, context, seen)
+        data = b"" if principal is None else await self._read(method, context, seen)
         message = await decode(method.request, data)
         reply = await self._answer(method, message, len(data), principal)
         if reply.sent is not None:
@@ -181,7 +182,16 @@ class GrpcServer:
             raise
         answer = await encode(reply.value)
         seen.sent = len(answer)
+        self._expect_taken_in(context, len(answer))
         return answer
+
+    def _expect_taken_in(self, context: Context, size: int) -> None:
+        """Give up a caller who does not take in the answer: gRPC waits for as long as he lives."""
+        task = asyncio.current_task()
+        assert task is not None, "a call is served by a task"
+        limit_s = self._settings.send_s_max * (1 + size // MIB)
+        timer = asyncio.get_running_loop().call_later(limit_s, task.cancel)
+        context.add_done_callback(lambda _: timer.cancel())
 
     async def _answer(
         self, method: Served, message: Any, size: int, principal: Principal | None
@@ -220,9 +230,9 @@ class GrpcServer:
         try:
             async with asyncio.timeout(self._settings.send_s_max):
                 await context.write(message.to_binary())
-        except TimeoutError:
-            limit = self._settings.send_s_max
-            raise OverloadedError(f"nothing was taken in for {limit} s") from None
+        except TimeoutError:  # no reason gets past a message that is stuck
+            logger.info("a stream of gRPC is dropped: nothing was taken in for a while")
+            raise CallerGoneError from None
 
     def _admit(
         self, context: Context, role: Role | None, seen: SeenRequest | None = None
@@ -258,6 +268,7 @@ class GrpcServer:
         seen.received = len(data)
         if len(data) > self._answerer.bytes_max(method):
             raise self._answerer.too_large(method)
+        expect_few_parts(data)
         return data
 
 
