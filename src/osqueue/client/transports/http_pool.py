@@ -108,23 +108,25 @@ class HttpPool:
     async def websocket(
         self, path: str, *, heartbeat_s: float, timeout_s: float
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        """An open WebSocket, closed afterwards."""
-        try:
-            with self._translated(timeout_s):
-                async with asyncio.timeout(timeout_s):
-                    socket = await self.session().ws_connect(
-                        URL(self.base + path, encoded=True),
-                        heartbeat=heartbeat_s,
-                        max_msg_size=self._settings.answer_bytes_max,
-                        autoclose=False,
-                        timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S_MAX),
-                    )
-        except aiohttp.WSServerHandshakeError as error:
-            raise await self._refused(path, error.status) from error
-        try:
-            yield socket
-        finally:
-            await socket.close()
+        """An open WebSocket, closed afterwards. Its reader answers pings."""
+        async with self._new_session(trace_configs=[_redirects_refused()]) as session:
+            try:
+                with self._translated(timeout_s):
+                    async with asyncio.timeout(timeout_s):
+                        socket = await session.ws_connect(
+                            URL(self.base + path, encoded=True),
+                            heartbeat=heartbeat_s,
+                            max_msg_size=self._settings.answer_bytes_max,
+                            autoclose=False,
+                            autoping=False,
+                            timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S_MAX),
+                        )
+            except aiohttp.WSServerHandshakeError as error:
+                raise await self._refused(path, error.status) from error
+            try:
+                yield socket
+            finally:
+                await socket.close()
 
     async def _refused(self, path: str, status: int) -> OsqueueError:
         """Why no WebSocket was opened: aiohttp keeps the answer to itself, so it is asked again."""
@@ -184,7 +186,9 @@ class HttpPool:
         self._lifetime.close()
         await self.reconnect()
 
-    def _new_session(self) -> aiohttp.ClientSession:
+    def _new_session(
+        self, trace_configs: list[aiohttp.TraceConfig] | None = None
+    ) -> aiohttp.ClientSession:
         secure = self.base.startswith("https:")
         return aiohttp.ClientSession(
             ws_response_class=ProgressSocket,
@@ -195,6 +199,7 @@ class HttpPool:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"user-agent": f"osqueue-python/{__version__}", **self._credentials.headers},
             skip_auto_headers=("content-type",),
+            trace_configs=trace_configs,
         )
 
     @contextmanager
@@ -208,6 +213,21 @@ class HttpPool:
             raise
         except aiohttp.ClientError as error:
             raise _connection_error(self.base, error) from error
+
+
+def _redirects_refused() -> aiohttp.TraceConfig:
+    """What opens a WebSocket would follow redirects, also from TLS to none, and has no say in it."""
+
+    async def refuse(_: object, __: object, redirect: aiohttp.TraceRequestRedirectParams) -> None:
+        response = redirect.response
+        response.close()
+        raise aiohttp.WSServerHandshakeError(
+            response.request_info, response.history, status=response.status
+        )
+
+    config = aiohttp.TraceConfig()
+    config.on_request_redirect.append(refuse)
+    return config
 
 
 def _timed_out(base: str, timeout_s: float, error: TimeoutError) -> TransportConnectionError:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -40,7 +41,8 @@ class WsConnection:
         self._numbers = count(1)
         self._calls: dict[str, asyncio.Future[Frame]] = {}
         self._streams: dict[str, _Pushed] = {}
-        self._farewells: set[asyncio.Task[None]] = set()
+        self._asides: set[asyncio.Task[None]] = set()
+        self._pongs = 0
         self._end: str | None = None
 
     @property
@@ -50,8 +52,9 @@ class WsConnection:
 
     @property
     def heard(self) -> int:
-        """Grows whenever anything comes."""
-        return self._socket.heard if isinstance(self._socket, ProgressSocket) else 0
+        """Grows whenever anything comes, but for the answers to pings: they bring no other."""
+        heard = self._socket.heard if isinstance(self._socket, ProgressSocket) else 0
+        return heard - self._pongs
 
     async def run(self) -> None:
         """Read until the end, and fail what is under way then."""
@@ -62,6 +65,8 @@ class WsConnection:
             end = f"was given up: {error.message}"
         finally:
             self._ended(end)
+            for aside in self._asides:
+                aside.cancel()
 
     async def ask(self, text: bytes) -> Frame:
         """Send a request, and wait for its answer."""
@@ -98,8 +103,13 @@ class WsConnection:
             await self._socket.send_frame(frame, aiohttp.WSMsgType.TEXT)
         except aiohttp.ClientConnectionResetError as error:  # nothing of it was written
             raise self._unsent() from error
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise self._broken() from error
+        except asyncio.CancelledError:
+            # All who wait for the socket to take more wait for one future of aiohttp's, and any of
+            # them that is cancelled cancels it. The frames of the others are on their way.
+            if _is_cancelled():
+                raise
 
     def _unsent(self) -> TransportConnectionError:
         error = self._broken()
@@ -112,15 +122,13 @@ class WsConnection:
     def _give_up(self, number: int) -> None:
         """Have the broker told, without waiting for it."""
         if self.alive:
-            farewell = asyncio.create_task(self._tell(cancel_frame(number)))
-            self._farewells.add(farewell)
-            farewell.add_done_callback(self._farewells.discard)
+            self._aside(partial(self._send, cancel_frame(number)))
 
-    async def _tell(self, frame: bytes) -> None:
-        try:
-            await self._send(frame)
-        except TransportConnectionError:
-            return  # then it knows
+    def _aside(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Do what nobody waits for; it ends with the connection, of which others tell."""
+        aside = asyncio.ensure_future(_quietly(step))
+        self._asides.add(aside)
+        aside.add_done_callback(self._asides.discard)
 
     async def _read(self) -> str:
         """Hand out what comes; answers why nothing more does."""
@@ -128,6 +136,10 @@ class WsConnection:
             message = await self._socket.receive()
             if message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
                 self._take(parse_frame(message.data))
+            elif message.type is aiohttp.WSMsgType.PONG:
+                self._pongs += 1
+            elif message.type is aiohttp.WSMsgType.PING:
+                self._aside(partial(self._socket.pong, message.data))
             elif message.type is aiohttp.WSMsgType.CLOSE:
                 reason = f": {message.extra}" if message.extra else ""
                 return f"was closed by the broker ({message.data}){reason}"
@@ -151,6 +163,7 @@ class WsConnection:
         for call in self._calls.values():
             if not call.done():
                 call.set_exception(self._broken())
+                call.exception()  # its caller may be about to raise another
         for pushed in self._streams.values():
             pushed.end(self._broken())
 
@@ -173,6 +186,8 @@ class _Pushed:
         return self._frames.popleft()
 
     def put(self, frame: Frame) -> None:
+        if self._error is not None:
+            return  # it is over: nothing is told after what was left out
         if len(self._frames) < PUSHED_MAX:
             self._frames.append(frame)
             self._come.set()
@@ -183,3 +198,16 @@ class _Pushed:
     def end(self, error: OsqueueError) -> None:
         self._error = self._error or error
         self._come.set()
+
+
+async def _quietly(step: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await step()
+    except (TransportConnectionError, aiohttp.ClientError, OSError):
+        return
+
+
+def _is_cancelled() -> bool:
+    """Whether it is the running task that has been cancelled, and not what it waits for."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
