@@ -268,7 +268,8 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Most updates that wait for one observer: some seconds of commits."""
 
     events_max: int = 20_000
-    """Most events that wait for one observer; those of others are the same objects."""
+    """Most events that wait for one observer, but for those of one commit when none did; those of
+    others are the same objects."""
 
 
 MEMORY_RETENTION_MS = HOUR_MS

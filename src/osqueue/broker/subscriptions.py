@@ -82,15 +82,23 @@ class Subscription:
 
     # As the hub sees it
 
-    def offer(self, update: Update) -> None:
-        """Tell it; counts that wait to be read are replaced by newer ones."""
+    def count(self, counts: Update) -> None:
+        """Tell it the counts; those that wait to be read are replaced by newer ones."""
+        if self._updates and not self._updates[-1].events:
+            self._updates[-1] = counts
+            self._wake()
+        else:
+            self.tell([counts])
+
+    def tell(self, updates: list[Update]) -> None:
+        """Tell it all that one commit has changed, or drop it.
+
+        However much that is, who has read all before gets it: it is not to blame for the size.
+        """
         settings = self._hub.settings
-        if not update.events and self._updates and not self._updates[-1].events:
-            self._updates[-1] = update
-        elif (
-            len(self._updates) >= settings.updates_max
-            or self._events + len(update.events) > settings.events_max
-        ):
+        events = self._events + sum(len(update.events) for update in updates)
+        many = len(self._updates) + len(updates) > settings.updates_max
+        if self._events and (many or events > settings.events_max):
             self.end(
                 OverloadedError(
                     f"this subscription is read too slowly: {len(self._updates)} updates with "
@@ -99,8 +107,8 @@ class Subscription:
             )
             self._updates.clear()
         else:
-            self._updates.append(update)
-            self._events += len(update.events)
+            self._updates.extend(updates)
+            self._events = events
         self._wake()
 
     def end(self, error: OsqueueError) -> None:
@@ -214,7 +222,7 @@ class Subscriptions:
     def _begin(self, subscription: Subscription, first: Update) -> None:
         assert self._latest is not None, "it is what is told"
         subscription.begun = True
-        subscription.offer(first)
+        subscription.count(first)
         self._count(subscription, self._latest.told.counts)
 
     # The counts: one timer for all
@@ -246,7 +254,7 @@ class Subscriptions:
             update = self._first(latest)
             until = asyncio.get_running_loop().time() + TOGETHER_S
             for each in [each for each in self._outdated() if each.due_at <= until]:
-                each.offer(update)
+                each.count(update)
                 self._count(each, latest.told.counts)
         self._plan()
 
@@ -271,8 +279,8 @@ class _Telling:
         updates = self._made.get(wanted.types)
         if updates is None:
             updates = self._made[wanted.types] = wanted.updates(self._events, self._commit)
-        for update in updates:
-            subscription.offer(update)
+        if updates:
+            subscription.tell(updates)
 
 
 def _id(publish: Publish) -> str:

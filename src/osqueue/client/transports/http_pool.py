@@ -216,7 +216,7 @@ class HttpPool:
 
 
 def _redirects_refused() -> aiohttp.TraceConfig:
-    """What opens a WebSocket would follow redirects, also from TLS to none, and has no say in it."""
+    """What opens a WebSocket follows redirects otherwise, also from TLS to none."""
 
     async def refuse(_: object, __: object, redirect: aiohttp.TraceRequestRedirectParams) -> None:
         response = redirect.response
