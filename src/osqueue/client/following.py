@@ -42,6 +42,7 @@ from osqueue.errors import (
     PayloadValidationError,
     TransportConfigError,
     TransportConnectionError,
+    for_one,
 )
 from osqueue.wire.operations import Operation
 
@@ -260,8 +261,10 @@ class Following:
         if probing.cancelled():
             raise TransportConnectionError(f"asking {url} was given up: the client is closed")
         error = probing.exception()
+        if isinstance(error, OsqueueError):
+            raise for_one(error) from error.__cause__
         if error is not None:
-            raise error.with_traceback(None)
+            raise error
 
     def _probed(self, url: str, probing: asyncio.Task[None]) -> None:
         """Over, also when all who asked have gone, and nobody hears of it."""
