@@ -167,8 +167,10 @@ class Following:
 
     async def close(self) -> None:
         await self._watch.close()
-        for probing in list(self._probing.values()):
-            probing.cancel()
+        probing = list(self._probing.values())
+        for each in probing:
+            each.cancel()
+        await asyncio.gather(*probing, return_exceptions=True)
         await self._connections.close()
         await self._probes.close()
         if self._discovery is not None:

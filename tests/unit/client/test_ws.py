@@ -158,6 +158,17 @@ async def test_stream_that_was_read_too_slowly_then_nothing_comes_after_the_gap(
         assert seen == [f"1-{number}" for number in range(len(seen))]
 
 
+async def test_frame_that_is_no_answer_then_the_calls_are_told_what_came() -> None:
+    async def babbles(socket: web.WebSocketResponse) -> None:
+        await socket.receive()
+        await socket.send_str("no answer")
+        await answers_nothing(socket)
+
+    async with peer(babbles) as url, transport_to(url) as transport:
+        with pytest.raises(TransportConnectionError, match=r"given up: .*: no answer$"):
+            await transport.call(GET_STATS, timeout_s=5)
+
+
 async def test_redirect_when_it_is_opened_then_not_followed() -> None:
     dialled = []
 

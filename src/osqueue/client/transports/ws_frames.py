@@ -77,12 +77,13 @@ def cancel_frame(number: int) -> bytes:
     return b'{"id":"c%d","method":"cancel","params":{"id":"%d"},"v":1}' % (number, number)
 
 
-def parse_frame(text: bytes) -> Frame:
+def parse_frame(text: bytes | str) -> Frame:
     """An answer. Raises `TransportRequestError` for what is none."""
     try:
         return _decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        excerpt = text[:200].decode(errors="replace")
+        head = text[:200]
+        excerpt = head if isinstance(head, str) else head.decode(errors="replace")
         raise TransportRequestError(f"a frame that is no answer ({error}): {excerpt}") from error
 
 
