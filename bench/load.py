@@ -22,6 +22,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self._host = b"%b:%d" % _place(transport.get_extra_info("peername"))
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -43,13 +44,17 @@ class Connection(asyncio.Protocol):
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(ConnectionError(str(exc)))
 
-    async def post(self, path: bytes, body: bytes) -> bytes:
+    async def post(self, path: bytes, body: bytes, *, kind: bytes = b"application/json") -> bytes:
         self._answer = asyncio.get_running_loop().create_future()
         self.transport.write(
-            b"POST %b HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
-            b"%bcontent-length: %d\r\n\r\n%b" % (path, self.headers, len(body), body)
+            b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: %b\r\n%bcontent-length: %d\r\n\r\n%b"
+            % (path, self._host, kind, self.headers, len(body), body)
         )
         return await self._answer
+
+
+def _place(peer: tuple[str, int]) -> tuple[bytes, int]:
+    return peer[0].encode(), peer[1]
 
 
 @asynccontextmanager

@@ -38,6 +38,7 @@ from osqueue.errors import (
 from osqueue.inprocess import InProcessTransport
 from osqueue.server.access_log import AccessLog
 from osqueue.server.asgi import make_app
+from osqueue.server.commit_traces import CommitTraces
 from osqueue.server.grpc import GrpcServer, open_grpc
 from osqueue.server.http_server import HttpServer, bind
 from osqueue.server.metrics import Metrics
@@ -260,7 +261,7 @@ class BrokerServer:
             observed=observed,
             metrics=metrics,
         )
-        websockets = WebSocketEndpoint(service, settings.server, door)
+        websockets = WebSocketEndpoint(service, settings.server, door, observed=observed.over("ws"))
         self._http = HttpServer(
             app,
             settings.server,
@@ -269,7 +270,7 @@ class BrokerServer:
             websockets=websockets,
             observed=observed.over(HTTP),
         )
-        self._grpc = open_grpc(service, settings.server, door, tls=security.tls)
+        self._grpc = open_grpc(service, settings.server, door, tls=security.tls, observed=observed)
         if self._grpc is not None:
             service.grpc_port = self._grpc.port
             await self._grpc.start()
@@ -284,7 +285,7 @@ class BrokerServer:
 
     def _all_observers(self, metrics: Metrics) -> Observers:
         log = (AccessLog(self._clock),) if self._settings.server.access_log else ()
-        return Observers((metrics, *log, *self._observers))
+        return Observers((metrics, CommitTraces(self._clock), *log, *self._observers))
 
     async def _tell_leading(self) -> None:
         if self._on_leading is not None:

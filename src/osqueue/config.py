@@ -88,6 +88,16 @@ COMMIT_EVENTS_MAX = 100_000
 """Most events kept of one commit, about 15 MB. A store that is slow under a flood of batches can
 make it larger: then observers are told to begin anew."""
 
+COMMIT_SPANS_MAX = 128
+"""Most traces that one commit appears in: each is a span, some 20 us of the broker's time."""
+
+TELL_US = 50
+"""What it takes to tell one observer, of one commit or of several: waking it, and one write."""
+
+TELL_SHARE = 5
+"""Observers are told no sooner than this many times what that takes after one another: at most a
+fifth of the processor goes into it. One is told of each commit, 1,000 four times a second."""
+
 UPDATE_EVENTS_MAX = 1_000
 """Most events of one update: about 150 KiB of JSON."""
 
@@ -259,13 +269,13 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the broker pushes, and how much of it may wait for slow readers."""
 
     subscriptions_max: int = 2_000
-    """Most observers at a time: each is told of every commit, some 5 us each."""
+    """Most observers at a time: so many are told twice a second."""
 
     streams_max: int = 20_000
     """Most workers that are sent jobs: as many as may wait for one."""
 
-    updates_max: int = 256
-    """Most updates that wait for one observer: some seconds of commits."""
+    updates_max: int = 1_024
+    """Most updates that wait for one observer: about a second of commits, at their fastest."""
 
     events_max: int = 20_000
     """Most events that wait for one observer, but for those of one commit when none did; those of

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
 from tests.conformance.peers import PEERS
 
-__all__ = ["Row", "on", "row", "rows_of", "ways_of"]
+__all__ = ["Held", "Row", "on", "row", "rows_of", "ways_of"]
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 _ROW, _WAYS = "_conformance_row", "_conformance_ways"
@@ -21,6 +22,21 @@ class Row(NamedTuple):
     about: str
     rule: str
     refusal: str | None = None
+
+
+class Held(NamedTuple):
+    """A rule, and the test that holds it on these ways."""
+
+    row: Row
+    ways: tuple[str, ...]
+    module: str
+    name: str
+
+    @property
+    def test(self) -> Callable[..., Any]:
+        """The test itself. Raises `AttributeError` when there is none of this name."""
+        found: Callable[..., Any] = getattr(import_module(self.module), self.name)
+        return found
 
 
 def row(about: str, rule: str, refusal: str | None = None) -> Callable[[FunctionT], FunctionT]:
@@ -54,9 +70,9 @@ def ways_of(function: Callable[..., Any]) -> list[str]:
     ]
 
 
-def rows_of(module: ModuleType) -> Iterator[tuple[Row, list[str]]]:
+def rows_of(module: ModuleType) -> Iterator[Held]:
     """Every rule of a module of tests, in its order."""
-    for value in vars(module).values():
+    for name, value in vars(module).items():
         found = getattr(value, _ROW, None)
         if found is not None:
-            yield found, ways_of(value)
+            yield Held(found, tuple(ways_of(value)), module.__name__, name)

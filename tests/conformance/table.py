@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection
 from itertools import groupby
 from pathlib import Path
+from typing import Final
 
 from tests.conformance import test_conformance
+from tests.conformance.elsewhere import ELSEWHERE
 from tests.conformance.peers import PEERS
-from tests.conformance.rows import Row, rows_of
+from tests.conformance.rows import Held, rows_of
 
-__all__ = ["PAGE", "table"]
+__all__ = ["HELD", "PAGE", "table"]
 
-PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
+PAGE: Final = Path(__file__).parents[2] / "docs" / "conformance.md"
 
-HEAD = """# Conformance
+HELD: Final = (*rows_of(test_conformance), *ELSEWHERE)
+"""Every rule, in the order of the table."""
+
+HEAD: Final = """# Conformance
 
 What the wire promises, asked by clients that share no code with the broker: plain HTTP, WebSocket
 frames, Connect with JSON and with Protocol Buffers, gRPC-Web, and gRPC by Google's library. ✓: the
@@ -23,22 +28,25 @@ types leave no way to say it. Made by `python -m tests.conformance`; CI runs the
 """
 
 
-def table(failed: Collection[tuple[str, str]] = ()) -> str:
-    """The page. ``failed``: rules, with the way on which a test of theirs failed."""
+def table(failed: Collection[tuple[str, str | None]] = ()) -> str:
+    """The page. ``failed``: names of tests, each with the way it was asked on, if only on one."""
     lines = [HEAD]
-    for about, group in groupby(rows_of(test_conformance), key=lambda each: each[0].about):
-        names = " | ".join(peer.name for peer in PEERS)
-        lines += [f"## {about.capitalize()}\n", f"| rule | {names} |"]
-        lines.append("|---|" + ":-:|" * len(PEERS))
-        lines += [_line(rule, ways, failed) for rule, ways in group]
+    for about, group in groupby(HELD, key=lambda held: held.row.about):
+        lines += [f"## {about[:1].upper()}{about[1:]}\n"]
+        lines += ["| rule | " + " | ".join(peer.name for peer in PEERS) + " |"]
+        lines += ["|---|" + ":-:|" * len(PEERS)]
+        lines += [_line(held, failed) for held in group]
         lines.append("")
     return "\n".join(lines)
 
 
-def _line(rule: Row, ways: list[str], failed: Collection[tuple[str, str]]) -> str:
-    cells = [
-        "-" if peer.name not in ways else "✗" if (rule.rule, peer.name) in failed else "✓"
-        for peer in PEERS
-    ]
-    refusal = f" (`{rule.refusal}`)" if rule.refusal else ""
-    return f"| {rule.rule}{refusal} | " + " | ".join(cells) + " |"
+def _line(held: Held, failed: Collection[tuple[str, str | None]]) -> str:
+    refusal = f" (`{held.row.refusal}`)" if held.row.refusal else ""
+    cells = [_cell(held, peer.name, failed) for peer in PEERS]
+    return f"| {held.row.rule}{refusal} | " + " | ".join(cells) + " |"
+
+
+def _cell(held: Held, way: str, failed: Collection[tuple[str, str | None]]) -> str:
+    if way not in held.ways:
+        return "-"
+    return "✗" if {(held.name, way), (held.name, None)} & set(failed) else "✓"

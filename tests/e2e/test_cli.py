@@ -99,6 +99,23 @@ def test_broker_when_signalled_then_stops_cleanly(number: signal.Signals, tmp_pa
     assert state["broker"] is None
 
 
+def test_broker_when_it_serves_grpc_then_it_says_where() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with broker("--grpc-port", str(port)) as (process, url):
+        process.wait_for(rf"^gRPC listening on 127\.0\.0\.1:{port}$")
+        with urllib.request.urlopen(f"{url}/v1/status", timeout=10) as answer:
+            assert json.load(answer)["grpcPort"] == port
+
+
+def test_broker_when_its_grpc_port_is_taken_then_an_error_that_names_the_option() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        done = osqueue("broker", "--host", "127.0.0.1", "--port", "0", "--grpc-port", port)
+    assert done.returncode == 1
+    assert "--grpc-port" in error_of(done)
+
+
 def test_broker_when_set_by_environment_and_flags_then_the_flags_win(tmp_path: Path) -> None:
     env = {
         "OSQUEUE_STORAGE": f"file://{tmp_path}/q",

@@ -10,7 +10,7 @@ import msgspec
 
 from osqueue.app import BrokerServer
 from osqueue.clock import SeededEntropy
-from osqueue.config import AccessSettings, BrokerSettings
+from osqueue.config import AccessSettings, BrokerSettings, ServerSettings
 from osqueue.server.tokens import NewToken, new_token, token_line
 from osqueue.wire import messages
 from osqueue.wire import operations as ops
@@ -65,7 +65,7 @@ class Keys:
         new.write_text("".join(f"{token_line(each.entry)}\n" for each in tokens))
         new.replace(self.path)
 
-    def broker(self, **access: float) -> BrokerServer:
+    def broker(self, *, server: ServerSettings | None = None, **access: float) -> BrokerServer:
         """A broker that knows them."""
         settings = AccessSettings(tokens_file=str(self.path), reload_ms=5, **access)  # type: ignore[arg-type]
         return BrokerServer(
@@ -73,7 +73,7 @@ class Keys:
             host="127.0.0.1",
             port=0,
             grpc_port=None,
-            settings=BrokerSettings(access=settings),
+            settings=BrokerSettings(access=settings, server=server or ServerSettings()),
         )
 
 

@@ -127,6 +127,8 @@ async def test_health_when_asked_without_a_token_or_with_a_wrong_one_then_told(
 PAGES = {
     "/state": Role.ADMIN,
     "/v1/throttle-stats": Role.OBSERVE,
+    "/metrics": Role.OBSERVE,
+    "/v1/ws": None,
     "/openapi.json": None,
     "/nope": None,
     "/v1/jobs/a/b/c": None,
@@ -143,6 +145,22 @@ async def test_page_when_asked_for_then_by_its_role(
         status = (await rest.get(path, authorization=f"Bearer {keys[role]}")).status
         allowed = PAGES[path] in {None, role} or role is Role.ADMIN
         assert status in ({200, 404} if allowed else {403}), role
+
+
+async def test_events_when_told_to_a_page_then_by_the_role_of_observers_and_until_revoked(
+    locked: BrokerServer, keys: Keys, session: aiohttp.ClientSession
+) -> None:
+    rest = Rest(session, locked.url)
+    assert (await rest.get("/v1/events")).status == 401
+    for role in (Role.PRODUCE, Role.WORK):
+        assert (await rest.get("/v1/events", authorization=f"Bearer {keys[role]}")).status == 403
+    headers = {"authorization": f"Bearer {keys[Role.OBSERVE]}"}
+    async with session.get(f"{locked.url}/v1/events", headers=headers) as answer:
+        assert answer.status == 200
+        keys.write(keys.made[Role.ADMIN])
+        said = await answer.content.read()
+    assert b"event: end" in said
+    assert b"the token the-observe was revoked" in said
 
 
 async def test_token_when_revoked_then_the_connection_that_lives_on_is_refused(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.integration.conftest import Dial
 from tests.integration.doors import REQUESTS, Keys
-from tests.integration.rest import Answer
+from tests.integration.rest import Answer, eventually
 
 from osqueue.app import BrokerServer
 from osqueue.client.credentials import Credentials
@@ -25,6 +25,7 @@ from osqueue.errors import (
     TransportConnectionError,
 )
 from osqueue.wire import operations as ops
+from osqueue.wire.messages import ClaimRequest
 from osqueue.wire.operations import Operation
 from osqueue.wire.roles import Role
 
@@ -185,3 +186,42 @@ async def test_websocket_when_no_token_is_configured_then_only_this_host_and_its
     answer = await upgraded(broker, dial, header)
     assert (answer.status, answer.tag) == (403, "AuthError")
     assert (await upgraded(broker, dial)).status == 101
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_claim_when_its_token_is_revoked_while_it_waits_then_it_gets_nothing_any_more(
+    kind: str, keys: Keys, locked: BrokerServer
+) -> None:
+    request = ClaimRequest(worker_id="w", max=1, wait_ms=30_000)
+    async with (
+        dialled(kind, locked, keys[Role.WORK]) as worker,
+        dialled(kind, locked, keys[Role.ADMIN]) as admin,
+        asyncio.timeout(20),
+    ):
+        claim = asyncio.create_task(worker.call(ops.CLAIM, request, timeout_s=30))
+        await eventually(lambda: locked.waiting_claims == 1)
+        keys.write(keys.made[Role.ADMIN])
+        with pytest.raises((AuthError, TransportConnectionError), match="was revoked"):
+            await claim
+        assert locked.waiting_claims == 0
+        await call(admin, ops.SUBMIT)
+        assert (await call(admin, ops.GET_STATS)).value.unclaimed == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_claim_when_another_token_is_revoked_while_it_waits_then_it_waits_on(
+    kind: str, keys: Keys, locked: BrokerServer
+) -> None:
+    request = ClaimRequest(worker_id="w", max=1, wait_ms=30_000)
+    async with (
+        dialled(kind, locked, keys[Role.WORK]) as worker,
+        dialled(kind, locked, keys[Role.ADMIN]) as admin,
+        dialled(kind, locked, keys[Role.OBSERVE]) as observer,
+        asyncio.timeout(20),
+    ):
+        claim = asyncio.create_task(worker.call(ops.CLAIM, request, timeout_s=30))
+        await eventually(lambda: locked.waiting_claims == 1)
+        keys.write(keys.made[Role.ADMIN], keys.made[Role.WORK])
+        assert isinstance(await first_refusal(observer), AuthError)
+        await call(admin, ops.SUBMIT)
+        assert len((await claim).value.jobs) == 1

@@ -125,6 +125,27 @@ async def test_many_writers_when_at_work_at_once_then_each_job_is_done_once(
     assert sorted(done) == list(range(40))
 
 
+async def test_subscribe_when_there_is_no_broker_then_it_says_what_to_do(
+    stack: AsyncExitStack, url: str
+) -> None:
+    queue = await opened(stack, url)
+    with pytest.raises(BrokerProtocolError, match="without a broker nobody sees every change"):
+        await anext(aiter(queue.client.subscribe()))
+
+
+async def test_stream_when_there_is_no_broker_then_jobs_come_from_this_process_all_the_same(
+    stack: AsyncExitStack, url: str
+) -> None:
+    queue = await opened(stack, url)
+    jobs = aiter(queue.client.stream_jobs("w", credit=2))
+    waiting = asyncio.ensure_future(anext(jobs))
+    job_id = await queue.client.submit_job("mail", 1)
+    async with asyncio.timeout(10):
+        job = await waiting
+    assert job.job_id == job_id
+    await queue.client.complete_job(job)
+
+
 async def test_large_payload_when_submitted_then_it_is_claimed_whole(
     stack: AsyncExitStack, url: str
 ) -> None:

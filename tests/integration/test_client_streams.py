@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from tests.integration.kinds import KINDS, client_of
@@ -41,7 +41,7 @@ async def streaming(
         asyncio.timeout(30),
         client_of(kind, *brokers, runtime=Runtime(sleep=hasty)) as client,
     ):
-        jobs = cast("AsyncGenerator[Job, None]", client.stream_jobs("w", credit=credit))
+        jobs = client.stream_jobs("w", credit=credit)
         try:
             yield client, jobs
         finally:
@@ -127,7 +127,7 @@ async def test_stream_when_the_leader_changes_then_it_ends_by_an_error_that_says
         await client.submit_job("t", job_id="b")
         with pytest.raises(ENDS):
             await anext(jobs)
-        begun_anew = cast("AsyncGenerator[Job, None]", client.stream_jobs("w", credit=1))
+        begun_anew = client.stream_jobs("w", credit=1)
         assert (await anext(begun_anew)).job_id == "b"
         await begun_anew.aclose()
 

@@ -1,7 +1,6 @@
 """A client that we did not write, in JavaScript, by each protocol of the RPC methods.
 
-Each test runs `connect_node/client.mjs`, which prints what it saw. ``grpc-http1`` is gRPC on the
-HTTP port, as the same library speaks it where there is no HTTP/2.
+Each test runs `connect_node/client.mjs`, which prints what it saw.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ pytestmark = [*EXTERNAL]
 
 PROGRAM = Path(__file__).parent / "connect_node" / "client.mjs"
 COMPRESSED = ("connect-gzip", "grpc-web-gzip")
-PROTOCOLS = ("connect-json", "connect-proto", "grpc-web", "grpc-http1", "grpc")
+PROTOCOLS = ("connect-json", "connect-proto", "grpc-web", "grpc")
 
 Seen: TypeAlias = list[Any]
 

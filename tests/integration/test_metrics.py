@@ -17,10 +17,12 @@ from tests.integration.conftest import Dial
 from tests.integration.rest import Rest, eventually, request
 
 from osqueue.app import BrokerServer
+from osqueue.client import OsqueueClient
 from osqueue.clock import SystemEntropy
 from osqueue.config import METRIC_TYPES_MAX, AccessSettings, BrokerSettings, ServerSettings
 from osqueue.engine.observer import Answered
 from osqueue.engine.requests import Landed
+from osqueue.errors import AuthError, JobNotFoundError
 from osqueue.server.tokens import new_token, token_line
 from osqueue.storage import MemoryBackend
 from osqueue.testing.faulty_store import Fault, ScriptedStore, Step
@@ -162,6 +164,87 @@ async def test_metrics_when_requests_come_then_they_are_counted_by_outcome(rest:
     ) == 1
 
 
+TRANSPORTS = {"rest": "rest", "ws": "ws", "connect": "connect", "grpc": "grpc"}
+"""The clients' kinds of transports, and as what each is counted."""
+
+
+@pytest.fixture
+async def everywhere(session: aiohttp.ClientSession) -> AsyncIterator[Rest]:
+    """A broker on both ports, which logs each request."""
+    server = ServerSettings(access_log=True, grpc_port=None)
+    settings = BrokerSettings(server=server)
+    async with BrokerServer("memory://", settings=settings, **HERE) as broker:  # type: ignore[arg-type] # fields by name
+        yield Rest(session, broker.url)
+
+
+@pytest.mark.parametrize("kind", TRANSPORTS)
+async def test_metrics_when_requests_come_by_any_transport_then_they_are_counted_and_logged_alike(
+    everywhere: Rest, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="osqueue.access")
+    figure, counted_as = figures_of(everywhere), TRANSPORTS[kind]
+    async with OsqueueClient(everywhere.url, transport=kind) as client:
+        await client.submit_job("mail", "very-secret")
+        with pytest.raises(JobNotFoundError):
+            await client.get_job("none")
+        found = {"operation": "getJob", "transport": counted_as, "outcome": "JobNotFoundError"}
+        await until(figure, 1, "requests_total", **found)
+        sent = {"operation": "submitJob", "transport": counted_as}
+        assert await figure("requests_total", outcome="ok", **sent) == 1
+        assert await figure("request_duration_seconds_count", **sent) == 1
+    ours = [line for line in lines(caplog) if line["transport"] == counted_as]
+    submit = next(line for line in ours if line["operation"] == "submitJob")
+    assert (submit["outcome"], submit["principal"]) == ("ok", "anonymous")
+    assert submit["peer"] == "127.0.0.1"
+    assert submit["received"] > 10
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("kind", TRANSPORTS)
+async def test_metrics_when_a_token_is_missing_then_that_is_counted_by_any_transport(
+    session: aiohttp.ClientSession, kind: str
+) -> None:
+    made = new_token("eve", frozenset({Role.OBSERVE}), SystemEntropy())
+    settings = BrokerSettings(
+        access=AccessSettings(tokens=token_line(made.entry)), server=ServerSettings(grpc_port=None)
+    )
+    async with BrokerServer("memory://", settings=settings, **HERE) as broker:  # type: ignore[arg-type] # fields by name
+        async with OsqueueClient(broker.url, transport=kind, token=made.token) as client:
+            with pytest.raises(AuthError):
+                await client.submit_job("mail")
+        text = (await session.get(f"{broker.url}/metrics", headers=bearer(made.token))).text
+        refused = {"operation": "submitJob", "transport": TRANSPORTS[kind], "outcome": "AuthError"}
+        assert Figures(await text())("requests_total", **refused) == 1
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+async def test_metrics_when_a_websocket_is_open_then_it_is_counted(everywhere: Rest) -> None:
+    figure = figures_of(everywhere)
+    async with OsqueueClient(everywhere.url, transport="ws") as client:
+        await client.get_stats()
+        assert await figure("connections", transport="ws") == 1
+    await until(figure, 0, "connections", transport="ws")
+    assert await figure("connections_opened_total", transport="ws") == 1
+
+
+async def test_metrics_when_somebody_listens_then_subscriptions_and_streams_are_counted(
+    everywhere: Rest,
+) -> None:
+    figure = figures_of(everywhere)
+    async with OsqueueClient(everywhere.url, transport="ws") as client:
+        reading = asyncio.ensure_future(anext(aiter(client.stream_jobs("w", credit=1))))
+        await until(figure, 1, "job_streams")
+        reading.cancel()
+    await until(figure, 0, "job_streams")
+    async with everywhere.session.get(f"{everywhere.url}/v1/events") as response:
+        await response.content.readuntil(b"\n\n")
+        assert await figure("subscriptions") == 1
+    await until(figure, 0, "subscriptions")
+
+
 async def test_metrics_when_a_caller_leaves_while_it_claims_then_it_is_counted_as_gone(
     broker: BrokerServer, rest: Rest, dial: Dial
 ) -> None:
@@ -225,6 +308,21 @@ async def test_metrics_when_the_store_fails_then_its_errors_are_counted(
             if name == "osqueue_store_errors_total" and ("kind", "put") in labels
         }
         assert errors[frozenset({"kind": "put", "error": "StoreUnknownError"}.items())] == 1
+
+
+async def test_metrics_when_the_broker_is_only_starting_then_it_does_not_lead(
+    session: aiohttp.ClientSession,
+) -> None:
+    store = ScriptedStore(MemoryBackend(), [Step("get", hold="request")])
+    broker = BrokerServer(store, **HERE)  # type: ignore[arg-type] # fields by name
+    starting = asyncio.create_task(broker.start())
+    await store.held()
+    figures = await scrape(Rest(session, broker.url))
+    assert (figures("leader"), figures("ready"), figures("epoch")) == (0, 0, 0)
+    store.release()
+    async with asyncio.timeout(10):
+        await starting
+    await broker.stop()
 
 
 async def test_metrics_of_a_standby_when_scraped_then_it_tells_no_depths(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,7 +18,13 @@ from tests.integration.rest import Rest, Wire, check, eventually, open_connectio
 
 from osqueue.app import BrokerServer
 from osqueue.clock import SystemEntropy
-from osqueue.config import AccessSettings, BrokerSettings, ServerSettings, StreamSettings
+from osqueue.config import (
+    EVENTS_PING_S,
+    AccessSettings,
+    BrokerSettings,
+    ServerSettings,
+    StreamSettings,
+)
 from osqueue.server import events as module
 from osqueue.server.tokens import new_token, token_line
 from osqueue.storage import MemoryBackend
@@ -143,6 +150,18 @@ async def test_events_when_the_caller_has_gone_then_nothing_is_left_of_it(
     if not idle:
         await rest.submit()
     await eventually(lambda: subscribers(broker) == 0)
+
+
+async def test_events_when_the_caller_is_cut_off_then_its_silence_breaks_the_connection(
+    broker: BrokerServer, rest: Rest
+) -> None:
+    """What pings cannot tell by themselves: they fit into the system's buffer for hours."""
+    async with listening(rest):
+        assert broker._http is not None
+        (connection,) = broker._http._server.server_state.connections
+        sock = connection.transport.get_extra_info("socket")
+        limit_ms = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        assert limit_ms == (EVENTS_PING_S + ServerSettings().send_s_max) * 1_000
 
 
 async def test_events_when_nothing_happens_then_a_comment_shows_that_it_is_there(

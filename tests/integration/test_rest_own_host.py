@@ -62,3 +62,13 @@ async def test_page_when_its_origin_is_one_of_the_brokers_names_then_it_may_call
         origin = broker.url if name == "advertised" else f"http://{socket.gethostname()}:{port}"
         answer = await Rest(session, f"http://127.0.0.1:{port}").get("/v1/stats", origin=origin)
         assert answer.headers["access-control-allow-origin"] == origin
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/v1/status"])
+async def test_health_and_status_when_asked_from_elsewhere_then_told(path: str) -> None:
+    """Load balancers, and brokers that stand by, are on other hosts and have no token."""
+    own = own_address(4)
+    connector = aiohttp.TCPConnector(local_addr=(own, 0))
+    async with listening("0.0.0.0") as broker, aiohttp.ClientSession(connector=connector) as other:
+        port = broker.address.rpartition(":")[2]
+        assert (await Rest(other, f"http://127.0.0.1:{port}").get(path)).status == 200

@@ -136,5 +136,5 @@ class Ws:
 def sockets_of(broker: BrokerServer) -> list[WebSocket]:
     """The WebSockets that a broker has open."""
     assert broker._http is not None
-    connections = broker._http._server.server_state.connections
+    connections: set[Any] = set(broker._http._server.server_state.connections)
     return [each for each in connections if isinstance(each, WebSocket)]

@@ -214,6 +214,7 @@ extras = {
     "runAt": st.none() | times,
     "payload": finite_json,
     "lastError": finite_json,
+    "traceparent": odd,
     "unknown": finite_json,
 }
 live_jobs = st.fixed_dictionaries(

@@ -47,6 +47,7 @@ def claimed(grant: Grant, text: bytes | None = None) -> ClaimedJob:
         max_attempts=grant.max_attempts,
         created_at=grant.created_at,
         priority=grant.priority,
+        traceparent=UNSET if grant.traceparent is None else grant.traceparent,
     )
 
 

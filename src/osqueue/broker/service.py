@@ -149,6 +149,7 @@ class QueueService:
             None if query.max_attempts is UNSET else query.max_attempts,
             query.priority,
             None if query.run_at is UNSET else query.run_at,
+            traceparent=None if query.traceparent is UNSET else query.traceparent,
         )
         if large:
             held = _added(await submit_large(engine, (job,), {job_id: text}))
@@ -358,6 +359,7 @@ class QueueService:
             request.max_attempts,
             request.priority,
             request.run_at,
+            traceparent=request.traceparent,
         )
 
     async def _submitted(self, queue: str, jobs: tuple[NewJob, ...], size: int) -> Held:

@@ -3,7 +3,9 @@
 Laws: nothing is told before its commit is durable, nothing twice, nothing left out; the first
 update of a subscription holds the counts and no events, and every later change is told. What is
 told alike to several observers is one object, so it can be encoded once. Who reads too slowly is
-dropped and told why: nothing waits without bound. While nobody listens, nothing is recorded.
+dropped and told why: nothing waits without bound. Telling many takes its time, so it is done ever
+more seldom, with all that there is by then: it never takes the broker's time from those who work.
+While nobody listens, nothing is recorded.
 """
 
 from __future__ import annotations
@@ -15,7 +17,13 @@ from typing import Self
 
 from osqueue.broker import answers
 from osqueue.broker.engines import QueueEngine
-from osqueue.config import STATS_EVERY_MS_MIN, UPDATE_EVENTS_MAX, StreamSettings
+from osqueue.config import (
+    STATS_EVERY_MS_MIN,
+    TELL_SHARE,
+    TELL_US,
+    UPDATE_EVENTS_MAX,
+    StreamSettings,
+)
 from osqueue.engine.refusals import over_error
 from osqueue.engine.requests import End, Publish
 from osqueue.errors import OsqueueError, OverloadedError
@@ -68,6 +76,13 @@ class Subscription:
         update = self._updates.popleft()
         self._events -= len(update.events)
         return update
+
+    def take_ready(self) -> list[Update]:
+        """All that waits already, for those who can pass on several at once."""
+        updates = list(self._updates)
+        self._updates.clear()
+        self._events = 0
+        return updates
 
     async def aclose(self) -> None:
         """Be told nothing more. A second time does nothing."""
@@ -161,8 +176,13 @@ class Subscriptions:
         self.settings = settings
         self._address = address
         self._open: dict[Subscription, None] = {}
+        self._untold: list[Publish] = []
         self._latest: Publish | None = None
         """The last commit that was told; ``None`` while none has been."""
+        self._tell_at = 0.0
+        """When others can be told."""
+        self._pause: asyncio.TimerHandle | None = None
+        """Until then."""
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -172,6 +192,7 @@ class Subscriptions:
         """Begin to tell somebody. Raises `OverloadedError`, and what an engine is refused with."""
         if len(self._open) >= self.settings.subscriptions_max:
             raise OverloadedError("too many subscriptions are open; close some, or try again later")
+        self._tell()
         subscription = Subscription(self, request)
         self._open[subscription] = None
         if self._latest is not None:
@@ -184,15 +205,48 @@ class Subscriptions:
         """Tell somebody nothing more."""
         if self._open.pop(subscription, subscription) is None and not self._open:
             self._latest = None
+            self._untold = []
             self._engine.listen(wanted=False)
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            for timer in (self._timer, self._pause):
+                if timer is not None:
+                    timer.cancel()
+            self._timer = self._pause = None
 
     # As the engine sees it
 
     def published(self, publish: Publish) -> None:
         """A commit is durable."""
+        self._untold.append(publish)
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._tell_at:
+            self._tell()
+        elif self._pause is None:
+            self._pause = loop.call_at(self._tell_at, self._tell)
+
+    def over(self, end: End) -> None:
+        """The broker leads no more, for now."""
+        self._tell()
+        self._latest = None
+        for subscription in list(self._open):
+            subscription.end(over_error(end))
+
+    def _tell(self) -> None:
+        """Tell everybody of what has become durable since the last time."""
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+        untold, self._untold = self._untold, []
+        if not untold:
+            return
+        for publish in untold:
+            self._tell_of(publish)
+        cost_s = len(self._open) * TELL_US / 1e6
+        self._tell_at = asyncio.get_running_loop().time() + TELL_SHARE * cost_s
+        self._plan()
+
+    def _tell_of(self, publish: Publish) -> None:
+        if not self._open:
+            return  # the last of them was too slow
         self._latest = publish
         first = self._first(publish)
         told = _Telling(publish)
@@ -201,13 +255,6 @@ class Subscriptions:
                 self._begin(subscription, first)
             else:
                 told.to(subscription)
-        self._plan()
-
-    def over(self, end: End) -> None:
-        """The broker leads no more, for now."""
-        self._latest = None
-        for subscription in list(self._open):
-            subscription.end(over_error(end))
 
     def _listen(self, first: Subscription) -> None:
         try:

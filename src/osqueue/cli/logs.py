@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-__all__ = ["LogFormat", "LogLevel", "start_logging"]
+__all__ = ["LogFormat", "LogLevel", "start_access_log", "start_logging"]
+
+_ACCESS: Final = "osqueue.access"
 
 _TALKATIVE: Final = ("aiohttp", "asyncio", "uvicorn")
 """Libraries whose everyday messages are of no use to who runs a broker or a worker."""
@@ -66,3 +68,13 @@ def start_logging(log_format: LogFormat, level: LogLevel) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def start_access_log() -> None:
+    """Send the lines about requests to stderr as they are, whatever else is logged there."""
+    logger = logging.getLogger(_ACCESS)
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

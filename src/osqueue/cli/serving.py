@@ -14,6 +14,7 @@ from msgspec import UNSET
 from osqueue.allocator import keep_large_buffers
 from osqueue.app import BrokerServer
 from osqueue.cli.failures import USAGE, CliError
+from osqueue.cli.logs import start_access_log
 from osqueue.cli.output import say
 from osqueue.cli.signals import StopRequest, StopRequestedError
 from osqueue.config import (
@@ -67,6 +68,7 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_s: float = 0
     requests_burst: int = 0
     connections_per_host: int = 0
+    access_log: bool = False
 
     def settings(self) -> BrokerSettings:
         """The broker's settings. Raises `CliError` when they make no sense."""
@@ -79,6 +81,7 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
                 cors_origins=self.cors_origins,
                 payload_bytes_max=self.payload_bytes_max,
                 connections_per_host=self.connections_per_host,
+                access_log=self.access_log,
             ),
             access=AccessSettings(
                 tokens_file=self.tokens_file,
@@ -116,8 +119,11 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
 def run(plan: BrokerPlan, store: Store) -> int:
     """Be a broker until stopped; answers the exit code."""
     settings = plan.settings()
+    if plan.access_log:
+        start_access_log()
     keep_large_buffers()
-    _allow_many_connections(settings.server.connections_max)
+    ports = 1 if settings.server.grpc_port == 0 else 2
+    _allow_many_connections(settings.server.connections_max * ports)
     return uvloop.run(_run(plan, store, settings))
 
 

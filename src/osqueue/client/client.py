@@ -10,7 +10,7 @@ to bring goes back to the queue.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from copy import copy
 from typing import Self, Unpack, cast
@@ -46,6 +46,7 @@ from osqueue.client.transports.kinds import TransportSpec
 from osqueue.client.ways import way_to_brokers
 from osqueue.config import LIST_PAGE_MAX, ClientSettings
 from osqueue.errors import OsqueueError
+from osqueue.tracing import submitting
 from osqueue.wire import messages, operations
 from osqueue.wire.messages import BrokerStatus, JobError, Stats, Update
 from osqueue.wire.operations import ListQuery
@@ -156,8 +157,9 @@ class OsqueueClient:
             if is_large(batch[0], self.settings.batch_bytes_max):
                 job_ids.append(await self._submit(batch[0]))
                 continue
-            request = messages.SubmitBatchRequest(batch)
-            answer = await self._caller.call(operations.SUBMIT_BATCH, request)
+            with submitting(batch):
+                request = messages.SubmitBatchRequest(batch)
+                answer = await self._caller.call(operations.SUBMIT_BATCH, request)
             job_ids += cast("messages.SubmitBatchAnswer", answer).job_ids
         return job_ids
 
@@ -203,7 +205,7 @@ class OsqueueClient:
 
     async def stream_jobs(
         self, worker_id: str, types: Sequence[str] | None = None, *, credit: int
-    ) -> AsyncIterator[Job]:
+    ) -> AsyncGenerator[Job, None]:
         """Jobs as they come, without asking for each: at most ``credit`` that were not taken yet.
 
         A job counts as taken when the next one is asked for, so with a ``credit`` of 1 there is
@@ -354,7 +356,7 @@ class OsqueueClient:
         events: bool = True,
         types: Sequence[str] | None = None,
         stats_every_ms: int = 1_000,
-    ) -> AsyncIterator[Update]:
+    ) -> AsyncGenerator[Update, None]:
         """What changes in the queue from now on, commit by commit; the first update is the counts.
 
         ``events``: whether to be told each change of a job, of these ``types`` only; the counts are
@@ -371,11 +373,12 @@ class OsqueueClient:
                 yield update
 
     async def _submit(self, request: messages.SubmitRequest) -> str:
-        if is_large(request, self.settings.batch_bytes_max):
-            job_id = request.job_id
-            answer = await self._caller.call(operations.SUBMIT_LARGE, request, job_id=job_id)
-        else:
-            answer = await self._caller.call(operations.SUBMIT, request)
+        with submitting((request,)):
+            if is_large(request, self.settings.batch_bytes_max):
+                job_id = request.job_id
+                answer = await self._caller.call(operations.SUBMIT_LARGE, request, job_id=job_id)
+            else:
+                answer = await self._caller.call(operations.SUBMIT, request)
         return cast("messages.SubmitAnswer", answer).job_id
 
     def _submit_request(self, job: NewJob) -> messages.SubmitRequest:

@@ -37,6 +37,8 @@ class JobOptions(TypedDict, total=False):
     - ``priority``: lower runs first; 0 by default.
     - ``run_at``: not before this time, a `datetime` with a time zone or ms since the epoch.
     - ``delay_ms``: not before that much from now, by this machine's clock.
+    - ``traceparent``: where the job comes from, as W3C Trace Context writes it; by default the
+      span of this submit, if the program traces with OpenTelemetry.
     """
 
     job_id: str | None
@@ -44,6 +46,7 @@ class JobOptions(TypedDict, total=False):
     priority: int
     run_at: datetime | int | None
     delay_ms: int | None
+    traceparent: str | None
 
 
 class NewJob(msgspec.Struct, frozen=True):
@@ -56,6 +59,7 @@ class NewJob(msgspec.Struct, frozen=True):
     priority: int = 0
     run_at: datetime | int | None = None
     delay_ms: int | None = None
+    traceparent: str | None = None
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -74,6 +78,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     max_attempts: int
     created_at: int
     priority: int = 0
+    traceparent: str | None = None
+    """Where the job comes from, as W3C Trace Context writes it."""
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -135,6 +141,7 @@ def job_from_claim(claimed: messages.ClaimedJob, worker_id: str) -> Job:
         max_attempts=claimed.max_attempts,
         created_at=claimed.created_at,
         priority=claimed.priority,
+        traceparent=_or(claimed.traceparent, None),
     )
 
 

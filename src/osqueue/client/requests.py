@@ -32,6 +32,7 @@ def submit_request(job: NewJob, *, fresh_id: str, now_ms: int) -> SubmitRequest:
         job_id=job.job_id or fresh_id,
         priority=job.priority,
         run_at=_run_at(job, now_ms),
+        traceparent=job.traceparent,
     )
 
 

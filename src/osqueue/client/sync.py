@@ -16,6 +16,7 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Coroutine,
+    Generator,
     Iterable,
     Iterator,
     Mapping,
@@ -153,7 +154,7 @@ class SyncOsqueueClient:
 
     def stream_jobs(
         self, worker_id: str, types: Sequence[str] | None = None, *, credit: int
-    ) -> Iterator[Job]:
+    ) -> Generator[Job, None, None]:
         """Jobs as they come, at most ``credit`` that were not taken yet."""
         return self._iterate(lambda client: client.stream_jobs(worker_id, types, credit=credit))
 
@@ -233,7 +234,7 @@ class SyncOsqueueClient:
 
     def subscribe(
         self, *, events: bool = True, types: Sequence[str] | None = None, stats_every_ms: int = 1000
-    ) -> Iterator[Update]:
+    ) -> Generator[Update, None, None]:
         """What changes in the queue from now on, commit by commit."""
         return self._iterate(
             lambda client: client.subscribe(
@@ -249,7 +250,9 @@ class SyncOsqueueClient:
         client = self._client()
         return self._shared.thread.run(lambda: ask(client))
 
-    def _iterate(self, ask: Callable[[OsqueueClient], AsyncIterator[_T]]) -> Iterator[_T]:
+    def _iterate(
+        self, ask: Callable[[OsqueueClient], AsyncIterator[_T]]
+    ) -> Generator[_T, None, None]:
         """What comes, one by one; it is closed when nobody asks for more."""
         coming = cast("AsyncGenerator[_T, None]", ask(self._client()))
         try:

@@ -42,7 +42,8 @@ def way_to_brokers(
             )
         return transport
     credentials.validate()
-    dialler = dialler_of(transport or DEFAULT_KIND, settings, credentials)
+    kind = DEFAULT_KIND if transport is None else transport
+    dialler = dialler_of(kind, settings, credentials)
     if broker_url is None and storage is None:
         if not dialler.urls:
             raise TransportConfigError(

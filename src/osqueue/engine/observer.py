@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol, TypeVar
+
+import msgspec
 
 from osqueue.engine.requests import Landed
 
-__all__ = ["OK", "Answered", "Observer", "Observers"]
+__all__ = ["OK", "Answered", "Observer", "Observers", "unheard"]
 
 logger = logging.getLogger("osqueue.observer")
+
+MethodT = TypeVar("MethodT", bound=Callable[..., None])
+
+_UNHEARD: Final = "__osqueue_unheard__"
 
 OK: Final = "ok"
 """The outcome of a request that did what it asked for."""
 
 
-class Answered(NamedTuple):
+class Answered(msgspec.Struct, frozen=True, gc=False):
     """A request, and how it was answered."""
 
     operation: str
@@ -75,43 +81,60 @@ class Observer(Protocol):
         ...
 
 
+def unheard(method: MethodT) -> MethodT:
+    """Marks a method of an observer that has nothing to do: it is not called."""
+    method.__dict__[_UNHEARD] = True
+    return method
+
+
 class Observers:
     """Several as one, which can all fail without harm."""
 
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
         self._observers = tuple(observers)
+        self._committed = self._heard_by("committed")
+        self._store_called = self._heard_by("store_called")
+        self._role_changed = self._heard_by("role_changed")
+        self._answered = self._heard_by("answered")
+        self._connected = self._heard_by("connected")
+        self._disconnected = self._heard_by("disconnected")
         self._blamed: set[int] = set()
         """Which of them have been logged."""
 
     def committed(self, landed: Landed) -> None:
-        for at, each in enumerate(self._observers):
-            self._tell(at, each.committed, landed)
+        self._tell(self._committed, landed)
 
     def store_called(self, kind: str, took_us: int, error: str | None) -> None:
-        for at, each in enumerate(self._observers):
-            self._tell(at, each.store_called, kind, took_us, error)
+        self._tell(self._store_called, kind, took_us, error)
 
     def role_changed(self, role: str, epoch: int) -> None:
-        for at, each in enumerate(self._observers):
-            self._tell(at, each.role_changed, role, epoch)
+        self._tell(self._role_changed, role, epoch)
 
     def answered(self, answered: Answered) -> None:
-        for at, each in enumerate(self._observers):
-            self._tell(at, each.answered, answered)
+        self._tell(self._answered, answered)
 
     def connected(self, transport: str) -> None:
-        for at, each in enumerate(self._observers):
-            self._tell(at, each.connected, transport)
+        self._tell(self._connected, transport)
 
     def disconnected(self, transport: str) -> None:
-        for at, each in enumerate(self._observers):
-            self._tell(at, each.disconnected, transport)
+        self._tell(self._disconnected, transport)
 
-    def _tell(self, at: int, method: Callable[..., None], *what: Any) -> None:
-        try:
-            method(*what)
-        except Exception:
-            if at not in self._blamed:
-                self._blamed.add(at)
-                name = type(self._observers[at]).__name__
-                logger.exception("the observer %s fails, which is told only once", name)
+    def _heard_by(self, name: str) -> tuple[Callable[..., None], ...]:
+        methods = [getattr(each, name) for each in self._observers]
+        return tuple([each for each in methods if not getattr(each, _UNHEARD, False)])
+
+    def _tell(self, methods: tuple[Callable[..., None], ...], *what: Any) -> None:
+        for method in methods:
+            try:
+                method(*what)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is not the broker's
+                self._blame(method, error)
+
+    def _blame(self, method: Callable[..., None], error: Exception) -> None:
+        """Log an observer that fails, once."""
+        observer = getattr(method, "__self__", method)
+        if id(observer) not in self._blamed:
+            self._blamed.add(id(observer))
+            name = type(observer).__name__
+            message = "the observer %s fails, which is told only once"
+            logger.error(message, name, exc_info=error)

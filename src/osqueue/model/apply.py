@@ -203,6 +203,7 @@ def _grant(job: Job) -> Grant:
         job.created_at,
         job.priority,
         job.large,
+        job.traceparent,
     )
 
 

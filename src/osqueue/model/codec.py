@@ -59,6 +59,7 @@ class _JobWire(
     payload_key: str | None = None
     payload_bytes: Annotated[int, Meta(ge=0)] = 0
     content: int = 0
+    traceparent: str | None = None
 
 
 class _FinishedWire(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True, gc=False):
@@ -74,6 +75,7 @@ class _FinishedWire(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=
     priority: int = 0
     last_error: Raw | UnsetType = UNSET
     content: int | None = None
+    traceparent: str | None = None
     payload: Raw | UnsetType = UNSET
     """Of dead letters only: they can be queued again."""
 
@@ -114,6 +116,7 @@ def encode_job(job: Job) -> bytes:
         priority=job.priority,
         run_at=job.run_at,
         last_error=job.last_error,
+        traceparent=job.traceparent,
     )
     if job.large is not None:
         wire.payload_key, wire.payload_bytes = job.large.key, job.large.size
@@ -152,6 +155,7 @@ def decode_job(data: bytes) -> Job:
         claim_id=wire.claim_id if running else None,
         last_error=UNSET if wire.last_error is UNSET else Raw(bytes(wire.last_error)),
         large=_large(wire),
+        traceparent=wire.traceparent,
         extra=extra,
         encoded=data,
         stale=False,
@@ -181,6 +185,7 @@ def encode_finished(job: Job) -> bytes:
             priority=job.priority,
             last_error=job.last_error,
             content=job.content,
+            traceparent=job.traceparent,
             payload=payload_of(job) if job.status is JobStatus.DEAD else UNSET,
         )
     )
@@ -209,6 +214,7 @@ def decode_finished(data: bytes) -> Job:
         worker_id=wire.worker_id,
         lease=wire.lease,
         last_error=UNSET if wire.last_error is UNSET else Raw(bytes(wire.last_error)),
+        traceparent=wire.traceparent,
         ended_at=wire.ended_at,
         content=wire.content,
         encoded=data,
@@ -253,6 +259,8 @@ def _coerce(fields: dict[str, Raw]) -> None:
     if "workerId" in fields:
         worker = msgspec.json.decode(fields["workerId"])
         fields["workerId"] = Raw(_encode(None if worker is None else _as_text(worker)))
+    if not bytes(fields.get("traceparent", b'"')).startswith(b'"'):
+        del fields["traceparent"]
     if "maxAttempts" in fields:
         fields["maxAttempts"] = Raw(_encode(_as_attempts(fields["maxAttempts"])))
 

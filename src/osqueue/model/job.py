@@ -90,6 +90,8 @@ class Job(msgspec.Struct, gc=False, eq=False):
     last_error: Raw | UnsetType = UNSET
     large: LargePayload | None = None
     """Stands for the payload, which is unset then."""
+    traceparent: str | None = None
+    """Where it comes from, as W3C Trace Context writes it; not read here."""
     ended_at: int | None = None
     content: int | None = None
     """Checksum of type and payload, once the job has ended and its payload is gone."""

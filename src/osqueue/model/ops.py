@@ -52,6 +52,8 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     priority: int = 0
     run_at: int | None = None
     large: LargePayload | None = None
+    traceparent: str | None = None
+    """Where it comes from; kept, and handed out with it."""
 
     @property
     def payload_bytes(self) -> int:

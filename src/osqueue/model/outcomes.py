@@ -93,6 +93,7 @@ class Grant(msgspec.Struct, frozen=True, gc=False):
     created_at: int
     priority: int
     large: LargePayload | None = None
+    traceparent: str | None = None
 
 
 class Claimed(msgspec.Struct, frozen=True, gc=False):

@@ -154,6 +154,8 @@ class QueueState:
             new.max_attempts,
             large=new.large,
         )
+        if new.traceparent is not None:
+            job.traceparent = new.traceparent
         self.admit(job, weight)
         self.revision += 1
         if self.events is not None:
@@ -388,6 +390,8 @@ def weight_of(job: Job) -> int:
 
 def _weight(job: Job, payload: Raw | UnsetType) -> int:
     texts = length_of(payload) + length_of(job.last_error) + _key_length(job.large)
+    if job.traceparent is not None:
+        texts += len(job.traceparent)
     return JOB_OVERHEAD_BYTES + len(job.id) + len(job.type) + texts
 
 
@@ -398,6 +402,8 @@ def _key_length(large: LargePayload | None) -> int:
 def new_job_weight(new: NewJob) -> int:
     """Bytes that a job to be will count towards the state's bound."""
     texts = length_of(new.payload) if new.large is None else len(new.large.key)
+    if new.traceparent is not None:
+        texts += len(new.traceparent)
     return JOB_OVERHEAD_BYTES + len(new.id) + len(new.type) + texts
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from osqueue.clock import Clock
-from osqueue.engine.observer import Answered
+from osqueue.engine.observer import Answered, unheard
 from osqueue.engine.requests import Landed
 
 __all__ = ["LOGGER", "AccessLog"]
@@ -57,17 +57,22 @@ class AccessLog:
         )
         self._write(self._encode(line).decode())
 
+    @unheard
     def committed(self, landed: Landed) -> None:
         """Commits are no requests."""
 
+    @unheard
     def store_called(self, kind: str, took_us: int, error: str | None) -> None:
         """Nor are calls of the store."""
 
+    @unheard
     def role_changed(self, role: str, epoch: int) -> None:
         """Told elsewhere."""
 
+    @unheard
     def connected(self, transport: str) -> None:
         """Only requests are logged."""
 
+    @unheard
     def disconnected(self, transport: str) -> None:
         """The same."""

@@ -72,7 +72,7 @@ def make_app(
     routes.append(_page("/v1/events", events, ops.SUBSCRIBE.name))
     if metrics is not None:
         routes.append(_page("/metrics", Entrance(MetricsPage(metrics), door, Role.OBSERVE)))
-    rpc = ConnectPort(service, settings, door)
+    rpc = ConnectPort(service, settings, door, observed)
     return _Application(door, routes, rpc, address=service.address, observed=observed)
 
 
@@ -126,6 +126,8 @@ class _Application:
             if scope["method"] == "OPTIONS":
                 await self._options(headers, send, extra)
                 return
+            if scope["path"] == WEBSOCKET_PATH:
+                extra = ()  # it is for no page
             await self._route(scope, receive, _with_headers(send, extra) if extra else send, seen)
         except OsqueueError as error:
             seen.failed(error)

@@ -11,10 +11,12 @@ repeats a token; where no token is configured, only this host is served (protect
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
 from osqueue.config import ServerSettings
+from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.errors import AuthError
 from osqueue.server.origins import HeaderPairs, Origins
 from osqueue.server.peers import Peer, forwarded_for, is_this_host
@@ -46,19 +48,47 @@ class Principal:
         Raises `AuthError`, 401 if the token was revoked and else 403, and `OverloadedError` for a
         caller who asks too often.
         """
-        if self._entry is not None:
-            entry = self._door.renewed(self._entry)
-            if entry is None:
-                raise _refused(f"the token {self.name} was revoked")
-            if not entry.has(role):
-                raise AuthError(f"the token {self.name} lacks the role {role}, which this asks for")
+        self.confirm(role)
         if self._door.rates is not None:
             key = self._counted_as
             self._door.rates.spend(rate_key(key) if self._entry is None else f"the token {key}")
 
+    def confirm(self, role: Role | None) -> None:
+        """Raise `AuthError` if a request that was let pass may not go on, as `check` does."""
+        if self._entry is None:
+            return
+        entry = self._door.renewed(self._entry)
+        if entry is None:
+            raise _refused(f"the token {self.name} was revoked")
+        if not entry.has(role):
+            raise AuthError(f"the token {self.name} lacks the role {role}, which this asks for")
+
     def current(self) -> bool:
         """Whether the token is still known."""
         return self._entry is None or self._door.renewed(self._entry) is not None
+
+    @contextmanager
+    def waiting(self, caller: Caller, role: Role | None) -> Iterator[None]:
+        """While a request waits inside: its caller leaves when it may not go on.
+
+        Then `AuthError` is raised, for a caller who has left otherwise is not told anything.
+        """
+        if self._entry is None:
+            yield
+            return
+
+        def look() -> None:
+            try:
+                self.confirm(role)
+            except AuthError:
+                caller.leave()
+
+        with self._door.told_of_changes(look):
+            try:
+                yield
+            except CallerGoneError:
+                self.confirm(role)
+                raise
 
 
 class Doorkeeper:
@@ -92,6 +122,10 @@ class Doorkeeper:
         if not self._allow_remote:
             self._check_near(headers, peer)
         return Principal(self, None, peer.host)
+
+    def told_of_changes(self, listener: Callable[[], None]) -> AbstractContextManager[None]:
+        """Inside, ``listener`` is called whenever the list of tokens has changed."""
+        return nullcontext() if self._tokens is None else self._tokens.told_of_changes(listener)
 
     def renewed(self, entry: TokenEntry) -> TokenEntry | None:
         """What holds now for a token that was found earlier; ``None`` once it was revoked."""

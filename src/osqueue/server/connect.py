@@ -10,7 +10,6 @@ goes away while it waits gives its jobs back; `Reply.sent` is called whatever be
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from functools import partial
@@ -19,7 +18,6 @@ from typing import Any, Final, TypeAlias
 from connectrpc.code import Code
 from connectrpc.compression import Compression
 from connectrpc.compression.brotli import BrotliCompression
-from connectrpc.compression.gzip import GzipCompression
 from connectrpc.errors import ConnectError
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.request import RequestContext
@@ -32,30 +30,37 @@ from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.engine.room import Room, Share
 from osqueue.errors import BrokerProtocolError, OsqueueError
 from osqueue.server.auth import Doorkeeper, Principal
-from osqueue.server.bodies import Bounds, read_message
+from osqueue.server.bodies import Bounds, OneGzip, read_message
 from osqueue.server.connection import Connection, connection_of
 from osqueue.server.entrance import enter
 from osqueue.server.http import Headers, commit_header, headers_of
+from osqueue.server.observed_http import counted
+from osqueue.server.observing import Observed, SeenRequest
 from osqueue.server.origins import HeaderPairs
 from osqueue.server.rpc import PUSHED, UNARY, Answerer, Served
-from osqueue.server.rpc_answers import Outlet, StreamAnswer, UnaryAnswer
+from osqueue.server.rpc_answers import GrpcAnswer, Outlet, StreamAnswer, UnaryAnswer
+from osqueue.server.rpc_headers import (
+    check_timeouts,
+    compressed_by,
+    is_enveloped,
+    is_grpc,
+    is_plain_grpc,
+    is_text,
+    kept,
+    length_of_body,
+)
 from osqueue.server.rpc_streams import MessageStream
 from osqueue.wire.errors import error_info, rpc_code
 from osqueue.wire.methods import SERVICE
 
 __all__ = ["ConnectPort"]
 
+CONNECT: Final = "connect"
+GRPC_WEB: Final = "grpc-web"
+"""What metrics and logs call these transports."""
+
 Context: TypeAlias = RequestContext[Any, Any]
 Endpoints: TypeAlias = Mapping[str, Any]
-
-_GRPC: Final = b"application/grpc"
-_JSON: Final = re.compile(rb"application/(?:grpc-web\+|grpc\+|connect\+)?json\b", re.IGNORECASE)
-
-_TIMEOUTS: Final[Mapping[bytes, re.Pattern[bytes]]] = {
-    b"connect-timeout-ms": re.compile(rb"[0-9]{1,10}"),
-    b"grpc-timeout": re.compile(rb"[0-9]{1,8}[HMSmun]"),
-}
-_COMPRESSED_BY: Final = (b"content-encoding", b"connect-content-encoding", b"grpc-encoding")
 
 _OWN_WORDS: Final = {
     Code.INVALID_ARGUMENT: 400,
@@ -75,15 +80,18 @@ class _Visit:
         "method",
         "principal",
         "refusal",
+        "seen",
         "sent",
         "share",
         "size",
+        "undo",
         "unread",
     )
 
-    def __init__(self, method: Served, connection: Connection) -> None:
+    def __init__(self, method: Served, connection: Connection, seen: SeenRequest) -> None:
         self.method = method
         self.connection = connection
+        self.seen = seen
         self.refusal: ConnectError | None = None
         self.size = 0
         self.share: Share | None = None
@@ -91,10 +99,14 @@ class _Visit:
         self.begin: Callable[[], Awaitable[None]] = _nothing
         """Sends the head of a stream's answer."""
         self.sent: Callable[[], None] | None = None
+        self.undo: Callable[[], None] = _nothing_to_undo
+        """For an answer of which nothing was sent."""
         self.unread = True
 
-    def close(self) -> None:
+    def close(self, *, delivered: bool) -> None:
         """The answer has been sent, or could not be."""
+        if not delivered:
+            self.undo()
         if self.sent is not None:
             self.sent()
         if self.share is not None:
@@ -104,7 +116,15 @@ class _Visit:
 class ConnectPort:
     """An ASGI application for the paths in `paths`."""
 
-    def __init__(self, service: QueueService, settings: ServerSettings, door: Doorkeeper) -> None:
+    def __init__(
+        self,
+        service: QueueService,
+        settings: ServerSettings,
+        door: Doorkeeper,
+        observed: Observed,
+    ) -> None:
+        self._observed = observed.over(CONNECT)
+        self._observed_web = observed.over(GRPC_WEB)
         self._service = service
         self._answerer = Answerer(service, settings)
         self._settings = settings
@@ -112,7 +132,7 @@ class ConnectPort:
         self._room = Room(RPC_BODIES_BYTES_MAX, wait_ms=RPC_BODIES_WAIT_MS, what="requests")
         self._methods = {method.path: method for method in (*UNARY, *PUSHED)}
         self._compressions: dict[bytes, Compression] = {
-            each.name().encode(): each for each in (GzipCompression(), BrotliCompression())
+            each.name().encode(): each for each in (OneGzip(), BrotliCompression())
         }
         self._visit: ContextVar[_Visit] = ContextVar("osqueue.visit")
         self._app = _Application(
@@ -129,20 +149,27 @@ class ConnectPort:
         return frozenset(self._methods)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = self._methods[scope["path"]]
+        web = is_grpc(headers_of(scope))
+        with (self._observed_web if web else self._observed).request(method.operation.name) as seen:
+            if self._observed.detailed:
+                receive, send = counted(seen, scope, receive, send)
+            await self._respond(_Visit(method, connection_of(scope), seen), scope, receive, send)
+
+    async def _respond(self, visit: _Visit, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope)
-        visit = _Visit(self._methods[scope["path"]], connection_of(scope))
         extra = self._receive_caller(visit, scope, headers)
         compression = self._compression(visit, headers)
         message = partial(self._message, visit, receive, headers, compression)
         answer = self._answer(visit, headers, extra, send)
         token = self._visit.set(visit)
         try:
-            await self._app({**scope, "headers": _kept(headers)}, message, answer)
+            await self._app({**scope, "headers": kept(headers)}, message, answer)
         except (ConnectError, CallerGoneError):
             return  # there is nobody to be told
         finally:
             self._visit.reset(token)
-            visit.close()
+            visit.close(delivered=answer.delivered)
 
     def _receive_caller(self, visit: _Visit, scope: Scope, headers: Headers) -> HeaderPairs:
         """What a browser is told; whoever is not admitted is refused once there is a protocol."""
@@ -152,20 +179,20 @@ class ConnectPort:
             if visit.method.role is not None:
                 visit.principal = enter(scope, self._door)
                 visit.principal.check(visit.method.role)
-            _check_timeouts(headers)
+            check_timeouts(headers)
         except OsqueueError as error:
+            visit.seen.failed(error)
             visit.refusal = _connect_error(error)
         return extra
 
     def _compression(self, visit: _Visit, headers: Headers) -> Compression | None:
-        for header in _COMPRESSED_BY:
-            name = headers.get(header, b"identity")
-            if name != b"identity":
-                found = self._compressions.get(name)
-                if found is None and visit.refusal is None:
-                    visit.refusal = self._unknown_compression(name)
-                return found
-        return None
+        name = compressed_by(headers)
+        if name is None:
+            return None
+        found = self._compressions.get(name)
+        if found is None and visit.refusal is None:
+            visit.refusal = self._unknown_compression(name)
+        return found
 
     def _unknown_compression(self, name: bytes) -> ConnectError:
         known = b",".join(self._compressions).decode()
@@ -181,27 +208,28 @@ class ConnectPort:
         if not visit.unread:
             return await receive()
         visit.unread = False
-        length = headers.get(b"content-length", b"")
-        text = _JSON.match(headers.get(b"content-type", b"")) is not None
         body, visit.share = await read_message(
             receive,
             Bounds(
-                self._answerer.bytes_max(visit.method, as_text=text),
-                int(length) if length.isdigit() else None,
+                self._answerer.bytes_max(visit.method, as_text=is_text(headers)),
+                length_of_body(headers),
                 self._room,
                 partial(self._answerer.too_large, visit.method),
             ),
             compression=compression,
-            enveloped=_is_enveloped(headers),
+            enveloped=is_enveloped(headers),
         )
         visit.size = len(body)
         return {"type": "http.request", "body": body, "more_body": False}
 
-    def _answer(self, visit: _Visit, headers: Headers, extra: HeaderPairs, send: Send) -> Send:
+    def _answer(
+        self, visit: _Visit, headers: Headers, extra: HeaderPairs, send: Send
+    ) -> UnaryAnswer | StreamAnswer | GrpcAnswer:
         outlet = Outlet(send, extra, visit.connection, self._settings.send_s_max)
-        if not _is_enveloped(headers):
+        if not is_enveloped(headers):
             return UnaryAnswer(outlet, accepted=headers.get(b"accept-encoding", b""))
-        answer = StreamAnswer(outlet, kind=headers[b"content-type"])
+        kind = GrpcAnswer if is_plain_grpc(headers) else StreamAnswer
+        answer = kind(outlet, kind=headers[b"content-type"])
         visit.begin = answer.begin
         return answer
 
@@ -221,9 +249,12 @@ class ConnectPort:
 
     async def _serve(self, method: Served, request: Any, context: Context) -> Any:
         visit = self._visit.get()
-        answering = self._answerer.answer(method, request, size=visit.size, caller=Caller())
+        answering = self._answerer.answer(
+            method, request, size=visit.size, caller=Caller(), principal=visit.principal
+        )
         reply = await answering
         visit.sent = reply.sent
+        visit.undo = partial(self._answerer.give_back, method, request, reply.value)
         _name_commit(context, reply.position)
         return reply.value
 
@@ -260,21 +291,37 @@ class _Reception:
             raise refusal
 
     async def on_end(self, _token: None, context: Context, error: Exception | None) -> None:
+        visit = self._visit.get()
         match error:
             case OsqueueError():
+                visit.seen.failed(error)
                 _name_commit(context, error.position)
                 raise _connect_error(error) from error
             case ConnectError(code=code) if not error.details and code in _OWN_WORDS:
-                ours = BrokerProtocolError(error.message, status=_OWN_WORDS[code])
-                raise _connect_error(ours) from error
+                ours = BrokerProtocolError(_said(error, visit), status=_OWN_WORDS[code])
+                visit.seen.failed(ours)
+                code = Code.INVALID_ARGUMENT if code is Code.INTERNAL else code
+                raise ConnectError(code, ours.message, [error_info(ours)]) from error
+            case ConnectError():  # the deadline has passed, or the caller has gone
+                visit.seen.failed(CallerGoneError())
 
 
 async def _nothing() -> None:
     """An answer that is no stream has no head of its own."""
 
 
+def _nothing_to_undo() -> None:
+    """There is no answer yet."""
+
+
 def _as_they_are(endpoints: Endpoints) -> Endpoints:
     return endpoints
+
+
+def _said(error: ConnectError, visit: _Visit) -> str:
+    """What `connectrpc` says, with the name of the message that it could not read."""
+    kind = visit.method.request.desc().type_name
+    return error.message.replace("unmarshal message:", f"cannot decode message {kind}:")
 
 
 def _connect_error(error: OsqueueError) -> ConnectError:
@@ -284,31 +331,3 @@ def _connect_error(error: OsqueueError) -> ConnectError:
 def _name_commit(context: Context, position: tuple[int, int] | None) -> None:
     for name, value in commit_header(position):
         context.response_headers[name.decode()] = value.decode()
-
-
-def _check_timeouts(headers: Headers) -> None:
-    for name, pattern in _TIMEOUTS.items():
-        value = headers.get(name)
-        if value is not None and not pattern.fullmatch(value):
-            shown = value.decode("latin-1")
-            raise BrokerProtocolError(
-                f"protocol error: invalid {name.decode().split('-')[0]} timeout value: {shown}"
-            )
-
-
-def _kept(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """What `connectrpc` is to see: neither compression, which is done here, nor what is invalid."""
-    kept = []
-    kind = headers.get(b"content-type")
-    if kind is not None and kind.isascii():
-        kept.append((b"content-type", kind))
-    for name, pattern in _TIMEOUTS.items():
-        value = headers.get(name)
-        if value is not None and pattern.fullmatch(value):
-            kept.append((name, value))
-    return kept
-
-
-def _is_enveloped(headers: Headers) -> bool:
-    kind = headers.get(b"content-type", b"").lower()
-    return kind.startswith((_GRPC, b"application/connect+"))

@@ -9,72 +9,50 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import sys
 from collections.abc import Callable, MutableMapping
 from functools import partial
 from typing import Any, Final, Protocol, cast
 
 import msgspec
-from httptools import HttpParserUpgrade, parse_url
+from httptools import HttpParserInvalidURLError, HttpParserUpgrade, parse_url
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from osqueue.config import MIB, ServerSettings
+from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import BrokerProtocolError, OsqueueError, OverloadedError
 from osqueue.server.handshake import PATH, Around, Upgrade
+from osqueue.server.hosts import HostConnections
 from osqueue.server.http import CLOSE, JSON, error_headers, headers_of, respond_error
-from osqueue.server.observing import Observed
 from osqueue.server.peers import peer_of_scope
-from osqueue.server.rates import rate_key
 from osqueue.wire.errors import error_body, http_status
 
-__all__ = ["Connection", "HostConnections", "HttpProtocol", "Upgrades", "connection_of"]
+__all__ = ["Connection", "HttpProtocol", "Upgrades", "connection_of"]
 
 _KEY: Final = "osqueue.connection"
 
 _FOR_PAGES: Final = frozenset({b"vary", b"access-control-expose-headers"})
 
-_H2C: Final = re.compile(rb"(\r\n)upgrade(:[ \t]*h2c\b)", re.IGNORECASE)
-"""An offer to go on in HTTP/2, as Java's client makes it with its first request. It is declined by
-not letting the parser see it, which would take the body for the other protocol."""
+_OFFER: Final = re.compile(rb"(\r\n)upgrade(?=:(?![ \t]*websocket[ \t]*\r\n))", re.IGNORECASE)
+"""An offer to go on in another protocol, as Java's client makes it with its first request for
+HTTP/2, and Apache's for TLS. It is declined by not letting the parser see it, which would take the
+body for the other protocol. The name that stands there instead is as long."""
 
-
-class HostConnections:
-    """How many connections each host has open, against the most that it may have; 0: any."""
-
-    def __init__(self, most: int, observed: Observed | None = None) -> None:
-        self._most = most
-        self._open: dict[str, int] = {}
-        self._observed = observed or Observed("http")
-
-    def enter(self, host: str | None) -> bool:
-        """Count one more; answers whether it is not too many. Each must `leave` again."""
-        self._observed.connected()
-        if not self._most:
-            return True
-        key = rate_key(host)
-        self._open[key] = self._open.get(key, 0) + 1
-        return self._open[key] <= self._most
-
-    def leave(self, host: str | None) -> None:
-        """Count one less."""
-        self._observed.disconnected()
-        if not self._most:
-            return
-        key = rate_key(host)
-        self._open[key] -= 1
-        if not self._open[key]:
-            del self._open[key]
+_HEAD_END: Final = b"\r\n\r\n"
 
 
 class Connection:
     """What a request may know of its connection."""
 
-    __slots__ = ("_transport", "lost", "on_lost", "on_over")
+    __slots__ = ("_transport", "end_with", "lost", "on_lost", "on_over")
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
+        self.end_with: Callable[[bytes], bool] | None = None
+        """Has trailers follow the answer that is being sent, if that can be."""
         self.lost = False
         self.on_over: Callable[[], None] | None = None
         """Called after that."""
@@ -85,10 +63,25 @@ class Connection:
         """The connection is made."""
         self._transport = transport
 
+    def trail(self, trailers: bytes) -> None:
+        """Let the answer that is being sent end with these lines. Raises `CallerGoneError`."""
+        if self.end_with is None or not self.end_with(trailers):
+            self.abort()
+            raise CallerGoneError
+
     def abort(self) -> None:
         """Close at once, whatever is still to be sent."""
         if self._transport is not None:
             self._transport.abort()
+
+    def break_after(self, silence_s: float) -> None:
+        """Have it break when the other side's host acknowledges nothing of what is sent for so
+        long, where the system can do that; others find it out in a quarter of an hour.
+        """
+        option = getattr(socket, "TCP_USER_TIMEOUT", None)
+        if option is not None and self._transport is not None:
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.IPPROTO_TCP, option, int(silence_s * 1_000))
 
     def lose(self) -> None:
         """The connection is lost."""
@@ -142,12 +135,15 @@ class HttpProtocol(HttpToolsProtocol):
         """Bytes since the last piece of a body, or the last whole request."""
         self._received = b""
         """What is being parsed."""
+        self._between = True
+        """Whether what arrives next begins a request."""
         self._refusal: OsqueueError | None = None
         """Why the connection is not served."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._connection.open_on(transport)
+        self._connection.end_with = self._end_with
         host = None if self.client is None else self.client[0]
         alone_too_many = not self._hosts.enter(host)
         self._connection.on_over = partial(self._hosts.leave, host)
@@ -160,8 +156,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._connection.lose()
 
     def data_received(self, data: bytes) -> None:
-        if b"h2c" in data:
-            data = _H2C.sub(rb"\1x-grade\2", data)
+        if self._between and b"pgrade" in data:
+            data = _without_offers(data)
         self._unparsed += len(data)
         self._received = data
         super().data_received(data)
@@ -177,8 +173,11 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._receiving, self._overdue_at, self._body_bytes = True, None, 0
+        self._between = False
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade() and not self._should_upgrade():
+            self.app = partial(_refuse_connection, _no_upgrade())
         super().on_headers_complete()
         if self.scope.get("path") == PATH:  # it is for no page, so nothing is said to browsers
             said = self.cycle.default_headers
@@ -192,6 +191,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._unparsed = 0
         self._receiving = False
+        self._between = True
         super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
@@ -214,7 +214,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _open_websocket(self) -> asyncio.Protocol:
         if self._refusal is not None:
             raise self._refusal
-        path = parse_url(self.url).path.decode("ascii")
+        path = _path_of(self.url)
         scope = cast("dict[str, Any]", self.scope)
         upgrade = Upgrade(scope["method"], path, headers_of(scope), peer_of_scope(scope))
         around = Around(self.connections, self.tasks, self._connection.lose)
@@ -257,12 +257,58 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.write(b"".join([STATUS_LINE[http_status(error)], *lines, b"\r\n", body]))
         self.transport.close()
 
+    def _end_with(self, trailers: bytes) -> bool:
+        """Uvicorn knows no trailers: they are put in behind the last chunk that it writes."""
+        cycle = self.cycle
+        if cycle is None or not cycle.chunked_encoding or cycle.response_complete:
+            return False  # it is the cycle of a request that waits for its turn
+        cycle.transport = cast("asyncio.Transport", _LastChunk(self.transport, trailers))
+        return True
+
     def _may_answer(self) -> bool:
         """Whether nobody else is about to answer, or has begun to."""
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
             return True
         return cycle.more_body and not cycle.response_started and not self.pipeline
+
+
+class _LastChunk:
+    """Stands for the transport while the end of an answer in chunks is written."""
+
+    def __init__(self, transport: asyncio.Transport, trailers: bytes) -> None:
+        self._transport = transport
+        self._trailers = trailers
+
+    def write(self, data: bytes) -> None:
+        assert data == b"0\r\n\r\n", "nothing but the last chunk is left to write"
+        self._transport.write(b"0\r\n%b\r\n" % self._trailers)
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+def _without_offers(data: bytes) -> bytes:
+    """What begins a request, with any offer in its head declined; its body is left alone."""
+    end = data.find(_HEAD_END)
+    head, body = (data, b"") if end < 0 else (data[: end + 2], data[end + 2 :])
+    return _OFFER.sub(rb"\1x-grade", head) + body
+
+
+def _no_upgrade() -> BrokerProtocolError:
+    """For an offer that the parser has seen: it takes all that follows for the other protocol."""
+    message = "the broker goes on in no other protocol but WebSocket; leave out `upgrade`"
+    return BrokerProtocolError(message, status=400)
+
+
+def _path_of(url: bytes) -> str:
+    try:
+        path = parse_url(url).path
+    except HttpParserInvalidURLError:
+        path = None
+    if path is None:
+        raise BrokerProtocolError("the request is not valid HTTP/1.1", status=400)
+    return bytes(path).decode("ascii")
 
 
 def _too_many(*, alone: bool) -> OverloadedError:

@@ -1,34 +1,21 @@
-"""What goes to many at once is encoded once: they are handed the same object, one after another."""
+"""What many observers are told alike is encoded once: its encodings are kept with the object."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import TypeVar
 
-__all__ = ["EncodeOnce"]
+from osqueue.wire.messages import Update
 
-KEPT: Final = 8
-"""Objects whose bytes are remembered: the updates of one commit for a few kinds of observers."""
+__all__ = ["encode_once"]
 
-ObjectT = TypeVar("ObjectT")
+T = TypeVar("T")
 
 
-class EncodeOnce(Generic[ObjectT]):
-    """Encodes objects that do not change any more, the same one only once."""
-
-    __slots__ = ("_encode", "_known")
-
-    def __init__(self, encode: Callable[[ObjectT], bytes]) -> None:
-        self._encode = encode
-        self._known: OrderedDict[int, tuple[ObjectT, bytes]] = OrderedDict()
-        """By identity, which holds while the object is kept here."""
-
-    def __call__(self, value: ObjectT) -> bytes:
-        """The bytes of an object."""
-        found = self._known.get(id(value))
-        if found is None:
-            found = self._known[id(value)] = (value, self._encode(value))
-            if len(self._known) > KEPT:
-                self._known.popitem(last=False)
-        return found[1]
+def encode_once(update: Update, kind: str, encode: Callable[[Update], T]) -> T:
+    """An update, encoded for the first time or as it was before. ``kind`` names the encoding."""
+    known: dict[str, T] = update.__dict__
+    found = known.get(kind)
+    if found is None:
+        found = known[kind] = encode(update)
+    return found

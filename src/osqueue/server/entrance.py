@@ -11,7 +11,7 @@ from osqueue.server.http import headers_of
 from osqueue.server.peers import peer_of_scope
 from osqueue.wire.roles import Role
 
-__all__ = ["PRINCIPAL", "Entrance", "enter"]
+__all__ = ["PRINCIPAL", "Entrance", "enter", "principal_of"]
 
 PRINCIPAL: Final = "osqueue.principal"
 """Where a scope names who calls."""
@@ -28,6 +28,13 @@ class Entrance:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         enter(scope, self._door).check(self._role)
         await self._app(scope, receive, send)
+
+
+def principal_of(scope: Scope) -> Principal:
+    """Who calls, once he was let in."""
+    principal = scope[PRINCIPAL]
+    assert isinstance(principal, Principal), "it was named by `enter`"
+    return principal
 
 
 def enter(scope: Scope, door: Doorkeeper) -> Principal:

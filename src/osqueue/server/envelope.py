@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from osqueue.config import NAME_CHARS_MAX, PAYLOAD_DEPTH_MAX, WS_ID_BYTES_MAX
+from osqueue.config import NAME_CHARS_MAX, PAYLOAD_DEPTH_MAX, ROOMY_BYTES, WS_ID_BYTES_MAX
 from osqueue.errors import BrokerProtocolError, OsqueueError
+from osqueue.server.encode_once import encode_once
 from osqueue.wire.errors import error_body
+from osqueue.wire.messages import SubmitRequest, Update
+from osqueue.wire.operations import SUBMIT
 
 __all__ = [
     "EVENT",
@@ -50,7 +54,8 @@ class Asking(msgspec.Struct, gc=False):
 
     id: bytes
     method: str
-    params: bytes | Raw
+    params: bytes | Raw | SubmitRequest
+    """Text, but for a large request to submit a job, which is read in one go."""
     knows_commits: bool = False
 
 
@@ -58,6 +63,14 @@ class _Request(msgspec.Struct):
     method: str
     id: Raw | UnsetType = UNSET
     params: Raw | UnsetType = UNSET
+    v: int | None = None
+
+
+class _LargeSubmit(msgspec.Struct, tag_field="method", tag="submitJob"):
+    """The same for a large one, whose payload is looked at only once."""
+
+    params: SubmitRequest
+    id: Raw | UnsetType = UNSET
     v: int | None = None
 
 
@@ -79,6 +92,7 @@ class MessageError(Exception):
 
 _EMPTY: Final = b"{}"
 _requests = msgspec.json.Decoder(_Request)
+_large_submits = msgspec.json.Decoder(_LargeSubmit)
 _odd = msgspec.json.Decoder(_Odd)
 _any = msgspec.json.Decoder(Raw)
 _encode = msgspec.json.Encoder().encode
@@ -88,6 +102,10 @@ _encode = msgspec.json.Encoder().encode
 
 def read_request(text: bytes | bytearray) -> Asking:
     """A request, from a message that is valid UTF-8. Raises `MessageError`."""
+    if len(text) > ROOMY_BYTES:
+        with suppress(msgspec.DecodeError, RecursionError):  # it is told below what is wrong
+            large = _large_submits.decode(text)
+            return Asking(_id(large.id), SUBMIT.name, large.params, bool(large.v))
     try:
         request = _requests.decode(text)
     except msgspec.ValidationError:
@@ -101,7 +119,7 @@ def read_request(text: bytes | bytearray) -> Asking:
     params = _EMPTY if isinstance(request.params, UnsetType) else request.params
     if len(params) == len(NO_ID) and bytes(params) == NO_ID:
         params = _EMPTY
-    return Asking(id_, request.method, params, request.v is not None and request.v >= 1)
+    return Asking(id_, request.method, params, bool(request.v))
 
 
 def first_id(prefix: bytes | bytearray) -> bytes:
@@ -144,7 +162,10 @@ EVENT: Final = b'"event":'
 
 def message(asking: Asking, key: bytes, value: object, position: Position) -> bytes:
     """A success (`RESULT`), or what a stream brings (`EVENT`)."""
-    text = _EMPTY if value is None else _encode(value)
+    if isinstance(value, Update):
+        text = encode_once(value, "json", _encode)
+    else:
+        text = _EMPTY if value is None else _encode(value)
     return b'{"id":%b,%b%b%b' % (asking.id, key, text, _tail(asking, position))
 
 

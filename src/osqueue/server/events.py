@@ -22,7 +22,7 @@ from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import AuthError, BrokerProtocolError, OsqueueError
 from osqueue.server.auth import Principal
 from osqueue.server.connection import Connection, connection_of
-from osqueue.server.encode_once import EncodeOnce
+from osqueue.server.encode_once import encode_once
 from osqueue.server.entrance import PRINCIPAL
 from osqueue.server.http import describe
 from osqueue.wire.errors import error_body
@@ -46,7 +46,7 @@ class EventsPage:
     def __init__(self, service: QueueService, settings: ServerSettings) -> None:
         self._service = service
         self._stall_s = settings.send_s_max
-        self._encode = EncodeOnce(_event)
+        """For how long an observer may take nothing in."""
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         subscription = self._service.subscribe(DEFAULT_QUEUE, _request(scope["query_string"]))
@@ -55,6 +55,7 @@ class EventsPage:
         try:
             if connection.lost:
                 raise CallerGoneError
+            connection.break_after(EVENTS_PING_S + self._stall_s)
             out = _Out(send, connection, self._stall_s)
             await out.begin()
             await self._push(subscription, out, scope.get(PRINCIPAL))
@@ -71,7 +72,8 @@ class EventsPage:
                 out.look_at(principal)
                 update = await self._next(subscription, out)
                 if update is not None:
-                    await out.send(self._encode(update))
+                    updates = (update, *subscription.take_ready())
+                    await out.send(b"".join([encode_once(each, "sse", _event) for each in updates]))
         except OsqueueError as error:
             await out.send(b"event: end\ndata: %b\n\n" % _json(error_body(error)))
             await out.end()

@@ -20,14 +20,17 @@ import grpc
 from msgspec import UNSET
 from protobuf.wkt import Any as AnyMessage
 
+from osqueue.broker.reply import Reply
 from osqueue.broker.service import QueueService
 from osqueue.config import GRPC_PORT, MIB, GrpcSettings, ServerSettings
 from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.errors import BrokerProtocolError, ConfigError, OsqueueError, OverloadedError
 from osqueue.server.auth import Doorkeeper, Principal
+from osqueue.server.gathering import Gathering
 from osqueue.server.grpc_extras import Health, Reflection
 from osqueue.server.http import commit_header
 from osqueue.server.http_server import bind
+from osqueue.server.observing import Observed, SeenRequest
 from osqueue.server.peers import peer_of_grpc
 from osqueue.server.rpc import PUSHED, UNARY, Answerer, Served
 from osqueue.server.rpc_streams import MessageStream
@@ -38,6 +41,9 @@ from osqueue.wire.methods import SERVICE
 from osqueue.wire.roles import Role
 
 __all__ = ["GrpcServer", "open_grpc"]
+
+GRPC: Final = "grpc"
+"""What metrics and logs call this transport."""
 
 logger = logging.getLogger("osqueue.server")
 
@@ -63,6 +69,7 @@ def open_grpc(
     door: Doorkeeper,
     *,
     tls: ServerTls | None = None,
+    observed: Observed | None = None,
 ) -> GrpcServer | None:
     """A server on the port that the settings ask for, if they do, and not serving yet.
 
@@ -71,7 +78,7 @@ def open_grpc(
     wanted = settings.grpc_port
     if wanted == 0 or (wanted is UNSET and settings.port == 0):
         return None
-    server = GrpcServer(service, settings, door, tls=tls)
+    server = GrpcServer(service, settings, door, tls=tls, observed=observed)
     try:
         server.bind(GRPC_PORT if wanted is UNSET else wanted)
     except ConfigError as error:
@@ -92,11 +99,14 @@ class GrpcServer:
         door: Doorkeeper,
         *,
         tls: ServerTls | None = None,
+        observed: Observed | None = None,
     ) -> None:
+        self._observed = (observed or Observed(GRPC)).over(GRPC)
         self._settings = settings
         self._door = door
         self._service = service
         self._answerer = Answerer(service, settings)
+        self._gathering = Gathering()
         self._health = Health(lambda: service.status().ready, (SERVICE,))
         self._server = grpc.aio.server(
             options=_options(settings), maximum_concurrent_rpcs=settings.grpc.calls_max
@@ -144,43 +154,66 @@ class GrpcServer:
         return grpc.stream_unary_rpc_method_handler(partial(self._serve, method))
 
     async def _serve(self, method: Served, _requests: object, context: Context) -> bytes:
-        try:
-            if method.role is not None:
-                self._admit(context, method.role)
-            data = await self._read(method, context)
-            answering = self._answerer.answer(
-                method, _decoded(method, data), size=len(data), caller=Caller()
-            )
-            del data
-            reply = await answering
-        except OsqueueError as error:
-            await _refuse(context, error)
-            raise AssertionError("a refusal ends the call") from error
-        except CallerGoneError:
-            raise asyncio.CancelledError from None
+        with self._observed.request(method.operation.name) as seen:
+            try:
+                return await self._unary(method, context, seen)
+            except OsqueueError as error:
+                seen.failed(error)
+                refused = error
+            except CallerGoneError:
+                raise asyncio.CancelledError from None
+        await _refuse(context, refused)
+        raise AssertionError("a refusal ends the call")
+
+    async def _unary(self, method: Served, context: Context, seen: SeenRequest) -> bytes:
+        principal = None if method.role is None else self._admit(context, method.role, seen)
+        data = await self._read(method, context, seen)
+        message = _decoded(method, data)
+        reply = await self._answer(method, message, len(data), principal)
         if reply.sent is not None:
             sent = reply.sent
             context.add_done_callback(lambda _: sent())
-        await _name_commit(context, reply.position)
+        try:
+            await _name_commit(context, reply.position)
+        except BaseException:
+            self._answerer.give_back(method, message, reply.value)
+            raise
         answer: bytes = reply.value.to_binary()
+        seen.sent = len(answer)
         return answer
 
+    async def _answer(
+        self, method: Served, message: Any, size: int, principal: Principal | None
+    ) -> Reply[Any]:
+        await self._gathering.turn()
+        return await self._answerer.answer(
+            method, message, size=size, caller=Caller(), principal=principal
+        )
+
     async def _push(self, method: Served, _requests: object, context: Context) -> None:
-        try:
-            principal = self._admit(context, method.role)
-            stream = MessageStream(self._service, method, principal)
+        with self._observed.request(method.operation.name) as seen:
+            refused: OsqueueError | None = None
             try:
-                data = await self._read(method, context)
-                stream.begin(_decoded(method, data), len(data))
-                await context.send_initial_metadata(())
-                async for message in stream:
-                    await self._write(message, context)
-            finally:
-                await stream.aclose()
-        except OsqueueError as error:
-            await _refuse(context, error)
-        except CallerGoneError:
-            raise asyncio.CancelledError from None
+                await self._stream(method, context, seen)
+            except OsqueueError as error:
+                seen.failed(error)
+                refused = error
+            except CallerGoneError:
+                raise asyncio.CancelledError from None
+        if refused is not None:
+            await _refuse(context, refused)
+
+    async def _stream(self, method: Served, context: Context, seen: SeenRequest) -> None:
+        principal = self._admit(context, method.role, seen)
+        stream = MessageStream(self._service, method, principal)
+        try:
+            data = await self._read(method, context, seen)
+            stream.begin(_decoded(method, data), len(data))
+            await context.send_initial_metadata(())
+            async for message in stream:
+                await self._write(message, context)
+        finally:
+            await stream.aclose()
 
     async def _write(self, message: Any, context: Context) -> None:
         try:
@@ -190,13 +223,18 @@ class GrpcServer:
             limit = self._settings.send_s_max
             raise OverloadedError(f"nothing was taken in for {limit} s") from None
 
-    def _admit(self, context: Context, role: Role | None) -> Principal:
+    def _admit(
+        self, context: Context, role: Role | None, seen: SeenRequest | None = None
+    ) -> Principal:
         headers: dict[bytes, bytes] = {}
         for key, value in context.invocation_metadata() or ():
             name = key.encode()
             said = value if isinstance(value, bytes) else value.encode()
             headers[name] = headers[name] + b", " + said if name in headers else said
-        principal = self._door.admit(headers, peer_of_grpc(context.peer()))
+        peer = peer_of_grpc(context.peer())
+        principal = self._door.admit(headers, peer)
+        if seen is not None:
+            seen.principal, seen.peer = principal.name, peer.host or ""
         principal.check(role)
         return principal
 
@@ -206,7 +244,7 @@ class GrpcServer:
         except OsqueueError as error:
             await _refuse(context, error)
 
-    async def _read(self, method: Served, context: Context) -> bytes:
+    async def _read(self, method: Served, context: Context, seen: SeenRequest) -> bytes:
         try:
             async with asyncio.timeout(self._settings.request_s_max):
                 data = await context.read()
@@ -216,6 +254,7 @@ class GrpcServer:
             raise BrokerProtocolError(message, status=408) from None
         if not isinstance(data, bytes):
             raise BrokerProtocolError("the call ended without a message")
+        seen.received = len(data)
         if len(data) > self._answerer.bytes_max(method):
             raise self._answerer.too_large(method)
         return data

@@ -16,10 +16,12 @@ from starlette.types import ASGIApp
 
 from osqueue.config import ServerSettings
 from osqueue.errors import ConfigError
-from osqueue.server.connection import HostConnections, HttpProtocol
+from osqueue.server.connection import HttpProtocol
+from osqueue.server.hosts import HostConnections
 from osqueue.server.observing import Observed
 from osqueue.server.security_headers import EVERYWHERE
 from osqueue.server.tls import ServerTls
+from osqueue.server.tls_listener import TlsListener
 from osqueue.server.websocket import WebSocket, WebSocketEndpoint
 
 __all__ = ["HttpServer", "bind"]
@@ -83,9 +85,13 @@ def _ask_the_silent(sock: socket.socket) -> None:
 class _Uvicorn(uvicorn.Server):
     """Leaves signals to the program, and tells when it serves."""
 
-    def __init__(self, config: uvicorn.Config, tls: ServerTls | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, settings: ServerSettings, tls: ServerTls | None
+    ) -> None:
         super().__init__(config)
+        self._settings = settings
         self._tls = tls
+        self.listeners: list[asyncio.Server | TlsListener] = []
         self.serving = asyncio.Event()
         self._leaving = asyncio.Event()
 
@@ -99,21 +105,24 @@ class _Uvicorn(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's own, but a handshake has its own time to end in."""
+        """As uvicorn's own, but for TLS, where what has not got in yet is bounded as well."""
         await self.lifespan.startup()
-        loop = asyncio.get_running_loop()
-        tls: dict[str, Any] = {}
-        if self._tls is not None:
-            tls = {
-                "ssl": self._tls.context,
-                "ssl_handshake_timeout": self._tls.handshake_s_max,
-            }
-        self.servers = [
-            await loop.create_server(self._protocol, sock=sock, backlog=BACKLOG, **tls)
-            for sock in sockets or ()
-        ]
+        self.listeners = [await self._listen(sock) for sock in sockets or ()]
         self.started = True
         self.serving.set()
+
+    async def _listen(self, sock: socket.socket) -> asyncio.Server | TlsListener:
+        if self._tls is None:
+            loop = asyncio.get_running_loop()
+            return await loop.create_server(self._protocol, sock=sock, backlog=BACKLOG)
+        connections = self.server_state.connections
+        return TlsListener(
+            sock,
+            self._protocol,
+            tls=self._tls,
+            settings=self._settings,
+            connections=lambda: len(connections),
+        )
 
     def _protocol(self) -> asyncio.Protocol:
         make: Any = self.config.http_protocol_class
@@ -142,8 +151,8 @@ class _Uvicorn(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let what is under way be answered; uvicorn's own leaves the rest running."""
         del sockets
-        for server in self.servers:
-            server.close()
+        for listener in self.listeners:
+            listener.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
         with contextlib.suppress(TimeoutError):
@@ -198,7 +207,7 @@ class HttpServer:
                 *EVERYWHERE,
             ],
         )
-        self._server = _Uvicorn(config, tls)
+        self._server = _Uvicorn(config, settings, tls)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -55,7 +55,10 @@ class Observed:
 
     def request(self, operation: str = "", *, received: int = 0) -> SeenRequest:
         """A request that has just come in; to be entered at once, and left when it is answered."""
-        return SeenRequest(self, operation, received, self._ticks())
+        seen = SeenRequest(self, operation, self._ticks())
+        if received:
+            seen.received = received
+        return seen
 
     def answered(self, seen: SeenRequest) -> None:
         """It is over."""
@@ -85,31 +88,22 @@ class Observed:
 class SeenRequest:
     """One request, and what is known of it so far; see `osqueue.engine.observer.Answered`."""
 
-    __slots__ = (
-        "_by",
-        "began",
-        "operation",
-        "outcome",
-        "peer",
-        "principal",
-        "received",
-        "sent",
-        "status",
-    )
+    outcome = OK
+    status = 0
+    received = 0
+    sent = 0
+    principal = ""
+    peer = ""
 
-    def __init__(self, by: Observed, operation: str, received: int, began: int) -> None:
+    def __init__(self, by: Observed, operation: str, began: int) -> None:
         self._by = by
         self.operation = operation
         self.began = began
-        self.outcome = OK
-        self.status = 0
-        self.received = received
-        self.sent = 0
-        self.principal = ""
-        self.peer = ""
 
     def failed(self, error: BaseException) -> None:
-        """It is answered with an error, or nobody is there to be answered."""
+        """It is answered with an error, or nobody is there to be answered. The first one counts."""
+        if self.outcome != OK:
+            return
         match error:
             case OsqueueError():
                 self.outcome = error_tag(error)
@@ -117,6 +111,10 @@ class SeenRequest:
                 self.outcome = GONE
             case _:
                 self.outcome = "OsqueueError"
+
+    def over(self) -> None:
+        """It has been answered, for those who cannot put a block around it."""
+        self._by.answered(self)
 
     def __enter__(self) -> Self:
         return self
@@ -129,4 +127,4 @@ class SeenRequest:
     ) -> None:
         if error is not None:
             self.failed(error)
-        self._by.answered(self)
+        self.over()

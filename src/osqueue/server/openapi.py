@@ -23,6 +23,11 @@ _CONSISTENT: Final[dict[str, Any]] = {
     "description": "`true`: answer with what is true after the request was sent.",
     "schema": {"type": "boolean", "default": False},
 }
+_TOKEN: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "Where the broker asks for tokens; see `osqueue token`.",
+}
 _JOB_ID: Final[dict[str, Any]] = {
     "name": "jobId",
     "in": "path",
@@ -62,7 +67,7 @@ def openapi_document() -> bytes:
             "openapi": "3.1.0",
             "info": {"title": "osqueue", "version": osqueue.__version__},
             "paths": paths,
-            "components": {"schemas": schemas},
+            "components": {"schemas": schemas, "securitySchemes": {"token": _TOKEN}},
         }
     )
     return document.replace(rb"\\Z", b"$")  # how the regular expressions of JSON Schema end
@@ -75,6 +80,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "parameters": _parameters(operation),
         "responses": _responses(operation),
     }
+    if operation.role is not None:
+        described["security"] = [{"token": []}, {}]
+        described["description"] = f"Asks for the role `{operation.role}`."
     if operation.verb == "POST" and operation.request is not None:
         described["requestBody"] = {
             "required": True,
@@ -130,7 +138,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
         }
     if operation is ops.GET_PAYLOAD:
         success["204"] = {"description": "The job has no payload."}
-    statuses = sorted({*HTTP_STATUS.values(), 307, 413, 415, 500})
+    statuses = sorted({*HTTP_STATUS.values(), 307, 401, 413, 415, 500})
     errors = {str(status): {"description": "Refused.", "content": _ERROR} for status in statuses}
     return {**success, **errors}
 
@@ -160,7 +168,8 @@ def _page(path: str, summary: str, statuses: tuple[int, ...]) -> dict[str, Any]:
         "operationId": path.strip("/").replace("/", "-").replace(".", "-"),
         "summary": summary,
         "responses": {
-            str(status): {"description": summary, "content": content} for status in (*statuses, 403)
+            str(status): {"description": summary, "content": content}
+            for status in (*statuses, 401, 403)
         },
     }
 

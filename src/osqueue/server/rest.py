@@ -13,9 +13,9 @@ from osqueue.broker.service import QueueService, Reply
 from osqueue.config import JOB_ID_CHARS_MAX, ServerSettings
 from osqueue.engine.callers import Caller
 from osqueue.errors import BrokerProtocolError, JobNotFoundError
-from osqueue.server.auth import Doorkeeper
+from osqueue.server.auth import Doorkeeper, Principal
 from osqueue.server.connection import Connection, connection_of
-from osqueue.server.entrance import Entrance
+from osqueue.server.entrance import Entrance, principal_of
 from osqueue.server.http import (
     Headers,
     commit_header,
@@ -58,6 +58,11 @@ class Request:
         self.body = body
         self.job_id: str = scope.get("path_params", {}).get("jobId", "")
         self.query: bytes = scope["query_string"]
+
+    @property
+    def principal(self) -> Principal:
+        """Who calls."""
+        return principal_of(self._scope)
 
     @property
     def connection(self) -> Connection:
@@ -106,7 +111,8 @@ class Endpoint:
         connection = request.connection
         connection.on_lost = call.caller.leave
         try:
-            reply = await self._handler(self._service, call)
+            with request.principal.waiting(call.caller, self._operation.role):
+                reply = await self._handler(self._service, call)
         finally:
             connection.on_lost = None
         return reply if call.message.max is not None else one_job(reply)

@@ -3,7 +3,8 @@
 Laws: a payload comes in as bytes that nobody has read, so it is checked to be JSON before it gets
 near the state; what an error is to a caller is said by `osqueue.wire.errors` alone; a request that
 writes runs to its end although its caller has gone or lost patience, so that what it has begun to
-store is not left behind. A claim does not: its jobs go back.
+store is not left behind. A claim does not: its jobs go back, also when its answer was made already
+and nothing of it could be sent.
 """
 
 from __future__ import annotations
@@ -19,16 +20,18 @@ from msgspec import UNSET, Raw
 from protobuf import Message
 
 from osqueue.broker.dispatch import BROKER_HANDLERS, STREAM_HANDLERS, Call
-from osqueue.broker.service import QueueService, Reply
-from osqueue.config import JOB_ID_CHARS_MAX, MIB, ROOMY_BYTES, ServerSettings
+from osqueue.broker.reply import Reply
+from osqueue.broker.service import DEFAULT_QUEUE, QueueService
+from osqueue.config import JOB_ID_CHARS_MAX, KIB, MIB, ROOMY_BYTES, ServerSettings
 from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.errors import BrokerProtocolError, JobNotFoundError, OsqueueError
 from osqueue.model.payload import TOO_DEEP
 from osqueue.server import any_bytes
+from osqueue.server.auth import Principal
 from osqueue.server.http import describe
 from osqueue.wire import operations as ops
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
-from osqueue.wire.messages import SubmitBatchRequest, SubmitRequest
+from osqueue.wire.messages import LeaseRequest, SubmitBatchRequest, SubmitRequest
 from osqueue.wire.methods import METHODS, SERVICE, STREAMED, Asked, Method
 from osqueue.wire.operations import Operation
 from osqueue.wire.roles import Role
@@ -40,6 +43,9 @@ T = TypeVar("T")
 
 BRIEF_BYTES: Final = 64 * 1024
 """A smaller request has no payload that is written apart, and may be dropped at any point."""
+
+OPEN_BYTES_MAX: Final = KIB
+"""The largest request of a method that is open to everybody: nobody's token answers for more."""
 
 NOT_JSON: Final = "it is not JSON"
 
@@ -87,6 +93,8 @@ class Answerer:
 
     def bytes_max(self, method: Served, *, as_text: bool = False) -> int:
         """The largest request of a method; ``as_text``: in JSON, which has payloads as base64."""
+        if method.role is None:
+            return OPEN_BYTES_MAX
         least = self._settings.body_bytes_max
         if not method.large:
             return least
@@ -104,14 +112,23 @@ class Answerer:
         )
 
     async def answer(
-        self, method: Served, message: Any, *, size: int, caller: Caller
+        self,
+        method: Served,
+        message: Any,
+        *,
+        size: int,
+        caller: Caller,
+        principal: Principal | None,
     ) -> Reply[Any]:
         """The message that answers. Raises `OsqueueError`, and `CallerGoneError`."""
         self._check_payload_size(method, message, size)
         assert method.serve is not None, "the others are streams"
         serving = method.serve(self._service, message, size=size, caller=caller)
         try:
-            if size <= BRIEF_BYTES or method.operation is ops.CLAIM:
+            if method.operation is ops.CLAIM and principal is not None:
+                with principal.waiting(caller, method.role):
+                    return await serving
+            if size <= BRIEF_BYTES:
                 return await serving
             return await self._to_its_end(serving)
         except (OsqueueError, CallerGoneError):
@@ -119,6 +136,21 @@ class Answerer:
         except Exception as error:
             logger.exception("%s failed inside", method.name)
             raise OsqueueError("the broker failed on this request") from error
+
+    def give_back(self, method: Served, message: Any, answer: Any) -> None:
+        """Nothing of an answer was sent: if it is to a claim, let others have its jobs.
+
+        Not of one that can be repeated: another request of it may have brought them by now.
+        """
+        if method.operation is not ops.CLAIM or getattr(message, "claim_id", False):
+            return
+        jobs = getattr(answer, "jobs", None)
+        for job in [answer] if jobs is None else jobs:
+            if job.job_id:
+                lease: str | None = getattr(job, "lease", None)
+                asked = LeaseRequest(worker_id=message.worker_id, lease=lease)
+                self._run(self._service.release(DEFAULT_QUEUE, job.job_id, asked))
+                logger.info("job %s is given back: its claim's caller has gone", job.job_id)
 
     def _check_payload_size(self, method: Served, message: Any, size: int) -> None:
         if method.large and size > self._settings.payload_bytes_max:
@@ -131,10 +163,13 @@ class Answerer:
                 )
 
     async def _to_its_end(self, serving: Coroutine[Any, Any, Reply[Any]]) -> Reply[Any]:
+        return await asyncio.shield(self._run(serving))
+
+    def _run(self, serving: Coroutine[Any, Any, Reply[Any]]) -> asyncio.Task[Reply[Any]]:
         task = asyncio.get_running_loop().create_task(serving, name="osqueue rpc")
         self._under_way.add(task)
         task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        return task
 
     def _ended(self, task: asyncio.Task[Reply[Any]]) -> None:
         self._under_way.discard(task)
@@ -175,20 +210,21 @@ def read_request(method: Method, message: Any, size: int) -> Asked:
             _check_payload(asked.message, "payload")
         case SubmitBatchRequest():
             for at, job in enumerate(asked.message.jobs):
-                _check_payload(job, f"jobs[{at}].payload")
+                _check_payload(job, "jobs[{}].payload", at)
     return asked
 
 
-def _check_payload(request: SubmitRequest, field: str) -> None:
+def _check_payload(request: SubmitRequest, field: str, at: int = 0) -> None:
     """Let only JSON pass, without the space around it."""
     if request.payload is UNSET:
         return
     try:
         request.payload = _read_json(request.payload)
     except RecursionError as error:
-        raise BrokerProtocolError(f"`{field}` cannot be kept: {TOO_DEEP}") from error
+        raise BrokerProtocolError(f"`{field.format(at)}` cannot be kept: {TOO_DEEP}") from error
     except msgspec.DecodeError as error:
-        raise BrokerProtocolError(f"`{field}` cannot be kept: {NOT_JSON}: {error}") from error
+        fault = f"{NOT_JSON}: {error}"
+        raise BrokerProtocolError(f"`{field.format(at)}` cannot be kept: {fault}") from error
 
 
 def _check_job_id(job_id: str) -> None:

@@ -16,12 +16,14 @@ from starlette.types import Message, Send
 
 from osqueue.config import KIB, MIB
 from osqueue.engine.callers import CallerGoneError
+from osqueue.server.bodies import ENVELOPE_BYTES
 from osqueue.server.connection import Connection
 from osqueue.server.http import respond
 from osqueue.server.origins import HeaderPairs
 from osqueue.server.pieces import CHUNK_BYTES, respond_pieces
+from osqueue.server.rpc_headers import GRPC, WEB
 
-__all__ = ["Outlet", "StreamAnswer", "UnaryAnswer"]
+__all__ = ["GrpcAnswer", "Outlet", "StreamAnswer", "UnaryAnswer"]
 
 COMPRESS_BYTES_MIN: Final = KIB
 """Smaller answers would hardly shrink."""
@@ -36,6 +38,12 @@ _COMPRESSIONS: Final = MappingProxyType(
     {b"gzip": GzipCompression(level=4), b"br": BrotliCompression(quality=3)}
 )
 """How answers are compressed, the preferred one first."""
+
+_MESSAGE: Final = b"\x00"
+"""Begins the envelope of a message."""
+
+_TRAILERS: Final = b"\x80"
+"""Begins the envelope that ends an answer in gRPC-Web."""
 
 _MADE_HERE: Final = frozenset({b"content-encoding", b"vary"})
 
@@ -61,6 +69,8 @@ class UnaryAnswer:
         self._outlet = outlet
         self._accepted = accepted
         self._start: Message = {}
+        self.delivered = False
+        """Whether a success was sent to somebody who was there."""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -73,6 +83,7 @@ class UnaryAnswer:
         if status == 200:
             body, encoding = await self._compressed(body)
             headers += encoding
+            self.delivered = not self._outlet.connection.lost
         await self._respond(status, body, headers)
 
     async def _respond(self, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
@@ -109,6 +120,8 @@ class StreamAnswer:
         self._outlet = outlet
         self._kind = kind
         self._begun = False
+        self.delivered = False
+        """Whether a message was sent to somebody who was there."""
 
     async def begin(self) -> None:
         """Send the head before there is a message: so the caller knows that the stream is open."""
@@ -125,6 +138,8 @@ class StreamAnswer:
         await self._send(message)
         if self._outlet.connection.lost:
             raise CallerGoneError
+        if message.get("body", b"\xff")[:1] == _MESSAGE:
+            self.delivered = True
 
     async def _send(self, message: Message) -> None:
         patience = asyncio.timeout(self._outlet.stall_s)
@@ -136,6 +151,35 @@ class StreamAnswer:
                 raise
             self._outlet.connection.abort()
             raise CallerGoneError from None
+
+
+class GrpcAnswer:
+    """Of gRPC in HTTP/1.1: as gRPC-Web has it, but for what ends it, which are trailers."""
+
+    def __init__(self, outlet: Outlet, *, kind: bytes) -> None:
+        self._connection = outlet.connection
+        self._web = StreamAnswer(outlet, kind=kind)
+
+    @property
+    def delivered(self) -> bool:
+        """See `StreamAnswer.delivered`."""
+        return self._web.delivered
+
+    async def begin(self) -> None:
+        """See `StreamAnswer.begin`."""
+        await self._web.begin()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [_not_web(*pair) for pair in message["headers"]]
+        elif message["body"][:1] == _TRAILERS:
+            self._connection.trail(message["body"][ENVELOPE_BYTES:])
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._web(message)
+
+
+def _not_web(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    return name, value.replace(WEB, GRPC) if name == b"content-type" else value
 
 
 def _preferred(accepted: bytes) -> bytes | None:

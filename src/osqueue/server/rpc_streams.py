@@ -19,7 +19,9 @@ from osqueue.broker.service import QueueService
 from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.errors import OsqueueError
 from osqueue.server.auth import Principal
+from osqueue.server.encode_once import encode_once
 from osqueue.server.rpc import Served, read_request
+from osqueue.wire.messages import Update
 from osqueue.wire.methods import STREAMED
 
 __all__ = ["MessageStream"]
@@ -63,6 +65,8 @@ class MessageStream:
             item = await anext(self._stream)
             value = item.value if isinstance(item, Reply) else item
             self._sent = item.sent if isinstance(item, Reply) else None
+            if isinstance(value, Update):
+                return encode_once(value, "proto", self._method.write_answer)
             return self._method.write_answer(value)
         except StopAsyncIteration:
             self._principal.check(self._method.operation.role)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from osqueue.clock import Clock
 from osqueue.config import TLS_FILE_BYTES_MAX, TlsSettings
 from osqueue.errors import ConfigError
-from osqueue.server.certificates import validity_of
+from osqueue.server.certificates import Validity, validity_of
 from osqueue.server.files import FileWatch, Look, Looks, look_at
 
 if TYPE_CHECKING:
@@ -24,9 +24,10 @@ __all__ = ["ServerTls"]
 
 logger = logging.getLogger("osqueue.server")
 
-DAY_MS: Final = 86_400_000
-SOON_DAYS: Final = 14
-"""A certificate that has less time left is warned of."""
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+SOON_MS: Final = 14 * DAY_MS
+"""A certificate that has less time left, or a third of its own, should have been renewed."""
 
 
 class _Loaded(NamedTuple):
@@ -37,6 +38,9 @@ class _Loaded(NamedTuple):
     client_ca: Look | None
     server: ssl.SSLContext
     client: ssl.SSLContext
+    until_ms: int
+    soon_ms: int
+    """How much of its time is left when people are told."""
 
 
 class ServerTls:
@@ -50,15 +54,26 @@ class ServerTls:
         looks = look_at([given[name] for name in self._names], bytes_max=TLS_FILE_BYTES_MAX)
         self._loaded = self._load(looks)
         self.handshake_s_max = settings.handshake_s_max
-        self.problem: str | None = None
-        """Why the certificate is not as new as its file."""
+        self._failure: str | None = None
         self.context = _server_context(*self._loaded[:3])
         """For the HTTP port."""
         self.context.sni_callback = self._use_newest
+        if self.problem is not None:
+            logger.warning("%s: %s", settings.cert, self.problem)
         self.watch = FileWatch(
             looks, self._take, every_ms=settings.reload_ms, bytes_max=TLS_FILE_BYTES_MAX
         )
         """Takes renewed files over, once it is started."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why the certificate is not as new as its file, or that it will soon be too old."""
+        if self._failure is not None:
+            return self._failure
+        left_ms = self._loaded.until_ms - self._clock.wall_ms()
+        if left_ms > self._loaded.soon_ms:
+            return None
+        return f"the certificate expires in {max(0, left_ms) // HOUR_MS} hours"
 
     @property
     def client_context(self) -> ssl.SSLContext:
@@ -92,10 +107,10 @@ class ServerTls:
             self._loaded = self._load(looks)
         except ConfigError as error:
             logger.error("%s; the certificate read before stays in use", error.message)  # noqa: TRY400 - all is said
-            self.problem = "the new certificate cannot be used; the one read before still is"
+            self._failure = "the new certificate cannot be used; the one read before still is"
             return
-        self.problem = None
-        logger.info("the certificate was renewed from %s", self._settings.cert)
+        self._failure = None
+        logger.info("the certificate was read anew from %s", self._settings.cert)
 
     def _load(self, looks: Looks) -> _Loaded:
         for look in looks:
@@ -103,14 +118,15 @@ class ServerTls:
                 raise ConfigError(f"{look.path} {look.failure}")
         files = dict(zip(self._names, looks, strict=True))
         cert, key, client_ca = files["cert"], files["key"], files.get("client_ca")
-        self._check_time(cert)
+        validity = self._validity(cert)
         server = _server_context(cert, key, client_ca)
         client = _client_context(cert, key, files.get("ca"))
         if look_at([look.path for look in looks], bytes_max=TLS_FILE_BYTES_MAX) != looks:
             raise ConfigError(f"{cert.path} changed while it was read; try again")
-        return _Loaded(cert, key, client_ca, server, client)
+        soon_ms = min(SOON_MS, (validity.until_ms - validity.from_ms) // 3)
+        return _Loaded(cert, key, client_ca, server, client, validity.until_ms, soon_ms)
 
-    def _check_time(self, cert: Look) -> None:
+    def _validity(self, cert: Look) -> Validity:
         try:
             validity = validity_of(cert.data)
         except ValueError as error:
@@ -121,9 +137,7 @@ class ServerTls:
             raise ConfigError(f"the certificate in {cert.path} expired {days} days ago")
         if now_ms < validity.from_ms - DAY_MS:
             raise ConfigError(f"the certificate in {cert.path} is not valid yet")
-        days = (validity.until_ms - now_ms) // DAY_MS
-        if days < SOON_DAYS:
-            logger.warning("the certificate in %s expires in %d days", cert.path, days)
+        return validity
 
 
 def _server_context(cert: Look, key: Look, client_ca: Look | None) -> ssl.SSLContext:

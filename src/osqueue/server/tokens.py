@@ -16,7 +16,8 @@ comparison takes; what is said of a bad line never repeats anything that may be 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from hmac import compare_digest
 from types import MappingProxyType
@@ -70,6 +71,7 @@ class TokenList:
 
     def __init__(self, entries: Entries) -> None:
         self._entries = entries
+        self._listeners: dict[object, Callable[[], None]] = {}
         self.problem: str | None = None
         """Why the list is not as new as its source."""
 
@@ -90,6 +92,18 @@ class TokenList:
     def replace(self, entries: Entries) -> None:
         """Let these be known, and no others."""
         self._entries = entries
+        for listener in list(self._listeners.values()):
+            listener()
+
+    @contextmanager
+    def told_of_changes(self, listener: Callable[[], None]) -> Iterator[None]:
+        """Inside, ``listener`` is called whenever the list has changed."""
+        key = object()
+        self._listeners[key] = listener
+        try:
+            yield
+        finally:
+            del self._listeners[key]
 
 
 def new_token(name: str, roles: frozenset[Role], entropy: Entropy) -> NewToken:

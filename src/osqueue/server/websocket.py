@@ -18,7 +18,7 @@ from osqueue.broker.service import DEFAULT_QUEUE, QueueService
 from osqueue.config import MIB, ROOMY_BYTES, ServerSettings
 from osqueue.engine.room import Share
 from osqueue.errors import BrokerProtocolError, EngineStateError, OsqueueError
-from osqueue.server.auth import Doorkeeper, Principal
+from osqueue.server.auth import Doorkeeper
 from osqueue.server.envelope import NO_ID, first_id
 from osqueue.server.frames import (
     BINARY,
@@ -34,8 +34,10 @@ from osqueue.server.frames import (
     read_close,
 )
 from osqueue.server.handshake import Around, Upgrade, accepting
+from osqueue.server.observing import Observed
 from osqueue.server.outbox import Outbox
-from osqueue.server.ws_session import Session
+from osqueue.server.vigil import Finding, Vigil
+from osqueue.server.ws_session import Serving, Session, Visitor
 
 __all__ = ["WebSocket", "WebSocketEndpoint"]
 
@@ -45,16 +47,23 @@ logger = logging.getLogger("osqueue.server")
 class WebSocketEndpoint:
     """Opens WebSockets on connections that ask for it."""
 
-    def __init__(self, service: QueueService, settings: ServerSettings, door: Doorkeeper) -> None:
-        self._service = service
-        self._settings = settings
+    def __init__(
+        self,
+        service: QueueService,
+        settings: ServerSettings,
+        door: Doorkeeper,
+        *,
+        observed: Observed | None = None,
+    ) -> None:
+        self._serving = Serving(service, settings, observed or Observed("ws"))
         self._door = door
 
     def open(self, upgrade: Upgrade, transport: asyncio.Transport, around: Around) -> WebSocket:
         """Answer the request, and take the connection over. Raises what it is refused with."""
         principal = self._door.admit(upgrade.credentials, upgrade.peer)
         head = accepting(upgrade)
-        websocket = WebSocket(self._service, self._settings, principal, transport, around)
+        visitor = Visitor(principal, upgrade.peer.host or "")
+        websocket = WebSocket(self._serving, visitor, transport=transport, around=around)
         transport.write(head)
         transport.set_protocol(websocket)
         return websocket
@@ -70,42 +79,42 @@ class WebSocket(asyncio.Protocol):
         "_ended",
         "_farewell",
         "_finding",
-        "_heard",
         "_loop",
         "_no_room",
+        "_observed",
         "_outbox",
-        "_overdue_at",
         "_ping",
-        "_pinged",
         "_principal",
-        "_quiet_since",
         "_reader",
         "_reading",
         "_service",
         "_session",
         "_settings",
         "_share",
+        "_vigil",
         "transport",
     )
 
     def __init__(
         self,
-        service: QueueService,
-        settings: ServerSettings,
-        principal: Principal,
+        serving: Serving,
+        visitor: Visitor,
+        *,
         transport: asyncio.Transport,
         around: Around,
     ) -> None:
-        self._service = service
-        self._settings = settings
-        self._principal = principal
+        self._service, self._settings, self._observed = serving
+        self._principal = visitor.principal
         self.transport = transport
         self._around = around
         around.connections.add(self)
+        self._observed.connected()
         self._loop = asyncio.get_running_loop()
-        self._reader = FrameReader(message_max=settings.payload_bytes_max + MIB, roomy=ROOMY_BYTES)
+        self._reader = FrameReader(
+            message_max=serving.settings.payload_bytes_max + MIB, roomy=ROOMY_BYTES
+        )
         self._outbox = Outbox(transport, self._loop, self._on_sent)
-        self._session = Session(service, settings, principal, self._outbox, self._on_sent)
+        self._session = Session(serving, visitor, outbox=self._outbox, on_unanswered=self._on_sent)
         self._reading = True
         """Whether the transport is to bring what arrives."""
         self._share: Share | None = None
@@ -121,14 +130,12 @@ class WebSocket(asyncio.Protocol):
         self._closing = self._ended = False
         """Nothing is sent any more; the client has ended its side."""
         self._close_timer: asyncio.TimerHandle | None = None
-        self._heard, self._pinged = True, False
-        self._quiet_since = 0.0
-        self._overdue_at: float | None = None
+        self._vigil = Vigil(serving.settings)
 
     # What arrives
 
     def data_received(self, data: bytes) -> None:
-        self._heard = True
+        self._vigil.heard()
         self._reader.feed(data)
         if self._closing:
             self._await_close()
@@ -159,6 +166,7 @@ class WebSocket(asyncio.Protocol):
             self._around.tasks.add(task)
             task.add_done_callback(self._around.tasks.discard)
         self._around.on_lost()
+        self._observed.disconnected()
 
     def pause_writing(self) -> None:
         self._outbox.pause()
@@ -183,33 +191,20 @@ class WebSocket(asyncio.Protocol):
             self._close(1008, f"the token {self._principal.name} was revoked")
         elif self._outbox.stalled_s() > limits.send_s_max:
             self._close(1008, f"nothing was read of what is due for {limits.send_s_max} s")
-        elif self._is_overdue(now_s):
-            self._close(1008, f"a message did not arrive in full within {limits.request_s_max} s")
         else:
-            self._listen(now_s)
+            received = self._reader.received if self._reader.midway else 0
+            self._heed(self._vigil.look(now_s, reading=self._reading, received=received))
 
-    def _is_overdue(self, now_s: float) -> bool:
-        """Whether a message has been on its way for too long."""
-        if not self._reading or not self._reader.midway:
-            self._overdue_at = None
-            return False
-        if self._overdue_at is None:
-            self._overdue_at = now_s + self._settings.request_s_max
-        extra = self._settings.request_s_max * (self._reader.received // MIB)
-        return now_s >= self._overdue_at + extra
-
-    def _listen(self, now_s: float) -> None:
-        """Ping a client that says nothing, and give up one that is gone."""
-        limits = self._settings.ws
-        if self._heard or not self._reading:
-            self._heard = self._pinged = False
-            self._quiet_since = now_s
-        elif now_s - self._quiet_since >= limits.ping_s + limits.pong_s:
-            logger.info("a WebSocket of %s is gone: no pong came", self._principal.name)
-            self.transport.abort()
-        elif not self._pinged and now_s - self._quiet_since >= limits.ping_s:
-            self._pinged = True
-            self._outbox.control(frame(PING, b""))
+    def _heed(self, finding: Finding) -> None:
+        match finding:
+            case Finding.PING:
+                self._outbox.control(frame(PING, b""))
+            case Finding.GONE:
+                logger.info("a WebSocket of %s is gone: no pong came", self._principal.name)
+                self.transport.abort()
+            case Finding.OVERDUE:
+                limit = self._settings.request_s_max
+                self._close(1008, f"a message did not arrive in full within {limit} s")
 
     # Messages
 
@@ -246,7 +241,7 @@ class WebSocket(asyncio.Protocol):
 
     def _take(self, opcode: int, data: bytes | bytearray) -> None:
         if opcode <= BINARY:
-            self._overdue_at = None
+            self._vigil.arrived()
             share, self._share = self._share, None
             if opcode == BINARY and not is_utf8(data):
                 if share is not None:
@@ -259,7 +254,7 @@ class WebSocket(asyncio.Protocol):
         elif opcode == CLOSE:
             self._closed_by_client(data)
         elif opcode == SKIPPED:
-            self._overdue_at = None
+            self._vigil.arrived()
             assert self._no_room is not None, "nothing else is skipped"
             self._session.refuse(first_id(data), self._no_room)
 

@@ -53,7 +53,9 @@ class Method(NamedTuple):
         """What is asked for. Raises what is wrong with it. ``size``: bytes of the message."""
         if size > ROOMY_BYTES:
             self._check_size(size, settings)
-        message = decode_json(asking.params, self.decoder, what="`params`")
+        message: Any = asking.params
+        if not isinstance(message, SubmitRequest):
+            message = decode_json(message, self.decoder, what="`params`")
         asking.params = _EMPTY  # it may be kept for long
         call = Call(message, size=size)
         operation = self.operation

@@ -21,6 +21,7 @@ from osqueue.server.envelope import (
     message_pieces,
     open_message,
 )
+from osqueue.server.observing import SeenRequest
 from osqueue.server.pieces import (
     PIECES_FROM,
     chunks,
@@ -31,6 +32,7 @@ from osqueue.server.pieces import (
 )
 from osqueue.server.ws_methods import Method
 from osqueue.wire.messages import ClaimAnswer, ClaimedJob, PayloadAnswer
+from osqueue.wire.operations import CLAIM
 
 __all__ = ["Event", "Opening", "Request"]
 
@@ -48,6 +50,7 @@ class Request:
         "over",
         "pushed",
         "reply",
+        "seen",
         "share",
         "size",
         "waits",
@@ -55,12 +58,19 @@ class Request:
     )
 
     def __init__(
-        self, asking: Asking, method: Method | None, size: int, over: Callable[[Request], None]
+        self,
+        asking: Asking,
+        method: Method | None,
+        size: int,
+        *,
+        seen: SeenRequest,
+        over: Callable[[Request], None],
     ) -> None:
         self.asking = asking
         self.method = method
         self.size = size
         """Bytes of the message."""
+        self.seen = seen
         self.over = over
         self.call = Call()
         self.weight = 1
@@ -81,15 +91,42 @@ class Request:
     def text(self) -> bytes | Iterator[bytes]:
         """The answer, whole or in chunks."""
         if self.error is not None:
+            self.seen.failed(self.error)
             return error_message(self.asking, self.error)
         assert self.reply is not None, "it has been answered"
-        return _text(self.asking, RESULT, self.reply)
+        text = _text(self.asking, RESULT, self.reply)
+        if isinstance(text, bytes):
+            self.seen.sent = len(text)
+        return text
 
     def sent(self) -> None:
         """The answer has been sent, or never will be."""
         if self.reply is not None and self.reply.sent is not None:
             self.reply.sent()
+        self.seen.over()
         self.over(self)
+
+    @property
+    def brings_jobs(self) -> bool:
+        """Whether its answer hands out jobs."""
+        value = None if self.reply is None else self.reply.value
+        return isinstance(value, ClaimedJob) or (
+            isinstance(value, ClaimAnswer) and bool(value.jobs)
+        )
+
+    @property
+    def nothing(self) -> Reply[Any]:
+        """How it is answered when it is cancelled."""
+        method = self.method
+        claims = method is not None and method.operation is CLAIM and not method.one
+        return Reply(ClaimAnswer([]) if claims else None, None)
+
+    def end_early(self) -> None:
+        """It was ended before its time; let that be its answer."""
+        if isinstance(self.ending, OsqueueError):
+            self.error = self.ending
+        else:
+            self.reply = self.ending
 
 
 class Opening:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import UNSET
 
@@ -24,21 +24,37 @@ from osqueue.errors import AuthError, BrokerProtocolError, OsqueueError, Overloa
 from osqueue.server.auth import Principal
 from osqueue.server.envelope import NO_ID, Asking, MessageError, read_request
 from osqueue.server.frames import FrameError
+from osqueue.server.observing import GONE, Observed
 from osqueue.server.outbox import Due, Outbox
 from osqueue.server.ws_methods import CANCEL, METHODS, Method, wait_ms, weight
 from osqueue.server.ws_requests import Event, Opening, Request
 from osqueue.wire import operations as ops
-from osqueue.wire.messages import ClaimAnswer, ClaimedJob, PayloadAnswer
+from osqueue.wire.messages import PayloadAnswer
 
-__all__ = ["Session"]
+__all__ = ["Serving", "Session", "Visitor"]
 
 logger = logging.getLogger("osqueue.server")
 
 _CLAIMING: Final = (ops.CLAIM, ops.STREAM_JOBS)
 
 
+class Serving(NamedTuple):
+    """What all connections share."""
+
+    service: QueueService
+    settings: ServerSettings
+    observed: Observed
+
+
+class Visitor(NamedTuple):
+    """Who has opened a connection, and from where."""
+
+    principal: Principal
+    host: str
+
+
 class Session:
-    """The requests of one connection, which ``principal`` has opened.
+    """The requests of one connection.
 
     ``on_unanswered`` is called when one is over without an answer, as nobody is there to hear it.
     """
@@ -50,33 +66,33 @@ class Session:
         "_left",
         "_load",
         "_loop",
+        "_observed",
         "_on_unanswered",
         "_outbox",
-        "_principal",
         "_running",
         "_service",
         "_settings",
+        "_visitor",
         "_waits",
     )
 
     def __init__(
         self,
-        service: QueueService,
-        settings: ServerSettings,
-        principal: Principal,
+        serving: Serving,
+        visitor: Visitor,
+        *,
         outbox: Outbox,
         on_unanswered: Callable[[], None],
     ) -> None:
-        self._service = service
-        self._settings = settings
-        self._principal = principal
+        self._service, self._settings, self._observed = serving
+        self._visitor = visitor
         self._outbox = outbox
         self._on_unanswered = on_unanswered
         self._loop = asyncio.get_running_loop()
         self._running: dict[Request, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._by_id: dict[bytes, Request] = {}
-        """Claims that wait, and streams: what can be cancelled."""
+        """Claims and streams: what can be cancelled."""
         self._load = 0
         self._bytes = 0
         self._waits = 0
@@ -118,7 +134,7 @@ class Session:
                 share.give_back()
             self.refuse(wrong.id, wrong.error)
             return
-        request = Request(asking, METHODS.get(asking.method), len(text), self._over)
+        request = self._request(asking, METHODS.get(asking.method), len(text))
         request.share = share
         try:
             self._begin(request)
@@ -131,7 +147,7 @@ class Session:
 
     def refuse(self, id_: bytes, error: OsqueueError) -> None:
         """Answer a message that was not read."""
-        self._refuse(Request(Asking(id_, "", b""), None, 0, self._over), error)
+        self._refuse(self._request(Asking(id_, "", b""), None, 0), error)
 
     def leave(self, ending: OsqueueError | None) -> None:
         """End what waits: claims give their jobs back. ``ending``: what it is answered."""
@@ -140,6 +156,12 @@ class Session:
             self._end(request, ending)
 
     # One request
+
+    def _request(self, asking: Asking, method: Method | None, size: int) -> Request:
+        name = "" if method is None or method.operation is None else method.operation.name
+        seen = self._observed.request(name, received=size)
+        seen.principal, seen.peer = self._visitor.principal.name, self._visitor.host
+        return Request(asking, method, size, seen=seen, over=self._over)
 
     def _begin(self, request: Request) -> None:
         method = request.method
@@ -157,6 +179,8 @@ class Session:
         request.waits = method.streams or wait_ms(request.call.message) > 0
         if request.waits:
             self._expect_wait(request, method)
+        if request.asking.id != NO_ID and (request.caller is not None or method.streams):
+            self._by_id.setdefault(request.asking.id, request)
         request.weight = weight(request.call.message)
         self._count(request)
         self._running[request] = self._loop.create_task(self._serve(request))
@@ -164,7 +188,9 @@ class Session:
     def _check(self, method: Method) -> None:
         """Raises what the caller is refused with; one who is not known any more is hung up on."""
         try:
-            self._principal.check(None if method.operation is None else method.operation.role)
+            self._visitor.principal.check(
+                None if method.operation is None else method.operation.role
+            )
         except AuthError as error:
             if error.status == 401:
                 raise FrameError(1008, error.message) from error
@@ -180,8 +206,6 @@ class Session:
             raise BrokerProtocolError("`id`: is the one of a claim or stream that is under way")
         if id_ == NO_ID and method.streams:
             raise BrokerProtocolError("`id`: a stream needs one, that its events come under")
-        if id_ != NO_ID:
-            self._by_id[id_] = request
 
     def _count(self, request: Request) -> None:
         if request.waits:
@@ -192,9 +216,10 @@ class Session:
 
     def _over(self, request: Request) -> None:
         """Its answer has been sent, or never will be."""
+        if self._by_id.get(request.asking.id) is request:
+            del self._by_id[request.asking.id]
         if request.waits:
             self._waits -= 1
-            self._by_id.pop(request.asking.id, None)
         else:
             self._load -= request.weight
             self._bytes -= request.size
@@ -209,7 +234,7 @@ class Session:
     def _cancel(self, request: Request) -> None:
         found = self._by_id.get(bytes(request.call.message.id))
         if found is not None:
-            self._end(found, _nothing(found))
+            self._end(found, found.nothing)
         request.reply = Reply({"cancelled": found is not None}, None)
         self._count(request)
         self._outbox.put(request)
@@ -229,7 +254,7 @@ class Session:
         except OsqueueError as error:
             request.error = error
         except CallerGoneError:
-            _answer(request, request.ending)
+            request.end_early()
         except Exception:
             logger.exception("%s by WebSocket failed inside", request.asking.method)
             request.error = OsqueueError("the broker failed on this request")
@@ -261,7 +286,7 @@ class Session:
             async for told in pushed:
                 reply = told if isinstance(told, Reply) else Reply(told, None)
                 await self._push(Event(request.asking, reply))
-            _answer(request, request.ending)
+            request.end_early()
         finally:
             await pushed.aclose()
 
@@ -273,29 +298,10 @@ class Session:
 
     def _send(self, request: Request) -> None:
         if request.reply is None and request.error is None:
+            request.seen.outcome = GONE
             request.sent()  # there is nobody who could be told
             self._on_unanswered()
-        elif _brings_jobs(request):
+        elif request.brings_jobs:
             self._outbox.put_now(request)  # until then its caller could have left
         else:
             self._outbox.put(request)
-
-
-def _answer(request: Request, ending: Reply[object] | OsqueueError | None) -> None:
-    """Answer a request that was ended before its time."""
-    if isinstance(ending, OsqueueError):
-        request.error = ending
-    else:
-        request.reply = ending
-
-
-def _nothing(request: Request) -> Reply[object]:
-    """How one is answered that is cancelled."""
-    method = request.method
-    claims = method is not None and method.operation is ops.CLAIM and not method.one
-    return Reply(ClaimAnswer([]) if claims else None, None)
-
-
-def _brings_jobs(request: Request) -> bool:
-    value = None if request.reply is None else request.reply.value
-    return isinstance(value, ClaimedJob) or (isinstance(value, ClaimAnswer) and bool(value.jobs))

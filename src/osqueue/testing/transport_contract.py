@@ -310,11 +310,13 @@ class TransportContract(TransportBench):
         async with self.calls(store) as calls:
             await calls.submit("a")
             store.then(Step("put", hold="request"))
-            submit = calls.call(ops.SUBMIT, SubmitRequest(job_id="b"), timeout_s=0.2)
-            error = await expect_error(TransportConnectionError, submit)
-            assert error.applied is None, "it may have been received"
-            assert not error.remote
-            store.release()
+            try:
+                submit = calls.call(ops.SUBMIT, SubmitRequest(job_id="b"), timeout_s=0.2)
+                error = await expect_error(TransportConnectionError, submit)
+                assert error.applied is None, "it may have been received"
+                assert not error.remote
+            finally:
+                store.release()
 
     async def test_many_calls_at_once_then_each_gets_its_own_answer(self) -> None:
         async with self.calls() as calls:

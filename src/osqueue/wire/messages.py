@@ -320,8 +320,11 @@ class JobEvent(_Message, kw_only=True, omit_defaults=True):
     attempt: int = 0
 
 
-class Update(_Message, kw_only=True, omit_defaults=True):
-    """What one commit has changed, for an observer. It is told once that is durable."""
+class Update(_Message, kw_only=True, omit_defaults=True, dict=True, gc=True):
+    """What one commit has changed, for an observer. It is told once that is durable.
+
+    Many are told the same object: `osqueue.server.encode_once` keeps its encodings with it.
+    """
 
     events: list[JobEvent] = []
     stats: Stats | None = None

@@ -19,6 +19,7 @@ import msgspec
 from osqueue.client.failures import describe_failure
 from osqueue.client.models import Job
 from osqueue.errors import OsqueueError, PayloadValidationError, WorkerExecutionError
+from osqueue.tracing import handling
 from osqueue.worker import handlers as handlers_module
 from osqueue.worker.completions import Completions
 from osqueue.worker.context import WorkerContext
@@ -125,7 +126,8 @@ class Execution:
         except PayloadValidationError as error:
             return _Failure(error, retry=False)
         try:
-            await handler.run(payload, job, self._executor)
+            with handling(job.job_id, job.type, job.attempt, job.traceparent):
+                await handler.run(payload, job, self._executor)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises, it failed
             return _Failure(error)
         return None

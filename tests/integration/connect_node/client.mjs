@@ -31,7 +31,6 @@ const transports = {
   "connect-gzip": () => createConnectTransport({ baseUrl, httpVersion: "1.1", ...gzipping() }),
   "grpc-web": () => createGrpcWebTransport({ baseUrl, httpVersion: "1.1" }),
   "grpc-web-gzip": () => createGrpcWebTransport({ baseUrl, httpVersion: "1.1", ...gzipping() }),
-  "grpc-http1": () => createGrpcTransport({ baseUrl, httpVersion: "1.1" }),
   grpc: () => createGrpcTransport({ baseUrl }),
 };
 

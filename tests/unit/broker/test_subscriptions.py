@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
+from tests.property.follower import Replay
 
+from osqueue.broker import subscriptions as module
 from osqueue.broker.service import DEFAULT_QUEUE, QueueService
 from osqueue.broker.subscriptions import Subscription
 from osqueue.config import StreamSettings
@@ -18,6 +21,8 @@ from osqueue.errors import (
     EngineStateError,
     OverloadedError,
 )
+from osqueue.model import events as events_module
+from osqueue.model.events import EventKind
 from osqueue.storage.memory import MemoryBackend
 from osqueue.wire.messages import (
     ClaimRequest,
@@ -141,12 +146,94 @@ async def test_stats_when_nobody_reads_then_only_the_newest_wait(lead: Lead) -> 
     hub = broker.service.streams.subscriptions
     for number in range(600):
         await submit(broker.service, f"j{number}")
+        hub._tell()
         hub._tell_counts()
         subscription.due_at = 0.0
     assert len(subscription._updates) == 1
     newest = await soon(anext(subscription))
     assert newest.stats is not None
     assert newest.stats.unclaimed >= 599
+
+
+# Telling many takes its time
+
+
+@pytest.fixture
+def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Telling anybody takes so long that it is put off for the length of a test."""
+    monkeypatch.setattr(module, "TELL_US", 60_000_000)
+
+
+@pytest.mark.usefixtures("slowly")
+async def test_published_when_it_was_told_just_now_then_it_waits_and_is_told_with_others(
+    lead: Lead,
+) -> None:
+    broker = await lead()
+    subscription = await begin(broker.service)
+    hub = broker.service.streams.subscriptions
+    for job_id in "abc":
+        await submit(broker.service, job_id)
+    assert not subscription._updates
+    assert hub._pause is not None
+    hub._tell()
+    assert [kinds(update) for update in subscription.take_ready()] == [
+        ["submitted a"],
+        ["submitted b"],
+        ["submitted c"],
+    ]
+    assert hub._pause is None
+
+
+@pytest.mark.usefixtures("slowly")
+async def test_subscribe_when_something_waits_to_be_told_then_it_is_told_once_to_each(
+    lead: Lead,
+) -> None:
+    broker = await lead()
+    earlier = await begin(broker.service)
+    await submit(broker.service, "a")
+    later = broker.service.subscribe(Q, EVENTS)
+    first = await soon(anext(later))
+    assert first.stats is not None
+    assert first.stats.unclaimed == 1
+    await submit(broker.service, "b")
+    broker.service.streams.subscriptions._tell()
+    assert [kinds(update) for update in earlier.take_ready()] == [["submitted a"], ["submitted b"]]
+    assert [kinds(update) for update in later.take_ready()] == [["submitted b"]]
+
+
+@pytest.mark.usefixtures("slowly")
+async def test_stop_when_something_waits_to_be_told_then_it_is_told_before_the_end(
+    lead: Lead,
+) -> None:
+    broker = await lead()
+    subscription = await begin(broker.service)
+    await submit(broker.service, "a")
+    await soon(broker.engine.stop())
+    assert kinds(await soon(anext(subscription))) == ["submitted a"]
+    with pytest.raises(EngineStateError):
+        await soon(anext(subscription))
+
+
+@pytest.mark.usefixtures("slowly")
+async def test_aclose_when_something_waits_to_be_told_then_it_is_forgotten(lead: Lead) -> None:
+    broker = await lead()
+    subscription = await begin(broker.service)
+    await submit(broker.service, "a")
+    await subscription.aclose()
+    hub = broker.service.streams.subscriptions
+    assert (hub._untold, hub._pause, hub._latest) == ([], None, None)
+
+
+async def test_published_when_the_pause_is_over_then_it_is_told_by_itself(
+    lead: Lead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TELL_US", 2_000)
+    broker = await lead()
+    subscription = await begin(broker.service)
+    for job_id in "abc":
+        await submit(broker.service, job_id)
+    told = [kind for _ in range(3) for kind in kinds(await soon(anext(subscription)))]
+    assert told == ["submitted a", "submitted b", "submitted c"]
 
 
 async def test_subscribe_when_nobody_does_any_more_then_nothing_is_recorded(lead: Lead) -> None:
@@ -194,6 +281,7 @@ async def test_subscription_when_too_many_events_wait_then_it_is_dropped(lead: L
     slow = await begin(broker.service)
     await submit(broker.service, *"abcdef")
     await submit(broker.service, *"ghijkl")
+    broker.service.streams.subscriptions._tell()
     with pytest.raises(OverloadedError, match="1 updates with 6 events"):
         await soon(anext(slow))
 
@@ -222,6 +310,57 @@ async def test_subscription_when_it_was_dropped_then_nothing_is_told_after_the_g
     with pytest.raises(OverloadedError, match="too slowly"):
         await soon(_read_all(slow))
     assert not slow._updates
+
+
+async def test_subscription_when_a_commit_tells_counts_alone_then_it_ends_for_who_wants_events(
+    lead: Lead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events_module, "COMMIT_EVENTS_MAX", 2)
+    broker = await lead()
+    counts = await begin(broker.service, SubscribeRequest(events=False, stats_every_ms=100))
+    events = await begin(broker.service)
+    await submit(broker.service, *"abc")
+    with pytest.raises(OverloadedError, match="more jobs than are told of"):
+        await soon(anext(events))
+    update = await soon(anext(counts))
+    assert update.stats is not None
+    assert update.stats.unclaimed == 3
+
+
+async def test_subscribe_at_the_next_leader_when_the_first_has_handed_over_then_nothing_is_missing(
+    lead: Lead,
+) -> None:
+    store = MemoryBackend()
+    first = await lead(store)
+    subscription = await begin(first.service)
+    await submit(first.service, "a", "b", type_="t")
+    (job,) = await claim(first.service)
+    await soon(first.service.complete(Q, job.job_id, LeaseRequest(worker_id="w", lease=job.lease)))
+    await soon(first.engine.stop())
+    told = await read_until_over(subscription)
+    replay = Replay({})
+    for event in [event for update in told for event in update.events]:
+        replay.step(EventKind(event.kind), event.job_id)
+    second = await lead(store)
+    next_one = second.service.subscribe(Q, EVENTS)
+    base = await soon(anext(next_one))
+    assert base.stats is not None
+    assert Counter(replay.statuses.values()) == {"unclaimed": base.stats.unclaimed}
+    assert replay.completed == base.stats.completed_total == 1
+    assert [*map(int, base.commit.split("-"))] > [*map(int, told[-1].commit.split("-"))]
+    await submit(second.service, "c")
+    assert kinds(await soon(anext(next_one))) == ["submitted c"]
+
+
+async def read_until_over(subscription: Subscription) -> list[Update]:
+    """What is told until the broker leads no more."""
+    told = []
+    try:
+        async for update in subscription:
+            told.append(update)  # noqa: PERF401 - what came before the error counts
+    except EngineStateError:
+        return told
+    raise AssertionError("it ended without an error")
 
 
 async def test_subscribe_when_too_many_do_then_it_is_refused(lead: Lead) -> None:

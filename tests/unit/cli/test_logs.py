@@ -8,7 +8,13 @@ import re
 
 import pytest
 
-from osqueue.cli.logs import JsonFormatter, LogFormat, LogLevel, start_logging
+from osqueue.cli.logs import (
+    JsonFormatter,
+    LogFormat,
+    LogLevel,
+    start_access_log,
+    start_logging,
+)
 
 
 def record(message: str, *args: object, error: BaseException | None = None) -> logging.LogRecord:
@@ -71,3 +77,15 @@ def test_libraries_when_they_chat_then_only_their_warnings(
     logging.getLogger("uvicorn.error").warning("trouble")
     assert "trouble" in (shown := capsys.readouterr().err)
     assert "chatter" not in shown
+
+
+def test_access_log_when_started_then_its_lines_stand_alone_whatever_the_level(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = logging.getLogger("osqueue.access")
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "propagate", True)
+    start_logging(LogFormat.TEXT, LogLevel.ERROR)
+    start_access_log()
+    logger.info('{"operation":"submitJob"}')
+    assert capsys.readouterr().err == '{"operation":"submitJob"}\n'

@@ -203,3 +203,20 @@ def test_unreached_broker_is_silent_until_it_is_heard() -> None:
     assert brokers.first == B
     brokers.heard(A)
     assert not brokers.is_silent(A)
+
+
+def test_leader_that_is_learnt_when_any_broker_is_secure_is_dialled_by_tls() -> None:
+    for brokers in (Brokers([A, "https://b:1"]), Brokers([], secure=True)):
+        brokers.discovered("c:1", epoch=3)
+        assert brokers.first == "https://c:1"
+        brokers.redirected("https://c:1", "d:1")
+        assert brokers.first == "https://d:1"
+
+
+def test_leader_named_by_a_grpc_port_is_dialled_by_http() -> None:
+    brokers = Brokers(["grpc://a:9090"])
+    brokers.redirected("grpc://a:9090", "c:8080")
+    assert brokers.first == "http://c:8080"
+    secure = Brokers(["grpcs://a:9090"])
+    secure.redirected("grpcs://a:9090", "c:8080")
+    assert secure.first == "https://c:8080"

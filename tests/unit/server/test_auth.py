@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from osqueue.clock import SeededEntropy
 from osqueue.config import ServerSettings
@@ -18,6 +20,7 @@ OWN = frozenset({"10.0.0.5:8080", "localhost:8080"})
 HERE = Peer("127.0.0.1", "127.0.0.1")
 ELSEWHERE = Peer("10.0.0.6", "10.0.0.5")
 ENTROPY = SeededEntropy(5)
+NAMES = (b"authorization", b"origin", b"host", b"x-forwarded-for", b"x-real-ip", b"forwarded")
 
 
 def token(*roles: Role, name: str = "web") -> NewToken:
@@ -220,3 +223,21 @@ def test_preflight_when_tokens_are_configured_then_pages_may_send_one(
     assert answer is not None
     allowed = dict(answer)[b"access-control-allow-headers"].split(b", ")
     assert (b"Authorization" in allowed) == with_tokens
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), st.binary(max_size=200)), st.booleans())
+def test_headers_when_of_any_bytes_then_admitted_or_refused_but_nothing_else(
+    headers: dict[bytes, bytes], locked: bool
+) -> None:
+    door = keeper(listed(token(Role.WORK)) if locked else None)
+    try:
+        principal = door.admit(headers, HERE)
+    except AuthError:
+        return
+    assert not locked
+    assert principal.name == ANONYMOUS
+
+
+@given(st.binary(max_size=300))
+def test_token_when_of_any_bytes_then_never_known(shown: bytes) -> None:
+    assert listed(token(Role.WORK)).find(shown) is None

@@ -179,12 +179,44 @@ def test_authorities_when_there_are_none_in_the_file_then_named(
         files.open(**{which: str(files.client_ca)})
 
 
-def test_certificate_when_it_expires_soon_then_warned(
+class Clock(SystemClock):
+    """Is ahead of the machine's."""
+
+    ahead = timedelta()
+
+    def wall_ms(self) -> int:
+        return super().wall_ms() + int(self.ahead.total_seconds() * 1_000)
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "passed", "said"),
+    [
+        (timedelta(days=90), timedelta(days=75), None),
+        (timedelta(days=90), timedelta(days=80), "expires in 239 hours"),
+        (timedelta(days=6), timedelta(days=3), None),
+        (timedelta(days=6), timedelta(days=5), "expires in 23 hours"),
+        (timedelta(days=6), timedelta(days=7), "expires in 0 hours"),
+    ],
+)
+def test_certificate_when_it_should_have_been_renewed_then_that_is_said_while_it_is_used(
+    lifetime: timedelta, passed: timedelta, said: str | None, files: Files
+) -> None:
+    now = datetime.now(UTC)
+    files.issue(not_before=now, not_after=now + lifetime)
+    clock = Clock()
+    tls = ServerTls(files.settings(), clock)
+    assert tls.problem is None
+    clock.ahead = passed
+    assert (said is None) == (tls.problem is None)
+    assert said is None or said in str(tls.problem)
+
+
+def test_certificate_when_it_expires_soon_at_the_start_then_warned(
     files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
     files.issue(not_after=datetime.now(UTC) + timedelta(days=5, hours=1))
     files.open()
-    assert "expires in 5 days" in caplog.text
+    assert "expires in 120 hours" in caplog.text
 
 
 async def test_certificate_when_renewed_then_new_handshakes_get_it(files: Files) -> None:

@@ -181,3 +181,12 @@ def test_generated_code_when_made_again_then_it_is_the_same(tmp_path: Path) -> N
         [],
         [],
     ), "run `make proto`"
+
+
+@pytest.mark.parametrize("given", [{}, {"max_attempts": 0}, {"job_id": ""}, {"run_at": 5}])
+def test_presence_when_asked_for_by_number_then_as_by_name(given: dict[str, Any]) -> None:
+    message = pb.SubmitJobRequest.from_binary(pb.SubmitJobRequest(**given).to_binary())
+    for field in message.desc().fields:
+        if field.proto.proto3_optional:
+            by_number = message._get_field_number_present(field.number)
+            assert by_number == message.has_field(field.name)  # type: ignore[arg-type]

@@ -44,6 +44,14 @@ Adopt = Annotated[
         help="Go on from a state that an older implementation has overwritten; stop that first.",
     ),
 ]
+AccessLog = Annotated[
+    bool,
+    typer.Option(
+        "--access-log",
+        envvar="BROKER_ACCESS_LOG",
+        help="Log each request to stderr, as a line of JSON.",
+    ),
+]
 AllowRemote = Annotated[
     bool,
     typer.Option(
@@ -247,6 +255,7 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     requests_per_s: RequestsPerS = 0,
     requests_burst: RequestsBurst = 0,
     connections_per_host: ConnectionsPerHost = 0,
+    access_log: AccessLog = False,
     max_payload_bytes: MaxPayloadBytes = 67_108_864,
     archive_retention: ArchiveRetention = "7d",
     dead_max: DeadMax = 1_000,
@@ -298,6 +307,7 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
         requests_per_s=requests_per_s,
         requests_burst=requests_burst,
         connections_per_host=connections_per_host,
+        access_log=access_log,
         payload_bytes_max=max_payload_bytes,
         lease_timeout_ms=job_heartbeat_timeout_ms,
         commit_interval_ms=group_commit_interval_ms,

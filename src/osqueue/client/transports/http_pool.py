@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import io
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from typing import Final, cast
 
 import aiohttp
 from yarl import URL
@@ -20,7 +20,7 @@ from yarl import URL
 from osqueue import __version__
 from osqueue.client.addresses import parse_base_url
 from osqueue.client.credentials import Credentials
-from osqueue.client.transports.http_answers import HttpAnswer, read_answer
+from osqueue.client.transports.http_answers import HttpAnswer
 from osqueue.client.transports.lifetime import Lifetime
 from osqueue.client.transports.progress import ProgressSocket
 from osqueue.config import ClientSettings
@@ -30,7 +30,6 @@ from osqueue.errors import (
     TransportConnectionError,
     TransportRequestError,
 )
-from osqueue.wire.operations import Operation
 
 __all__ = ["BYTES_PER_S_MIN", "PAYLOADS_S_MAX", "HttpPool"]
 
@@ -46,8 +45,6 @@ WHOLE_BYTES_MAX: Final = 512 * 1024
 CLOSE_S_MAX: Final = 1.0
 """How long a broker may take to agree that a WebSocket is closed."""
 
-WEBSOCKET: Final = Operation("openWebSocket", "GET", "/v1/ws", None, None, "", None)
-
 _MISMATCHES: Final = frozenset({"HTTP_REQUEST", "WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
 """What OpenSSL calls an answer that is no TLS."""
 
@@ -58,7 +55,15 @@ _WANTS_CERTIFICATE: Final = "CERTIFICATE_REQUIRED"
 class HttpPool:
     """Requests to the broker at ``base_url``, such as ``http://127.0.0.1:8080``."""
 
-    def __init__(self, base_url: str, settings: ClientSettings, credentials: Credentials) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        settings: ClientSettings,
+        credentials: Credentials,
+        *,
+        middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
+    ) -> None:
+        self._middlewares = middlewares
         self.base = parse_base_url(base_url)
         self._settings = settings
         self._credentials = credentials
@@ -110,36 +115,23 @@ class HttpPool:
     @asynccontextmanager
     async def websocket(
         self, path: str, *, heartbeat_s: float, timeout_s: float
-    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    ) -> AsyncIterator[ProgressSocket]:
         """An open WebSocket, closed afterwards. Its reader answers pings."""
-        async with self._new_session(trace_configs=[_redirects_refused()]) as session:
-            try:
-                with self._translated(timeout_s):
-                    async with asyncio.timeout(timeout_s):
-                        socket = await session.ws_connect(
-                            URL(self.base + path, encoded=True),
-                            heartbeat=heartbeat_s,
-                            max_msg_size=self._settings.answer_bytes_max,
-                            autoclose=False,
-                            autoping=False,
-                            timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S_MAX),
-                        )
-            except aiohttp.WSServerHandshakeError as error:
-                raise await self._refused(path, error.status) from error
-            try:
-                yield socket
-            finally:
-                await socket.close()
-
-    async def _refused(self, path: str, status: int) -> OsqueueError:
-        """Why no WebSocket was opened: aiohttp keeps the answer to itself, so it is asked again."""
-        times = self.times(self._settings.connect_ms / 1_000)
-        answer = await self.exchange("GET", path, None, headers=None, times=times)
+        with self._translated(timeout_s):
+            async with asyncio.timeout(timeout_s):
+                socket = await self.session().ws_connect(
+                    URL(self.base + path, encoded=True),
+                    heartbeat=heartbeat_s,
+                    max_msg_size=self._settings.answer_bytes_max,
+                    autoclose=False,
+                    autoping=False,
+                    decode_text=False,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S_MAX),
+                )
         try:
-            read_answer(WEBSOCKET, HttpAnswer(status, answer.body))
-        except OsqueueError as error:
-            return error
-        return TransportRequestError(f"{self.base} opens no WebSocket", status=status)
+            yield cast("ProgressSocket", socket)  # what the session makes
+        finally:
+            await socket.close()
 
     async def content(self, response: aiohttp.ClientResponse) -> bytes:
         """The body, if it is not larger than allowed."""
@@ -189,20 +181,18 @@ class HttpPool:
         self._lifetime.close()
         await self.reconnect()
 
-    def _new_session(
-        self, trace_configs: list[aiohttp.TraceConfig] | None = None
-    ) -> aiohttp.ClientSession:
+    def _new_session(self) -> aiohttp.ClientSession:
         secure = self.base.startswith("https:")
         return aiohttp.ClientSession(
-            ws_response_class=ProgressSocket,
+            ws_response_class=ProgressSocket,  # type: ignore[arg-type] # its default is of text
             connector=aiohttp.TCPConnector(
                 limit=self._settings.connections_max,
                 ssl=self._credentials.context() if secure else True,
             ),
+            middlewares=self._middlewares,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"user-agent": f"osqueue-python/{__version__}", **self._credentials.headers},
             skip_auto_headers=("content-type",),
-            trace_configs=trace_configs,
         )
 
     @contextmanager
@@ -212,25 +202,8 @@ class HttpPool:
             yield
         except TimeoutError as error:
             raise _timed_out(self.base, timeout_s or 0, error) from error
-        except aiohttp.WSServerHandshakeError:
-            raise
         except aiohttp.ClientError as error:
             raise _connection_error(self.base, error) from error
-
-
-def _redirects_refused() -> aiohttp.TraceConfig:
-    """What opens a WebSocket follows redirects otherwise, also from TLS to none."""
-
-    async def refuse(_: object, __: object, redirect: aiohttp.TraceRequestRedirectParams) -> None:
-        response = redirect.response
-        response.close()
-        raise aiohttp.WSServerHandshakeError(
-            response.request_info, response.history, status=response.status
-        )
-
-    config = aiohttp.TraceConfig()
-    config.on_request_redirect.append(refuse)
-    return config
 
 
 def _timed_out(base: str, timeout_s: float, error: TimeoutError) -> TransportConnectionError:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import aiohttp
 
 __all__ = ["ProgressSocket"]
 
 
-class ProgressSocket(aiohttp.ClientWebSocketResponse):
-    """A socket that counts what it hears, also while a large frame is still coming.
+class ProgressSocket(aiohttp.ClientWebSocketResponse[Literal[False]]):
+    """A socket of bytes that counts what it hears, also while a large frame is still coming.
 
     The hook is aiohttp's own, for its pings. Were it gone, a large answer on a slow connection
     would have to come within the time of any other.

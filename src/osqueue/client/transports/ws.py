@@ -7,22 +7,31 @@ under way; sending again is the client's business. Pings find a broker that is g
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Annotated, Any, Final, TypeVar
 
+import aiohttp
 import msgspec
 from msgspec import Meta
 
 from osqueue.client.credentials import Credentials
+from osqueue.client.transports.http_answers import HttpAnswer, error_of
 from osqueue.client.transports.http_pool import BYTES_PER_S_MIN, PAYLOADS_S_MAX, HttpPool
 from osqueue.client.transports.kinds import Dialler, parse_options
 from osqueue.client.transports.protocol import Answer
-from osqueue.client.transports.ws_connection import WsConnection
-from osqueue.client.transports.ws_frames import Frame, read_event, read_result, written
+from osqueue.client.transports.ws_connection import Regret, WsConnection
+from osqueue.client.transports.ws_frames import (
+    Frame,
+    read_event,
+    read_result,
+    release_texts,
+    written,
+)
 from osqueue.config import ClientSettings
 from osqueue.errors import OsqueueError, TransportConnectionError, for_one
+from osqueue.wire.messages import ClaimRequest, StreamRequest
 from osqueue.wire.operations import CLAIM, GET_PAYLOAD, SUBMIT_LARGE, Operation
 
 __all__ = ["PATH", "WsOptions", "WsTransport", "dialler"]
@@ -31,6 +40,12 @@ PATH: Final = "/v1/ws"
 
 _WITH_PAYLOADS: Final = frozenset({CLAIM.name, GET_PAYLOAD.name})
 """What brings payloads: a silence is timed, not the whole answer."""
+
+_OPEN: Final = Operation("openWebSocket", "GET", PATH, None, None, "", None)
+
+SWITCHING: Final = 101
+REFUSAL_BYTES_MAX: Final = 64 * 1024
+"""What is read of a refusal: an error's text is much shorter."""
 
 _T = TypeVar("_T")
 
@@ -66,7 +81,9 @@ class WsTransport:
     ) -> None:
         self._settings = settings or ClientSettings()
         self._options = options or WsOptions()
-        self._pool = HttpPool(base_url, self._settings, credentials or Credentials())
+        self._pool = HttpPool(
+            base_url, self._settings, credentials or Credentials(), middlewares=(_expect_opened,)
+        )
         self._slots = asyncio.Semaphore(self._options.requests_max)
         self._connection: WsConnection | None = None
         self._opening: asyncio.Future[WsConnection] | None = None
@@ -89,7 +106,8 @@ class WsTransport:
         try:
             connection = await self._connected(until)
             if operation.name in _WITH_PAYLOADS:
-                frame = await self._asked_patiently(connection, text, timeout_s)
+                asking = connection.ask(text, regret=_regret(request))
+                frame = await self._patiently(connection, asking, timeout_s)
             else:
                 frame = await self._asked(connection, text, timeout_s, until=until)
         finally:
@@ -102,7 +120,7 @@ class WsTransport:
         text = written(operation, request, None)
         until = asyncio.get_running_loop().time() + timeout_s
         connection = await self._connected(until)
-        async with aclosing(connection.follow(text)) as frames:
+        async with aclosing(connection.follow(text, regret=_regret(request))) as frames:
             async for frame in frames:
                 if frame.ok:
                     return
@@ -190,25 +208,51 @@ class WsTransport:
         except TimeoutError as error:
             raise self._late(timeout_s) from error
 
-    async def _asked_patiently(
-        self, connection: WsConnection, text: bytes, timeout_s: float
+    async def _patiently(
+        self, connection: WsConnection, call: Coroutine[Any, Any, Frame], timeout_s: float
     ) -> Frame:
         """The same, but while anything comes, it may be this answer, which is large."""
-        longest = asyncio.get_running_loop().time() + timeout_s + PAYLOADS_S_MAX
-        asking = asyncio.ensure_future(connection.ask(text))
+        loop = asyncio.get_running_loop()
+        longest = loop.time() + timeout_s + PAYLOADS_S_MAX
+
+        def look(heard: int) -> None:
+            if connection.heard == heard or loop.time() >= longest:
+                limit.reschedule(loop.time())
+            else:
+                looks.append(loop.call_later(timeout_s, look, connection.heard))
+
+        looks = [loop.call_later(timeout_s, look, connection.heard)]
         try:
-            while True:
-                heard = connection.heard
-                done, _ = await asyncio.wait({asking}, timeout=timeout_s)
-                if done:
-                    return asking.result()
-                if connection.heard == heard or asyncio.get_running_loop().time() >= longest:
-                    raise self._late(timeout_s)
+            async with asyncio.timeout(None) as limit:
+                return await call
+        except TimeoutError as error:
+            raise self._late(timeout_s) from error
         finally:
-            asking.cancel()
+            looks[-1].cancel()
 
     def _late(self, timeout_s: float) -> TransportConnectionError:
         return TransportConnectionError(f"no answer from {self._pool.base} within {timeout_s:g} s")
+
+
+def _regret(request: msgspec.Struct | None) -> Regret | None:
+    """How jobs are given back that come when nobody waits for them any more."""
+    if isinstance(request, ClaimRequest | StreamRequest):
+        return partial(release_texts, request.worker_id)
+    return None
+
+
+async def _expect_opened(
+    request: aiohttp.ClientRequest, ask: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Raise what a broker says that opens no WebSocket; aiohttp would keep that to itself."""
+    answer = await ask(request)
+    if answer.status == SWITCHING:
+        return answer
+    try:
+        body = await answer.content.read(REFUSAL_BYTES_MAX)
+    finally:
+        answer.close()
+    raise error_of(_OPEN, HttpAnswer(answer.status, body))
 
 
 def _unsent(message: str) -> TransportConnectionError:

@@ -1,8 +1,9 @@
 """One WebSocket, shared by all calls of a transport: answers are matched by id, in any order.
 
 Laws: what is under way when the connection ends fails at once, saying why; a call that is given up
-tells the broker; what comes for nobody is dropped; a slow reader of a stream loses the stream, and
-holds up nobody else.
+tells the broker; what comes for nobody is dropped, but jobs are given back first: they were on
+their way when the call was given up; a slow reader of a stream loses the stream, and holds up
+nobody else.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
 from itertools import count
-from typing import Final
+from typing import Final, TypeAlias
 
 import aiohttp
 
@@ -25,7 +26,13 @@ from osqueue.errors import (
     TransportRequestError,
 )
 
-__all__ = ["PUSHED_MAX", "WsConnection"]
+__all__ = ["PUSHED_MAX", "Regret", "WsConnection"]
+
+Regret: TypeAlias = Callable[[Frame], list[bytes]]
+"""The requests that undo what an answer has brought that nobody waits for any more."""
+
+REGRETS_MAX: Final = 1_000
+"""Most calls given up whose answer is awaited so; the oldest are forgotten."""
 
 PUSHED_MAX: Final = 1_000
 """Most messages of a stream that wait for their reader: of jobs there are never as many, and an
@@ -35,12 +42,15 @@ observer that is so far behind had better begin anew."""
 class WsConnection:
     """Calls over an open ``socket``; `run` reads it until its end."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, base: str) -> None:
+    def __init__(self, socket: ProgressSocket, base: str) -> None:
         self._socket = socket
         self._base = base
         self._numbers = count(1)
         self._calls: dict[str, asyncio.Future[Frame]] = {}
         self._streams: dict[str, _Pushed] = {}
+        self._overtaken: dict[str, Frame] = {}
+        """Answers that their callers may not see, since they are being cancelled."""
+        self._regrets: dict[str, Regret] = {}
         self._asides: set[asyncio.Task[None]] = set()
         self._pongs = 0
         self._end: str | None = None
@@ -53,8 +63,7 @@ class WsConnection:
     @property
     def heard(self) -> int:
         """Grows whenever anything comes, but for the answers to pings: they bring no other."""
-        heard = self._socket.heard if isinstance(self._socket, ProgressSocket) else 0
-        return heard - self._pongs
+        return self._socket.heard - self._pongs
 
     async def run(self) -> None:
         """Read until the end, and fail what is under way then."""
@@ -68,7 +77,7 @@ class WsConnection:
             for aside in self._asides:
                 aside.cancel()
 
-    async def ask(self, text: bytes) -> Frame:
+    async def ask(self, text: bytes, *, regret: Regret | None = None) -> Frame:
         """Send a request, and wait for its answer."""
         number = next(self._numbers)
         answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
@@ -78,12 +87,15 @@ class WsConnection:
             await self._send(request_frame(number, text))
             return await answer
         except asyncio.CancelledError:
-            self._give_up(number)
+            self._give_up(number, regret, self._overtaken.get(key))
             raise
         finally:
             del self._calls[key]
+            self._overtaken.pop(key, None)
 
-    async def follow(self, text: bytes) -> AsyncGenerator[Frame, None]:
+    async def follow(
+        self, text: bytes, *, regret: Regret | None = None
+    ) -> AsyncGenerator[Frame, None]:
         """Send a request, and bring all that is pushed for it, until it is closed."""
         number = next(self._numbers)
         key = str(number)
@@ -94,7 +106,7 @@ class WsConnection:
                 yield await pushed.take()
         finally:
             del self._streams[key]
-            self._give_up(number)
+            self._give_up(number, regret, *pushed.rest())
 
     async def _send(self, frame: bytes) -> None:
         if not self.alive:
@@ -119,10 +131,28 @@ class WsConnection:
     def _broken(self) -> TransportConnectionError:
         return TransportConnectionError(f"the connection to {self._base} {self._end or 'broke'}")
 
-    def _give_up(self, number: int) -> None:
-        """Have the broker told, without waiting for it."""
+    def _give_up(self, number: int, regret: Regret | None, *unread: Frame | None) -> None:
+        """Have the broker told, and undo what has come and will come."""
+        self._post(cancel_frame(number))
+        if regret is None:
+            return
+        if len(self._regrets) >= REGRETS_MAX:
+            del self._regrets[next(iter(self._regrets))]
+        self._regrets[str(number)] = regret
+        for frame in unread:
+            if frame is not None:
+                self._undo(str(number), frame)
+
+    def _undo(self, key: str, frame: Frame) -> None:
+        """Do what an answer for nobody asks for; a stream goes on until it is said to be over."""
+        regret = self._regrets.get(key) if frame.ok is None else self._regrets.pop(key, None)
+        for text in [] if regret is None else regret(frame):
+            self._post(request_frame(next(self._numbers), text))
+
+    def _post(self, frame: bytes) -> None:
+        """Send, without waiting for it."""
         if self.alive:
-            self._aside(partial(self._send, cancel_frame(number)))
+            self._aside(partial(self._send, frame))
 
     def _aside(self, step: Callable[[], Awaitable[None]]) -> None:
         """Do what nobody waits for; it ends with the connection, of which others tell."""
@@ -151,12 +181,15 @@ class WsConnection:
         key = frame.id or ""
         call = self._calls.get(key)
         if call is not None:
+            self._overtaken[key] = frame
             if not call.done():
                 call.set_result(frame)
             return
         pushed = self._streams.get(key)
         if pushed is not None:
             pushed.put(frame)
+        else:
+            self._undo(key, frame)
 
     def _ended(self, end: str) -> None:
         self._end = end
@@ -184,6 +217,12 @@ class _Pushed:
             self._come.clear()
             await self._come.wait()
         return self._frames.popleft()
+
+    def rest(self) -> list[Frame]:
+        """What nobody has taken, and nobody will."""
+        frames = list(self._frames)
+        self._frames.clear()
+        return frames
 
     def put(self, frame: Frame) -> None:
         if self._error is not None:

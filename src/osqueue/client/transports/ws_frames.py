@@ -16,8 +16,8 @@ from osqueue.client.transports.http_answers import parse_position
 from osqueue.client.transports.protocol import Answer
 from osqueue.errors import BrokerProtocolError, OsqueueError, TransportRequestError
 from osqueue.wire.errors import HTTP_STATUS, error_from_body
-from osqueue.wire.messages import ErrorBody, PayloadAnswer
-from osqueue.wire.operations import OPERATIONS, STREAMS, SUBMIT, SUBMIT_LARGE, Operation
+from osqueue.wire.messages import ErrorBody, PayloadAnswer, ReleaseRequest
+from osqueue.wire.operations import OPERATIONS, RELEASE, STREAMS, SUBMIT, SUBMIT_LARGE, Operation
 
 __all__ = [
     "Frame",
@@ -25,6 +25,7 @@ __all__ = [
     "parse_frame",
     "read_event",
     "read_result",
+    "release_texts",
     "request_frame",
     "written",
 ]
@@ -49,6 +50,16 @@ class Frame(msgspec.Struct):
     commit: str | None = None
 
 
+class _Lease(msgspec.Struct, rename="camel"):
+    job_id: str
+    lease: str
+
+
+class _Jobs(msgspec.Struct):
+    jobs: list[_Lease] = []
+
+
+_jobs_decoder: Final = msgspec.json.Decoder(_Jobs)
 _decode: Final = msgspec.json.Decoder(Frame).decode
 
 
@@ -77,13 +88,27 @@ def cancel_frame(number: int) -> bytes:
     return b'{"id":"c%d","method":"cancel","params":{"id":"%d"},"v":1}' % (number, number)
 
 
-def parse_frame(text: bytes | str) -> Frame:
+def release_texts(worker_id: str, frame: Frame) -> list[bytes]:
+    """What gives back the jobs that an answer or event has brought, for `request_frame`."""
+    text = frame.result if isinstance(frame.event, UnsetType) else frame.event
+    if isinstance(text, UnsetType):
+        return []
+    try:
+        jobs = _jobs_decoder.decode(text).jobs
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return []
+    return [
+        written(RELEASE, ReleaseRequest(worker_id=worker_id, lease=job.lease), job.job_id)
+        for job in jobs
+    ]
+
+
+def parse_frame(text: bytes) -> Frame:
     """An answer. Raises `TransportRequestError` for what is none."""
     try:
         return _decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        head = text[:200]
-        excerpt = head if isinstance(head, str) else head.decode(errors="replace")
+        excerpt = text[:200].decode(errors="replace")
         raise TransportRequestError(f"a frame that is no answer ({error}): {excerpt}") from error
 
 

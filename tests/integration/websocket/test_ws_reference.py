@@ -180,11 +180,12 @@ async def test_upgrade_when_answered_then_with_the_key_of_the_standard(ws: Ws) -
     assert ws.answer.headers["upgrade"] == "websocket"
 
 
-@pytest.mark.parametrize("origin", [(), ("origin: http://localhost:1",)])
+@pytest.mark.parametrize("page", [False, True])
 async def test_path_when_asked_without_upgrade_then_an_empty_404(
-    broker: BrokerServer, dial: Dial, origin: tuple[str, ...]
+    broker: BrokerServer, dial: Dial, page: bool
 ) -> None:
     wire = await dial(broker)
+    origin = (f"origin: {broker.url}",) if page else ()
     await wire.send(request("/v1/ws", b"", *origin, method="GET"))
     answer = await wire.answer()
     assert (answer.status, answer.headers["content-length"], answer.body) == (404, "0", b"")
@@ -193,6 +194,11 @@ async def test_path_when_asked_without_upgrade_then_an_empty_404(
     )
     await wire.send(request("/healthz", method="GET"))
     assert (await wire.answer()).headers["vary"] == "Origin"
+
+
+async def test_path_when_asked_by_another_method_then_404_in_json(rest: Rest) -> None:
+    answer = await rest.send("POST", "/v1/ws", headers={})
+    assert (answer.status, answer.message) == (404, "Route POST:/v1/ws not found")
 
 
 @pytest.mark.parametrize("path", ["/nope", "/v1/stats", "/v1/ws/", "/"])
