@@ -281,7 +281,8 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Most updates that wait for one observer: about a second of commits, at their fastest."""
 
     events_max: int = 20_000
-    """Most events that wait for one observer; those of others are the same objects."""
+    """Most events that wait for one observer, but for those of one commit when none did; those of
+    others are the same objects."""
 
 
 MEMORY_RETENTION_MS = HOUR_MS

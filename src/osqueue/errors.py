@@ -42,7 +42,8 @@ A class says what its caller has to do. ``_tag`` is its name on the wire and nev
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, TypeGuard
+from copy import copy
+from typing import Any, ClassVar, Literal, TypeGuard, TypeVar
 
 __all__ = [
     "Applied",
@@ -298,6 +299,16 @@ def error_class(tag: str) -> type[OsqueueError] | None:
 def is_osqueue_error(error: object) -> TypeGuard[OsqueueError]:
     """Whether ``error`` is one of ours; narrows its type."""
     return isinstance(error, OsqueueError)
+
+
+ErrorT = TypeVar("ErrorT", bound=OsqueueError)
+
+
+def for_one(error: ErrorT) -> ErrorT:
+    """The same error for one of several who raise it: each notes on its own what became of it."""
+    own = copy(error)
+    own.__cause__ = error.__cause__
+    return own
 
 
 def error_tag(error: OsqueueError) -> str:

@@ -88,9 +88,9 @@ class InProcessTransport:
         del timeout_s  # nothing is to be reached
         if self._closed:
             raise TransportConfigError("this client is closed; make a new one")
-        message, size = _checked(operation, request)
-        call = Call(message, size=size, caller=Caller())
         try:
+            message, size = _checked(operation, request)
+            call = Call(message, size=size, caller=Caller())
             pushed = STREAM_HANDLERS[operation.name](self._service, call)
             async with aclosing(pushed):
                 async for each in pushed:

@@ -85,15 +85,23 @@ class Subscription:
 
     # As the hub sees it
 
-    def offer(self, update: Update) -> None:
-        """Tell it; counts that wait to be read are replaced by newer ones."""
+    def count(self, counts: Update) -> None:
+        """Tell it the counts; those that wait to be read are replaced by newer ones."""
+        if self._updates and not self._updates[-1].events:
+            self._updates[-1] = counts
+            self._wake()
+        else:
+            self.tell([counts])
+
+    def tell(self, updates: list[Update]) -> None:
+        """Tell it all that one commit has changed, or drop it.
+
+        However much that is, who has read all before gets it: it is not to blame for the size.
+        """
         settings = self._settings
-        if not update.events and self._updates and not self._updates[-1].events:
-            self._updates[-1] = update
-        elif (
-            len(self._updates) >= settings.updates_max
-            or self._events + len(update.events) > settings.events_max
-        ):
+        events = self._events + sum(len(update.events) for update in updates)
+        many = len(self._updates) + len(updates) > settings.updates_max
+        if self._events and (many or events > settings.events_max):
             self.end(
                 OverloadedError(
                     f"this subscription is read too slowly: {len(self._updates)} updates with "
@@ -102,8 +110,8 @@ class Subscription:
             )
             self._updates.clear()
         else:
-            self._updates.append(update)
-            self._events += len(update.events)
+            self._updates.extend(updates)
+            self._events = events
         self._wake()
 
     def end(self, error: OsqueueError) -> None:

@@ -130,7 +130,7 @@ class Subscriptions:
     def _begin(self, subscription: Subscription, first: Update) -> None:
         assert self._latest is not None, "it is what is told"
         subscription.begun = True
-        subscription.offer(first)
+        subscription.count(first)
         self._count(subscription, self._latest.told.counts)
 
     # The counts: one timer for all
@@ -162,7 +162,7 @@ class Subscriptions:
             update = self._first(latest)
             until = asyncio.get_running_loop().time() + TOGETHER_S
             for each in [each for each in self._outdated() if each.due_at <= until]:
-                each.offer(update)
+                each.count(update)
                 self._count(each, latest.told.counts)
         self._plan()
 
@@ -187,8 +187,8 @@ class _Telling:
         updates = self._made.get(wanted.types)
         if updates is None:
             updates = self._made[wanted.types] = wanted.updates(self._events, self._commit)
-        for update in updates:
-            subscription.offer(update)
+        if updates:
+            subscription.tell(updates)
 
 
 def _id(publish: Publish) -> str:

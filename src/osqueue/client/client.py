@@ -209,8 +209,9 @@ class OsqueueClient:
         """Jobs as they come, without asking for each: at most ``credit`` that were not taken yet.
 
         A job counts as taken when the next one is asked for, so with a ``credit`` of 1 there is
-        never more than one at a time. All that have come must be kept by heartbeats, and completed,
-        failed or released; those that were not taken are released at the end.
+        never more than one at a time. What you have been given must be kept by heartbeats, and
+        completed, failed or released. What has come beyond that is kept here, and released at the
+        end; a heartbeat that says ``all_held`` would have it taken for orphaned.
 
         Raises `BrokerLeadershipError`, `EngineStateError` or `TransportConnectionError` when the
         broker stops leading or is gone: begin anew. Close it (`contextlib.aclosing`) when you are

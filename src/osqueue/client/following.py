@@ -42,6 +42,7 @@ from osqueue.errors import (
     PayloadValidationError,
     TransportConfigError,
     TransportConnectionError,
+    for_one,
 )
 from osqueue.wire.operations import Operation
 
@@ -166,8 +167,10 @@ class Following:
 
     async def close(self) -> None:
         await self._watch.close()
-        for probing in list(self._probing.values()):
-            probing.cancel()
+        probing = list(self._probing.values())
+        for each in probing:
+            each.cancel()
+        await asyncio.gather(*probing, return_exceptions=True)
         await self._connections.close()
         await self._probes.close()
         if self._discovery is not None:
@@ -260,8 +263,10 @@ class Following:
         if probing.cancelled():
             raise TransportConnectionError(f"asking {url} was given up: the client is closed")
         error = probing.exception()
+        if isinstance(error, OsqueueError):
+            raise for_one(error) from error.__cause__
         if error is not None:
-            raise error.with_traceback(None)
+            raise error
 
     def _probed(self, url: str, probing: asyncio.Task[None]) -> None:
         """Over, also when all who asked have gone, and nobody hears of it."""

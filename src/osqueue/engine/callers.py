@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeAlias
 
 from osqueue.engine.requests import Held
-from osqueue.errors import OsqueueError
+from osqueue.errors import OsqueueError, for_one
 from osqueue.model.ops import Claim
 from osqueue.model.outcomes import Claimed
 
@@ -166,7 +166,7 @@ async def answer_of(held: Held) -> Held:
     assert isinstance(held.ticket, asyncio.Future), "somebody waits for it"
     await held.ticket
     if held.error is not None:
-        raise held.error.with_traceback(None)  # it may be raised to others, too
+        raise for_one(held.error)
     return held
 
 

@@ -230,11 +230,6 @@ class Committer:
         return depths(self._intake.state, wall_ms)
 
     @property
-    def waiting(self) -> int:
-        """How many claims wait for a job."""
-        return len(self._intake.waiting)
-
-    @property
     def pending(self) -> int:
         """How many requests wait for a commit or a confirmation."""
         return len(self._intake.pending) + (0 if self._commit is None else len(self._commit.held))

@@ -304,7 +304,7 @@ class Engine:
         if committer is None or not committer.leads:
             return Gauges(self.status(), None, 0, 0)
         depths = committer.depths(self._clock.wall_ms())
-        return Gauges(self.status(), depths, committer.waiting, committer.pending)
+        return Gauges(self.status(), depths, committer.waiting_claims, committer.pending)
 
     # How it is doing
 

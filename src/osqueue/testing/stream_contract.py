@@ -120,6 +120,7 @@ class StreamContract(TransportBench):
         async with self.calls() as calls:
             error = await expect_error(BrokerProtocolError, anext(_jobs(calls, credit=-1)))
             assert "credit" in error.message
+            assert (error.remote, error.method) == (True, "streamJobs")
 
     async def test_stream_at_a_standby_then_it_names_the_leader(self) -> None:
         store = MemoryBackend()

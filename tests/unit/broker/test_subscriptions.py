@@ -286,6 +286,32 @@ async def test_subscription_when_too_many_events_wait_then_it_is_dropped(lead: L
         await soon(anext(slow))
 
 
+async def test_subscription_when_one_commit_is_large_then_who_waits_for_nothing_gets_it_whole(
+    lead: Lead,
+) -> None:
+    broker = await lead(streams=StreamSettings(events_max=10, updates_max=2))
+    idle = await begin(broker.service)
+    ids = [[f"j{batch}-{number}" for number in range(1_000)] for batch in range(3)]
+    await asyncio.gather(*[submit(broker.service, *batch) for batch in ids])
+    seen: list[str] = []
+    while len(seen) < 3_000:
+        seen += kinds(await soon(anext(idle)))
+    assert seen == [f"submitted {job_id}" for batch in ids for job_id in batch]
+
+
+async def test_subscription_when_it_was_dropped_then_nothing_is_told_after_the_gap(
+    lead: Lead,
+) -> None:
+    broker = await lead(streams=StreamSettings(events_max=1_002))
+    slow = await begin(broker.service)
+    await submit(broker.service, "first")
+    ids = [[f"j{batch}-{number}" for number in range(1_000)] for batch in range(2)]
+    await asyncio.gather(*[submit(broker.service, *batch) for batch in [*ids, ["last"]]])
+    with pytest.raises(OverloadedError, match="too slowly"):
+        await soon(_read_all(slow))
+    assert not slow._updates
+
+
 async def test_subscription_when_a_commit_tells_counts_alone_then_it_ends_for_who_wants_events(
     lead: Lead, monkeypatch: pytest.MonkeyPatch
 ) -> None:

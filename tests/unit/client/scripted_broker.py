@@ -59,7 +59,7 @@ class ScriptedBroker:
             self._changed.set()
             return web.json_response({"status": "ok"})
         body = await request.read()
-        self.asked.append(Asked(request.method, request.path, json.loads(body) if body else None))
+        self.asked.append(Asked(request.method, request.path, _json(body)))
         self._changed.set()
         try:
             say = hangs() if request.path == "/healthz" else self.says.get(request.path)
@@ -68,6 +68,13 @@ class ScriptedBroker:
             self.gone.append(request.path)
             self._changed.set()
             raise
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body) if body else None
+    except ValueError:  # of another protocol
+        return body
 
 
 def answers(body: object, *, epoch: int | None = None, number: int = 1, status: int = 200) -> Say:

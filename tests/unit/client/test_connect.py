@@ -315,7 +315,7 @@ async def test_answer_read_on_after_the_connections_were_dropped_is_a_broken_con
 
 
 async def _read_after_close(pool: HttpPool) -> None:
-    async with pool.opened("/", b"", headers={}) as response:
+    async with pool.opened("/", b"", headers={}, timeout_s=5) as response:
         await response.content.readany()
         await pool.close()
         await pool.content(response)

@@ -228,6 +228,22 @@ async def test_call_when_nobody_answers_then_the_error_names_all_that_were_tried
     assert "also tried" in caught.value.message
 
 
+@pytest.mark.parametrize("transport", ["ws", "grpc"])
+async def test_calls_that_wait_for_one_connection_when_there_is_none_then_each_has_its_own_error(
+    nobody: str, transport: str
+) -> None:
+    urls = [f"http://{nobody}", "http://localhost:1"]
+    async with OsqueueClient(urls, transport=transport, settings=ONCE) as client:
+        with pytest.raises(TransportConnectionError):
+            await client.get_stats()
+        calls = [client.get_stats() for _ in range(5)]
+        errors = await asyncio.gather(*calls, return_exceptions=True)
+    assert len({id(error) for error in errors}) == 5
+    for error in errors:
+        assert isinstance(error, TransportConnectionError)
+        assert (error.message.count("also tried"), error.applied) == (1, "no")
+
+
 async def test_call_when_given_up_by_its_caller_then_the_next_one_asks_another(
     brokers: list[ScriptedBroker], clients: Any, time: WatchedTime
 ) -> None:

@@ -22,6 +22,7 @@ from osqueue.errors import (
     TransportConfigError,
     TransportConnectionError,
 )
+from osqueue.testing.transport_expectations import until
 from osqueue.wire.messages import ClaimAnswer, ClaimedJob, StreamRequest, SubscribeRequest, Update
 from osqueue.wire.operations import ADD_CREDIT, RELEASE, STREAM_JOBS, SUBSCRIBE, Operation
 
@@ -74,7 +75,7 @@ def _credits(transport: StreamingTransport) -> list[int]:
 async def test_credit_of_one_is_added_when_the_next_job_is_asked_for(
     client: OsqueueClient, transport: StreamingTransport
 ) -> None:
-    transport.pushes = [claimed("a"), claimed("b")]
+    transport.pushes = [claimed("a"), claimed("b"), ...]
     transport.answers(None)
     jobs = client.stream_jobs("w", ["t"], credit=1)
     assert (await anext(jobs)).job_id == "a"
@@ -91,12 +92,26 @@ async def test_credit_of_one_is_added_when_the_next_job_is_asked_for(
 async def test_credit_of_many_is_added_in_few_requests_and_none_is_lost(
     client: OsqueueClient, transport: StreamingTransport
 ) -> None:
-    transport.pushes = [claimed(*map(str, range(8))), claimed("8", "9")]
+    transport.pushes = [claimed(*map(str, range(8))), claimed("8", "9"), ...]
     transport.answers(None)
-    jobs = [job.job_id async for job in client.stream_jobs("w", credit=8)]
-    assert jobs == [str(number) for number in range(10)]
-    assert sum(_credits(transport)) == 10
+    async with aclosing(client.stream_jobs("w", credit=8)) as jobs:
+        assert [(await anext(jobs)).job_id for _ in range(10)] == [*map(str, range(10))]
+        one_more = asyncio.ensure_future(anext(jobs))
+        await until(lambda: sum(_credits(transport)) == 10)
+        one_more.cancel()
+        await asyncio.wait({one_more})
     assert len(_credits(transport)) <= 4
+
+
+async def test_jobs_that_came_before_the_end_are_brought_before_its_error(
+    client: OsqueueClient, transport: StreamingTransport
+) -> None:
+    transport.pushes = [claimed("a", "b"), BrokerLeadershipError("gone")]
+    jobs = client.stream_jobs("w", credit=2)
+    assert [(await anext(jobs)).job_id for _ in range(2)] == ["a", "b"]
+    with pytest.raises(BrokerLeadershipError):
+        await anext(jobs)
+    assert _credits(transport) == []
 
 
 async def test_jobs_that_were_not_taken_are_released_at_the_end(

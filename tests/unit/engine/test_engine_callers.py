@@ -64,6 +64,19 @@ async def test_claim_when_a_job_comes_then_it_is_handed_over(brokers: Brokers) -
     assert [grant.id for grant in grants(await soon(claim))] == ["a"]
 
 
+async def test_claims_when_all_are_refused_at_once_then_each_has_its_own_error(
+    brokers: Brokers,
+) -> None:
+    engine = await brokers.start(MemoryBackend())
+    claims = Claims(engine)
+    waiting = [await claims.waiting("s"), await claims.waiting("t")]
+    await soon(engine.stop())
+    one, other = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(one, EngineStateError)
+    assert isinstance(other, EngineStateError)
+    assert one is not other
+
+
 async def test_claim_when_its_wait_is_over_then_it_comes_back_empty(brokers: Brokers) -> None:
     engine = await brokers.start(MemoryBackend())
     assert grants(await soon(Claims(engine).ask("s", wait_ms=10))) == ()

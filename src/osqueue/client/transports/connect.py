@@ -91,10 +91,11 @@ class ConnectTransport:
     async def stream(
         self, operation: Operation, request: msgspec.Struct, *, timeout_s: float
     ) -> AsyncGenerator[Any, None]:
-        del timeout_s  # reaching the broker is timed by the connections
         method = method_of(operation)
         body = envelopes.enveloped(written(method, request, None))
-        async with self._pool.opened(method.path, body, headers=_STREAM) as response:
+        async with self._pool.opened(
+            method.path, body, headers=_STREAM, timeout_s=timeout_s
+        ) as response:
             if response.status != 200:
                 raise connect_answers.error_of(
                     method, response.status, await self._pool.content(response)

@@ -21,7 +21,12 @@ from osqueue.client.addresses import is_secure
 from osqueue.client.credentials import Credentials, TlsSettings
 from osqueue.client.transports.rest import RestTransport
 from osqueue.config import ClientSettings
-from osqueue.errors import OsqueueError, TransportConfigError, TransportConnectionError
+from osqueue.errors import (
+    OsqueueError,
+    TransportConfigError,
+    TransportConnectionError,
+    for_one,
+)
 from osqueue.wire.messages import BrokerStatus
 from osqueue.wire.operations import GET_STATUS
 
@@ -65,13 +70,15 @@ class Channels:
             if is_cancelled() or not opening.cancelled():
                 raise
             raise unreached(f"connecting to {self.base} was given up") from error
+        except OsqueueError as error:
+            raise for_one(error) from error.__cause__
 
     async def drop(self) -> None:
         """Close the channel; what is under way breaks."""
-        channel, self._channel = self._channel, None
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait({self._opening})
+        channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
         if self._status is not None:

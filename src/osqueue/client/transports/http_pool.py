@@ -97,12 +97,15 @@ class HttpPool:
 
     @asynccontextmanager
     async def opened(
-        self, path: str, body: bytes, *, headers: Mapping[str, str]
+        self, path: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer to a request, to be read for as long as it goes on coming."""
-        connect_s = self._settings.connect_ms / 1_000
-        times = aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
-        with self._translated(connect_s):
+        """The answer to a request, to be read for as long as it goes on coming.
+
+        ``timeout_s``: how long it may take to have a connection.
+        """
+        connect_s = min(timeout_s, self._settings.connect_ms / 1_000)
+        times = aiohttp.ClientTimeout(total=None, connect=timeout_s, sock_connect=connect_s)
+        with self._translated(timeout_s):
             async with self.session().post(
                 URL(self.base + path, encoded=True),
                 data=body,
@@ -116,7 +119,7 @@ class HttpPool:
     async def websocket(
         self, path: str, *, heartbeat_s: float, timeout_s: float
     ) -> AsyncIterator[ProgressSocket]:
-        """An open WebSocket, closed afterwards."""
+        """An open WebSocket, closed afterwards. Its reader answers pings."""
         with self._translated(timeout_s):
             async with asyncio.timeout(timeout_s):
                 socket = await self.session().ws_connect(
@@ -124,6 +127,7 @@ class HttpPool:
                     heartbeat=heartbeat_s,
                     max_msg_size=self._settings.answer_bytes_max,
                     autoclose=False,
+                    autoping=False,
                     decode_text=False,
                     timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S_MAX),
                 )

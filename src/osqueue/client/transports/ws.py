@@ -30,7 +30,7 @@ from osqueue.client.transports.ws_frames import (
     written,
 )
 from osqueue.config import ClientSettings
-from osqueue.errors import OsqueueError, TransportConnectionError
+from osqueue.errors import OsqueueError, TransportConnectionError, for_one
 from osqueue.wire.messages import ClaimRequest, StreamRequest
 from osqueue.wire.operations import CLAIM, GET_PAYLOAD, SUBMIT_LARGE, Operation
 
@@ -152,7 +152,10 @@ class WsTransport:
             running = asyncio.create_task(self._run(self._opening), name="osqueue-websocket")
             self._running.add(running)
             running.add_done_callback(self._running.discard)
-        return await asyncio.shield(self._opening)
+        try:
+            return await asyncio.shield(self._opening)
+        except OsqueueError as error:
+            raise for_one(error) from error.__cause__
 
     def _opened(self, opening: asyncio.Future[WsConnection]) -> None:
         self._opening = None

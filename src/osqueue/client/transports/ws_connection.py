@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from itertools import count
 from typing import Final, TypeAlias
 
@@ -50,7 +51,8 @@ class WsConnection:
         self._overtaken: dict[str, Frame] = {}
         """Answers that their callers may not see, since they are being cancelled."""
         self._regrets: dict[str, Regret] = {}
-        self._farewells: set[asyncio.Task[None]] = set()
+        self._asides: set[asyncio.Task[None]] = set()
+        self._pongs = 0
         self._end: str | None = None
 
     @property
@@ -60,8 +62,8 @@ class WsConnection:
 
     @property
     def heard(self) -> int:
-        """Grows whenever anything comes."""
-        return self._socket.heard
+        """Grows whenever anything comes, but for the answers to pings: they bring no other."""
+        return self._socket.heard - self._pongs
 
     async def run(self) -> None:
         """Read until the end, and fail what is under way then."""
@@ -72,6 +74,8 @@ class WsConnection:
             end = f"was given up: {error.message}"
         finally:
             self._ended(end)
+            for aside in self._asides:
+                aside.cancel()
 
     async def ask(self, text: bytes, *, regret: Regret | None = None) -> Frame:
         """Send a request, and wait for its answer."""
@@ -111,8 +115,13 @@ class WsConnection:
             await self._socket.send_frame(frame, aiohttp.WSMsgType.TEXT)
         except aiohttp.ClientConnectionResetError as error:  # nothing of it was written
             raise self._unsent() from error
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise self._broken() from error
+        except asyncio.CancelledError:
+            # All who wait for the socket to take more wait for one future of aiohttp's, and any of
+            # them that is cancelled cancels it. The frames of the others are on their way.
+            if _is_cancelled():
+                raise
 
     def _unsent(self) -> TransportConnectionError:
         error = self._broken()
@@ -143,15 +152,13 @@ class WsConnection:
     def _post(self, frame: bytes) -> None:
         """Send, without waiting for it."""
         if self.alive:
-            farewell = asyncio.create_task(self._tell(frame))
-            self._farewells.add(farewell)
-            farewell.add_done_callback(self._farewells.discard)
+            self._aside(partial(self._send, frame))
 
-    async def _tell(self, frame: bytes) -> None:
-        try:
-            await self._send(frame)
-        except TransportConnectionError:
-            return  # then it knows
+    def _aside(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Do what nobody waits for; it ends with the connection, of which others tell."""
+        aside = asyncio.ensure_future(_quietly(step))
+        self._asides.add(aside)
+        aside.add_done_callback(self._asides.discard)
 
     async def _read(self) -> str:
         """Hand out what comes; answers why nothing more does."""
@@ -159,6 +166,10 @@ class WsConnection:
             message = await self._socket.receive()
             if message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
                 self._take(parse_frame(message.data))
+            elif message.type is aiohttp.WSMsgType.PONG:
+                self._pongs += 1
+            elif message.type is aiohttp.WSMsgType.PING:
+                self._aside(partial(self._socket.pong, message.data))
             elif message.type is aiohttp.WSMsgType.CLOSE:
                 reason = f": {message.extra}" if message.extra else ""
                 return f"was closed by the broker ({message.data}){reason}"
@@ -185,6 +196,7 @@ class WsConnection:
         for call in self._calls.values():
             if not call.done():
                 call.set_exception(self._broken())
+                call.exception()  # its caller may be about to raise another
         for pushed in self._streams.values():
             pushed.end(self._broken())
 
@@ -213,6 +225,8 @@ class _Pushed:
         return frames
 
     def put(self, frame: Frame) -> None:
+        if self._error is not None:
+            return  # it is over: nothing is told after what was left out
         if len(self._frames) < PUSHED_MAX:
             self._frames.append(frame)
             self._come.set()
@@ -223,3 +237,16 @@ class _Pushed:
     def end(self, error: OsqueueError) -> None:
         self._error = self._error or error
         self._come.set()
+
+
+async def _quietly(step: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await step()
+    except (TransportConnectionError, aiohttp.ClientError, OSError):
+        return
+
+
+def _is_cancelled() -> bool:
+    """Whether it is the running task that has been cancelled, and not what it waits for."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
