@@ -130,3 +130,11 @@ async def test_websocket_when_its_place_is_none_then_refused(
     await wire.send(request(target, b"", "connection: upgrade", "upgrade: websocket", method="GET"))
     assert (await wire.answer()).status == 400
     assert await wire.ended() == b""
+
+
+@pytest.mark.parametrize("path", ["/v1/status", "/v1/stats"])
+async def test_body_when_none_is_looked_at_then_only_a_small_one_is_taken(
+    rest: Rest, path: str
+) -> None:
+    assert (await rest.send("GET", path, b"x" * 1_000)).status == 200
+    assert (await rest.send("GET", path, b"x" * 20_000)).status == 413

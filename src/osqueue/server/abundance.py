@@ -21,6 +21,12 @@ UNCOUNTED_BYTES: Final = 16 * KIB
 """A smaller message is read in less than 30 ms, whatever is in it."""
 
 _VARINT, _I64, _LEN, _I32 = 0, 1, 2, 5
+_MORE: Final = 0x80
+"""Is set in a byte of a number that has further ones."""
+
+_PLAIN: Final = _MORE | 7
+"""Of a tag in one byte: all that tells what kind of part follows."""
+
 _INVALID: Final = frozenset({6, 7})
 _FIXED: Final = {_I64: 8, _I32: 4}
 
@@ -29,28 +35,39 @@ def expect_few_parts(data: bytes, begin: int = 0) -> None:
     """Of Protocol Buffers, from ``begin`` on. Raises `BrokerProtocolError`."""
     if len(data) <= UNCOUNTED_BYTES:
         return
-    at, end, parts = begin, len(data), 0
-    while at < end:
-        parts += 1
-        if parts > PARTS_MAX:
-            raise _too_many()
-        tag, at = _varint(data, at)
-        kind = tag & 7
-        if kind in _INVALID:
+    at, end = begin, len(data)
+    for _ in range(PARTS_MAX):
+        if at >= end - 2:  # fewer bytes hold one part more at the most
             return
-        if kind == _LEN:
-            length, at = _varint(data, at)
-            at += length
-        elif kind == _VARINT:
-            _, at = _varint(data, at)
-        else:  # what begins and ends a group has no bytes of its own
-            at += _FIXED.get(kind, 0)
+        tag, length = data[at], data[at + 1]
+        if tag & _PLAIN == _LEN and length < _MORE:
+            at += 2 + length
+        elif tag & _PLAIN == _LEN and data[at + 2] < _MORE:
+            at += 3 + (length & 0x7F | data[at + 2] << 7)
+        else:
+            at = _after(data, at)
+    if at < end:
+        raise _too_many()
 
 
 def expect_few_objects(data: bytes) -> None:
     """Of JSON. Raises `BrokerProtocolError`."""
     if len(data) > UNCOUNTED_BYTES and data.count(b"{") > PARTS_MAX:
         raise _too_many()
+
+
+def _after(data: bytes, at: int) -> int:
+    """Where any part ends that begins there; one that is none takes all the rest."""
+    tag, at = _varint(data, at)
+    kind = tag & 7
+    if kind in _INVALID:
+        return len(data)
+    if kind == _LEN:
+        length, at = _varint(data, at)
+        return at + length
+    if kind == _VARINT:
+        return _varint(data, at)[1]
+    return at + _FIXED.get(kind, 0)  # what begins and ends a group has no bytes of its own
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from starlette.routing import Route
@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from osqueue.broker.dispatch import BROKER_HANDLERS, Call, Handler, one_job
 from osqueue.broker.service import QueueService, Reply
-from osqueue.config import JOB_ID_CHARS_MAX, ServerSettings
+from osqueue.config import JOB_ID_CHARS_MAX, KIB, ServerSettings
 from osqueue.engine.callers import Caller
 from osqueue.errors import BrokerProtocolError, JobNotFoundError
 from osqueue.server.auth import Doorkeeper, Principal
@@ -44,6 +44,10 @@ from osqueue.wire.operations import Operation
 __all__ = ["rest_routes"]
 
 Answer: TypeAlias = Reply[Any]
+UNREAD_BYTES_MAX: Final = 16 * KIB
+"""Largest body where none is looked at; the status is told to anybody, who need not be kept a MiB
+for."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -84,9 +88,9 @@ class Endpoint:
         self._operation = operation
         self._handler = handler
         self._service = service
-        self._body_max = settings.body_bytes_max
         self._stall_s = settings.send_s_max
         self._takes_body = operation.verb == "POST" and operation.request is not None
+        self._body_max = settings.body_bytes_max if self._takes_body else UNREAD_BYTES_MAX
         self._decoder = msgspec.json.Decoder(operation.request if self._takes_body else object)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
