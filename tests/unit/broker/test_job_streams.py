@@ -14,6 +14,8 @@ from osqueue.broker.service import DEFAULT_QUEUE, QueueService
 from osqueue.broker.streams import JobStream
 from osqueue.config import CREDIT_MAX, StreamSettings
 from osqueue.engine.callers import Caller, CallerGoneError
+from osqueue.engine.observer import Observers
+from osqueue.engine.requests import End, EndReason, Landed
 from osqueue.errors import (
     BrokerLeadershipError,
     BrokerProtocolError,
@@ -315,3 +317,26 @@ async def test_streams_when_they_come_and_go_at_any_moment_then_each_job_is_sent
     assert 0 < len(sent) < 100, "some were sent, and some given back"
     assert (counts.in_progress, counts.unclaimed) == (len(sent), 100 - len(sent))
     assert len(broker.service.streams.jobs) == len(broker.intake.waiting) == 0
+
+
+async def test_stream_when_the_lead_is_lost_with_the_commit_of_its_jobs_then_these_are_sent_first(
+    lead: Lead,
+) -> None:
+    broker = await lead()
+    sent = stream(broker.service, 5)
+    next_one = reading(sent)
+    await waits(broker)
+    lost = End(EndReason.FENCED, "another leads", "other:1")
+
+    class LosesIt(Observers):
+        def committed(self, landed: Landed) -> None:  # noqa: ARG002 - whichever it is
+            broker.service.streams.over(lost)
+
+    term = broker.engine._term
+    assert term is not None
+    term.observer = LosesIt()
+    await submit(broker.service, "a")
+    assert [job.job_id for job in (await soon(next_one)).value.jobs] == ["a"]
+    with pytest.raises(BrokerLeadershipError, match="another leads"):
+        await soon(anext(sent))
+    assert await statuses(broker, "a") == ["in_progress"]
