@@ -52,7 +52,7 @@ class WsConnection:
         """Answers that their callers may not see, since they are being cancelled."""
         self._regrets: dict[str, Regret] = {}
         self._asides: set[asyncio.Task[None]] = set()
-        self._pongs = 0
+        self._pings = 0
         self._end: str | None = None
 
     @property
@@ -62,8 +62,8 @@ class WsConnection:
 
     @property
     def heard(self) -> int:
-        """Grows whenever anything comes, but for the answers to pings: they bring no other."""
-        return self._socket.heard - self._pongs
+        """Grows whenever anything comes, but for pings and their answers: they bring no other."""
+        return self._socket.heard - self._pings
 
     async def run(self) -> None:
         """Read until the end, and fail what is under way then."""
@@ -167,8 +167,9 @@ class WsConnection:
             if message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
                 self._take(parse_frame(message.data))
             elif message.type is aiohttp.WSMsgType.PONG:
-                self._pongs += 1
+                self._pings += 1
             elif message.type is aiohttp.WSMsgType.PING:
+                self._pings += 1
                 self._aside(partial(self._socket.pong, message.data))
             elif message.type is aiohttp.WSMsgType.CLOSE:
                 reason = f": {message.extra}" if message.extra else ""
