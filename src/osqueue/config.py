@@ -72,6 +72,9 @@ largest."""
 RPC_BODIES_WAIT_MS = 10_000
 """How long such a request waits, unread, before it is refused: as long as a client waits."""
 
+HEALTH_WATCHES_MAX = 1_000
+"""Most callers that watch gRPC's health, which needs no token: each counts as a call under way."""
+
 WS_ID_BYTES_MAX = 1 * KIB
 """Longest id of a request by WebSocket: it is kept until the request has been answered."""
 

@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import aiohttp
 import pytest
@@ -17,6 +18,7 @@ from tests.integration.rest import Rest, eventually, json_bytes, request, waitin
 from tests.integration.rpc import JSON_KIND, PROTO, SERVICE, WEB, b64, envelope, info, post
 
 from osqueue.app import BrokerServer
+from osqueue.broker.service import QueueService
 from osqueue.config import MIB, BrokerSettings, ServerSettings
 from osqueue.server.connection import HttpProtocol
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
@@ -198,6 +200,25 @@ async def test_timeout_when_it_passes_while_a_claim_waits_then_it_takes_no_job(
     assert (await rest.claim("other"))["jobId"] == "free"
 
 
+async def test_large_submit_when_its_deadline_passes_then_it_is_done_all_the_same(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, submit = asyncio.Event(), QueueService.submit
+
+    async def held_up(self: QueueService, *args: Any, **more: Any) -> Any:
+        await go_on.wait()
+        return await submit(self, *args, **more)
+
+    monkeypatch.setattr(QueueService, "submit", held_up)
+    payload = b'"' + b"x" * (2 * MIB) + b'"'
+    asked = pb.SubmitJobRequest(payload=payload, job_id="mine").to_binary()
+    answer = await post(rest, "SubmitJob", asked, {**PROTO, "connect-timeout-ms": "300"})
+    assert answer.json["code"] == "deadline_exceeded"
+    go_on.set()
+    claimed = await rest.claim("w", waitMs=20_000)
+    assert (claimed["jobId"], len(claimed["payload"])) == ("mine", 2 * MIB)
+
+
 async def test_caller_when_it_goes_away_while_a_claim_waits_then_it_takes_no_job(
     rest: Rest, broker: BrokerServer, dial: Dial
 ) -> None:
@@ -233,7 +254,7 @@ async def test_caller_when_gone_before_its_answer_is_sent_then_others_get_the_jo
     body = envelope(asked) if kind is WEB else asked
     head = f"POST {SERVICE}ClaimJob HTTP/1.1\r\nhost: b\r\ncontent-length: {len(body)}\r\n"
     with monkeypatch.context() as patch:
-        patch.setattr("osqueue.server.connect._name_commit", lose)
+        patch.setattr("osqueue.server.connect.name_commit", lose)
         await wire.send((head + f"content-type: {kind['content-type']}\r\n\r\n").encode() + body)
         with suppress(ConnectionError):
             await wire.ended()
@@ -343,3 +364,15 @@ async def test_curl_when_it_sends_json_then_answered(broker: BrokerServer) -> No
 async def test_open_method_when_asked_with_more_than_it_takes_then_refused(rest: Rest) -> None:
     answer = await post(rest, "GetStatus", b'{"x":"' + b"x" * 1_100 + b'"}')
     assert info(answer) == ("resource_exhausted", "BrokerProtocolError", "413")
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [(PROTO, b"\x0a\x00" * 500_000), (JSON_KIND, b'{"jobs":[' + b"{}," * 300_000 + b"{}]}")],
+)
+async def test_batch_when_of_very_many_that_are_empty_then_refused_without_reading_them(
+    rest: Rest, headers: dict[str, str], body: bytes
+) -> None:
+    answer = await post(rest, "SubmitJobs", body, headers)
+    assert info(answer) == ("invalid_argument", "BrokerProtocolError", "400")
+    assert "more than 4096 parts" in answer.json["message"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -81,6 +82,19 @@ async def test_subscribe_when_its_reader_goes_away_then_it_ends(
         assert subscriptions(broker) == 1
         pushed.response.close()
         await eventually(lambda: subscriptions(broker) == 0)
+
+
+async def test_connection_when_accepted_then_the_system_asks_whether_anybody_is_there(
+    broker: BrokerServer, dial: Dial
+) -> None:
+    await dial(broker)
+    assert broker._http is not None
+    connections = broker._http._server.server_state.connections
+    await eventually(lambda: connections)
+    sock = next(iter(connections)).transport.get_extra_info("socket")
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 20
 
 
 async def test_stream_when_it_waits_then_its_head_has_come(rest: Rest) -> None:

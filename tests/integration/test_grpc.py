@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -113,6 +114,16 @@ async def test_message_when_it_cannot_be_read_then_refused(client: Grpc) -> None
 async def test_call_when_it_ends_without_a_message_then_refused(client: Grpc) -> None:
     raw: Any = client.channel.stream_unary(f"/{SERVICE}/GetStats")
     assert (await refused(raw(iter(()))))[1] == "BrokerProtocolError"
+
+
+async def test_batch_when_of_very_many_that_are_empty_then_refused_without_reading_them(
+    client: Grpc,
+) -> None:
+    ask = client.channel.unary_unary(f"/{SERVICE}/SubmitJobs")
+    assert await refused(ask(b"\x0a\x00" * 500_000)) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "BrokerProtocolError",
+    )
 
 
 async def test_method_when_unknown_then_unimplemented(client: Grpc) -> None:
@@ -285,6 +296,24 @@ async def test_health_when_the_broker_stands_by_then_not_serving_until_it_leads(
         async with asyncio.timeout(20):
             assert (await watch.read()).status == SERVING
         await client.channel.close()
+
+
+async def test_health_when_too_many_watch_it_then_the_next_is_refused_until_one_leaves(
+    client: Grpc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("osqueue.server.grpc_extras.HEALTH_WATCHES_MAX", 1)
+    health = health_pb2_grpc.HealthStub(client.channel)
+    watch = health.Watch(health_pb2.HealthCheckRequest())
+    assert (await watch.read()).status == SERVING
+    code, _ = await refused(health.Watch(health_pb2.HealthCheckRequest()).read())
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    watch.cancel()
+    async with asyncio.timeout(20):
+        while True:
+            again = health.Watch(health_pb2.HealthCheckRequest())
+            with suppress(grpc.aio.AioRpcError):
+                assert (await again.read()).status == SERVING
+                return
 
 
 async def test_health_when_the_broker_stops_then_those_who_watch_are_told() -> None:

@@ -115,6 +115,16 @@ async def test_events_when_the_query_is_malformed_then_400(rest: Rest, query: st
     check(await rest.get(f"/v1/events{query}"))
 
 
+async def test_events_when_only_the_head_is_asked_for_then_it_comes_alone(
+    broker: BrokerServer, dial: Dial
+) -> None:
+    wire = await dial(broker)
+    for _ in range(2):
+        await wire.send(request("/v1/events", method="HEAD"))
+        answer = await wire.answer(body=False)
+        assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream")
+
+
 async def test_events_when_read_by_curl_then_they_come_at_once(rest: Rest) -> None:
     curl = shutil.which("curl")
     assert curl is not None
@@ -218,6 +228,23 @@ async def test_events_when_the_broker_stops_then_they_end_with_the_reason(
         end = await events.end()
         assert end["_tag"] == "EngineStateError"
         await asyncio.wait_for(stopping, 10)
+
+
+async def test_events_when_the_broker_stops_and_nothing_is_taken_in_then_broken_off_without_ado(
+    dial: Dial, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("osqueue.server.http_server.GRACE_S", 0.1)
+    async with BrokerServer("memory://", host="127.0.0.1", port=0) as broker:
+        wire = await dial(broker)
+        await wire.send(request("/v1/events", method="GET"))
+        await wire.reader.readuntil(b"\r\n\r\n")
+        wire.writer.transport.pause_reading()  # type: ignore[attr-defined] # of a socket
+        async with aiohttp.ClientSession() as session:
+            rest = Rest(session, broker.url)
+            streams = broker._service.streams  # type: ignore[union-attr]
+            while len(streams.subscriptions) == 1:
+                await rest.post("/v1/jobs/batch", {"jobs": [{"type": "t" * 200}] * 1_000})
+    assert "Exception" not in caplog.text
 
 
 async def test_events_when_another_broker_takes_over_then_the_end_names_it(

@@ -113,7 +113,7 @@ async def throw(port: int, data: bytes, *, how: str) -> None:
     writer.write(data)
     try:
         await writer.drain()
-        if how == "half":
+        if how == "half" and not writer.is_closing():
             writer.write_eof()
         if how != "abort":
             async with asyncio.timeout(0.3):

@@ -10,32 +10,41 @@ goes away while it waits gives its jobs back; `Reply.sent` is called whatever be
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 from connectrpc.code import Code
+from connectrpc.codec import proto_binary_codec, proto_json_codec
 from connectrpc.compression import Compression
 from connectrpc.compression.brotli import BrotliCompression
 from connectrpc.errors import ConnectError
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
-from connectrpc.request import RequestContext
 from connectrpc.server import ConnectASGIApplication, Endpoint
 from starlette.types import Message, Receive, Scope, Send
 
 from osqueue.broker.service import QueueService
-from osqueue.config import RPC_BODIES_BYTES_MAX, RPC_BODIES_WAIT_MS, ServerSettings
+from osqueue.config import ROOMY_BYTES, RPC_BODIES_BYTES_MAX, RPC_BODIES_WAIT_MS, ServerSettings
 from osqueue.engine.callers import Caller, CallerGoneError
-from osqueue.engine.room import Room, Share
+from osqueue.engine.room import Room
 from osqueue.errors import BrokerProtocolError, OsqueueError
-from osqueue.server.auth import Doorkeeper, Principal
-from osqueue.server.bodies import Bounds, OneGzip, read_message
-from osqueue.server.connection import Connection, connection_of
+from osqueue.server.abundance import expect_few_objects, expect_few_parts
+from osqueue.server.auth import Doorkeeper
+from osqueue.server.bodies import ENVELOPE_BYTES, Bounds, OneGzip, read_message
+from osqueue.server.connect_visits import (
+    Context,
+    Reception,
+    Visit,
+    VisitCodec,
+    connect_error,
+    name_commit,
+)
+from osqueue.server.connection import connection_of
 from osqueue.server.entrance import enter
-from osqueue.server.http import Headers, commit_header, headers_of
+from osqueue.server.http import Headers, headers_of
 from osqueue.server.observed_http import counted
-from osqueue.server.observing import Observed, SeenRequest
+from osqueue.server.observing import Observed
 from osqueue.server.origins import HeaderPairs
 from osqueue.server.rpc import PUSHED, UNARY, Answerer, Served
 from osqueue.server.rpc_answers import GrpcAnswer, Outlet, StreamAnswer, UnaryAnswer
@@ -49,8 +58,9 @@ from osqueue.server.rpc_headers import (
     kept,
     length_of_body,
 )
+from osqueue.server.rpc_messages import decode, encode, is_large
 from osqueue.server.rpc_streams import MessageStream
-from osqueue.wire.errors import error_info, rpc_code
+from osqueue.wire.errors import error_info
 from osqueue.wire.methods import SERVICE
 
 __all__ = ["ConnectPort"]
@@ -59,58 +69,7 @@ CONNECT: Final = "connect"
 GRPC_WEB: Final = "grpc-web"
 """What metrics and logs call these transports."""
 
-Context: TypeAlias = RequestContext[Any, Any]
 Endpoints: TypeAlias = Mapping[str, Any]
-
-_OWN_WORDS: Final = {
-    Code.INVALID_ARGUMENT: 400,
-    Code.UNIMPLEMENTED: 501,
-    Code.RESOURCE_EXHAUSTED: 413,
-    Code.INTERNAL: 400,
-}
-"""What `connectrpc` itself finds wrong with a request, and the status that REST would give it."""
-
-
-class _Visit:
-    """One request: what is known of it beside its message."""
-
-    __slots__ = (
-        "begin",
-        "connection",
-        "method",
-        "principal",
-        "refusal",
-        "seen",
-        "sent",
-        "share",
-        "size",
-        "undo",
-        "unread",
-    )
-
-    def __init__(self, method: Served, connection: Connection, seen: SeenRequest) -> None:
-        self.method = method
-        self.connection = connection
-        self.seen = seen
-        self.refusal: ConnectError | None = None
-        self.size = 0
-        self.share: Share | None = None
-        self.principal: Principal | None = None
-        self.begin: Callable[[], Awaitable[None]] = _nothing
-        """Sends the head of a stream's answer."""
-        self.sent: Callable[[], None] | None = None
-        self.undo: Callable[[], None] = _nothing_to_undo
-        """For an answer of which nothing was sent."""
-        self.unread = True
-
-    def close(self, *, delivered: bool) -> None:
-        """The answer has been sent, or could not be."""
-        if not delivered:
-            self.undo()
-        if self.sent is not None:
-            self.sent()
-        if self.share is not None:
-            self.share.give_back()
 
 
 class ConnectPort:
@@ -134,13 +93,16 @@ class ConnectPort:
         self._compressions: dict[bytes, Compression] = {
             each.name().encode(): each for each in (OneGzip(), BrotliCompression())
         }
-        self._visit: ContextVar[_Visit] = ContextVar("osqueue.visit")
+        self._visit: ContextVar[Visit] = ContextVar("osqueue.visit")
         self._app = _Application(
             service={path: self._endpoint(method) for path, method in self._methods.items()},
             endpoints=_as_they_are,
-            interceptors=[_Reception(self._visit)],
+            interceptors=[Reception(self._visit)],
             read_max_bytes=None,  # bounded before it is handed on
             compressions=(),
+            codecs=[
+                VisitCodec(each, self._visit) for each in (proto_binary_codec(), proto_json_codec())
+            ],
         )
 
     @property
@@ -154,11 +116,12 @@ class ConnectPort:
         with (self._observed_web if web else self._observed).request(method.operation.name) as seen:
             if self._observed.detailed:
                 receive, send = counted(seen, scope, receive, send)
-            await self._respond(_Visit(method, connection_of(scope), seen), scope, receive, send)
+            await self._respond(Visit(method, connection_of(scope), seen), scope, receive, send)
 
-    async def _respond(self, visit: _Visit, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _respond(self, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope)
         extra = self._receive_caller(visit, scope, headers)
+        visit.text = is_text(headers)
         compression = self._compression(visit, headers)
         message = partial(self._message, visit, receive, headers, compression)
         answer = self._answer(visit, headers, extra, send)
@@ -171,7 +134,7 @@ class ConnectPort:
             self._visit.reset(token)
             visit.close(delivered=answer.delivered)
 
-    def _receive_caller(self, visit: _Visit, scope: Scope, headers: Headers) -> HeaderPairs:
+    def _receive_caller(self, visit: Visit, scope: Scope, headers: Headers) -> HeaderPairs:
         """What a browser is told; whoever is not admitted is refused once there is a protocol."""
         extra: HeaderPairs = ()
         try:
@@ -182,10 +145,10 @@ class ConnectPort:
             check_timeouts(headers)
         except OsqueueError as error:
             visit.seen.failed(error)
-            visit.refusal = _connect_error(error)
+            visit.refusal = connect_error(error)
         return extra
 
-    def _compression(self, visit: _Visit, headers: Headers) -> Compression | None:
+    def _compression(self, visit: Visit, headers: Headers) -> Compression | None:
         name = compressed_by(headers)
         if name is None:
             return None
@@ -202,7 +165,7 @@ class ConnectPort:
         return ConnectError(Code.UNIMPLEMENTED, message, [error_info(error)])
 
     async def _message(
-        self, visit: _Visit, receive: Receive, headers: Headers, compression: Compression | None
+        self, visit: Visit, receive: Receive, headers: Headers, compression: Compression | None
     ) -> Message:
         """The request's body, and then whatever comes: that the caller has gone."""
         if not visit.unread:
@@ -211,7 +174,7 @@ class ConnectPort:
         body, visit.share = await read_message(
             receive,
             Bounds(
-                self._answerer.bytes_max(visit.method, as_text=is_text(headers)),
+                self._answerer.bytes_max(visit.method, as_text=visit.text),
                 length_of_body(headers),
                 self._room,
                 partial(self._answerer.too_large, visit.method),
@@ -219,11 +182,29 @@ class ConnectPort:
             compression=compression,
             enveloped=is_enveloped(headers),
         )
+        if is_text(headers):
+            expect_few_objects(body)
+        else:
+            expect_few_parts(body, ENVELOPE_BYTES if is_enveloped(headers) else 0)
         visit.size = len(body)
+        if visit.size > ROOMY_BYTES:
+            body = await self._read_ahead(visit, headers, body)
         return {"type": "http.request", "body": body, "more_body": False}
 
+    async def _read_ahead(self, visit: Visit, headers: Headers, body: bytes) -> bytes:
+        """What stands for a large message that has been decoded off the loop."""
+        empty, text = bytes(ENVELOPE_BYTES), visit.text
+        if not is_enveloped(headers):
+            visit.message = await decode(visit.method.request, body, as_text=text)
+            return b""
+        if body.startswith(b"\0" + (len(body) - ENVELOPE_BYTES).to_bytes(4, "big")):
+            message = body[ENVELOPE_BYTES:]
+            visit.message = await decode(visit.method.request, message, as_text=text)
+            return empty
+        return body
+
     def _answer(
-        self, visit: _Visit, headers: Headers, extra: HeaderPairs, send: Send
+        self, visit: Visit, headers: Headers, extra: HeaderPairs, send: Send
     ) -> UnaryAnswer | StreamAnswer | GrpcAnswer:
         outlet = Outlet(send, extra, visit.connection, self._settings.send_s_max)
         if not is_enveloped(headers):
@@ -254,8 +235,10 @@ class ConnectPort:
         )
         reply = await answering
         visit.sent = reply.sent
+        if is_large(reply.value):
+            visit.encoded = await encode(reply.value, as_text=visit.text)
         visit.undo = partial(self._answerer.give_back, method, request, reply.value)
-        _name_commit(context, reply.position)
+        name_commit(context, reply.position)
         return reply.value
 
     async def _push(self, method: Served, request: Any, _context: Context) -> AsyncIterator[Any]:
@@ -279,55 +262,5 @@ class _Application(ConnectASGIApplication[Endpoints]):
         return f"/{SERVICE}"
 
 
-class _Reception:
-    """Refuses before a body is read, and says errors in the words of the protocol."""
-
-    def __init__(self, visit: ContextVar[_Visit]) -> None:
-        self._visit = visit
-
-    async def on_start(self, _context: Context) -> None:
-        refusal = self._visit.get().refusal
-        if refusal is not None:
-            raise refusal
-
-    async def on_end(self, _token: None, context: Context, error: Exception | None) -> None:
-        visit = self._visit.get()
-        match error:
-            case OsqueueError():
-                visit.seen.failed(error)
-                _name_commit(context, error.position)
-                raise _connect_error(error) from error
-            case ConnectError(code=code) if not error.details and code in _OWN_WORDS:
-                ours = BrokerProtocolError(_said(error, visit), status=_OWN_WORDS[code])
-                visit.seen.failed(ours)
-                code = Code.INVALID_ARGUMENT if code is Code.INTERNAL else code
-                raise ConnectError(code, ours.message, [error_info(ours)]) from error
-            case ConnectError():  # the deadline has passed, or the caller has gone
-                visit.seen.failed(CallerGoneError())
-
-
-async def _nothing() -> None:
-    """An answer that is no stream has no head of its own."""
-
-
-def _nothing_to_undo() -> None:
-    """There is no answer yet."""
-
-
 def _as_they_are(endpoints: Endpoints) -> Endpoints:
     return endpoints
-
-
-def _said(error: ConnectError, visit: _Visit) -> str:
-    """What `connectrpc` says, with the name of the message that it could not read."""
-    kind = visit.method.request.desc().type_name
-    return error.message.replace("unmarshal message:", f"cannot decode message {kind}:")
-
-
-def _connect_error(error: OsqueueError) -> ConnectError:
-    return ConnectError(Code(rpc_code(error)), error.message, [error_info(error)])
-
-
-def _name_commit(context: Context, position: tuple[int, int] | None) -> None:
-    for name, value in commit_header(position):
-        context.response_headers[name.decode()] = value.decode()

@@ -58,6 +58,9 @@ class EventsPage:
             connection.break_after(EVENTS_PING_S + self._stall_s)
             out = _Out(send, connection, self._stall_s)
             await out.begin()
+            if scope["method"] == "HEAD":
+                await out.end()
+                return
             await self._push(subscription, out, scope.get(PRINCIPAL))
         finally:
             connection.on_lost = None

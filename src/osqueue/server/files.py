@@ -1,8 +1,8 @@
 """Files that may change while a broker runs, such as lists of tokens and certificates.
 
 Laws: a change counts when two looks in a row have seen it, for who writes in place, or several
-files one after the other, may be half through; looking never holds up the loop; what `take` does
-not like changes nothing.
+files one after the other, may be half through; looking never holds up the loop, nor waits for
+whoever is to write into a pipe; what `take` does not like changes nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 __all__ = ["FileWatch", "Look", "Looks", "look_at"]
@@ -83,12 +82,19 @@ class FileWatch:
 
 def _look(path: str, bytes_max: int) -> Look:
     try:
-        with Path(path).open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        with open(path, "rb", opener=_at_once) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                return Look(path, failure="is no regular file")
             data = file.read(bytes_max + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         return Look(path, failure=f"cannot be read: {reason or error}")
     if len(data) > bytes_max:
         return Look(path, failure=f"is larger than {bytes_max} bytes")
-    return Look(path, data, mode=mode)
+    return Look(path, data, mode=stat.S_IMODE(mode))
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting for somebody to write: a pipe would hold up who looks for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)

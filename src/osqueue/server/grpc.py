@@ -24,7 +24,8 @@ from osqueue.broker.reply import Reply
 from osqueue.broker.service import QueueService
 from osqueue.config import GRPC_PORT, MIB, GrpcSettings, ServerSettings
 from osqueue.engine.callers import Caller, CallerGoneError
-from osqueue.errors import BrokerProtocolError, ConfigError, OsqueueError, OverloadedError
+from osqueue.errors import BrokerProtocolError, ConfigError, OsqueueError
+from osqueue.server.abundance import expect_few_parts
 from osqueue.server.auth import Doorkeeper, Principal
 from osqueue.server.gathering import Gathering
 from osqueue.server.grpc_extras import Health, Reflection
@@ -33,6 +34,7 @@ from osqueue.server.http_server import bind
 from osqueue.server.observing import Observed, SeenRequest
 from osqueue.server.peers import peer_of_grpc
 from osqueue.server.rpc import PUSHED, UNARY, Answerer, Served
+from osqueue.server.rpc_messages import decode, encode
 from osqueue.server.rpc_streams import MessageStream
 from osqueue.server.tls import ServerTls
 from osqueue.wire.errors import CODES, error_info, rpc_code
@@ -167,8 +169,8 @@ class GrpcServer:
 
     async def _unary(self, method: Served, context: Context, seen: SeenRequest) -> bytes:
         principal = None if method.role is None else self._admit(context, method.role, seen)
-        data = await self._read(method, context, seen)
-        message = _decoded(method, data)
+        data = b"" if principal is None else await self._read(method, context, seen)
+        message = await decode(method.request, data)
         reply = await self._answer(method, message, len(data), principal)
         if reply.sent is not None:
             sent = reply.sent
@@ -178,9 +180,18 @@ class GrpcServer:
         except BaseException:
             self._answerer.give_back(method, message, reply.value)
             raise
-        answer: bytes = reply.value.to_binary()
+        answer = await encode(reply.value)
         seen.sent = len(answer)
+        self._expect_taken_in(context, len(answer))
         return answer
+
+    def _expect_taken_in(self, context: Context, size: int) -> None:
+        """Give up a caller who does not take in the answer: gRPC waits for as long as he lives."""
+        task = asyncio.current_task()
+        assert task is not None, "a call is served by a task"
+        limit_s = self._settings.send_s_max * (1 + size // MIB)
+        timer = asyncio.get_running_loop().call_later(limit_s, task.cancel)
+        context.add_done_callback(lambda _: timer.cancel())
 
     async def _answer(
         self, method: Served, message: Any, size: int, principal: Principal | None
@@ -208,7 +219,7 @@ class GrpcServer:
         stream = MessageStream(self._service, method, principal)
         try:
             data = await self._read(method, context, seen)
-            stream.begin(_decoded(method, data), len(data))
+            stream.begin(await decode(method.request, data), len(data))
             await context.send_initial_metadata(())
             async for message in stream:
                 await self._write(message, context)
@@ -219,9 +230,9 @@ class GrpcServer:
         try:
             async with asyncio.timeout(self._settings.send_s_max):
                 await context.write(message.to_binary())
-        except TimeoutError:
-            limit = self._settings.send_s_max
-            raise OverloadedError(f"nothing was taken in for {limit} s") from None
+        except TimeoutError:  # no reason gets past a message that is stuck
+            logger.info("a stream of gRPC is dropped: nothing was taken in for a while")
+            raise CallerGoneError from None
 
     def _admit(
         self, context: Context, role: Role | None, seen: SeenRequest | None = None
@@ -257,15 +268,8 @@ class GrpcServer:
         seen.received = len(data)
         if len(data) > self._answerer.bytes_max(method):
             raise self._answerer.too_large(method)
+        expect_few_parts(data)
         return data
-
-
-def _decoded(method: Served, data: bytes) -> Any:
-    try:
-        return method.request.from_binary(data)
-    except ValueError as error:
-        message = f"cannot decode message {method.request.desc().type_name}: {error}"
-        raise BrokerProtocolError(message) from error
 
 
 async def _name_commit(context: Context, position: tuple[int, int] | None) -> None:

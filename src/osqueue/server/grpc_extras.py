@@ -1,14 +1,14 @@
 """What every gRPC server is asked beside its own service: whether it is well, and what it speaks.
 
 Health is asked by load balancers from wherever they are, as `/readyz` is: it stands before the
-door. A broker that stands by is not serving, so they find the leader.
+door. A broker that stands by is not serving, so they find the leader. As anybody may watch it, only
+so many can, and one timer looks for all of them.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -16,6 +16,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from osqueue.config import HEALTH_WATCHES_MAX
 from osqueue.wire.gen.osqueue.v1 import queue_pb
 
 __all__ = ["Health", "Reflection"]
@@ -43,11 +44,17 @@ class Health:
     def __init__(self, is_well: Callable[[], bool], services: Sequence[str]) -> None:
         self._is_well = is_well
         self._services = frozenset({"", *services})
-        self._stopped = asyncio.Event()
+        self._stopped = False
+        self._was_well: bool | None = None
+        self._changed = asyncio.Event()
+        """Replaced once it is set."""
+        self._watching = 0
+        self._timer: asyncio.TimerHandle | None = None
 
     def stop(self) -> None:
         """Say to all who watch that it is over."""
-        self._stopped.set()
+        self._stopped = True
+        self._wake()
 
     def handlers(self) -> tuple[Any, ...]:
         """What the server is given."""
@@ -63,23 +70,48 @@ class Health:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"no service {request.service[:100]!r}")
         return health_pb2.HealthCheckResponse(status=status)
 
-    async def _watch(self, request: Any, _context: Context) -> AsyncIterator[Any]:
-        told = None
-        while not self._stopped.is_set():
-            status = self._status(request.service)
-            if status != told:
+    async def _watch(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        if self._watching >= HEALTH_WATCHES_MAX:
+            said = "too many watch the health of this broker; use `Check`"
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, said)
+        self._watching += 1
+        try:
+            async for status in self._changes(request.service):
                 yield health_pb2.HealthCheckResponse(status=status)
+        finally:
+            self._watching -= 1
+
+    async def _changes(self, service: str) -> AsyncIterator[Any]:
+        """The status now, and whenever it is another."""
+        if self._timer is None:
+            self._look()
+        told = None
+        while not self._stopped:
+            changed = self._changed
+            status = self._status(service)
+            if status != told:
+                yield status
                 told = status
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
-                    await self._stopped.wait()
+            await changed.wait()
         if told == _SERVING:
-            yield health_pb2.HealthCheckResponse(status=_NOT_SERVING)
+            yield _NOT_SERVING
+
+    def _look(self) -> None:
+        well, loop = self._is_well(), asyncio.get_running_loop()
+        if well != self._was_well:
+            self._was_well = well
+            self._wake()
+        goes_on = self._watching and not self._stopped
+        self._timer = loop.call_later(LOOK_S, self._look) if goes_on else None
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     def _status(self, service: str) -> Any:
         if service not in self._services:
             return _UNKNOWN
-        return _SERVING if self._is_well() and not self._stopped.is_set() else _NOT_SERVING
+        return _SERVING if self._is_well() and not self._stopped else _NOT_SERVING
 
 
 class Reflection:

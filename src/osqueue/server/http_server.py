@@ -39,6 +39,9 @@ _SILENCE: Final = MappingProxyType(
 every, how often), and after 60 s (in ms) when something is being sent to it: nobody else ends the
 streams and the waiting claims of a half-open connection."""
 
+ABORTED_S = 0.2
+"""How long it then takes those who are told that their connection is lost."""
+
 POLL_S = 0.005
 """How often a stopping server looks whether all is answered."""
 
@@ -165,11 +168,14 @@ class _Uvicorn(uvicorn.Server):
             await asyncio.sleep(POLL_S)
 
     async def _break_off(self) -> None:
-        tasks = list(self.server_state.tasks)
-        for task in tasks:
-            task.cancel()
+        """Hang up, which ends who waits for his client; cancel what does not end by that."""
         for connection in list(self.server_state.connections):
             connection.transport.abort()
+        tasks = set(self.server_state.tasks)
+        if tasks:
+            _, tasks = await asyncio.wait(tasks, timeout=ABORTED_S)
+        for task in tasks:
+            task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 

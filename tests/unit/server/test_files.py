@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,17 @@ def test_look_when_the_name_is_impossible_then_a_failure() -> None:
 def watching(path: Path, take: object) -> FileWatch:
     seen = look_at([str(path)], bytes_max=100)
     return FileWatch(seen, take, every_ms=1, bytes_max=100)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "directory", "device"])
+def test_file_when_it_is_no_regular_one_then_said_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / kind
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "directory":
+            path.mkdir()
+        case _:
+            path.symlink_to("/dev/zero")
+    (look,) = look_at([str(path)], bytes_max=10)
+    assert look.failure in {"is no regular file", "cannot be read: Is a directory"}

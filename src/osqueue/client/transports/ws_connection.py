@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 
 import aiohttp
 
+from osqueue.client.transports.lifetime import is_cancelled
 from osqueue.client.transports.progress import ProgressSocket
 from osqueue.client.transports.ws_frames import Frame, cancel_frame, parse_frame, request_frame
 from osqueue.errors import (
@@ -120,7 +121,7 @@ class WsConnection:
         except asyncio.CancelledError:
             # All who wait for the socket to take more wait for one future of aiohttp's, and any of
             # them that is cancelled cancels it. The frames of the others are on their way.
-            if _is_cancelled():
+            if is_cancelled():
                 raise
 
     def _unsent(self) -> TransportConnectionError:
@@ -245,9 +246,3 @@ async def _quietly(step: Callable[[], Awaitable[None]]) -> None:
         await step()
     except (TransportConnectionError, aiohttp.ClientError, OSError):
         return
-
-
-def _is_cancelled() -> bool:
-    """Whether it is the running task that has been cancelled, and not what it waits for."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
