@@ -2,7 +2,8 @@
 
 Laws: a stream never sends more jobs than it has credit for; it claims only when its reader asks for
 more, so nothing waits here for a slow one; a job submitted while it waits is handed out in the same
-commit. What was granted to a reader that has gone meanwhile is given back. What was sent stays
+commit. What was granted to a reader that has gone meanwhile is given back; what was granted for
+good by a broker that leads no more is sent, as nobody can give it back. What was sent stays
 leased, whatever becomes of the connection: nobody here can know whether it arrived. If it did not,
 the worker's next full list of leases leaves it out, and it is released; without such lists the
 lease runs out.
@@ -87,6 +88,13 @@ class JobStream:
         self._streams.leave(self)
         self._caller.leave()
 
+    def lose(self, error: OsqueueError) -> None:
+        """Let it raise this after what it was granted for good: nobody could give that back now."""
+        self._error = self._error or error
+        self._streams.leave(self)
+        if self.credit == 0:
+            self._caller.leave()  # otherwise its claim ends with the term
+
     async def _next(self) -> Reply[ClaimAnswer]:
         while True:
             self._expect_open()
@@ -163,4 +171,4 @@ class JobStreams:
     def over(self, end: End) -> None:
         """The broker leads no more, for now."""
         for stream in list(self._open.values()):
-            stream.end(over_error(end))
+            stream.lose(over_error(end))

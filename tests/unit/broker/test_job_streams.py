@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random  # noqa: TID251 - seeded
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from osqueue.broker.service import DEFAULT_QUEUE, QueueService
 from osqueue.broker.streams import JobStream
 from osqueue.config import CREDIT_MAX, StreamSettings
 from osqueue.engine.callers import Caller, CallerGoneError
+from osqueue.engine.observer import Observers
+from osqueue.engine.requests import End, EndReason, Landed
 from osqueue.errors import (
     BrokerLeadershipError,
     BrokerProtocolError,
@@ -266,3 +270,73 @@ async def test_stream_when_too_many_are_open_then_it_is_refused(lead: Lead) -> N
         stream(broker.service, 1, name="other")
     await first.aclose()
     await stream(broker.service, 1, name="other").aclose()
+
+
+async def moments(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_streams_when_they_come_and_go_at_any_moment_then_each_job_is_sent_or_free(
+    lead: Lead, seed: int
+) -> None:
+    broker, draw = await lead(), random.Random(seed)
+    sent: set[str] = set()
+
+    async def come_and_go(name: str) -> None:
+        for _ in range(30):
+            credit = draw.randint(1, 3)
+            one = stream(broker.service, credit, worker=f"w{name}", name=name)
+            next_one = reading(one)
+            await moments(draw.randint(0, 12))
+            match draw.randrange(4):
+                case 0:
+                    next_one.cancel()
+                case 1:
+                    await one.aclose()
+                case 2:  # its successor takes the id
+                    successor = stream(broker.service, 1, worker=f"w{name}", name=name)
+                    await successor.aclose()
+                case _:
+                    next_one.cancel()
+                    await one.aclose()
+            with suppress(asyncio.CancelledError, StopAsyncIteration, BrokerProtocolError):
+                jobs = (await soon(next_one)).value.jobs
+                assert len(jobs) <= credit
+                assert not sent & {job.job_id for job in jobs}
+                sent.update(job.job_id for job in jobs)
+            await one.aclose()
+
+    async def submit_all() -> None:
+        for number in range(100):
+            await submit(broker.service, f"{seed}-{number}")
+
+    await asyncio.gather(submit_all(), *map(come_and_go, "abcd"))
+    counts = (await broker.service.stats(Q)).value
+    assert 0 < len(sent) < 100, "some were sent, and some given back"
+    assert (counts.in_progress, counts.unclaimed) == (len(sent), 100 - len(sent))
+    assert len(broker.service.streams.jobs) == len(broker.intake.waiting) == 0
+
+
+async def test_stream_when_the_lead_is_lost_with_the_commit_of_its_jobs_then_these_are_sent_first(
+    lead: Lead,
+) -> None:
+    broker = await lead()
+    sent = stream(broker.service, 5)
+    next_one = reading(sent)
+    await waits(broker)
+    lost = End(EndReason.FENCED, "another leads", "other:1")
+
+    class LosesIt(Observers):
+        def committed(self, landed: Landed) -> None:  # noqa: ARG002 - whichever it is
+            broker.service.streams.over(lost)
+
+    term = broker.engine._term
+    assert term is not None
+    term.observer = LosesIt()
+    await submit(broker.service, "a")
+    assert [job.job_id for job in (await soon(next_one)).value.jobs] == ["a"]
+    with pytest.raises(BrokerLeadershipError, match="another leads"):
+        await soon(anext(sent))
+    assert await statuses(broker, "a") == ["in_progress"]

@@ -24,11 +24,11 @@ LARGE = SubmitRequest(payload=Raw(b'"' + b"x" * 4_000_000 + b'"'), job_id="a")
 
 
 @asynccontextmanager
-async def peer(talk: Talk) -> AsyncIterator[str]:
+async def peer(talk: Talk, *, heartbeat_s: float | None = None) -> AsyncIterator[str]:
     """Whoever listens here talks like this over each WebSocket; the URL."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        socket = web.WebSocketResponse(max_msg_size=0)
+        socket = web.WebSocketResponse(max_msg_size=0, heartbeat=heartbeat_s)
         await socket.prepare(request)
         await talk(socket)
         return socket
@@ -119,10 +119,12 @@ async def test_connection_that_breaks_while_calls_wait_for_the_socket_then_they_
             assert each.applied is None
 
 
-async def test_claim_that_is_never_answered_then_pings_do_not_prolong_it() -> None:
+@pytest.mark.parametrize("pings", ["ours", "theirs"])
+async def test_claim_that_is_never_answered_then_pings_do_not_prolong_it(pings: str) -> None:
+    ours, theirs = (0.05, None) if pings == "ours" else (10, 0.05)
     async with (
-        peer(answers_nothing) as url,
-        transport_to(url, WsOptions(heartbeat_s=0.05)) as transport,
+        peer(answers_nothing, heartbeat_s=theirs) as url,
+        transport_to(url, WsOptions(heartbeat_s=ours)) as transport,
         asyncio.timeout(5),
     ):
         with pytest.raises(TransportConnectionError, match="no answer"):

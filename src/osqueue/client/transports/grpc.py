@@ -17,7 +17,7 @@ from osqueue.client.transports.grpc_answers import error_of
 from osqueue.client.transports.http_answers import parse_position
 from osqueue.client.transports.http_pool import BYTES_PER_S_MIN, PAYLOADS_S_MAX
 from osqueue.client.transports.kinds import Dialler, parse_options
-from osqueue.client.transports.lifetime import Lifetime
+from osqueue.client.transports.lifetime import Lifetime, is_cancelled
 from osqueue.client.transports.methods import read_message, written
 from osqueue.client.transports.protocol import Answer
 from osqueue.config import ClientSettings
@@ -29,7 +29,7 @@ try:
     import grpc
     import grpc.aio
 
-    from osqueue.client.transports.grpc_channels import Channels, is_cancelled, unreached
+    from osqueue.client.transports.grpc_channels import Channels, unreached
 except ModuleNotFoundError as error:
     raise TransportConfigError(
         "the transport 'grpc' needs a package that is not installed: pip install 'osqueue[grpc]'"

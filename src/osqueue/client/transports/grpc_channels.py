@@ -19,6 +19,7 @@ from yarl import URL
 from osqueue import __version__
 from osqueue.client.addresses import is_secure
 from osqueue.client.credentials import Credentials, TlsSettings
+from osqueue.client.transports.lifetime import is_cancelled
 from osqueue.client.transports.rest import RestTransport
 from osqueue.config import ClientSettings
 from osqueue.errors import (
@@ -30,7 +31,7 @@ from osqueue.errors import (
 from osqueue.wire.messages import BrokerStatus
 from osqueue.wire.operations import GET_STATUS
 
-__all__ = ["Channels", "is_cancelled", "unreached"]
+__all__ = ["Channels", "unreached"]
 
 _T = TypeVar("_T")
 
@@ -182,12 +183,6 @@ async def _connected(channel: grpc.aio.Channel, target: str) -> None:
 async def _within(timeout_s: float, step: Awaitable[_T]) -> _T:
     async with asyncio.timeout(timeout_s):
         return await step
-
-
-def is_cancelled() -> bool:
-    """Whether the running task was asked to end, rather than something that it waits for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def unreached(message: str) -> TransportConnectionError:

@@ -1,4 +1,4 @@
-"""When a transport may be used: until it is closed, and in one event loop."""
+"""When a transport may be used: until it is closed, and in one event loop; and when a call ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 from osqueue.errors import TransportConfigError
 
-__all__ = ["Lifetime"]
+__all__ = ["Lifetime", "is_cancelled"]
 
 
 class Lifetime:
@@ -36,3 +36,9 @@ class Lifetime:
     def close(self) -> None:
         """Let there be no further use."""
         self._closed = True
+
+
+def is_cancelled() -> bool:
+    """Whether the running task was asked to end, rather than something that it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

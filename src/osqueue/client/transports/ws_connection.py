@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 
 import aiohttp
 
+from osqueue.client.transports.lifetime import is_cancelled
 from osqueue.client.transports.progress import ProgressSocket
 from osqueue.client.transports.ws_frames import Frame, cancel_frame, parse_frame, request_frame
 from osqueue.errors import (
@@ -52,7 +53,7 @@ class WsConnection:
         """Answers that their callers may not see, since they are being cancelled."""
         self._regrets: dict[str, Regret] = {}
         self._asides: set[asyncio.Task[None]] = set()
-        self._pongs = 0
+        self._pings = 0
         self._end: str | None = None
 
     @property
@@ -62,8 +63,8 @@ class WsConnection:
 
     @property
     def heard(self) -> int:
-        """Grows whenever anything comes, but for the answers to pings: they bring no other."""
-        return self._socket.heard - self._pongs
+        """Grows whenever anything comes, but for pings and their answers: they bring no other."""
+        return self._socket.heard - self._pings
 
     async def run(self) -> None:
         """Read until the end, and fail what is under way then."""
@@ -120,7 +121,7 @@ class WsConnection:
         except asyncio.CancelledError:
             # All who wait for the socket to take more wait for one future of aiohttp's, and any of
             # them that is cancelled cancels it. The frames of the others are on their way.
-            if _is_cancelled():
+            if is_cancelled():
                 raise
 
     def _unsent(self) -> TransportConnectionError:
@@ -167,8 +168,9 @@ class WsConnection:
             if message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
                 self._take(parse_frame(message.data))
             elif message.type is aiohttp.WSMsgType.PONG:
-                self._pongs += 1
+                self._pings += 1
             elif message.type is aiohttp.WSMsgType.PING:
+                self._pings += 1
                 self._aside(partial(self._socket.pong, message.data))
             elif message.type is aiohttp.WSMsgType.CLOSE:
                 reason = f": {message.extra}" if message.extra else ""
@@ -244,9 +246,3 @@ async def _quietly(step: Callable[[], Awaitable[None]]) -> None:
         await step()
     except (TransportConnectionError, aiohttp.ClientError, OSError):
         return
-
-
-def _is_cancelled() -> bool:
-    """Whether it is the running task that has been cancelled, and not what it waits for."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
