@@ -359,3 +359,8 @@ async def test_curl_when_it_sends_json_then_answered(broker: BrokerServer) -> No
     )
     out, _ = await program.communicate()
     assert json.loads(out) == {"jobId": "mine"}
+
+
+async def test_open_method_when_asked_with_more_than_it_takes_then_refused(rest: Rest) -> None:
+    answer = await post(rest, "GetStatus", b'{"x":"' + b"x" * 1_100 + b'"}')
+    assert info(answer) == ("resource_exhausted", "BrokerProtocolError", "413")

@@ -120,3 +120,13 @@ async def test_bytes_when_they_are_no_http_then_400_and_the_end(
     assert answer.headers["connection"] == "close"
     assert await wire.ended() == b""
     assert (await rest.get("/v1/stats")).json["total"] == 0
+
+
+@pytest.mark.parametrize("target", ["http://[::1/v1/ws", "http://broker"])
+async def test_websocket_when_its_place_is_none_then_refused(
+    broker: BrokerServer, dial: Dial, target: str
+) -> None:
+    wire = await dial(broker)
+    await wire.send(request(target, b"", "connection: upgrade", "upgrade: websocket", method="GET"))
+    assert (await wire.answer()).status == 400
+    assert await wire.ended() == b""

@@ -8,10 +8,14 @@ who is refused while still sending gets to see the answer.
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
+from connectrpc.code import Code
 from connectrpc.compression import Compression
+from connectrpc.compression.gzip import GzipCompression
 from connectrpc.errors import ConnectError
 from starlette.types import Receive
 
@@ -20,20 +24,42 @@ from osqueue.engine.callers import CallerGoneError
 from osqueue.engine.room import Room, Share
 from osqueue.errors import BrokerProtocolError, OsqueueError
 
-__all__ = ["ENVELOPE_BYTES", "Bounds", "read_message"]
+__all__ = ["ENVELOPE_BYTES", "Bounds", "OneGzip", "read_message"]
 
 ENVELOPE_BYTES: Final = 5
 """What stands before a message in gRPC-Web and in Connect's streams: flags, and its length."""
 
 PIECE_BYTES: Final = 64 * KIB
 """What is kept in one piece: a body that comes byte by byte must not take fifty times its size.
-Also what is inflated at once, in less than a millisecond."""
+Also what is inflated at once, in less than a millisecond, and the largest text for which that is
+tried: a larger one may be made of millions of blocks that hold nothing."""
 
 DRAIN_BYTES_MAX: Final = 16 * MIB
 """How much of a body that is refused is read on and dropped: a client that is still sending would
 see a broken connection instead of the answer."""
 
 _COMPRESSED: Final = 1
+_GZIP_WBITS: Final = 31
+
+
+class OneGzip(GzipCompression):
+    """Takes one member, as clients send it: for a text of many that hold nothing, the library
+    takes minutes for each MiB.
+    """
+
+    def decompress(
+        self, data: bytes | bytearray | memoryview, read_max_bytes: int | None = None
+    ) -> bytes:
+        """Inflate. Raises `ConnectError` for what is larger, and `zlib.error`."""
+        assert read_max_bytes is not None, "what is inflated is bounded"
+        inflate = zlib.decompressobj(wbits=_GZIP_WBITS)
+        text = inflate.decompress(data, read_max_bytes + 1)
+        if len(text) > read_max_bytes:
+            raise ConnectError(Code.RESOURCE_EXHAUSTED, f"more than {read_max_bytes} bytes")
+        if not inflate.eof or inflate.unused_data:
+            what = "more follows its end" if inflate.eof else "its end is missing"
+            raise zlib.error(what)
+        return text
 
 
 class Bounds(NamedTuple):
@@ -167,10 +193,10 @@ async def _opened(body: bytes, compression: Compression, reader: _Reader) -> byt
 
 async def _inflated(data: bytes, compression: Compression, reader: _Reader) -> bytes:
     try:
-        try:
-            return compression.decompress(data, min(PIECE_BYTES, reader.bytes_max))
-        except ConnectError:  # it is larger
-            await reader.take_room(reader.bytes_max)
+        if len(data) <= PIECE_BYTES:
+            with suppress(ConnectError):  # it is larger
+                return compression.decompress(data, min(PIECE_BYTES, reader.bytes_max))
+        await reader.take_room(reader.bytes_max)
         return await asyncio.to_thread(compression.decompress, data, reader.bytes_max)
     except ConnectError:
         raise reader.too_large() from None

@@ -19,7 +19,6 @@ from connectrpc.code import Code
 from connectrpc.codec import proto_binary_codec, proto_json_codec
 from connectrpc.compression import Compression
 from connectrpc.compression.brotli import BrotliCompression
-from connectrpc.compression.gzip import GzipCompression
 from connectrpc.errors import ConnectError
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.server import ConnectASGIApplication, Endpoint
@@ -31,7 +30,7 @@ from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.engine.room import Room
 from osqueue.errors import BrokerProtocolError, OsqueueError
 from osqueue.server.auth import Doorkeeper
-from osqueue.server.bodies import ENVELOPE_BYTES, Bounds, read_message
+from osqueue.server.bodies import ENVELOPE_BYTES, Bounds, OneGzip, read_message
 from osqueue.server.connect_visits import (
     Context,
     Reception,
@@ -91,7 +90,7 @@ class ConnectPort:
         self._room = Room(RPC_BODIES_BYTES_MAX, wait_ms=RPC_BODIES_WAIT_MS, what="requests")
         self._methods = {method.path: method for method in (*UNARY, *PUSHED)}
         self._compressions: dict[bytes, Compression] = {
-            each.name().encode(): each for each in (GzipCompression(), BrotliCompression())
+            each.name().encode(): each for each in (OneGzip(), BrotliCompression())
         }
         self._visit: ContextVar[Visit] = ContextVar("osqueue.visit")
         self._app = _Application(

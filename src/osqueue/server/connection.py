@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final, Protocol, cast
 
 import msgspec
-from httptools import HttpParserUpgrade, parse_url
+from httptools import HttpParserInvalidURLError, HttpParserUpgrade, parse_url
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -36,9 +36,12 @@ _KEY: Final = "osqueue.connection"
 
 _FOR_PAGES: Final = frozenset({b"vary", b"access-control-expose-headers"})
 
-_H2C: Final = re.compile(rb"(\r\n)upgrade(:[ \t]*h2c\b)", re.IGNORECASE)
-"""An offer to go on in HTTP/2, as Java's client makes it with its first request. It is declined by
-not letting the parser see it, which would take the body for the other protocol."""
+_OFFER: Final = re.compile(rb"(\r\n)upgrade(?=:(?![ \t]*websocket[ \t]*\r\n))", re.IGNORECASE)
+"""An offer to go on in another protocol, as Java's client makes it with its first request for
+HTTP/2, and Apache's for TLS. It is declined by not letting the parser see it, which would take the
+body for the other protocol. The name that stands there instead is as long."""
+
+_HEAD_END: Final = b"\r\n\r\n"
 
 
 class Connection:
@@ -132,6 +135,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Bytes since the last piece of a body, or the last whole request."""
         self._received = b""
         """What is being parsed."""
+        self._between = True
+        """Whether what arrives next begins a request."""
         self._refusal: OsqueueError | None = None
         """Why the connection is not served."""
 
@@ -151,8 +156,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._connection.lose()
 
     def data_received(self, data: bytes) -> None:
-        if b"h2c" in data:
-            data = _H2C.sub(rb"\1x-grade\2", data)
+        if self._between and b"pgrade" in data:
+            data = _without_offers(data)
         self._unparsed += len(data)
         self._received = data
         super().data_received(data)
@@ -168,8 +173,11 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._receiving, self._overdue_at, self._body_bytes = True, None, 0
+        self._between = False
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade() and not self._should_upgrade():
+            self.app = partial(_refuse_connection, _no_upgrade())
         super().on_headers_complete()
         if self.scope.get("path") == PATH:  # it is for no page, so nothing is said to browsers
             said = self.cycle.default_headers
@@ -183,6 +191,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._unparsed = 0
         self._receiving = False
+        self._between = True
         super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
@@ -205,7 +214,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _open_websocket(self) -> asyncio.Protocol:
         if self._refusal is not None:
             raise self._refusal
-        path = parse_url(self.url).path.decode("ascii")
+        path = _path_of(self.url)
         scope = cast("dict[str, Any]", self.scope)
         upgrade = Upgrade(scope["method"], path, headers_of(scope), peer_of_scope(scope))
         around = Around(self.connections, self.tasks, self._connection.lose)
@@ -277,6 +286,29 @@ class _LastChunk:
 
     def close(self) -> None:
         self._transport.close()
+
+
+def _without_offers(data: bytes) -> bytes:
+    """What begins a request, with any offer in its head declined; its body is left alone."""
+    end = data.find(_HEAD_END)
+    head, body = (data, b"") if end < 0 else (data[: end + 2], data[end + 2 :])
+    return _OFFER.sub(rb"\1x-grade", head) + body
+
+
+def _no_upgrade() -> BrokerProtocolError:
+    """For an offer that the parser has seen: it takes all that follows for the other protocol."""
+    message = "the broker goes on in no other protocol but WebSocket; leave out `upgrade`"
+    return BrokerProtocolError(message, status=400)
+
+
+def _path_of(url: bytes) -> str:
+    try:
+        path = parse_url(url).path
+    except HttpParserInvalidURLError:
+        path = None
+    if path is None:
+        raise BrokerProtocolError("the request is not valid HTTP/1.1", status=400)
+    return bytes(path).decode("ascii")
 
 
 def _too_many(*, alone: bool) -> OverloadedError:

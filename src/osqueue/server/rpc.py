@@ -22,7 +22,7 @@ from protobuf import Message
 from osqueue.broker.dispatch import BROKER_HANDLERS, STREAM_HANDLERS, Call
 from osqueue.broker.reply import Reply
 from osqueue.broker.service import DEFAULT_QUEUE, QueueService
-from osqueue.config import JOB_ID_CHARS_MAX, MIB, ROOMY_BYTES, ServerSettings
+from osqueue.config import JOB_ID_CHARS_MAX, KIB, MIB, ROOMY_BYTES, ServerSettings
 from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.errors import BrokerProtocolError, JobNotFoundError, OsqueueError
 from osqueue.model.payload import TOO_DEEP
@@ -43,6 +43,9 @@ T = TypeVar("T")
 
 BRIEF_BYTES: Final = 64 * 1024
 """A smaller request has no payload that is written apart, and may be dropped at any point."""
+
+OPEN_BYTES_MAX: Final = KIB
+"""The largest request of a method that is open to everybody: nobody's token answers for more."""
 
 NOT_JSON: Final = "it is not JSON"
 
@@ -90,6 +93,8 @@ class Answerer:
 
     def bytes_max(self, method: Served, *, as_text: bool = False) -> int:
         """The largest request of a method; ``as_text``: in JSON, which has payloads as base64."""
+        if method.role is None:
+            return OPEN_BYTES_MAX
         least = self._settings.body_bytes_max
         if not method.large:
             return least

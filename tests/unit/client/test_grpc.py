@@ -7,7 +7,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -110,15 +110,16 @@ class RpcBroker:
             self.gone.set()
             raise
 
-    async def streamed(self, request: bytes, context: Context, method: str) -> AsyncIterator[bytes]:
+    async def streamed(
+        self, request: bytes, context: Context, method: str
+    ) -> AsyncGenerator[bytes, None]:
         self._note(method, request, context)
         try:
             for update in self.updates:
                 yield update
             await self.ends(request, context)
-        except asyncio.CancelledError:
+        finally:  # by whatever way gRPC ends it
             self.gone.set()
-            raise
 
     def _note(self, method: str, request: bytes, context: Context) -> None:
         self.calls.append((method, request))
@@ -140,8 +141,9 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc] # it has no types
         if method.endswith("/Subscribe"):
 
             async def streamed(request: bytes, context: Context) -> AsyncIterator[bytes]:
-                async for each in self._broker.streamed(request, context, method):
-                    yield each
+                async with aclosing(self._broker.streamed(request, context, method)) as pushed:
+                    async for each in pushed:
+                        yield each
 
             return grpc.unary_stream_rpc_method_handler(streamed)
 

@@ -21,7 +21,7 @@ from osqueue import BrokerServer, OsqueueClient, SyncOsqueueClient
 from osqueue.client import NewJob
 from osqueue.client.loop_thread import LoopThread
 from osqueue.config import ClientSettings
-from osqueue.errors import JobNotFoundError, TransportConfigError
+from osqueue.errors import JobNotFoundError, TransportConfigError, TransportConnectionError
 
 ONCE = ClientSettings(retry_for_ms=0)
 THREADED = Path(__file__).with_name("sync_process.py")
@@ -177,6 +177,33 @@ def test_close_twice_is_harmless_and_ends_the_thread(broker: BrokerServer) -> No
     assert threading.active_count() == before
     with pytest.raises(TransportConfigError, match="closed"):
         client.get_stats()
+
+
+def test_calls_of_many_threads_while_it_is_closed_end_all(broker: BrokerServer) -> None:
+    for _ in range(20):
+        client = SyncOsqueueClient(broker.url)
+        client.get_stats()
+        with ThreadPoolExecutor(8) as threads:
+            calls = [threads.submit(_until_closed, client) for _ in range(8)]
+            client.close()
+            assert {call.result(timeout=20) for call in calls} == {"closed"}
+
+
+def _until_closed(client: SyncOsqueueClient) -> str:
+    while True:
+        try:
+            client.get_stats()
+        except TransportConfigError:
+            return "closed"
+        except TransportConnectionError:
+            continue  # it was under way
+
+
+def test_view_of_a_client_that_nobody_else_has_goes_on(broker: BrokerServer) -> None:
+    client = SyncOsqueueClient(broker.url).with_settings(ONCE)
+    gc.collect()
+    client.submit_job("t", job_id="a")
+    client.close()
 
 
 def test_client_that_nobody_has_any_more_ends_its_thread(broker: BrokerServer) -> None:

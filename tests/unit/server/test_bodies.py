@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+import threading
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from typing import Any
 
 import pytest
 from connectrpc.compression import Compression
 from connectrpc.compression.brotli import BrotliCompression
-from connectrpc.compression.gzip import GzipCompression
 from starlette.types import Message, Receive
 
 from osqueue.config import MIB, ROOMY_BYTES
 from osqueue.engine.callers import CallerGoneError
 from osqueue.engine.room import Room
 from osqueue.errors import BrokerProtocolError, OverloadedError
-from osqueue.server.bodies import DRAIN_BYTES_MAX, Bounds, read_message
+from osqueue.server.bodies import DRAIN_BYTES_MAX, PIECE_BYTES, Bounds, OneGzip, read_message
 
-GZIP, BROTLI = GzipCompression(), BrotliCompression()
+GZIP, BROTLI = OneGzip(), BrotliCompression()
 DEFLATE: dict[str, tuple[Compression, Callable[[bytes], bytes]]] = {
     "gzip": (GZIP, gzip.compress),
     "br": (BROTLI, BROTLI.compress),
@@ -101,6 +103,36 @@ async def test_body_when_it_inflates_beyond_the_limit_then_refused(how: str, siz
 async def test_body_when_it_is_not_what_it_says_then_refused(how: str) -> None:
     with pytest.raises(BrokerProtocolError, match=f"is not valid {how}"):
         await read(Sender(b"no such thing"), bounds(MIB), compression=DEFLATE[how][0])
+
+
+async def test_body_when_of_many_members_that_hold_nothing_then_refused_at_once() -> None:
+    sent = gzip.compress(b"") * 200_000  # the library takes minutes for these 4 MiB
+    async with asyncio.timeout(5):
+        with pytest.raises(BrokerProtocolError, match="more follows its end"):
+            await read(Sender(sent), bounds(8 * MIB), compression=GZIP)
+
+
+async def test_body_when_its_end_is_missing_then_refused() -> None:
+    with pytest.raises(BrokerProtocolError, match="its end is missing"):
+        await read(Sender(gzip.compress(b"hello")[:-1]), bounds(MIB), compression=GZIP)
+
+
+@pytest.mark.parametrize("how", DEFLATE)
+async def test_body_when_more_than_a_piece_then_not_inflated_on_the_loop(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compression, deflate = DEFLATE[how]
+    threads: list[int] = []
+    real = type(compression).decompress
+
+    def noted(*asked: Any) -> bytes:
+        threads.append(threading.get_ident())
+        return real(*asked)
+
+    monkeypatch.setattr(type(compression), "decompress", noted)
+    body = b"".join(sha256(b"%d" % n).digest() for n in range(PIECE_BYTES // 16))
+    assert await read(Sender(deflate(body)), bounds(MIB), compression=compression) == body
+    assert threading.get_ident() not in threads
 
 
 async def test_envelope_when_its_message_is_compressed_then_only_that_is_inflated() -> None:

@@ -252,13 +252,38 @@ def test_connection_when_nobody_listens_then_it_is_lost_all_the_same() -> None:
     assert connection.lost
 
 
-@pytest.mark.parametrize("name", [b"Upgrade: h2c", b"upgrade:h2c", b"UPGRADE: \th2c"])
-async def test_upgrade_when_http_2_is_offered_then_the_body_is_still_read(
+OFFERS = [b"Upgrade: h2c", b"UPGRADE:h2c", b"Upgrade: TLS/1.2", b"upgrade: websocket, h2c"]
+
+
+@pytest.mark.parametrize("name", OFFERS)
+async def test_upgrade_when_another_protocol_is_offered_then_the_body_is_still_read(
     peer: Peer, name: bytes
 ) -> None:
     offer = b"POST / HTTP/1.1\r\nconnection: Upgrade\r\n" + name + b"\r\ncontent-length: 5\r\n\r\n"
     assert b"200" in await peer.sends(offer + b"h2c!!")
     assert peer.application.bodies == [b"h2c!!"]
+
+
+async def test_body_when_it_looks_like_an_offer_then_it_is_left_alone(peer: Peer) -> None:
+    peer.application.may_answer.set()
+    offer = b"\r\nupgrade: h2c\r\n\r\n"
+    head = b"POST / HTTP/1.1\r\nconnection: Upgrade\r\ncontent-length: %d\r\n\r\n" % len(offer)
+    await peer.sends(head + offer)
+    await peer.sends(head)
+    await peer.sends(offer)
+    assert peer.application.bodies == [offer, offer]
+
+
+async def test_upgrade_when_the_parser_has_seen_the_offer_then_refused_and_nothing_more_is_read(
+    peer: Peer,
+) -> None:
+    peer.application.may_answer.set()
+    await peer.sends(b"POST / HTTP/1.1\r\nconnection: Upgrade\r\nUpgr")
+    answer = await peer.sends(b"ade: h2c\r\ncontent-length: 27\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"leave out `upgrade`" in answer
+    assert peer.transport.closed
+    assert peer.application.scopes == []
 
 
 async def test_connection_when_there_are_too_many_then_the_last_is_refused() -> None:
