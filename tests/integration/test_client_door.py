@@ -89,6 +89,14 @@ async def test_client_when_it_trusts_the_broker_and_has_a_token_then_served(
                 assert (await anext(updates)).stats is not None
 
 
+async def test_client_when_the_machine_trusts_the_authority_then_needs_no_tls(
+    kind: str, tls: Tls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls.ca_path))
+    async with server(tls) as broker, OsqueueClient(broker.url, transport=kind) as client:
+        assert (await client.get_stats()).total == 0
+
+
 async def test_client_when_the_leader_is_another_then_it_is_dialled_by_tls(
     kind: str, tls: Tls, keys: Keys
 ) -> None:

@@ -186,6 +186,19 @@ def test_events_when_nothing_happens_to_jobs_then_a_heartbeat_tells_none(heard: 
     assert t.events[:2] == [*BASE, []]
 
 
+def test_counts_when_a_delay_has_ended_then_the_next_commit_tells_so(heard: Trace) -> None:
+    t = heard
+    t.ask(Submit((NewJob("later", run_at=START.wall + 1_000),)))
+    t.ok()
+    assert t.told[-1].told.counts.delayed == 1
+    t.pause(2_000)
+    t.submit("a")
+    t.ok()
+    counts = t.told[-1].told.counts
+    assert (counts.delayed, counts.unclaimed) == (0, 2)
+    assert t.events[-1] == ["submitted a"], "that a delay ends is no event"
+
+
 def test_events_when_there_are_too_many_in_a_commit_then_it_tells_counts_alone(
     heard: Trace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from osqueue.broker.engines import QueueEngine
 from osqueue.broker.job_streams import JobStream, JobStreams
-from osqueue.broker.subscriptions import Subscription, Subscriptions
+from osqueue.broker.subscription import Subscription
+from osqueue.broker.subscriptions import Subscriptions
 from osqueue.config import StreamSettings
 from osqueue.engine.requests import End, Publish
 

@@ -11,153 +11,22 @@ While nobody listens, nothing is recorded.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterator
-from typing import Self
 
 from osqueue.broker import answers
 from osqueue.broker.engines import QueueEngine
-from osqueue.config import (
-    STATS_EVERY_MS_MIN,
-    TELL_SHARE,
-    TELL_US,
-    UPDATE_EVENTS_MAX,
-    StreamSettings,
-)
+from osqueue.broker.subscription import Subscription
+from osqueue.config import TELL_SHARE, TELL_US, StreamSettings
 from osqueue.engine.refusals import over_error
 from osqueue.engine.requests import End, Publish
 from osqueue.errors import OsqueueError, OverloadedError
-from osqueue.model.events import Event
 from osqueue.model.outcomes import Counts
-from osqueue.wire.messages import JobEvent, SubscribeRequest, Update
+from osqueue.wire.messages import SubscribeRequest, Update
 
-__all__ = ["Subscription", "Subscriptions"]
+__all__ = ["Subscriptions"]
 
 TOGETHER_S = 0.02
 """Counts that are due this soon after others are told with them."""
-
-
-class Subscription:
-    """What one observer is told: an asynchronous iterator, for one reader.
-
-    It ends by raising `OverloadedError` when its reader is too slow, and `BrokerLeadershipError` or
-    `EngineStateError` when this broker stops leading. `aclose` it in any case.
-    """
-
-    def __init__(self, hub: Subscriptions, request: SubscribeRequest) -> None:
-        self._hub = hub
-        self.filter = _Filter(events=request.events, types=request.types)
-        every_ms = request.stats_every_ms
-        self.every_s = max(every_ms, STATS_EVERY_MS_MIN) / 1_000 if every_ms else None
-        self.begun = False
-        """Whether the first update has been told."""
-        self.counts: Counts | None = None
-        """What was told last."""
-        self.due_at = 0.0
-        """When other counts can be told."""
-        self._updates: deque[Update] = deque()
-        self._events = 0
-        """How many wait in ``_updates``."""
-        self._error: OsqueueError | None = None
-        self._closed = False
-        self._reading: asyncio.Future[None] | None = None
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Update:
-        while not self._updates:
-            if self._error is not None:
-                raise self._error
-            if self._closed:
-                raise StopAsyncIteration
-            self._reading = asyncio.get_running_loop().create_future()
-            await self._reading
-        update = self._updates.popleft()
-        self._events -= len(update.events)
-        return update
-
-    def take_ready(self) -> list[Update]:
-        """All that waits already, for those who can pass on several at once."""
-        updates = list(self._updates)
-        self._updates.clear()
-        self._events = 0
-        return updates
-
-    async def aclose(self) -> None:
-        """Be told nothing more. A second time does nothing."""
-        self.close()
-
-    def close(self) -> None:
-        """The same, for those who cannot wait: whoever reads comes to an end."""
-        self._hub.leave(self)
-        self._closed = True
-        self._updates.clear()
-        self._wake()
-
-    # As the hub sees it
-
-    def offer(self, update: Update) -> None:
-        """Tell it; counts that wait to be read are replaced by newer ones."""
-        settings = self._hub.settings
-        if not update.events and self._updates and not self._updates[-1].events:
-            self._updates[-1] = update
-        elif (
-            len(self._updates) >= settings.updates_max
-            or self._events + len(update.events) > settings.events_max
-        ):
-            self.end(
-                OverloadedError(
-                    f"this subscription is read too slowly: {len(self._updates)} updates with "
-                    f"{self._events} events were waiting; subscribe again, perhaps to fewer types"
-                )
-            )
-            self._updates.clear()
-        else:
-            self._updates.append(update)
-            self._events += len(update.events)
-        self._wake()
-
-    def end(self, error: OsqueueError) -> None:
-        """Let it raise this after what it has been told."""
-        self._hub.leave(self)
-        self._error = self._error or error
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._reading is not None and not self._reading.done():
-            self._reading.set_result(None)
-
-
-class _Filter:
-    """Which events somebody wants."""
-
-    __slots__ = ("events", "types")
-
-    def __init__(self, *, events: bool, types: list[str] | None) -> None:
-        self.events = events
-        self.types = frozenset(types) if types else None
-
-    def updates(self, told: tuple[Event, ...], commit: str) -> list[Update]:
-        """The events of one commit, in updates of a bounded size."""
-        types = self.types
-        wanted = told if types is None else [event for event in told if event.type in types]
-        step = UPDATE_EVENTS_MAX
-        return [
-            Update(events=[_job_event(event) for event in wanted[at : at + step]], commit=commit)
-            for at in range(0, len(wanted), step)
-        ]
-
-
-def _job_event(event: Event) -> JobEvent:
-    return JobEvent(
-        kind=event.kind,
-        job_id=event.job_id,
-        type=event.type,
-        at=event.at,
-        worker_id=event.worker_id or "",
-        attempt=event.attempt,
-    )
 
 
 class Subscriptions:
@@ -185,7 +54,7 @@ class Subscriptions:
         if len(self._open) >= self.settings.subscriptions_max:
             raise OverloadedError("too many subscriptions are open; close some, or try again later")
         self._tell()
-        subscription = Subscription(self, request)
+        subscription = Subscription(request, self.settings, self.leave)
         self._open[subscription] = None
         if self._latest is not None:
             self._begin(subscription, self._first(self._latest))

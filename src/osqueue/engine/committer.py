@@ -340,6 +340,8 @@ class Committer:
         header.broker_heartbeat = now.wall
         if not self._identity.shares:
             header.heartbeat_every = self.pulse.promise(now.mono)
+        if self._intake.state.events is not None:
+            self._intake.state.promote_due(now.wall)  # so that the counts tell what is delayed
         data = encode_state(self._intake.state)
         self._commit = self._cut(header.commit, data, now, resigns=resigns)
         self._pacing.begins(now.mono)

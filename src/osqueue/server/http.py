@@ -226,6 +226,8 @@ def error_headers(error: OsqueueError) -> tuple[tuple[bytes, bytes], ...]:
         return (CLOSE,)
     if status == 401:
         return (CHALLENGE,)
+    if status == 426:
+        return ((b"upgrade", b"websocket"), (b"sec-websocket-version", b"13"))
     if isinstance(error, OverloadedError) and error.retry_after_s is not None:
         return ((b"retry-after", b"%d" % error.retry_after_s),)
     return ()

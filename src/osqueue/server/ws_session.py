@@ -260,6 +260,8 @@ class Session:
             request.error = OsqueueError("the broker failed on this request")
         finally:
             del self._running[request]
+            if request.share is not None:
+                request.share.give_back()
             self._send(request)
 
     async def _work(self, request: Request) -> None:
@@ -278,7 +280,7 @@ class Session:
         request.reply = reply
 
     async def _stream(self, request: Request, name: str) -> None:
-        if self._left:
+        if self._left or request.ending is not None:  # it was ended before it began
             raise CallerGoneError
         pushed = request.pushed = STREAM_HANDLERS[name](self._service, request.call)
         try:
@@ -286,9 +288,9 @@ class Session:
             async for told in pushed:
                 reply = told if isinstance(told, Reply) else Reply(told, None)
                 await self._push(Event(request.asking, reply))
-            request.end_early()
         finally:
             await pushed.aclose()
+        raise CallerGoneError  # a stream has no end but those that it is told
 
     async def _push(self, due: Due) -> None:
         """Send part of a stream, when the client can take it: what comes after stays unread."""

@@ -148,6 +148,7 @@ async def test_upgrade_when_invalid_then_refused_in_json_and_closed(
     await wire.send(asked)
     answer = await wire.answer()
     assert (answer.status, said in answer.message) == (status, True)
+    assert (answer.headers.get("sec-websocket-version") == "13") is (status == 426)
     assert await wire.ended() == b""
 
 

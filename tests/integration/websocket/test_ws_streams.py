@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.integration.rest import Rest, eventually, waiting_claims
-from tests.integration.ws import Ws, sockets_of
+from tests.integration.rest import Rest, eventually, json_bytes, waiting_claims
+from tests.integration.ws import TEXT, Ws, masked, sockets_of
 
 from osqueue.app import BrokerServer
 from osqueue.config import BrokerSettings, ServerSettings, StreamSettings, WebSocketSettings
@@ -49,6 +49,26 @@ async def test_stream_when_cancelled_then_it_ends_well_and_its_id_is_free(ws: Ws
     assert {"id": id_, "ok": True, "result": {}} in ends
     assert await ws.result("cancel", {"id": id_}) == {"cancelled": False}
     assert (await ws.ask("subscribe", {}, id=id_))["open"]
+
+
+async def test_stream_when_cancelled_before_it_begins_then_it_never_does(
+    broker: BrokerServer, ws: Ws
+) -> None:
+    asked = [
+        {"id": 1, "method": "subscribe"},
+        {
+            "id": 2,
+            "method": "streamJobs",
+            "params": {"workerId": "w", "credit": 1, "streamId": "s"},
+        },
+        {"id": 3, "method": "cancel", "params": {"id": 1}},
+        {"id": 4, "method": "cancel", "params": {"id": 2}},
+    ]
+    await ws.wire.send(b"".join(masked(TEXT, json_bytes(each)) for each in asked))
+    answers = {answer["id"]: answer["result"] for answer in [await ws.receive() for _ in asked]}
+    assert answers == {1: {}, 2: {}, 3: {"cancelled": True}, 4: {"cancelled": True}}
+    assert broker._service is not None
+    assert len(broker._service.streams.jobs) == 0
 
 
 @pytest.mark.parametrize(("method", "nothing"), [("claimJob", {}), ("claimJobs", {"jobs": []})])

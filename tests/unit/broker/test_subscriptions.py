@@ -12,7 +12,7 @@ from tests.property.follower import Replay
 
 from osqueue.broker import subscriptions as module
 from osqueue.broker.service import DEFAULT_QUEUE, QueueService
-from osqueue.broker.subscriptions import Subscription
+from osqueue.broker.subscription import Subscription
 from osqueue.config import StreamSettings
 from osqueue.engine.callers import Caller
 from osqueue.errors import (

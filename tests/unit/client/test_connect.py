@@ -15,6 +15,8 @@ from osqueue.client.credentials import Credentials
 from osqueue.client.transports import Answer, Position
 from osqueue.client.transports.connect import ConnectTransport
 from osqueue.client.transports.envelopes import enveloped, read
+from osqueue.client.transports.http_pool import HttpPool
+from osqueue.config import ClientSettings
 from osqueue.errors import (
     BrokerLeadershipError,
     BrokerProtocolError,
@@ -300,6 +302,23 @@ async def test_stream_that_is_closed_gives_up_its_connection(
         await anext(updates)
     async with asyncio.timeout(10):
         await broker.gone.wait()
+
+
+async def test_answer_read_on_after_the_connections_were_dropped_is_a_broken_connection(
+    broker: LoopbackBroker,
+) -> None:
+    """Between the head of an answer and its body, aiohttp tells that in a way of its own."""
+    broker.answer = streams(enveloped(UPDATE))
+    pool = HttpPool(broker.url, ClientSettings(), Credentials())
+    with pytest.raises(TransportConnectionError, match="was closed"):
+        await _read_after_close(pool)
+
+
+async def _read_after_close(pool: HttpPool) -> None:
+    async with pool.opened("/", b"", headers={}) as response:
+        await response.content.readany()
+        await pool.close()
+        await pool.content(response)
 
 
 async def test_envelope_of_the_largest_size_is_read() -> None:

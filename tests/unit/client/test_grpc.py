@@ -330,6 +330,35 @@ async def test_reconnect_while_a_call_waits_breaks_it(
     assert caught.value.applied is None
 
 
+async def test_call_on_a_channel_that_was_just_closed_says_that_nothing_was_received(
+    rpc: GrpcTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = await rpc._channels.ready(5)
+
+    async def closed(_: float) -> grpc.aio.Channel:
+        await channel.close()
+        return channel
+
+    monkeypatch.setattr(rpc._channels, "ready", closed)
+    with pytest.raises(TransportConnectionError, match="was closed") as caught:
+        await _call(rpc)
+    assert caught.value.applied == "no"
+
+
+async def test_call_while_connecting_is_given_up_says_that_nothing_was_received() -> None:
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        rpc = GrpcTransport(f"http://127.0.0.1:{mute.getsockname()[1]}")
+        call = asyncio.ensure_future(_call(rpc))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await rpc.close()
+        with pytest.raises(TransportConnectionError, match="given up") as caught:
+            await call
+        assert caught.value.applied == "no"
+
+
 async def test_nobody_there_says_that_nothing_was_received() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -116,6 +116,79 @@ async def test_gone_when_a_claim_waits_then_it_ends_and_gets_nothing(brokers: Br
     assert await counts(engine) == (1, 0)
 
 
+class Busy:
+    """Has no room for answers until it is told to have some."""
+
+    def __init__(self) -> None:
+        self.full = True
+        self.waiting: list[asyncio.Future[None]] = []
+        self.asked = asyncio.Event()
+
+    def room(self) -> asyncio.Future[None] | None:
+        if not self.full:
+            return None
+        self.waiting.append(asyncio.get_running_loop().create_future())
+        self.asked.set()
+        return self.waiting[-1]
+
+
+async def test_claim_when_its_caller_has_no_room_then_it_has_not_got_the_job_until_it_has(
+    brokers: Brokers,
+) -> None:
+    engine = await brokers.start(MemoryBackend())
+    busy = Busy()
+    claim = Claims(engine).ask("s", caller=Caller(busy.room))
+    await soon(engine.ask(submit("a")))
+    await soon(busy.asked.wait())
+    assert not claim.done()
+    busy.waiting[0].set_result(None)  # for nothing: it is full again
+    while len(busy.waiting) < 2:  # noqa: ASYNC110 - it asks in its own turn
+        await asyncio.sleep(0)
+    busy.full = False
+    busy.waiting[1].set_result(None)
+    assert [grant.id for grant in grants(await soon(claim))] == ["a"]
+
+
+async def test_gone_when_it_had_no_room_for_its_answer_then_the_job_is_released(
+    brokers: Brokers,
+) -> None:
+    engine = await brokers.start(MemoryBackend())
+    busy = Busy()
+    claims = Claims(engine)
+    claim = claims.ask("s", caller=Caller(busy.room), claim_id="c")
+    await soon(engine.ask(submit("a")))
+    await soon(busy.asked.wait())
+    claims.callers[0].leave()
+    with pytest.raises(CallerGoneError):
+        await soon(claim)
+    assert await counts(engine) == (1, 0)
+
+
+async def test_gone_when_it_had_no_room_and_another_request_brought_the_job_then_it_stays(
+    brokers: Brokers,
+) -> None:
+    engine = await brokers.start(MemoryBackend())
+    busy = Busy()
+    claims = Claims(engine)
+    claim = claims.ask("s", caller=Caller(busy.room), claim_id="c")
+    await soon(engine.ask(submit("a")))
+    await soon(busy.asked.wait())
+    again = claims.ask("t", wait_ms=0, claim_id="c")
+    assert [grant.id for grant in grants(await soon(again))] == ["a"]
+    claims.callers[0].leave()
+    with pytest.raises(CallerGoneError):
+        await soon(claim)
+    assert await counts(engine) == (0, 1)
+
+
+async def test_claim_when_it_got_nothing_then_it_needs_no_room(brokers: Brokers) -> None:
+    engine = await brokers.start(MemoryBackend())
+    busy = Busy()
+    claim = Claims(engine).ask("s", wait_ms=0, caller=Caller(busy.room))
+    assert grants(await soon(claim)) == ()
+    assert busy.waiting == []
+
+
 class LeavesWhenAnswered(Caller):
     """Goes away after its answer was given, and before it hears it."""
 

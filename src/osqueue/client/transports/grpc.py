@@ -29,7 +29,7 @@ try:
     import grpc
     import grpc.aio
 
-    from osqueue.client.transports.grpc_channels import Channels
+    from osqueue.client.transports.grpc_channels import Channels, is_cancelled, unreached
 except ModuleNotFoundError as error:
     raise TransportConfigError(
         "the transport 'grpc' needs a package that is not installed: pip install 'osqueue[grpc]'"
@@ -148,11 +148,12 @@ class GrpcTransport:
             raise error_of(
                 operation, error.code().name, error.details() or "(no message)", trailers
             ) from error
+        except grpc.aio.UsageError as error:  # the channel was closed before the call began
+            raise unreached(f"the connection to {self._channels.base} was closed") from error
         except TimeoutError as error:
             raise self._late(timeout_s) from error
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if is_cancelled():
                 raise
             message = f"the connection to {self._channels.base} was dropped"
             raise TransportConnectionError(message) from error

@@ -8,6 +8,7 @@ when it is connected, so that a call which could not be sent is known to be none
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable
 from typing import Any, Final, TypeVar
 
@@ -24,7 +25,7 @@ from osqueue.errors import OsqueueError, TransportConfigError, TransportConnecti
 from osqueue.wire.messages import BrokerStatus
 from osqueue.wire.operations import GET_STATUS
 
-__all__ = ["Channels"]
+__all__ = ["Channels", "is_cancelled", "unreached"]
 
 _T = TypeVar("_T")
 
@@ -51,13 +52,19 @@ class Channels:
         channel = self._channel
         if channel is not None and channel.get_state() is grpc.ChannelConnectivity.READY:
             return channel
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open(), name="osqueue-grpc-channel")
-            self._opening.add_done_callback(self._opened)
+        opening = self._opening
+        if opening is None:
+            opening = asyncio.create_task(self._open(), name="osqueue-grpc-channel")
+            self._opening = opening
+            opening.add_done_callback(self._opened)
         try:
-            return await _within(timeout_s, asyncio.shield(self._opening))
+            return await _within(timeout_s, asyncio.shield(opening))
         except TimeoutError as error:
-            raise _unreached(f"no broker answers at {self.base}: no connection in time") from error
+            raise unreached(f"no broker answers at {self.base}: no connection in time") from error
+        except asyncio.CancelledError as error:
+            if is_cancelled() or not opening.cancelled():
+                raise
+            raise unreached(f"connecting to {self.base} was given up") from error
 
     async def drop(self) -> None:
         """Close the channel; what is under way breaks."""
@@ -89,7 +96,7 @@ class Channels:
                 raise
         except TimeoutError as error:
             message = f"no broker answers gRPC at {self.base}: no connection in time"
-            raise _unreached(message) from error
+            raise unreached(message) from error
         except OsqueueError as error:
             error.applied = "no"
             raise
@@ -142,7 +149,7 @@ def _tls(credentials: Credentials) -> grpc.ChannelCredentials:
     pem = {
         name: None if path is None else TlsSettings.pem(path)
         for name, path in (
-            ("root_certificates", None if tls is None else tls.ca),
+            ("root_certificates", _machine_ca() if tls is None or tls.ca is None else tls.ca),
             ("private_key", None if tls is None else tls.key),
             ("certificate_chain", None if tls is None else tls.cert),
         )
@@ -150,12 +157,17 @@ def _tls(credentials: Credentials) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(**pem)
 
 
+def _machine_ca() -> str | None:
+    """Whom this machine believes; gRPC would believe a list that it brings with it."""
+    return ssl.get_default_verify_paths().cafile
+
+
 async def _connected(channel: grpc.aio.Channel, target: str) -> None:
     """Return when it is; raise when the first try has failed."""
     state = channel.get_state(try_to_connect=True)
     while state is not grpc.ChannelConnectivity.READY:
         if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-            raise _unreached(f"no broker answers gRPC at {target}; is it running, with this TLS?")
+            raise unreached(f"no broker answers gRPC at {target}; is it running, with this TLS?")
         await channel.wait_for_state_change(state)
         state = channel.get_state(try_to_connect=True)
 
@@ -165,7 +177,14 @@ async def _within(timeout_s: float, step: Awaitable[_T]) -> _T:
         return await step
 
 
-def _unreached(message: str) -> TransportConnectionError:
+def is_cancelled() -> bool:
+    """Whether the running task was asked to end, rather than something that it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def unreached(message: str) -> TransportConnectionError:
+    """The error of a request that surely was not received."""
     error = TransportConnectionError(message)
     error.applied = "no"
     return error

@@ -45,6 +45,9 @@ WHOLE_BYTES_MAX: Final = 512 * 1024
 CLOSE_S_MAX: Final = 1.0
 """How long a broker may take to agree that a WebSocket is closed."""
 
+_CLOSED: Final = ("Connection closed.",)
+"""What aiohttp says, by a `RuntimeError`, of reading on after the connection was closed here."""
+
 _MISMATCHES: Final = frozenset({"HTTP_REQUEST", "WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
 """What OpenSSL calls an answer that is no TLS."""
 
@@ -200,6 +203,10 @@ class HttpPool:
             raise _timed_out(self.base, timeout_s or 0, error) from error
         except aiohttp.ClientError as error:
             raise _connection_error(self.base, error) from error
+        except RuntimeError as error:
+            if error.args != _CLOSED:
+                raise
+            raise TransportConnectionError(f"the connection to {self.base} was closed") from error
 
 
 def _timed_out(base: str, timeout_s: float, error: TimeoutError) -> TransportConnectionError:
