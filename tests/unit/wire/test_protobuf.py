@@ -188,5 +188,5 @@ def test_presence_when_asked_for_by_number_then_as_by_name(given: dict[str, Any]
     message = pb.SubmitJobRequest.from_binary(pb.SubmitJobRequest(**given).to_binary())
     for field in message.desc().fields:
         if field.proto.proto3_optional:
-            by_number = message._get_field_number_present(field.number)
+            by_number = field.number in message._present
             assert by_number == message.has_field(field.name)  # type: ignore[arg-type]
