@@ -22,9 +22,9 @@ __all__ = [
     "PayloadSettings",
     "QueueLimits",
     "ServerSettings",
+    "ServerTlsSettings",
     "StreamSettings",
     "ThrottleSettings",
-    "TlsSettings",
     "WebSocketSettings",
     "WorkerSettings",
 ]
@@ -568,7 +568,7 @@ class AccessSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("reload_ms must be at least 1")
 
 
-class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
+class ServerTlsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """TLS on both ports: paths of PEM files, which are read again when they change."""
 
     cert: str | None = None
@@ -612,7 +612,7 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     server: ServerSettings = ServerSettings()
     access: AccessSettings = AccessSettings()
-    tls: TlsSettings = TlsSettings()
+    tls: ServerTlsSettings = ServerTlsSettings()
     limits: QueueLimits = QueueLimits()
     commit: CommitSettings = CommitSettings()
     leadership: LeadershipSettings = LeadershipSettings()

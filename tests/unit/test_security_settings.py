@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from osqueue.config import AccessSettings, BrokerSettings, ServerSettings, TlsSettings
+from osqueue.config import AccessSettings, BrokerSettings, ServerSettings, ServerTlsSettings
 from osqueue.errors import ConfigError
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -15,12 +15,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"access": AccessSettings(requests_per_s=1, burst=-1)}, "BURST must not be negative"),
     ({"access": AccessSettings(burst=1)}, "BROKER_REQUESTS_BURST needs BROKER_REQUESTS_PER_S"),
     ({"access": AccessSettings(reload_ms=0)}, "reload_ms must be at least 1"),
-    ({"tls": TlsSettings(cert="c")}, "go together"),
-    ({"tls": TlsSettings(key="k")}, "go together"),
-    ({"tls": TlsSettings(client_ca="a")}, "BROKER_TLS_CLIENT_CA and BROKER_TLS_CA need"),
-    ({"tls": TlsSettings(ca="a")}, "BROKER_TLS_CLIENT_CA and BROKER_TLS_CA need"),
-    ({"tls": TlsSettings(cert="c", key="k", handshake_s_max=0)}, "must each be at least 1"),
-    ({"tls": TlsSettings(cert="c", key="k", reload_ms=0)}, "must each be at least 1"),
+    ({"tls": ServerTlsSettings(cert="c")}, "go together"),
+    ({"tls": ServerTlsSettings(key="k")}, "go together"),
+    ({"tls": ServerTlsSettings(client_ca="a")}, "BROKER_TLS_CLIENT_CA and BROKER_TLS_CA need"),
+    ({"tls": ServerTlsSettings(ca="a")}, "BROKER_TLS_CLIENT_CA and BROKER_TLS_CA need"),
+    ({"tls": ServerTlsSettings(cert="c", key="k", handshake_s_max=0)}, "must each be at least 1"),
+    ({"tls": ServerTlsSettings(cert="c", key="k", reload_ms=0)}, "must each be at least 1"),
     ({"server": ServerSettings(connections_per_host=-1)}, "must not be negative"),
 ]
 

@@ -25,8 +25,8 @@ from osqueue.config import (
     LeadershipSettings,
     QueueLimits,
     ServerSettings,
+    ServerTlsSettings,
     ThrottleSettings,
-    TlsSettings,
 )
 from osqueue.engine.requests import End, EndReason
 from osqueue.errors import ConfigError
@@ -89,7 +89,7 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
                 requests_per_s=self.requests_per_s,
                 burst=self.requests_burst,
             ),
-            tls=TlsSettings(
+            tls=ServerTlsSettings(
                 cert=self.tls_cert,
                 key=self.tls_key,
                 client_ca=self.tls_client_ca,

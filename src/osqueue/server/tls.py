@@ -12,7 +12,7 @@ import ssl
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from osqueue.clock import Clock
-from osqueue.config import TLS_FILE_BYTES_MAX, TlsSettings
+from osqueue.config import TLS_FILE_BYTES_MAX, ServerTlsSettings
 from osqueue.errors import ConfigError
 from osqueue.server.certificates import Validity, validity_of
 from osqueue.server.files import FileWatch, Look, Looks, look_at
@@ -46,7 +46,7 @@ class _Loaded(NamedTuple):
 class ServerTls:
     """What both ports need. Raises `ConfigError`, which names the file that is at fault."""
 
-    def __init__(self, settings: TlsSettings, clock: Clock) -> None:
+    def __init__(self, settings: ServerTlsSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
         given = {name: getattr(settings, name) for name in ("cert", "key", "client_ca", "ca")}

@@ -9,7 +9,7 @@ from typing import Any
 import trustme
 
 from osqueue.app import BrokerServer
-from osqueue.config import BrokerSettings, TlsSettings
+from osqueue.config import BrokerSettings, ServerTlsSettings
 from osqueue.storage import MemoryBackend
 
 
@@ -42,8 +42,8 @@ class Tls:
             cert_of.issue_cert("worker-1").configure_cert(context)
         return context
 
-    def settings(self, **tls: Any) -> TlsSettings:
-        return TlsSettings(cert=str(self.cert), key=str(self.key), reload_ms=5, **tls)
+    def settings(self, **tls: Any) -> ServerTlsSettings:
+        return ServerTlsSettings(cert=str(self.cert), key=str(self.key), reload_ms=5, **tls)
 
     def broker(
         self, store: str | MemoryBackend = "memory://", *, tls: Any = None, **settings: Any

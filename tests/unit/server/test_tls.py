@@ -14,7 +14,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from osqueue.clock import SystemClock
-from osqueue.config import TlsSettings
+from osqueue.config import ServerTlsSettings
 from osqueue.errors import ConfigError
 from osqueue.server.tls import ServerTls
 
@@ -36,8 +36,8 @@ class Files:
         self.cert.write_bytes(chain)
         self.key.write_bytes(made.private_key_pem.bytes())
 
-    def settings(self, **more: Any) -> TlsSettings:
-        return TlsSettings(cert=str(self.cert), key=str(self.key), **more)
+    def settings(self, **more: Any) -> ServerTlsSettings:
+        return ServerTlsSettings(cert=str(self.cert), key=str(self.key), **more)
 
     def open(self, **more: Any) -> ServerTls:
         return ServerTls(self.settings(**more), SystemClock())
