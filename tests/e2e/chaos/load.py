@@ -77,7 +77,7 @@ class Load:
             client = await self._client(f"{PRODUCER}{number}")
             self._producing.append(asyncio.create_task(self._produce(client), name=client.name))
         for number in range(READERS):
-            client = await self._client(f"reader-{number}")
+            client = await self._client(f"reader-{number}", transport="rest")
             self._reading.append(asyncio.create_task(self._read(client), name=client.name))
         for number, url in enumerate(self._knows.broker_urls):
             await self._be_loyal(f"loyal-{number}", url)
@@ -98,12 +98,14 @@ class Load:
 
     _ending = False
 
-    async def _client(self, name: str) -> RecordingClient:
+    async def _client(self, name: str, transport: str = "connect") -> RecordingClient:
+        """Readers speak REST, whose queries say how fresh an answer must be."""
         self._clients += 1
         settings = self._timing.client(patient=self._clients % 4 < 2)
         way: dict[str, Any] = {"broker_url": self._knows.broker_urls}
         if self._clients % 2:
             way = {"storage": self._knows.storage}
+        way["transport"] = transport
         client = RecordingClient(name, self._history, settings=settings, **way)
         return await self._stack.enter_async_context(client)
 
