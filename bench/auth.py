@@ -14,7 +14,7 @@ from load import Connection, connections, drive, emit
 from rest import broker, cpu_s, submit
 
 from osqueue.clock import SystemEntropy
-from osqueue.server.tokens import new_token, token_line
+from osqueue.server.door.tokens import new_token, token_line
 from osqueue.wire.roles import Role
 
 CONNECTIONS = 64

@@ -20,9 +20,9 @@ from rest import broker, cpu_s, submit
 
 from osqueue.clock import SystemClock
 from osqueue.engine.observer import Observers
-from osqueue.server.access_log import AccessLog
-from osqueue.server.metrics import Metrics
-from osqueue.server.observing import Observed
+from osqueue.server.telemetry.access_log import AccessLog
+from osqueue.server.telemetry.metrics import Metrics
+from osqueue.server.telemetry.observing import Observed
 
 REQUESTS = 100_000
 CONNECTIONS = 64

@@ -36,17 +36,17 @@ from osqueue.errors import (
     TransportConnectionError,
 )
 from osqueue.inprocess import InProcessTransport
-from osqueue.server.access_log import AccessLog
 from osqueue.server.asgi import make_app
-from osqueue.server.commit_traces import CommitTraces
-from osqueue.server.grpc import GrpcServer, open_grpc
+from osqueue.server.door.security import Security
+from osqueue.server.door.tls import ServerTls
 from osqueue.server.http_server import HttpServer, bind
-from osqueue.server.metrics import Metrics
-from osqueue.server.observed_http import HTTP, REST
-from osqueue.server.observing import Observed
-from osqueue.server.security import Security
-from osqueue.server.tls import ServerTls
-from osqueue.server.websocket import WebSocketEndpoint
+from osqueue.server.rpc.grpc_port import GrpcServer, open_grpc
+from osqueue.server.telemetry.access_log import AccessLog
+from osqueue.server.telemetry.commit_traces import CommitTraces
+from osqueue.server.telemetry.metrics import Metrics
+from osqueue.server.telemetry.observed_http import HTTP, REST
+from osqueue.server.telemetry.observing import Observed
+from osqueue.server.websocket.protocol import WebSocketEndpoint
 from osqueue.storage.probe import probe_store
 from osqueue.storage.protocol import Store, layers
 from osqueue.storage.throttled import ThrottledStorageBackend

@@ -533,7 +533,7 @@ class AccessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Who may call, and how often. Without a list of tokens none is asked for."""
 
     tokens_file: str | None = None
-    """The list of tokens: see `osqueue.server.tokens`."""
+    """The list of tokens: see `osqueue.server.door.tokens`."""
 
     tokens: str | None = None
     """Lines of such a list, with line feeds or semicolons between them."""

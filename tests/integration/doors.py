@@ -11,7 +11,7 @@ import msgspec
 from osqueue.app import BrokerServer
 from osqueue.clock import SeededEntropy
 from osqueue.config import AccessSettings, BrokerSettings, ServerSettings
-from osqueue.server.tokens import NewToken, new_token, token_line
+from osqueue.server.door.tokens import NewToken, new_token, token_line
 from osqueue.wire import messages
 from osqueue.wire import operations as ops
 from osqueue.wire.operations import Operation

@@ -14,7 +14,7 @@ from tests.integration.rest import Answer, Rest, Wire, json_bytes, request
 from osqueue.app import BrokerServer
 from osqueue.config import AccessSettings, BrokerSettings, ServerSettings
 from osqueue.errors import ConfigError
-from osqueue.server.tokens import token_line
+from osqueue.server.door.tokens import token_line
 from osqueue.wire.roles import Role
 
 JOB = json_bytes({"type": "t", "payload": 1})

@@ -254,7 +254,7 @@ async def test_caller_when_gone_before_its_answer_is_sent_then_others_get_the_jo
     body = envelope(asked) if kind is WEB else asked
     head = f"POST {SERVICE}ClaimJob HTTP/1.1\r\nhost: b\r\ncontent-length: {len(body)}\r\n"
     with monkeypatch.context() as patch:
-        patch.setattr("osqueue.server.connect.name_commit", lose)
+        patch.setattr("osqueue.server.rpc.connect.name_commit", lose)
         await wire.send((head + f"content-type: {kind['content-type']}\r\n\r\n").encode() + body)
         with suppress(ConnectionError):
             await wire.ended()

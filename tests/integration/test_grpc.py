@@ -198,7 +198,7 @@ async def test_caller_when_gone_before_its_answer_is_sent_then_others_get_the_jo
 
     job_id = (await client.call("SubmitJob")).job_id
     with monkeypatch.context() as patch:
-        patch.setattr("osqueue.server.grpc._name_commit", held_up)
+        patch.setattr("osqueue.server.rpc.grpc_port._name_commit", held_up)
         call = client.call(method, worker_id="gone")
         await ready.wait()
         call.cancel()
@@ -301,7 +301,7 @@ async def test_health_when_the_broker_stands_by_then_not_serving_until_it_leads(
 async def test_health_when_too_many_watch_it_then_the_next_is_refused_until_one_leaves(
     client: Grpc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("osqueue.server.grpc_extras.HEALTH_WATCHES_MAX", 1)
+    monkeypatch.setattr("osqueue.server.rpc.grpc_extras.HEALTH_WATCHES_MAX", 1)
     health = health_pb2_grpc.HealthStub(client.channel)
     watch = health.Watch(health_pb2.HealthCheckRequest())
     assert (await watch.read()).status == SERVING
@@ -366,7 +366,7 @@ async def test_port_when_taken_and_nobody_asked_for_it_then_the_broker_serves_wi
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other, socket.socket() as free:
-        monkeypatch.setattr("osqueue.server.grpc.GRPC_PORT", other.getsockname()[1])
+        monkeypatch.setattr("osqueue.server.rpc.grpc_port.GRPC_PORT", other.getsockname()[1])
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()

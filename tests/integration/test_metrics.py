@@ -23,7 +23,7 @@ from osqueue.config import METRIC_TYPES_MAX, AccessSettings, BrokerSettings, Ser
 from osqueue.engine.observer import Answered
 from osqueue.engine.requests import Landed
 from osqueue.errors import AuthError, JobNotFoundError
-from osqueue.server.tokens import new_token, token_line
+from osqueue.server.door.tokens import new_token, token_line
 from osqueue.storage import MemoryBackend
 from osqueue.testing.faulty_store import Fault, ScriptedStore, Step
 from osqueue.wire.roles import Role

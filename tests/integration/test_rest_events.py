@@ -26,7 +26,7 @@ from osqueue.config import (
     StreamSettings,
 )
 from osqueue.server import events as module
-from osqueue.server.tokens import new_token, token_line
+from osqueue.server.door.tokens import new_token, token_line
 from osqueue.storage import MemoryBackend
 from osqueue.wire.roles import Role
 

@@ -12,8 +12,8 @@ from tests.integration.rest import Answer, Wire, json_bytes
 from websockets.frames import Frame, Opcode
 
 from osqueue.app import BrokerServer
-from osqueue.server.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT
-from osqueue.server.websocket import WebSocket
+from osqueue.server.websocket.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT
+from osqueue.server.websocket.protocol import WebSocket
 
 __all__ = ["BINARY", "CLOSE", "CONT", "PING", "PONG", "TEXT", "Closed", "Ws", "sockets_of"]
 

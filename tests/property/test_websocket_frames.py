@@ -13,8 +13,8 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.speedups import apply_mask
 
-from osqueue.server import frames
-from osqueue.server.frames import FrameError, FrameReader
+from osqueue.server.websocket import frames
+from osqueue.server.websocket.frames import FrameError, FrameReader
 
 MESSAGE_MAX = 300
 ROOMY = 100

@@ -17,7 +17,7 @@ from osqueue.cli.failures import USAGE, CliError
 from osqueue.cli.output import say, say_json
 from osqueue.clock import SystemEntropy
 from osqueue.errors import ConfigError
-from osqueue.server.tokens import Entries, TokenEntry, new_token, parse_entries, token_line
+from osqueue.server.door.tokens import Entries, TokenEntry, new_token, parse_entries, token_line
 from osqueue.wire.roles import Role
 
 __all__ = ["ls", "new", "revoke"]

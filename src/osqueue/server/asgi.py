@@ -13,11 +13,10 @@ from osqueue.broker.service import DEFAULT_QUEUE, QueueService
 from osqueue.config import ServerSettings
 from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import BrokerLeadershipError, OsqueueError
-from osqueue.server.auth import Doorkeeper
-from osqueue.server.connect import ConnectPort
-from osqueue.server.entrance import Entrance, enter
+from osqueue.server.door.auth import Doorkeeper
+from osqueue.server.door.entrance import Entrance, enter
+from osqueue.server.door.origins import HeaderPairs
 from osqueue.server.events import EventsPage
-from osqueue.server.handshake import PATH as WEBSOCKET_PATH
 from osqueue.server.http import (
     Headers,
     commit_header,
@@ -27,12 +26,13 @@ from osqueue.server.http import (
     respond_json,
     wants_consistent,
 )
-from osqueue.server.metrics import Metrics
-from osqueue.server.observed_http import REST, MetricsPage, counted
-from osqueue.server.observing import Observed, SeenRequest
 from osqueue.server.openapi import openapi_document
-from osqueue.server.origins import HeaderPairs
 from osqueue.server.rest import rest_routes
+from osqueue.server.rpc.connect import ConnectPort
+from osqueue.server.telemetry.metrics import Metrics
+from osqueue.server.telemetry.observed_http import REST, MetricsPage, counted
+from osqueue.server.telemetry.observing import Observed, SeenRequest
+from osqueue.server.websocket.handshake import PATH as WEBSOCKET_PATH
 from osqueue.storage.throttled import ThrottledStorageBackend
 from osqueue.wire import operations as ops
 from osqueue.wire.roles import Role

@@ -24,10 +24,10 @@ from uvicorn.server import ServerState
 from osqueue.config import MIB, ServerSettings
 from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import BrokerProtocolError, OsqueueError, OverloadedError
-from osqueue.server.handshake import PATH, Around, Upgrade
-from osqueue.server.hosts import HostConnections
+from osqueue.server.door.hosts import HostConnections
+from osqueue.server.door.peers import peer_of_scope
 from osqueue.server.http import CLOSE, JSON, error_headers, headers_of, respond_error
-from osqueue.server.peers import peer_of_scope
+from osqueue.server.websocket.handshake import PATH, Around, Upgrade
 from osqueue.wire.errors import error_body, http_status
 
 __all__ = ["Connection", "HttpProtocol", "Upgrades", "connection_of"]
@@ -100,7 +100,7 @@ def connection_of(scope: MutableMapping[str, Any]) -> Connection:
 
 
 class Upgrades(Protocol):
-    """Opens WebSockets; see `osqueue.server.websocket`."""
+    """Opens WebSockets; see `osqueue.server.websocket.protocol`."""
 
     def open(
         self, upgrade: Upgrade, transport: asyncio.Transport, around: Around

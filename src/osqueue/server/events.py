@@ -20,10 +20,10 @@ from osqueue.broker.streams import Subscription
 from osqueue.config import EVENTS_LOOK_S, EVENTS_PING_S, ServerSettings
 from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import AuthError, BrokerProtocolError, OsqueueError
-from osqueue.server.auth import Principal
 from osqueue.server.connection import Connection, connection_of
+from osqueue.server.door.auth import Principal
+from osqueue.server.door.entrance import PRINCIPAL
 from osqueue.server.encode_once import encode_once
-from osqueue.server.entrance import PRINCIPAL
 from osqueue.server.http import describe
 from osqueue.wire.errors import error_body
 from osqueue.wire.messages import SubscribeRequest, Update

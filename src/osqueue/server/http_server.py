@@ -17,12 +17,12 @@ from starlette.types import ASGIApp
 from osqueue.config import ServerSettings
 from osqueue.errors import ConfigError
 from osqueue.server.connection import HttpProtocol
-from osqueue.server.hosts import HostConnections
-from osqueue.server.observing import Observed
-from osqueue.server.security_headers import EVERYWHERE
-from osqueue.server.tls import ServerTls
-from osqueue.server.tls_listener import TlsListener
-from osqueue.server.websocket import WebSocket, WebSocketEndpoint
+from osqueue.server.door.hosts import HostConnections
+from osqueue.server.door.security_headers import EVERYWHERE
+from osqueue.server.door.tls import ServerTls
+from osqueue.server.door.tls_listener import TlsListener
+from osqueue.server.telemetry.observing import Observed
+from osqueue.server.websocket.protocol import WebSocket, WebSocketEndpoint
 
 __all__ = ["HttpServer", "bind"]
 

@@ -13,9 +13,9 @@ from osqueue.broker.service import QueueService, Reply
 from osqueue.config import JOB_ID_CHARS_MAX, KIB, ServerSettings
 from osqueue.engine.callers import Caller
 from osqueue.errors import BrokerProtocolError, JobNotFoundError
-from osqueue.server.auth import Doorkeeper, Principal
 from osqueue.server.connection import Connection, connection_of
-from osqueue.server.entrance import Entrance, principal_of
+from osqueue.server.door.auth import Doorkeeper, Principal
+from osqueue.server.door.entrance import Entrance, principal_of
 from osqueue.server.http import (
     Headers,
     commit_header,

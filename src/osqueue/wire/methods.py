@@ -1,7 +1,7 @@
 """The methods of the service that Connect and gRPC speak, each with the operation that it is.
 
 Two tables: `METHODS` are the unary ones and `STREAMED` those that the broker pushes. The three that
-an older system has for jobs of any bytes are in neither: they are `osqueue.server.any_bytes`.
+an older system has for jobs of any bytes are in neither: they are `osqueue.server.rpc.any_bytes`.
 """
 
 from __future__ import annotations

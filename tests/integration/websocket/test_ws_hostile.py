@@ -15,7 +15,7 @@ from tests.integration.ws import CLOSE, CONT, PING, TEXT, Closed, Ws, masked, so
 
 from osqueue.app import BrokerServer
 from osqueue.config import BrokerSettings, ServerSettings, WebSocketSettings
-from osqueue.server.websocket import WebSocket
+from osqueue.server.websocket.protocol import WebSocket
 from osqueue.storage import MemoryBackend
 from osqueue.testing.faulty_store import ScriptedStore, Step
 

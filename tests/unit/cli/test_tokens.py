@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from osqueue.cli import app
-from osqueue.server.tokens import TokenList, parse_entries
+from osqueue.server.door.tokens import TokenList, parse_entries
 from osqueue.wire.roles import Role
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from osqueue.errors import BrokerProtocolError
-from osqueue.server.abundance import (
+from osqueue.server.rpc.abundance import (
     PARTS_MAX,
     UNCOUNTED_BYTES,
     expect_few_objects,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
 from osqueue.model.payload import payload_fault
-from osqueue.server.any_bytes import as_payload, from_payload
+from osqueue.server.rpc.any_bytes import as_payload, from_payload
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.just({"$bytes": "aGk="}),

@@ -12,7 +12,7 @@ from osqueue.broker.service import QueueService, Reply
 from osqueue.config import ServerSettings
 from osqueue.engine.callers import CallerGoneError
 from osqueue.server.asgi import make_app
-from osqueue.server.auth import Doorkeeper
+from osqueue.server.door.auth import Doorkeeper
 from osqueue.wire.messages import BrokerStatus, LeaseRequest, Stats
 
 WORKER = b'{"workerId":"w"}'

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from osqueue.clock import SeededEntropy
 from osqueue.config import ServerSettings
 from osqueue.errors import AuthError
-from osqueue.server.auth import ANONYMOUS, Doorkeeper
-from osqueue.server.peers import Peer
-from osqueue.server.tokens import NewToken, TokenList, new_token
+from osqueue.server.door.auth import ANONYMOUS, Doorkeeper
+from osqueue.server.door.peers import Peer
+from osqueue.server.door.tokens import NewToken, TokenList, new_token
 from osqueue.wire.roles import Role
 
 OWN = frozenset({"10.0.0.5:8080", "localhost:8080"})

@@ -18,7 +18,7 @@ from osqueue.config import MIB, ROOMY_BYTES
 from osqueue.engine.callers import CallerGoneError
 from osqueue.engine.room import Room
 from osqueue.errors import BrokerProtocolError, OverloadedError
-from osqueue.server.bodies import DRAIN_BYTES_MAX, PIECE_BYTES, Bounds, OneGzip, read_message
+from osqueue.server.rpc.bodies import DRAIN_BYTES_MAX, PIECE_BYTES, Bounds, OneGzip, read_message
 
 GZIP, BROTLI = OneGzip(), BrotliCompression()
 DEFLATE: dict[str, tuple[Compression, Callable[[bytes], bytes]]] = {

@@ -11,7 +11,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osqueue.server.certificates import validity_of
+from osqueue.server.door.certificates import validity_of
 
 PEM = trustme.CA().issue_cert("localhost").cert_chain_pems[0].bytes()
 

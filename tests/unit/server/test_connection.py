@@ -16,7 +16,7 @@ from osqueue.server.connection import (
     HttpProtocol,
     connection_of,
 )
-from osqueue.server.hosts import HostConnections
+from osqueue.server.door.hosts import HostConnections
 
 GET = b"GET /x HTTP/1.1\r\nhost: x\r\n\r\n"
 POST = b"POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n"

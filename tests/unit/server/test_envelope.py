@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from osqueue.errors import BrokerLeadershipError, JobNotFoundError
-from osqueue.server.envelope import (
+from osqueue.server.websocket.envelope import (
     EVENT,
     RESULT,
     Asking,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from osqueue.server.files import FileWatch, Looks, look_at
+from osqueue.server.door.files import FileWatch, Looks, look_at
 
 
 async def test_watch_when_started_then_changes_are_taken_and_when_stopped_no_more(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from websockets.frames import Frame, Opcode
 
-from osqueue.server.frames import (
+from osqueue.server.websocket.frames import (
     BINARY,
     CLOSE,
     CONT,

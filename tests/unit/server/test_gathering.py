@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from osqueue.server.gathering import MANY, TRIED_EVERY, Gathering
+from osqueue.server.rpc.gathering import MANY, TRIED_EVERY, Gathering
 
 
 async def went_on(gathering: Gathering, calls: int) -> list[asyncio.Task[None]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from osqueue.errors import BrokerProtocolError
-from osqueue.server.handshake import Upgrade, accepting
-from osqueue.server.peers import Peer
+from osqueue.server.door.peers import Peer
+from osqueue.server.websocket.handshake import Upgrade, accepting
 
 HEADERS = {
     b"sec-websocket-version": b"13",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from osqueue.server.hosts import HostConnections
+from osqueue.server.door.hosts import HostConnections
 
 
 def test_host_when_it_has_as_many_as_it_may_then_the_next_is_too_many_and_others_are_not() -> None:

@@ -12,7 +12,7 @@ from osqueue.engine.engine import Gauges
 from osqueue.engine.observer import Answered
 from osqueue.engine.requests import Landed
 from osqueue.model.queries import Depths
-from osqueue.server.metrics import Metrics
+from osqueue.server.telemetry.metrics import Metrics
 from osqueue.wire.messages import BrokerStatus
 
 PAGE = Path(__file__).parents[3] / "docs/observing.md"

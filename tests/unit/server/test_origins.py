@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from osqueue.errors import AuthError
-from osqueue.server.origins import Origins
+from osqueue.server.door.origins import Origins
 
 OWN = ("10.0.0.5:8080", "[fd00::5]:8080", "vm.corp.example:8080")
 

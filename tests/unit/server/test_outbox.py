@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from osqueue.server.frames import CONT, PING, TEXT, frame
-from osqueue.server.outbox import Outbox, fragments
+from osqueue.server.websocket.frames import CONT, PING, TEXT, frame
+from osqueue.server.websocket.outbox import Outbox, fragments
 
 
 class Transport(asyncio.Transport):

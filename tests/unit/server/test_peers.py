@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from osqueue.advertise import route_source
-from osqueue.server.peers import (
+from osqueue.server.door.peers import (
     Peer,
     forwarded_for,
     is_this_host,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from osqueue.config import RATE_BUCKETS_MAX
 from osqueue.errors import OverloadedError
-from osqueue.server.rates import RateLimiter, rate_key
+from osqueue.server.door.rates import RateLimiter, rate_key
 
 
 class Limits:

@@ -6,7 +6,7 @@ import pytest
 
 from osqueue.config import ROOMY_BYTES
 from osqueue.errors import BrokerProtocolError
-from osqueue.server.rpc_messages import decode, encode, is_large
+from osqueue.server.rpc.messages import decode, encode, is_large
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
 
 LARGE = b"1" * (ROOMY_BYTES + 1)

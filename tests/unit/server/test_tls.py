@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from osqueue.clock import SystemClock
 from osqueue.config import ServerTlsSettings
 from osqueue.errors import ConfigError
-from osqueue.server.tls import ServerTls
+from osqueue.server.door.tls import ServerTls
 
 CA, OTHER_CA = trustme.CA(), trustme.CA()
 

@@ -12,9 +12,9 @@ import pytest
 from osqueue.clock import SeededEntropy
 from osqueue.config import AccessSettings
 from osqueue.errors import ConfigError
-from osqueue.server import files, token_source
-from osqueue.server.token_source import TokenSource
-from osqueue.server.tokens import NewToken, new_token, token_line
+from osqueue.server.door import files, token_source
+from osqueue.server.door.token_source import TokenSource
+from osqueue.server.door.tokens import NewToken, new_token, token_line
 from osqueue.wire.roles import Role
 
 ENTROPY = SeededEntropy(3)

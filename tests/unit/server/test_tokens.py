@@ -10,8 +10,8 @@ import pytest
 
 from osqueue.clock import SeededEntropy, SystemEntropy
 from osqueue.errors import ConfigError
-from osqueue.server import tokens
-from osqueue.server.tokens import TokenList, new_token, parse_entries, token_line
+from osqueue.server.door import tokens
+from osqueue.server.door.tokens import TokenList, new_token, parse_entries, token_line
 from osqueue.wire.roles import Role
 
 MADE = new_token("web", frozenset({Role.WORK, Role.PRODUCE}), SeededEntropy(1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from osqueue.config import MIB, ServerSettings, WebSocketSettings
-from osqueue.server.vigil import Finding, Vigil
+from osqueue.server.websocket.vigil import Finding, Vigil
 
 SETTINGS = ServerSettings(request_s_max=60, ws=WebSocketSettings(ping_s=20, pong_s=10))
 

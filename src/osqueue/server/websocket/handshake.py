@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple
 from websockets.utils import accept_key
 
 from osqueue.errors import BrokerProtocolError
+from osqueue.server.door.peers import Peer
 from osqueue.server.http import Headers
-from osqueue.server.peers import Peer
 
 __all__ = ["PATH", "Around", "Upgrade", "accepting"]
 

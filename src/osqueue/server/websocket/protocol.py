@@ -18,9 +18,10 @@ from osqueue.broker.service import DEFAULT_QUEUE, QueueService
 from osqueue.config import MIB, ROOMY_BYTES, ServerSettings
 from osqueue.engine.room import Share
 from osqueue.errors import BrokerProtocolError, EngineStateError, OsqueueError
-from osqueue.server.auth import Doorkeeper
-from osqueue.server.envelope import NO_ID, first_id
-from osqueue.server.frames import (
+from osqueue.server.door.auth import Doorkeeper
+from osqueue.server.telemetry.observing import Observed
+from osqueue.server.websocket.envelope import NO_ID, first_id
+from osqueue.server.websocket.frames import (
     BINARY,
     CLOSE,
     PING,
@@ -33,11 +34,10 @@ from osqueue.server.frames import (
     is_utf8,
     read_close,
 )
-from osqueue.server.handshake import Around, Upgrade, accepting
-from osqueue.server.observing import Observed
-from osqueue.server.outbox import Outbox
-from osqueue.server.vigil import Finding, Vigil
-from osqueue.server.ws_session import Serving, Session, Visitor
+from osqueue.server.websocket.handshake import Around, Upgrade, accepting
+from osqueue.server.websocket.outbox import Outbox
+from osqueue.server.websocket.session import Serving, Session, Visitor
+from osqueue.server.websocket.vigil import Finding, Vigil
 
 __all__ = ["WebSocket", "WebSocketEndpoint"]
 

@@ -21,13 +21,13 @@ from osqueue.config import NAME_CHARS_MAX, ServerSettings
 from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.engine.room import Share
 from osqueue.errors import AuthError, BrokerProtocolError, OsqueueError, OverloadedError
-from osqueue.server.auth import Principal
-from osqueue.server.envelope import NO_ID, Asking, MessageError, read_request
-from osqueue.server.frames import FrameError
-from osqueue.server.observing import GONE, Observed
-from osqueue.server.outbox import Due, Outbox
-from osqueue.server.ws_methods import CANCEL, METHODS, Method, wait_ms, weight
-from osqueue.server.ws_requests import Event, Opening, Request
+from osqueue.server.door.auth import Principal
+from osqueue.server.telemetry.observing import GONE, Observed
+from osqueue.server.websocket.envelope import NO_ID, Asking, MessageError, read_request
+from osqueue.server.websocket.frames import FrameError
+from osqueue.server.websocket.methods import CANCEL, METHODS, Method, wait_ms, weight
+from osqueue.server.websocket.outbox import Due, Outbox
+from osqueue.server.websocket.requests import Event, Opening, Request
 from osqueue.wire import operations as ops
 from osqueue.wire.messages import PayloadAnswer
 

@@ -18,10 +18,10 @@ from typing import Final
 from osqueue.config import ServerSettings
 from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.errors import AuthError
-from osqueue.server.origins import HeaderPairs, Origins
-from osqueue.server.peers import Peer, forwarded_for, is_this_host
-from osqueue.server.rates import RateLimiter, rate_key
-from osqueue.server.tokens import TokenEntry, TokenList
+from osqueue.server.door.origins import HeaderPairs, Origins
+from osqueue.server.door.peers import Peer, forwarded_for, is_this_host
+from osqueue.server.door.rates import RateLimiter, rate_key
+from osqueue.server.door.tokens import TokenEntry, TokenList
 from osqueue.wire.roles import Role
 
 __all__ = ["ANONYMOUS", "Doorkeeper", "Principal"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from osqueue.server.observing import Observed
-from osqueue.server.rates import rate_key
+from osqueue.server.door.rates import rate_key
+from osqueue.server.telemetry.observing import Observed
 
 __all__ = ["HostConnections"]
 

@@ -26,9 +26,9 @@ from osqueue.config import JOB_ID_CHARS_MAX, KIB, MIB, ROOMY_BYTES, ServerSettin
 from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.errors import BrokerProtocolError, JobNotFoundError, OsqueueError
 from osqueue.model.payload import TOO_DEEP
-from osqueue.server import any_bytes
-from osqueue.server.auth import Principal
+from osqueue.server.door.auth import Principal
 from osqueue.server.http import describe
+from osqueue.server.rpc import any_bytes
 from osqueue.wire import operations as ops
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
 from osqueue.wire.messages import LeaseRequest, SubmitBatchRequest, SubmitRequest
@@ -68,7 +68,7 @@ class Served(NamedTuple):
     request: type[Message[Any]]
     answer: type[Message[Any]]
     serve: Serve | None
-    """``None``: its answers are a stream (`osqueue.server.rpc_streams`)."""
+    """``None``: its answers are a stream (`osqueue.server.rpc.streams`)."""
     large: str = ""
     """The field of the request that may be as large as a payload, if there is one."""
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
 
-from osqueue.server.frames import CONT, TEXT, frame
+from osqueue.server.websocket.frames import CONT, TEXT, frame
 
 __all__ = ["Due", "Outbox", "fragments"]
 

@@ -12,16 +12,6 @@ from osqueue.broker.reply import Reply
 from osqueue.engine.callers import Caller
 from osqueue.engine.room import Share
 from osqueue.errors import OsqueueError
-from osqueue.server.envelope import (
-    EVENT,
-    RESULT,
-    Asking,
-    error_message,
-    message,
-    message_pieces,
-    open_message,
-)
-from osqueue.server.observing import SeenRequest
 from osqueue.server.pieces import (
     PIECES_FROM,
     chunks,
@@ -30,7 +20,17 @@ from osqueue.server.pieces import (
     job_pieces,
     page_texts,
 )
-from osqueue.server.ws_methods import Method
+from osqueue.server.telemetry.observing import SeenRequest
+from osqueue.server.websocket.envelope import (
+    EVENT,
+    RESULT,
+    Asking,
+    error_message,
+    message,
+    message_pieces,
+    open_message,
+)
+from osqueue.server.websocket.methods import Method
 from osqueue.wire.messages import ClaimAnswer, ClaimedJob, PayloadAnswer
 from osqueue.wire.operations import CLAIM
 

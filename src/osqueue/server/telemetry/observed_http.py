@@ -6,10 +6,10 @@ from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
 
-from osqueue.server.entrance import PRINCIPAL
+from osqueue.server.door.entrance import PRINCIPAL
 from osqueue.server.http import headers_of, respond
-from osqueue.server.metrics import Metrics
-from osqueue.server.observing import SeenRequest
+from osqueue.server.telemetry.metrics import Metrics
+from osqueue.server.telemetry.observing import SeenRequest
 
 __all__ = ["HTTP", "REST", "MetricsPage", "counted"]
 

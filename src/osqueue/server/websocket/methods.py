@@ -15,8 +15,8 @@ from msgspec import Meta, Raw
 from osqueue.broker.dispatch import Call
 from osqueue.config import JOB_ID_CHARS_MAX, ROOMY_BYTES, ServerSettings
 from osqueue.errors import BrokerProtocolError, JobNotFoundError
-from osqueue.server.envelope import Asking
 from osqueue.server.http import decode_json
+from osqueue.server.websocket.envelope import Asking
 from osqueue.wire import operations as ops
 from osqueue.wire.messages import ClaimRequest, SubmitRequest
 from osqueue.wire.operations import ListQuery, Operation, StatusQuery

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Final
 
 from osqueue.config import ServerSettings
-from osqueue.server.hosts import HostConnections
-from osqueue.server.tls import ServerTls
+from osqueue.server.door.hosts import HostConnections
+from osqueue.server.door.tls import ServerTls
 
 __all__ = ["TlsListener"]
 

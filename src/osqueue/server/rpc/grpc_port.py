@@ -25,18 +25,18 @@ from osqueue.broker.service import QueueService
 from osqueue.config import GRPC_PORT, MIB, GrpcSettings, ServerSettings
 from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.errors import BrokerProtocolError, ConfigError, OsqueueError
-from osqueue.server.abundance import expect_few_parts
-from osqueue.server.auth import Doorkeeper, Principal
-from osqueue.server.gathering import Gathering
-from osqueue.server.grpc_extras import Health, Reflection
+from osqueue.server.door.auth import Doorkeeper, Principal
+from osqueue.server.door.peers import peer_of_grpc
+from osqueue.server.door.tls import ServerTls
 from osqueue.server.http import commit_header
 from osqueue.server.http_server import bind
-from osqueue.server.observing import Observed, SeenRequest
-from osqueue.server.peers import peer_of_grpc
-from osqueue.server.rpc import PUSHED, UNARY, Answerer, Served
-from osqueue.server.rpc_messages import decode, encode
-from osqueue.server.rpc_streams import MessageStream
-from osqueue.server.tls import ServerTls
+from osqueue.server.rpc.abundance import expect_few_parts
+from osqueue.server.rpc.answerer import PUSHED, UNARY, Answerer, Served
+from osqueue.server.rpc.gathering import Gathering
+from osqueue.server.rpc.grpc_extras import Health, Reflection
+from osqueue.server.rpc.messages import decode, encode
+from osqueue.server.rpc.streams import MessageStream
+from osqueue.server.telemetry.observing import Observed, SeenRequest
 from osqueue.wire.errors import CODES, error_info, rpc_code
 from osqueue.wire.gen.google.rpc.errors_pb import Status
 from osqueue.wire.methods import SERVICE

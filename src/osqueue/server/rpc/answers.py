@@ -16,12 +16,12 @@ from starlette.types import Message, Send
 
 from osqueue.config import KIB, MIB
 from osqueue.engine.callers import CallerGoneError
-from osqueue.server.bodies import ENVELOPE_BYTES
 from osqueue.server.connection import Connection
+from osqueue.server.door.origins import HeaderPairs
 from osqueue.server.http import respond
-from osqueue.server.origins import HeaderPairs
 from osqueue.server.pieces import CHUNK_BYTES, respond_pieces
-from osqueue.server.rpc_headers import GRPC, WEB
+from osqueue.server.rpc.bodies import ENVELOPE_BYTES
+from osqueue.server.rpc.headers import GRPC, WEB
 
 __all__ = ["GrpcAnswer", "Outlet", "StreamAnswer", "UnaryAnswer"]
 

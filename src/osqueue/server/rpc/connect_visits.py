@@ -15,11 +15,11 @@ from connectrpc.request import RequestContext
 from osqueue.engine.callers import CallerGoneError
 from osqueue.engine.room import Share
 from osqueue.errors import BrokerProtocolError, OsqueueError
-from osqueue.server.auth import Principal
 from osqueue.server.connection import Connection
+from osqueue.server.door.auth import Principal
 from osqueue.server.http import commit_header
-from osqueue.server.observing import SeenRequest
-from osqueue.server.rpc import Served
+from osqueue.server.rpc.answerer import Served
+from osqueue.server.telemetry.observing import SeenRequest
 from osqueue.wire.errors import error_info, rpc_code
 
 __all__ = ["Context", "Reception", "Visit", "VisitCodec", "connect_error", "name_commit"]

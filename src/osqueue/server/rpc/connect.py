@@ -29,10 +29,16 @@ from osqueue.config import ROOMY_BYTES, RPC_BODIES_BYTES_MAX, RPC_BODIES_WAIT_MS
 from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.engine.room import Room
 from osqueue.errors import BrokerProtocolError, OsqueueError
-from osqueue.server.abundance import expect_few_objects, expect_few_parts
-from osqueue.server.auth import Doorkeeper
-from osqueue.server.bodies import ENVELOPE_BYTES, Bounds, OneGzip, read_message
-from osqueue.server.connect_visits import (
+from osqueue.server.connection import connection_of
+from osqueue.server.door.auth import Doorkeeper
+from osqueue.server.door.entrance import enter
+from osqueue.server.door.origins import HeaderPairs
+from osqueue.server.http import Headers, headers_of
+from osqueue.server.rpc.abundance import expect_few_objects, expect_few_parts
+from osqueue.server.rpc.answerer import PUSHED, UNARY, Answerer, Served
+from osqueue.server.rpc.answers import GrpcAnswer, Outlet, StreamAnswer, UnaryAnswer
+from osqueue.server.rpc.bodies import ENVELOPE_BYTES, Bounds, OneGzip, read_message
+from osqueue.server.rpc.connect_visits import (
     Context,
     Reception,
     Visit,
@@ -40,15 +46,7 @@ from osqueue.server.connect_visits import (
     connect_error,
     name_commit,
 )
-from osqueue.server.connection import connection_of
-from osqueue.server.entrance import enter
-from osqueue.server.http import Headers, headers_of
-from osqueue.server.observed_http import counted
-from osqueue.server.observing import Observed
-from osqueue.server.origins import HeaderPairs
-from osqueue.server.rpc import PUSHED, UNARY, Answerer, Served
-from osqueue.server.rpc_answers import GrpcAnswer, Outlet, StreamAnswer, UnaryAnswer
-from osqueue.server.rpc_headers import (
+from osqueue.server.rpc.headers import (
     check_timeouts,
     compressed_by,
     is_enveloped,
@@ -58,8 +56,10 @@ from osqueue.server.rpc_headers import (
     kept,
     length_of_body,
 )
-from osqueue.server.rpc_messages import decode, encode, is_large
-from osqueue.server.rpc_streams import MessageStream
+from osqueue.server.rpc.messages import decode, encode, is_large
+from osqueue.server.rpc.streams import MessageStream
+from osqueue.server.telemetry.observed_http import counted
+from osqueue.server.telemetry.observing import Observed
 from osqueue.wire.errors import error_info
 from osqueue.wire.methods import SERVICE
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from osqueue.clock import Clock
 from osqueue.config import TLS_FILE_BYTES_MAX, ServerTlsSettings
 from osqueue.errors import ConfigError
-from osqueue.server.certificates import Validity, validity_of
-from osqueue.server.files import FileWatch, Look, Looks, look_at
+from osqueue.server.door.certificates import Validity, validity_of
+from osqueue.server.door.files import FileWatch, Look, Looks, look_at
 
 if TYPE_CHECKING:
     import grpc

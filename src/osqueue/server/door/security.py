@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from osqueue.clock import Clock
 from osqueue.config import BrokerSettings
-from osqueue.server.auth import Doorkeeper
-from osqueue.server.rates import RateLimiter
-from osqueue.server.tls import ServerTls
-from osqueue.server.token_source import TokenSource
+from osqueue.server.door.auth import Doorkeeper
+from osqueue.server.door.rates import RateLimiter
+from osqueue.server.door.tls import ServerTls
+from osqueue.server.door.token_source import TokenSource
 
 __all__ = ["Security"]
 

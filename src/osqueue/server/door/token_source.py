@@ -13,8 +13,8 @@ from typing import Final
 
 from osqueue.config import TOKENS_BYTES_MAX, AccessSettings
 from osqueue.errors import ConfigError
-from osqueue.server.files import FileWatch, Look, Looks, look_at
-from osqueue.server.tokens import Entries, TokenEntry, TokenList, parse_entries
+from osqueue.server.door.files import FileWatch, Look, Looks, look_at
+from osqueue.server.door.tokens import Entries, TokenEntry, TokenList, parse_entries
 
 __all__ = ["TokenSource"]
 

@@ -6,9 +6,9 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from osqueue.server.auth import Doorkeeper, Principal
+from osqueue.server.door.auth import Doorkeeper, Principal
+from osqueue.server.door.peers import peer_of_scope
 from osqueue.server.http import headers_of
-from osqueue.server.peers import peer_of_scope
 from osqueue.wire.roles import Role
 
 __all__ = ["PRINCIPAL", "Entrance", "enter", "principal_of"]

@@ -18,9 +18,9 @@ from osqueue.broker.reply import Reply
 from osqueue.broker.service import QueueService
 from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.errors import OsqueueError
-from osqueue.server.auth import Principal
+from osqueue.server.door.auth import Principal
 from osqueue.server.encode_once import encode_once
-from osqueue.server.rpc import Served, read_request
+from osqueue.server.rpc.answerer import Served, read_request
 from osqueue.wire.messages import Update
 from osqueue.wire.methods import STREAMED
 

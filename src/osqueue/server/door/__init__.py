@@ -1,0 +1,1 @@
+"""Who may call: tokens and roles, hosts, origins, TLS, and how often."""

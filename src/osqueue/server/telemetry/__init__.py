@@ -1,0 +1,1 @@
+"""What a broker tells of itself: figures, traces, an access log."""

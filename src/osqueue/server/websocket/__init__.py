@@ -1,0 +1,1 @@
+"""WebSocket: frames, the handshake, and the requests of one connection."""
