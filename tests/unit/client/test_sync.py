@@ -131,6 +131,15 @@ def test_stream_of_jobs_brings_them_as_they_come(client: SyncOsqueueClient) -> N
     assert seen == [1, 2]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises, also where this process was started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_while_a_claim_waits_cancels_it(
     client: SyncOsqueueClient, broker: BrokerServer
 ) -> None:
