@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
@@ -56,6 +56,14 @@ from osqueue.wire.messages import BrokerStatus
 __all__ = ["BrokerServer"]
 
 logger = logging.getLogger("osqueue.broker")
+
+
+class _Told(NamedTuple):
+    """What the ports tell of: who is told of requests, the figures, the store with its layers."""
+
+    observed: Observed
+    metrics: Metrics
+    store: Store
 
 
 class BrokerServer:
@@ -224,61 +232,74 @@ class BrokerServer:
         observers = self._all_observers(metrics)
         watched = ObservedStore(store, observers, ticks=precise_us)
         paced = throttled(watched, settings, clock=self._clock)
-        engine = self._engine = Engine(
-            paced,
+        engine = self._engine = self._new_engine(paced, settings, observers)
+        service = self._service = self._new_service(engine, paced, settings)
+        metrics.watch(engine.gauges, service.streams)
+        observed = Observed(REST, observers, detailed=settings.server.access_log)
+        await self._open_ports(sock, service, settings, _Told(observed, metrics, paced))
+        security.start()
+        report = await probe_store(store, clock=self._clock, entropy=self._entropy)
+        logger.info("%s", in_one_line(report))
+        await engine.start()
+
+    def _new_engine(self, store: Store, settings: BrokerSettings, observers: Observers) -> Engine:
+        assert self._security is not None, "it comes first"
+        engine = Engine(
+            store,
             STATE_KEY,
             address=self._address,
             settings=settings,
             clock=self._clock,
             entropy=self._entropy,
             waiting=WaitingClaims,
-            probe=_probe(security.tls),
+            probe=_probe(self._security.tls),
         )
         engine.observer = observers
-        archive = Archive(paced)
+        return engine
+
+    def _new_service(self, engine: Engine, store: Store, settings: BrokerSettings) -> QueueService:
+        archive = Archive(store)
         engine.duties = (
             self._tell_leading,
-            lambda: self._archiver(engine, archive, paced, settings.archive).run(),
+            lambda: self._archiver(engine, archive, store, settings.archive).run(),
         )
-        service = self._service = QueueService(
+        return QueueService(
             engine,
             archive if settings.limits.archived else None,
             address=self._address,
             entropy=self._entropy,
             streams=settings.streams,
         )
-        metrics.watch(engine.gauges, service.streams)
-        observed = Observed(REST, observers, detailed=settings.server.access_log)
-        local = {f"{name}:{port}" for name in _local_names(sock)}
-        addresses = frozenset({self._address, *local})
-        door = security.door(addresses)
-        app = make_app(
-            service,
-            settings.server,
-            door,
-            throttle=_throttle_of(paced),
-            problems=security.problems,
-            observed=observed,
-            metrics=metrics,
-        )
-        websockets = WebSocketEndpoint(service, settings.server, door, observed=observed.over("ws"))
+
+    async def _open_ports(
+        self, sock: socket.socket, service: QueueService, settings: BrokerSettings, told: _Told
+    ) -> None:
+        """Answer on both ports; until the engine leads, with that."""
+        assert self._security is not None, "it comes first"
+        tls, server, observed = self._security.tls, settings.server, told.observed
+        local = {f"{name}:{sock.getsockname()[1]}" for name in _local_names(sock)}
+        door = self._security.door(frozenset({self._address, *local}))
         self._http = HttpServer(
-            app,
-            settings.server,
+            make_app(
+                service,
+                server,
+                door,
+                throttle=_throttle_of(told.store),
+                problems=self._security.problems,
+                observed=observed,
+                metrics=told.metrics,
+            ),
+            server,
             sock,
-            tls=security.tls,
-            websockets=websockets,
+            tls=tls,
+            websockets=WebSocketEndpoint(service, server, door, observed=observed.over("ws")),
             observed=observed.over(HTTP),
         )
-        self._grpc = open_grpc(service, settings.server, door, tls=security.tls, observed=observed)
+        self._grpc = open_grpc(service, server, door, tls=tls, observed=observed)
         if self._grpc is not None:
             service.grpc_port = self._grpc.port
             await self._grpc.start()
         await self._http.start()
-        security.start()
-        report = await probe_store(store, clock=self._clock, entropy=self._entropy)
-        logger.info("%s", in_one_line(report))
-        await engine.start()
 
     async def _own_host(self, sock: socket.socket) -> str:
         return await advertised_host(self._settings.server.host, sock)

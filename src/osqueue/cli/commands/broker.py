@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -10,6 +11,9 @@ from osqueue.cli import options
 from osqueue.cli.durations import milliseconds
 from osqueue.cli.failures import require_broker
 from osqueue.cli.logs import LogFormat, LogLevel
+
+if TYPE_CHECKING:  # heavy, and not always installed
+    from osqueue.cli.serving import BrokerPlan
 
 __all__ = ["broker"]
 
@@ -234,8 +238,31 @@ WritesPerDay = Annotated[
     ),
 ]
 
+_FIELDS: Final = MappingProxyType(
+    {
+        "max_payload_bytes": "payload_bytes_max",
+        "job_heartbeat_timeout_ms": "lease_timeout_ms",
+        "group_commit_interval_ms": "commit_interval_ms",
+        "broker_heartbeat_interval_ms": "heartbeat_interval_ms",
+        "broker_heartbeat_timeout_ms": "heartbeat_timeout_ms",
+        "max_reads_per_minute": "reads_per_minute",
+        "max_writes_per_minute": "writes_per_minute",
+        "max_writes_per_day": "writes_per_day",
+    }
+)
+"""What an option is called in the plan, where that is not its own name."""
 
-def broker(  # noqa: PLR0913 - the signature is the list of options
+_BLANK_IS_NONE: Final = ("tokens_file", "tokens", "tls_cert", "tls_key", "tls_client_ca", "tls_ca")
+_LEAST_0: Final = (
+    "dead_max",
+    "max_reads_per_minute",
+    "max_writes_per_minute",
+    "max_writes_per_day",
+)
+_PORTS: Final = ("port", "grpc_port")
+
+
+def broker(  # noqa: PLR0913 - the signature is the list of options; `_plan` reads them
     context: typer.Context,
     *,
     storage: options.Storage = None,
@@ -277,49 +304,32 @@ def broker(  # noqa: PLR0913 - the signature is the list of options
     everything acknowledged safely stored.
     """
     options.set_up(context, debug=debug, log_format=log_format, log_level=log_level)
-    options.check_range(context, "port", port, least=0, most=65_535)
-    if grpc_port is not None:
-        options.check_range(context, "grpc_port", grpc_port, least=0, most=65_535)
-    for name, value in (
-        ("dead_max", dead_max),
-        ("max_reads_per_minute", max_reads_per_minute),
-        ("max_writes_per_minute", max_writes_per_minute),
-        ("max_writes_per_day", max_writes_per_day),
-    ):
-        options.check_range(context, name, value, least=0)
+    _check_ranges(context)
     require_broker("the broker")
     from osqueue.cli import serving  # noqa: PLC0415 - heavy, and not always installed
 
-    plan = serving.BrokerPlan(
-        host=host,
-        port=port,
-        grpc_port=grpc_port,
-        advertise=options.checked_address(context, "advertise", advertise),
-        adopt=adopt,
-        allow_remote=allow_remote,
-        cors_origins=options.split_origins(context, "cors_origin", cors_origin or ()),
-        tokens_file=tokens_file or None,
-        tokens=tokens or None,
-        tls_cert=tls_cert or None,
-        tls_key=tls_key or None,
-        tls_client_ca=tls_client_ca or None,
-        tls_ca=tls_ca or None,
-        requests_per_s=requests_per_s,
-        requests_burst=requests_burst,
-        connections_per_host=connections_per_host,
-        access_log=access_log,
-        payload_bytes_max=max_payload_bytes,
-        lease_timeout_ms=job_heartbeat_timeout_ms,
-        commit_interval_ms=group_commit_interval_ms,
-        heartbeat_interval_ms=broker_heartbeat_interval_ms,
-        heartbeat_timeout_ms=broker_heartbeat_timeout_ms,
-        dead_max=dead_max,
-        archive_retention_ms=milliseconds(
-            archive_retention, options.origin_of(context, "archive_retention")
-        ),
-        reads_per_minute=max_reads_per_minute,
-        writes_per_minute=max_writes_per_minute,
-        writes_per_day=max_writes_per_day,
-        supervised=supervised,
+    return serving.run(_plan(context), options.open_storage(context, storage))
+
+
+def _check_ranges(context: typer.Context) -> None:
+    for name in _PORTS:
+        if context.params[name] is not None:
+            options.check_range(context, name, context.params[name], least=0, most=65_535)
+    for name in _LEAST_0:
+        options.check_range(context, name, context.params[name], least=0)
+
+
+def _plan(context: typer.Context) -> BrokerPlan:
+    """What the options ask for: most are fields of the plan as they are."""
+    from osqueue.cli import serving  # noqa: PLC0415 - as above
+
+    said = context.params
+    given = {_FIELDS.get(name, name): value for name, value in said.items()}
+    given |= {name: said[name] or None for name in _BLANK_IS_NONE}
+    given["advertise"] = options.checked_address(context, "advertise", said["advertise"])
+    given["cors_origins"] = options.split_origins(context, "cors_origin", said["cors_origin"] or ())
+    retention, origin = said["archive_retention"], options.origin_of(context, "archive_retention")
+    given["archive_retention_ms"] = milliseconds(retention, origin)
+    return serving.BrokerPlan(
+        **{each: given[each] for each in serving.BrokerPlan.__struct_fields__}
     )
-    return serving.run(plan, options.open_storage(context, storage))
