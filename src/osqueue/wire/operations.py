@@ -41,7 +41,7 @@ from osqueue.wire.messages import (
 )
 from osqueue.wire.roles import Role
 
-__all__ = ["ListQuery", "Operation", "PutQuery", "StatusQuery"]
+__all__ = ["WITH_PAYLOADS", "ListQuery", "Operation", "PutQuery", "StatusQuery"]
 
 
 class ListQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
@@ -283,3 +283,6 @@ OPERATIONS: Final = (
     FAIL_OVER,
 )
 """Every operation, most used first. An exact path wins over one with ``{jobId}``."""
+
+WITH_PAYLOADS: Final = frozenset({CLAIM.name, GET_PAYLOAD.name})
+"""What brings payloads: a client times a silence of its answer, not the whole of it."""

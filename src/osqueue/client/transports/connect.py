@@ -16,17 +16,14 @@ import msgspec
 from osqueue.client.credentials import Credentials
 from osqueue.client.transports import connect_answers, envelopes
 from osqueue.client.transports.http_pool import HttpPool
-from osqueue.client.transports.kinds import Dialler, parse_options
+from osqueue.client.transports.kinds import Dialler, NoOptions, parse_options
 from osqueue.client.transports.methods import read_message, written
 from osqueue.client.transports.protocol import Answer
 from osqueue.config import ClientSettings
 from osqueue.wire.methods import method_of
-from osqueue.wire.operations import CLAIM, GET_PAYLOAD, SUBMIT_LARGE, Operation
+from osqueue.wire.operations import SUBMIT_LARGE, WITH_PAYLOADS, Operation
 
-__all__ = ["ConnectOptions", "ConnectTransport", "dialler"]
-
-_WITH_PAYLOADS: Final = frozenset({CLAIM.name, GET_PAYLOAD.name})
-"""What brings payloads: a silence is timed, not the whole answer."""
+__all__ = ["ConnectTransport", "dialler"]
 
 _UNARY: Final = {
     "content-type": "application/proto",
@@ -40,15 +37,11 @@ _STREAM: Final = {
 }
 
 
-class ConnectOptions(msgspec.Struct, frozen=True):
-    """There is nothing to choose."""
-
-
 def dialler(
     options: Mapping[str, Any], settings: ClientSettings, credentials: Credentials
 ) -> Dialler:
     """How transports of this kind are made."""
-    parse_options("connect", options, ConnectOptions)
+    parse_options("connect", options, NoOptions)
     return Dialler(partial(ConnectTransport, settings=settings, credentials=credentials))
 
 
@@ -77,7 +70,7 @@ class ConnectTransport:
         times = self._pool.times(
             timeout_s,
             large_body=len(body) if operation is SUBMIT_LARGE else 0,
-            payloads=operation.name in _WITH_PAYLOADS,
+            payloads=operation.name in WITH_PAYLOADS,
         )
         answer = await self._pool.exchange(
             "POST",

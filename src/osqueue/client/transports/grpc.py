@@ -16,14 +16,14 @@ from osqueue.client.credentials import Credentials
 from osqueue.client.transports.grpc_answers import error_of
 from osqueue.client.transports.http_answers import parse_position
 from osqueue.client.transports.http_pool import BYTES_PER_S_MIN, PAYLOADS_S_MAX
-from osqueue.client.transports.kinds import Dialler, parse_options
+from osqueue.client.transports.kinds import Dialler, NoOptions, parse_options
 from osqueue.client.transports.lifetime import Lifetime, is_cancelled
 from osqueue.client.transports.methods import read_message, written
 from osqueue.client.transports.protocol import Answer
 from osqueue.config import ClientSettings
 from osqueue.errors import TransportConfigError, TransportConnectionError
 from osqueue.wire.methods import Method, method_of
-from osqueue.wire.operations import CLAIM, GET_PAYLOAD, SUBMIT_LARGE, Operation
+from osqueue.wire.operations import SUBMIT_LARGE, WITH_PAYLOADS, Operation
 
 try:
     import grpc
@@ -38,24 +38,17 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SCHEMES", "GrpcOptions", "GrpcTransport", "dialler"]
+__all__ = ["SCHEMES", "GrpcTransport", "dialler"]
 
 SCHEMES: Final = ("http", "https", "grpc", "grpcs")
 """``grpc://host:port`` is the gRPC port itself; of an ``http`` URL it is asked for."""
-
-_WITH_PAYLOADS: Final = frozenset({CLAIM.name, GET_PAYLOAD.name})
-"""What brings payloads: the beginning of the answer is timed, and the rest for itself."""
-
-
-class GrpcOptions(msgspec.Struct, frozen=True):
-    """There is nothing to choose."""
 
 
 def dialler(
     options: Mapping[str, Any], settings: ClientSettings, credentials: Credentials
 ) -> Dialler:
     """How transports of this kind are made."""
-    parse_options("grpc", options, GrpcOptions)
+    parse_options("grpc", options, NoOptions)
     if isinstance(credentials.tls, ssl.SSLContext):
         raise TransportConfigError(
             "the transport 'grpc' brings its own TLS, which no ssl.SSLContext can be handed to: "
@@ -123,7 +116,7 @@ class GrpcTransport:
     async def _answered(
         self, channel: grpc.aio.Channel, method: Method, body: bytes, timeout_s: float
     ) -> Answer:
-        patient = method.operation.name in _WITH_PAYLOADS
+        patient = method.operation.name in WITH_PAYLOADS
         total_s = timeout_s + PAYLOADS_S_MAX if patient else timeout_s
         answer = channel.unary_unary(method.path)(body, timeout=total_s, metadata=self._metadata)
         try:

@@ -25,6 +25,7 @@ __all__ = [
     "KINDS",
     "Dial",
     "Dialler",
+    "NoOptions",
     "TransportSpec",
     "dialler_of",
     "parse_options",
@@ -73,6 +74,10 @@ def dialler_of(
         )
     make = import_module(KINDS[kind]).dialler
     return cast("Dialler", make(options, settings, credentials))
+
+
+class NoOptions(msgspec.Struct, frozen=True):
+    """Of a kind where there is nothing to choose."""
 
 
 def parse_options(kind: str, options: Mapping[str, Any], struct: type[OptionsT]) -> OptionsT:

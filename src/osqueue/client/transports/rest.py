@@ -13,31 +13,24 @@ from msgspec import UNSET
 from osqueue.client.credentials import Credentials
 from osqueue.client.transports.http_answers import read_answer
 from osqueue.client.transports.http_pool import HttpPool
-from osqueue.client.transports.kinds import Dialler, parse_options
+from osqueue.client.transports.kinds import Dialler, NoOptions, parse_options
 from osqueue.client.transports.protocol import Answer
 from osqueue.config import ClientSettings
 from osqueue.errors import BrokerProtocolError
 from osqueue.wire.messages import SubmitRequest
-from osqueue.wire.operations import CLAIM, GET_PAYLOAD, Operation, PutQuery
+from osqueue.wire.operations import WITH_PAYLOADS, Operation, PutQuery
 
-__all__ = ["RestOptions", "RestTransport", "dialler"]
+__all__ = ["RestTransport", "dialler"]
 
 _encode = msgspec.json.Encoder().encode
-_WITH_PAYLOADS: Final = frozenset({CLAIM.name, GET_PAYLOAD.name})
-"""What brings payloads: a silence is timed, not the whole answer."""
-
 _JSON_BODY: Final = {"content-type": "application/json"}
-
-
-class RestOptions(msgspec.Struct, frozen=True):
-    """There is nothing to choose."""
 
 
 def dialler(
     options: Mapping[str, Any], settings: ClientSettings, credentials: Credentials
 ) -> Dialler:
     """How transports of this kind are made."""
-    parse_options("rest", options, RestOptions)
+    parse_options("rest", options, NoOptions)
     return Dialler(partial(RestTransport, settings=settings, credentials=credentials))
 
 
@@ -68,7 +61,7 @@ class RestTransport:
             body,
             headers=_JSON_BODY if body is not None else None,
             times=self._pool.times(
-                timeout_s, large_body=large_body, payloads=operation.name in _WITH_PAYLOADS
+                timeout_s, large_body=large_body, payloads=operation.name in WITH_PAYLOADS
             ),
         )
         return read_answer(operation, answer)

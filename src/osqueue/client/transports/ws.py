@@ -32,14 +32,11 @@ from osqueue.client.transports.ws_frames import (
 from osqueue.config import ClientSettings
 from osqueue.errors import OsqueueError, TransportConnectionError, for_one
 from osqueue.wire.messages import ClaimRequest, StreamRequest
-from osqueue.wire.operations import CLAIM, GET_PAYLOAD, SUBMIT_LARGE, Operation
+from osqueue.wire.operations import SUBMIT_LARGE, WITH_PAYLOADS, Operation
 
 __all__ = ["PATH", "WsOptions", "WsTransport", "dialler"]
 
 PATH: Final = "/v1/ws"
-
-_WITH_PAYLOADS: Final = frozenset({CLAIM.name, GET_PAYLOAD.name})
-"""What brings payloads: a silence is timed, not the whole answer."""
 
 _OPEN: Final = Operation("openWebSocket", "GET", PATH, None, None, "", None)
 
@@ -105,7 +102,7 @@ class WsTransport:
         await (self._unsent_until(until, slot) if self._slots.locked() else slot)
         try:
             connection = await self._connected(until)
-            if operation.name in _WITH_PAYLOADS:
+            if operation.name in WITH_PAYLOADS:
                 asking = connection.ask(text, regret=_regret(request))
                 frame = await self._patiently(connection, asking, timeout_s)
             else:
