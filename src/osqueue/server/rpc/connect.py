@@ -1,7 +1,7 @@
 """Connect and gRPC-Web on the HTTP port, in JSON and in Protocol Buffers.
 
 `connectrpc` speaks the protocols. Around it stand the door, the reading of bodies (`bodies`) and
-the sending of answers (`rpc_answers`); what a method means is said by `rpc`.
+the sending of answers (`answers`); what a method means is said by `answerer`.
 
 Laws: nothing of a request is read before its caller is admitted; every error that is ours carries
 its tag as a `google.rpc.ErrorInfo`, in the shape of the caller's protocol; a claim whose caller

@@ -1,7 +1,7 @@
 """One WebSocket: uvicorn's protocol class for it, so that a message costs no ASGI call.
 
-What needs no I/O is elsewhere: `frames`, `handshake`, `envelope`, `ws_methods`; what is asked is in
-`ws_session`, what is sent in `outbox`.
+What needs no I/O is elsewhere: `frames`, `handshake`, `envelope`, `methods`; what is asked is in
+`session`, what is sent in `outbox`.
 
 Laws: what one connection makes the broker keep is bounded on every side (`WebSocketSettings`), and
 what is beyond stays unread; a client that takes nothing in, sends half a message, or is gone, is

@@ -15,7 +15,7 @@ from osqueue.model.queries import Depths
 from osqueue.server.telemetry.metrics import Metrics
 from osqueue.wire.messages import BrokerStatus
 
-PAGE = Path(__file__).parents[3] / "docs/observing.md"
+PAGE = Path(__file__).parents[4] / "docs/observing.md"
 DEPTHS = Depths(1, 0, 0, 0, 7, 0, {"mail": 1}, SystemClock().wall_ms() - 1_500)
 STATUS = BrokerStatus(ready=True, role="leader", address="h", broker_id="b", epoch=5)
 
