@@ -73,28 +73,9 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
     def settings(self) -> BrokerSettings:
         """The broker's settings. Raises `CliError` when they make no sense."""
         settings = BrokerSettings(
-            server=ServerSettings(
-                host=self.host,
-                port=self.port,
-                grpc_port=UNSET if self.grpc_port is None else self.grpc_port,
-                allow_remote=self.allow_remote,
-                cors_origins=self.cors_origins,
-                payload_bytes_max=self.payload_bytes_max,
-                connections_per_host=self.connections_per_host,
-                access_log=self.access_log,
-            ),
-            access=AccessSettings(
-                tokens_file=self.tokens_file,
-                tokens=self.tokens,
-                requests_per_s=self.requests_per_s,
-                burst=self.requests_burst,
-            ),
-            tls=ServerTlsSettings(
-                cert=self.tls_cert,
-                key=self.tls_key,
-                client_ca=self.tls_client_ca,
-                ca=self.tls_ca,
-            ),
+            server=self._server(),
+            access=self._access(),
+            tls=self._tls(),
             limits=QueueLimits(lease_timeout_ms=self.lease_timeout_ms, dead_max=self.dead_max),
             commit=CommitSettings(interval_ms=self.commit_interval_ms),
             leadership=LeadershipSettings(
@@ -114,6 +95,31 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
         except ConfigError as error:
             raise CliError(error.message, code=USAGE) from error
         return settings
+
+    def _server(self) -> ServerSettings:
+        return ServerSettings(
+            host=self.host,
+            port=self.port,
+            grpc_port=UNSET if self.grpc_port is None else self.grpc_port,
+            allow_remote=self.allow_remote,
+            cors_origins=self.cors_origins,
+            payload_bytes_max=self.payload_bytes_max,
+            connections_per_host=self.connections_per_host,
+            access_log=self.access_log,
+        )
+
+    def _access(self) -> AccessSettings:
+        return AccessSettings(
+            tokens_file=self.tokens_file,
+            tokens=self.tokens,
+            requests_per_s=self.requests_per_s,
+            burst=self.requests_burst,
+        )
+
+    def _tls(self) -> ServerTlsSettings:
+        return ServerTlsSettings(
+            cert=self.tls_cert, key=self.tls_key, client_ca=self.tls_client_ca, ca=self.tls_ca
+        )
 
 
 def run(plan: BrokerPlan, store: Store) -> int:
