@@ -15,6 +15,7 @@ from osqueue.client.transports.direct import DirectTransport
 from osqueue.config import ClientSettings
 from osqueue.errors import (
     BrokerProtocolError,
+    JobNotFoundError,
     OsqueueError,
     TransportConnectionError,
     TransportRequestError,
@@ -44,6 +45,34 @@ class WritesPayloadsAnew(Whole):
             text = msgspec.json.encode(msgspec.json.decode(request.payload))
             request = msgspec.structs.replace(request, payload=msgspec.Raw(text))
         return await super().call(operation, request, **more)
+
+
+class ForgetsConsistency(Whole):
+    async def call(self, operation: Operation, request: Any = None, **more: Any) -> Answer:
+        if isinstance(request, ops.ReadQuery):
+            request = msgspec.structs.replace(request, consistent=False)
+        return await super().call(operation, request, **more)
+
+
+class ForgetsConsistencyOfPayloads(Whole):
+    async def call(self, operation: Operation, request: Any = None, **more: Any) -> Answer:
+        request = None if operation is ops.GET_PAYLOAD else request
+        return await super().call(operation, request, **more)
+
+
+class ForgetsTheRestOfConsistentLists(Whole):
+    async def call(self, operation: Operation, request: Any = None, **more: Any) -> Answer:
+        if isinstance(request, ops.ListQuery) and request.consistent:
+            request = ops.ListQuery(consistent=True)
+        return await super().call(operation, request, **more)
+
+
+class LosesErrorsOfConsistentReads(Whole):
+    async def call(self, operation: Operation, request: Any = None, **more: Any) -> Answer:
+        try:
+            return await super().call(operation, request, **more)
+        except JobNotFoundError:
+            return Answer(None)
 
 
 class LosesPositions(Whole):
@@ -169,6 +198,17 @@ class EndsInSilence(Whole):
 BROKEN: list[tuple[type[Whole], str]] = [
     (ForgetsOptions, "test_submit_then_the_job_is_there_as_it_was_described"),
     (WritesPayloadsAnew, "test_payloads_of_every_form_then_handed_out_byte_by_byte"),
+    (ForgetsConsistency, "test_consistent_read_then_the_broker_looks_first_whether_it_leads"),
+    (
+        ForgetsConsistencyOfPayloads,
+        "test_consistent_read_then_the_broker_looks_first_whether_it_leads",
+    ),
+    (LosesPositions, "test_consistent_read_then_the_broker_looks_first_whether_it_leads"),
+    (ForgetsTheRestOfConsistentLists, "test_consistent_list_then_of_what_was_asked_for"),
+    (
+        LosesErrorsOfConsistentReads,
+        "test_consistent_read_of_no_job_then_the_error_of_any_read",
+    ),
     (LosesPositions, "test_answers_then_each_rests_on_a_commit_that_is_not_older"),
     (LosesTags, "test_errors_then_of_the_class_that_the_broker_raised"),
     (LosesMethods, "test_errors_then_of_the_class_that_the_broker_raised"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import re
 import signal
@@ -61,6 +62,41 @@ def url() -> Iterator[str]:
     """The URL of a broker that all tests of this module may use."""
     with broker() as (_, address):
         yield address
+
+
+OLDER = {
+    "/v1/stats": '{"total":0,"unclaimed":0,"inProgress":0,"completedTotal":0,"brokerAddress":"b"}',
+    "/v1/jobs": '{"total":0,"unclaimed":0,"inProgress":0,"completedTotal":0,"brokerAddress":"b",'
+    '"jobs":[]}',
+    "/v1/jobs/a": '{"id":"a","status":"unclaimed","createdAt":1}',
+}
+"""What an implementation from before there were consistent reads answers, by path."""
+
+
+class OlderBroker(http.server.BaseHTTPRequestHandler):
+    """Passes over what it does not know, as the wire has it."""
+
+    def do_GET(self) -> None:
+        text = OLDER[self.path.partition("?")[0]].encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def older_broker() -> Iterator[str]:
+    """The URL of one."""
+    with http.server.HTTPServer(("127.0.0.1", 0), OlderBroker) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture
@@ -218,6 +254,20 @@ def test_submit_when_done_then_the_job_can_be_looked_at(url: str) -> None:
     assert cancelled.stdout == f"{job_id} cancelled\n"
     assert cancelled.returncode == 1
     assert error_of(cancelled) == "error: there is no job no-such-job"
+
+
+@pytest.mark.parametrize("command", [["stats"], ["jobs"], ["jobs", "show", "a"]], ids=" ".join)
+def test_looking_when_it_must_be_consistent_then_whoever_cannot_be_is_refused(
+    older_broker: str, command: list[str], url: str
+) -> None:
+    env = {"BROKER_URL": older_broker, "OSQUEUE_TRANSPORT": "rest"}
+    assert osqueue(*command, env=env).returncode == 0
+    refused = osqueue(*command, "--consistent", env=env)
+    assert refused.returncode == 1
+    assert "does not say which commit it rests on" in error_of(refused)
+
+    osqueue("submit", "t", "--id", "a", env={"BROKER_URL": url})
+    assert osqueue(*command, "--consistent", env={"BROKER_URL": url}).returncode == 0
 
 
 def test_submit_when_repeated_with_an_id_then_one_job(url: str) -> None:

@@ -90,6 +90,18 @@ async def test_waiting_claim_when_another_process_submits_then_it_gets_the_job(
     assert job.job_id == job_id
 
 
+async def test_consistent_reads_when_another_process_has_just_written_then_they_show_it(
+    stack: AsyncExitStack, url: str
+) -> None:
+    one, other = await opened(stack, url), await opened(stack, url)
+    for number in range(1, 6):
+        job_id = await other.client.submit_job("a", number)
+        assert (await one.client.get_stats(consistent=True)).unclaimed == number
+        assert (await one.client.get_job(job_id, consistent=True)).payload == number
+        found = [job.job_id async for job in one.client.iter_jobs(consistent=True)]
+        assert found[-1] == job_id
+
+
 async def test_waiting_claim_when_cancelled_then_nothing_is_held(
     stack: AsyncExitStack, url: str
 ) -> None:

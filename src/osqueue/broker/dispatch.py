@@ -17,7 +17,7 @@ from osqueue.broker.streams import JobStream, Subscription
 from osqueue.engine.callers import Caller
 from osqueue.wire import operations as ops
 from osqueue.wire.messages import SubscribeRequest
-from osqueue.wire.operations import ListQuery, StatusQuery
+from osqueue.wire.operations import ListQuery, ReadQuery, StatusQuery
 
 __all__ = ["BROKER_HANDLERS", "HANDLERS", "STREAM_HANDLERS", "Call", "Handler", "Pushed", "one_job"]
 
@@ -32,7 +32,6 @@ class Call(msgspec.Struct):
     """Bytes of the request."""
     has_room: bool = False
     """Whether there is room for them already; see `QueueService.room_for`."""
-    consistent: bool = False
     caller: Caller | None = None
     """Who asks: for claims, which are given back when nobody is there any more."""
 
@@ -87,20 +86,23 @@ async def _cancel(service: QueueService, call: Call) -> Reply[Any]:
 
 
 async def _get_job(service: QueueService, call: Call) -> Reply[Any]:
-    return await service.get_job(DEFAULT_QUEUE, call.job_id, consistent=call.consistent)
+    query = call.message or ReadQuery()
+    return await service.get_job(DEFAULT_QUEUE, call.job_id, consistent=query.consistent)
 
 
 async def _list_jobs(service: QueueService, call: Call) -> Reply[Any]:
     query = call.message or ListQuery()
-    return await service.list_jobs(DEFAULT_QUEUE, query, consistent=call.consistent)
+    return await service.list_jobs(DEFAULT_QUEUE, query, consistent=query.consistent)
 
 
 async def _stats(service: QueueService, call: Call) -> Reply[Any]:
-    return await service.stats(DEFAULT_QUEUE, consistent=call.consistent)
+    query = call.message or ReadQuery()
+    return await service.stats(DEFAULT_QUEUE, consistent=query.consistent)
 
 
 async def _payload(service: QueueService, call: Call) -> Reply[Any]:
-    return await service.get_payload(DEFAULT_QUEUE, call.job_id, consistent=call.consistent)
+    query = call.message or ReadQuery()
+    return await service.get_payload(DEFAULT_QUEUE, call.job_id, consistent=query.consistent)
 
 
 async def _status(service: QueueService, call: Call) -> Reply[Any]:

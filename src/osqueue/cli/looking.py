@@ -21,16 +21,17 @@ __all__ = ["JobsQuery", "cancel", "list_jobs", "retry", "show", "stats"]
 
 
 class JobsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs to list, and at most how many (0: all)."""
+    """Which jobs to list, at most how many (0: all), and whether by consistent reads."""
 
     status: StrEnum | None
     job_type: str | None
     limit: int
+    consistent: bool
 
 
-def stats(broker: Broker, *, json_output: bool) -> None:
+def stats(broker: Broker, *, consistent: bool, json_output: bool) -> None:
     """Print the counts."""
-    counts = ask(broker, lambda client: client.get_stats())
+    counts = ask(broker, lambda client: client.get_stats(consistent=consistent))
     if json_output:
         say_json(msgspec.to_builtins(counts))
     else:
@@ -47,9 +48,9 @@ def list_jobs(broker: Broker, query: JobsQuery, *, json_output: bool) -> None:
         tables.print_jobs(found, more=more)
 
 
-def show(broker: Broker, job_id: str, *, json_output: bool) -> None:
+def show(broker: Broker, job_id: str, *, consistent: bool, json_output: bool) -> None:
     """Print one job."""
-    job = ask(broker, lambda client: client.get_job(job_id))
+    job = ask(broker, lambda client: client.get_job(job_id, consistent=consistent))
     if json_output:
         say_json(as_json(job))
     else:
@@ -95,7 +96,11 @@ async def _collect(client: OsqueueClient, query: JobsQuery) -> tuple[list[JobInf
     while True:
         wanted = min(LIST_PAGE_MAX, query.limit - len(found)) if query.limit else LIST_PAGE_MAX
         page = await client.list_jobs(
-            status=status, job_type=query.job_type, limit=wanted, cursor=cursor
+            status=status,
+            job_type=query.job_type,
+            limit=wanted,
+            cursor=cursor,
+            consistent=query.consistent,
         )
         found += page.jobs
         cursor = page.next_cursor

@@ -26,6 +26,7 @@ __all__ = [
     "BrokerUrl",
     "Brokerless",
     "ClientStorage",
+    "Consistent",
     "Debug",
     "JsonOutput",
     "LogFormatOption",
@@ -74,6 +75,12 @@ ClientStorage = Annotated[
 ]
 """For commands that talk to brokers. The variable counts only where no broker was given."""
 
+Consistent = Annotated[
+    bool,
+    typer.Option(
+        "--consistent", help="Have the broker first prove that it leads: nothing shown is outdated."
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 LogFormatOption = Annotated[

@@ -6,6 +6,7 @@ Laws kept here for all transports:
   beyond what it waits anyway),
 - a read never shows a state older than one already shown: such an answer (of a broker that does
   not know yet that it no longer leads) is discarded and asked for again,
+- a consistent read is never answered by a broker that does not know what that is,
 - the last error says that nothing was applied only if that is so of every try.
 """
 
@@ -27,8 +28,8 @@ from osqueue.client.transports.protocol import (
     streaming,
 )
 from osqueue.config import ClientSettings
-from osqueue.errors import DiscoveryError, OsqueueError
-from osqueue.wire.operations import GET_JOB, GET_STATS, LIST_JOBS, Operation
+from osqueue.errors import DiscoveryError, OsqueueError, TransportRequestError
+from osqueue.wire.operations import GET_JOB, GET_STATS, LIST_JOBS, Operation, ReadQuery
 
 __all__ = ["Caller", "Seen"]
 
@@ -135,4 +136,15 @@ class Caller:
     ) -> Any:
         timeout_s = (self.settings.timeout_ms + wait_ms(request)) / 1_000
         answer = await self.transport.call(operation, request, job_id=job_id, timeout_s=timeout_s)
+        if answer.position is None and isinstance(request, ReadQuery) and request.consistent:
+            raise _knows_no_consistency(operation)
         return self.seen.take(operation, answer)
+
+
+def _knows_no_consistency(operation: Operation) -> TransportRequestError:
+    """Older implementations pass over what they do not know, and would show what may be old."""
+    return TransportRequestError(
+        f"{operation.name}: the answer does not say which commit it rests on, as every broker does "
+        "that knows consistent reads: ask without `consistent`, or a newer broker",
+        method=operation.name,
+    )

@@ -49,7 +49,7 @@ from osqueue.errors import OsqueueError
 from osqueue.tracing import submitting
 from osqueue.wire import messages, operations
 from osqueue.wire.messages import BrokerStatus, JobError, Stats, Update
-from osqueue.wire.operations import ListQuery
+from osqueue.wire.operations import ListQuery, ReadQuery
 
 __all__ = ["OsqueueClient"]
 
@@ -292,14 +292,21 @@ class OsqueueClient:
         request = messages.ReleaseRequest(worker_id=job.worker_id, lease=job.lease)
         await self._caller.call(operations.RELEASE, request, job_id=job.job_id)
 
-    async def get_job(self, job_id: str) -> JobInfo:
-        """One job. Raises `JobNotFoundError`; ended jobs are known for a while only."""
-        answer = await self._caller.call(operations.GET_JOB, job_id=job_id)
+    async def get_job(self, job_id: str, *, consistent: bool = False) -> JobInfo:
+        """One job. Raises `JobNotFoundError`; ended jobs are known for a while only.
+
+        A broker that has lost its place without knowing may answer reads for another second. With
+        ``consistent`` it first proves that it leads, by a look at the store: the answer shows all
+        that anybody was told was done before the call began.
+        """
+        query = _read_query(consistent=consistent)
+        answer = await self._caller.call(operations.GET_JOB, query, job_id=job_id)
         return job_info(cast("messages.JobInfo", answer))
 
-    async def get_stats(self) -> Stats:
-        """The counts."""
-        return cast("Stats", await self._caller.call(operations.GET_STATS))
+    async def get_stats(self, *, consistent: bool = False) -> Stats:
+        """The counts. ``consistent``: see `get_job`."""
+        query = _read_query(consistent=consistent)
+        return cast("Stats", await self._caller.call(operations.GET_STATS, query))
 
     async def get_status(self) -> BrokerStatus:
         """How the broker that was asked is doing; usually the leader, and one that is not names it.
@@ -323,31 +330,47 @@ class OsqueueClient:
         job_type: str | None = None,
         limit: int = LIST_PAGE_MAX,
         cursor: str | None = None,
+        consistent: bool = False,
     ) -> JobsPage:
-        """One page of jobs; ``status`` is ``unclaimed``, ``in_progress`` or ``dead``."""
-        query = ListQuery(limit=limit, cursor=cursor, status=status, type=job_type)
+        """One page of jobs; ``status`` is ``unclaimed``, ``in_progress`` or ``dead``.
+
+        ``consistent``: see `get_job`.
+        """
+        query = ListQuery(
+            limit=limit, cursor=cursor, status=status, type=job_type, consistent=consistent
+        )
         answer = await self._caller.call(operations.LIST_JOBS, query)
         return jobs_page(cast("messages.JobsPage", answer))
 
     async def iter_jobs(
-        self, *, status: str | None = None, job_type: str | None = None
+        self,
+        *,
+        status: str | None = None,
+        job_type: str | None = None,
+        consistent: bool = False,
     ) -> AsyncIterator[JobInfo]:
-        """All jobs, page by page: each page is as of its own moment."""
+        """All jobs, page by page: each page is as of its own moment.
+
+        ``consistent``: see `get_job`.
+        """
         cursor: str | None = None
         while True:
-            page = await self.list_jobs(status=status, job_type=job_type, cursor=cursor)
+            page = await self.list_jobs(
+                status=status, job_type=job_type, cursor=cursor, consistent=consistent
+            )
             for job in page.jobs:
                 yield job
             cursor = page.next_cursor
             if cursor is None:
                 return
 
-    async def get_payload(self, job_id: str) -> bytes | None:
+    async def get_payload(self, job_id: str, *, consistent: bool = False) -> bytes | None:
         """The JSON text of a job's payload, of any size; ``None`` when it has none.
 
-        Raises `JobNotFoundError`, also for a job that is over.
+        Raises `JobNotFoundError`, also for a job that is over. ``consistent``: see `get_job`.
         """
-        answer = await self._caller.call(operations.GET_PAYLOAD, job_id=job_id)
+        query = _read_query(consistent=consistent)
+        answer = await self._caller.call(operations.GET_PAYLOAD, query, job_id=job_id)
         return None if answer is None else bytes(cast("Raw", answer))
 
     async def subscribe(
@@ -387,6 +410,10 @@ class OsqueueClient:
             fresh_id=self.runtime.entropy.job_id(),
             now_ms=self.runtime.clock.wall_ms(),
         )
+
+
+def _read_query(*, consistent: bool) -> ReadQuery | None:
+    return ReadQuery(consistent=True) if consistent else None
 
 
 def _lease(job: Job) -> messages.LeaseRequest:

@@ -191,13 +191,13 @@ class SyncOsqueueClient:
         """Give a job back unfinished; the attempt does not count."""
         self._run(lambda client: client.release_job(job))
 
-    def get_job(self, job_id: str) -> JobInfo:
+    def get_job(self, job_id: str, *, consistent: bool = False) -> JobInfo:
         """One job. Raises `JobNotFoundError`; ended jobs are known for a while only."""
-        return self._run(lambda client: client.get_job(job_id))
+        return self._run(lambda client: client.get_job(job_id, consistent=consistent))
 
-    def get_stats(self) -> Stats:
+    def get_stats(self, *, consistent: bool = False) -> Stats:
         """The counts."""
-        return self._run(lambda client: client.get_stats())
+        return self._run(lambda client: client.get_stats(consistent=consistent))
 
     def get_status(self) -> BrokerStatus:
         """How the broker that was asked is doing; one that does not lead names the leader."""
@@ -214,23 +214,34 @@ class SyncOsqueueClient:
         job_type: str | None = None,
         limit: int = LIST_PAGE_MAX,
         cursor: str | None = None,
+        consistent: bool = False,
     ) -> JobsPage:
         """One page of jobs; ``status`` is ``unclaimed``, ``in_progress`` or ``dead``."""
         return self._run(
             lambda client: client.list_jobs(
-                status=status, job_type=job_type, limit=limit, cursor=cursor
+                status=status,
+                job_type=job_type,
+                limit=limit,
+                cursor=cursor,
+                consistent=consistent,
             )
         )
 
     def iter_jobs(
-        self, *, status: str | None = None, job_type: str | None = None
+        self,
+        *,
+        status: str | None = None,
+        job_type: str | None = None,
+        consistent: bool = False,
     ) -> Iterator[JobInfo]:
         """All jobs, page by page: each page is as of its own moment."""
-        return self._iterate(lambda client: client.iter_jobs(status=status, job_type=job_type))
+        return self._iterate(
+            lambda client: client.iter_jobs(status=status, job_type=job_type, consistent=consistent)
+        )
 
-    def get_payload(self, job_id: str) -> bytes | None:
+    def get_payload(self, job_id: str, *, consistent: bool = False) -> bytes | None:
         """The JSON text of a job's payload, of any size; ``None`` when it has none."""
-        return self._run(lambda client: client.get_payload(job_id))
+        return self._run(lambda client: client.get_payload(job_id, consistent=consistent))
 
     def subscribe(
         self, *, events: bool = True, types: Sequence[str] | None = None, stats_every_ms: int = 1000

@@ -11,18 +11,17 @@ import osqueue
 from osqueue.wire import operations as ops
 from osqueue.wire.errors import HTTP_STATUS
 from osqueue.wire.messages import ClaimedJob, ErrorBody, JobId, SubscribeRequest
-from osqueue.wire.operations import ListQuery, Operation, PutQuery, StatusQuery
+from osqueue.wire.operations import ListQuery, Operation, PutQuery, ReadQuery, StatusQuery
 
 __all__ = ["openapi_document"]
 
 _REF = "#/components/schemas/{name}"
 _ERROR = {"application/json": {"schema": {"$ref": _REF.format(name="ErrorBody")}}}
-_CONSISTENT: Final[dict[str, Any]] = {
-    "name": "consistent",
-    "in": "query",
-    "description": "`true`: answer with what is true after the request was sent.",
-    "schema": {"type": "boolean", "default": False},
+_EXPLAINED: Final = {
+    "consistent": "`true`: answer with what is true after the request was sent.",
 }
+"""What a name alone does not tell."""
+
 _TOKEN: Final = {
     "type": "http",
     "scheme": "bearer",
@@ -54,7 +53,7 @@ def openapi_document() -> bytes:
         if type_ is not None and type_ is not Raw
     ]
     _, schemas = msgspec.json.schema_components([*types, ErrorBody, ClaimedJob], ref_template=_REF)
-    for query in (ListQuery, StatusQuery):
+    for query in (ReadQuery, ListQuery, StatusQuery):
         schemas.pop(query.__name__, None)
     paths: dict[str, dict[str, Any]] = {}
     for operation in ops.OPERATIONS:
@@ -99,23 +98,21 @@ def _operation(operation: Operation) -> dict[str, Any]:
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     parameters = [_JOB_ID] if operation.on_one_job else []
-    query = _QUERIES.get(operation.name)
-    if query is not None:
-        (schema,) = msgspec.json.schema_components([query])[1].values()
-        parameters += [
-            {"name": name, "in": "query", "schema": _not_null(field)}
-            for name, field in schema["properties"].items()
-        ]
-    if operation.verb == "GET" and operation is not ops.GET_STATUS:
-        parameters.append(_CONSISTENT)
+    query = PutQuery if operation is ops.SUBMIT_LARGE else operation.request
+    if query is None or operation.verb not in {"GET", "PUT"}:
+        return parameters
+    return parameters + _in_query(query)
+
+
+def _in_query(kind: type[msgspec.Struct]) -> list[dict[str, Any]]:
+    (schema,) = msgspec.json.schema_components([kind])[1].values()
+    parameters = []
+    for name, field in schema["properties"].items():
+        parameter = {"name": name, "in": "query", "schema": _not_null(field)}
+        if name in _EXPLAINED:
+            parameter["description"] = _EXPLAINED[name]
+        parameters.append(parameter)
     return parameters
-
-
-_QUERIES: Final = {
-    ops.LIST_JOBS.name: ListQuery,
-    ops.SUBMIT_LARGE.name: PutQuery,
-    ops.GET_STATUS.name: StatusQuery,
-}
 
 
 def _not_null(field: dict[str, Any]) -> dict[str, Any]:
@@ -145,17 +142,12 @@ def _responses(operation: Operation) -> dict[str, Any]:
 
 def _events() -> dict[str, Any]:
     """Server-Sent Events: the data of each is an `Update`, or at the end an error."""
-    (schema,) = msgspec.json.schema_components([SubscribeRequest])[1].values()
-    parameters = [
-        {"name": name, "in": "query", "schema": _not_null(field)}
-        for name, field in schema["properties"].items()
-    ]
     stream = {"text/event-stream": {"schema": {"type": "string"}}}
     refused = {str(status): {"description": "Refused.", "content": _ERROR} for status in _NO_EVENTS}
     return {
         "operationId": ops.SUBSCRIBE.name,
         "summary": ops.SUBSCRIBE.summary,
-        "parameters": parameters,
+        "parameters": _in_query(SubscribeRequest),
         "responses": {"200": {"description": "As it happens.", "content": stream}, **refused},
     }
 

@@ -107,8 +107,6 @@ class Endpoint:
 
     async def _answer(self, request: Request) -> Answer:
         call = Call(self._message(request), request.job_id, len(request.body))
-        if self._operation.verb == "GET":
-            call.consistent = wants_consistent(request.query)
         if self._operation is not ops.CLAIM:
             return await self._handler(self._service, call)
         call.caller = Caller()
@@ -184,7 +182,8 @@ def _check_job_id(job_id: str) -> None:
 def _query(query: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
     if not query:
         return kind()
+    fields: dict[str, Any] = {**query_fields(query), "consistent": wants_consistent(query)}
     try:
-        return msgspec.convert(query_fields(query), kind, strict=False)
+        return msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError as error:
         raise BrokerProtocolError(describe(error)) from error

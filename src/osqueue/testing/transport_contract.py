@@ -49,6 +49,9 @@ LARGE_BYTES = 3 * 1024 * 1024
 
 CALLERS = 100
 
+READS = 5
+"""Of each kind: a broker looks at its store for reasons of its own, too, but not every time."""
+
 PAYLOADS = (
     b"null",
     b"0",
@@ -221,7 +224,35 @@ class TransportContract(TransportBench):
                 assert (await calls.job(job_id)).id == job_id
                 await calls.call(ops.CANCEL, job_id=job_id)
 
-    # Positions
+    # Consistent reads, and positions
+
+    async def test_consistent_read_then_the_broker_looks_first_whether_it_leads(self) -> None:
+        store = ScriptedStore(MemoryBackend())
+        async with self.calls(store) as calls:
+            await calls.submit("a", b"1")
+            for operation, job_id in calls.reads("a"):
+                for _ in range(READS):
+                    looks = len(store.log)
+                    request = operation.request(consistent=True)
+                    answer = await calls.call(operation, request, job_id=job_id)
+                    assert answer.position is not None, operation.name
+                    assert len(store.log) > looks, f"{operation.name}: not asked to be consistent"
+
+    async def test_consistent_list_then_of_what_was_asked_for(self) -> None:
+        async with self.calls() as calls:
+            await calls.submit_batch(["a", "b", "c"])
+            query = ops.ListQuery(limit=1, status="unclaimed", consistent=True)
+            page = (await calls.call(ops.LIST_JOBS, query)).value
+            query = msgspec.structs.replace(query, cursor=page.next_cursor)
+            page = (await calls.call(ops.LIST_JOBS, query)).value
+            assert [job.id for job in page.jobs] == ["b"]
+
+    async def test_consistent_read_of_no_job_then_the_error_of_any_read(self) -> None:
+        async with self.calls() as calls:
+            for operation in (ops.GET_JOB, ops.GET_PAYLOAD):
+                call = calls.call(operation, ops.ReadQuery(consistent=True), job_id="none")
+                error = await expect_error(JobNotFoundError, call)
+                assert (error.status, error.method) == (404, operation.name)
 
     async def test_answers_then_each_rests_on_a_commit_that_is_not_older(self) -> None:
         async with self.calls() as calls:

@@ -124,6 +124,13 @@ class Calls:
     def failure(lease: LeaseRequest, error: JobError, *, retry: bool) -> FailRequest:
         return FailRequest(worker_id=lease.worker_id, lease=lease.lease, error=error, retry=retry)
 
+    @staticmethod
+    def reads(job_id: str) -> Iterator[tuple[Operation, str | None]]:
+        """Every read of the queue, and the job that it is about."""
+        for operation in ops.OPERATIONS:
+            if operation.request in (ops.ReadQuery, ops.ListQuery):
+                yield operation, job_id if operation.on_one_job else None
+
     async def job(self, job_id: str) -> JobInfo:
         answer: JobInfo = (await self.call(ops.GET_JOB, job_id=job_id)).value
         return answer

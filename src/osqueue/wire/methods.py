@@ -27,11 +27,10 @@ SERVICE: Final = "osqueue.v1.QueueService"
 
 
 class Asked(NamedTuple):
-    """A request, read: what the operation takes, the job it is about, and how fresh the answer."""
+    """A request, read: what the operation takes, and the job it is about."""
 
     message: Any
     job_id: str
-    consistent: bool
 
 
 class Method(NamedTuple):
@@ -55,7 +54,6 @@ class Method(NamedTuple):
         return Asked(
             None if kind in _UNSAID else from_proto(message, kind),
             message.job_id if named else "",
-            getattr(message, "consistent", False),
         )
 
     def write_request(self, request: msgspec.Struct | None, job_id: str | None) -> Message[Any]:

@@ -41,10 +41,24 @@ from osqueue.wire.messages import (
 )
 from osqueue.wire.roles import Role
 
-__all__ = ["WITH_PAYLOADS", "ListQuery", "Operation", "PutQuery", "StatusQuery"]
+__all__ = [
+    "WITH_PAYLOADS",
+    "ListQuery",
+    "Operation",
+    "PutQuery",
+    "ReadQuery",
+    "StatusQuery",
+]
 
 
-class ListQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
+class ReadQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
+    """What every read of the queue takes."""
+
+    consistent: bool = False
+    """Whether the answer waits for a proof of leadership that began after the request."""
+
+
+class ListQuery(ReadQuery, kw_only=True, omit_defaults=True, rename="camel"):
     """What `GET /v1/jobs` takes in its query string. ``cursor`` comes from the page before."""
 
     limit: Annotated[int, Meta(ge=1, le=LIST_PAGE_MAX)] = LIST_PAGE_MAX
@@ -91,8 +105,9 @@ class StatusQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="came
 class Operation(msgspec.Struct, frozen=True):
     """One operation. ``answer`` is ``None`` where a success is 204 without a body.
 
-    A verb of GET sends the request as its query, and so does PUT, but for ``payload``, which is the
-    body, and ``jobId``, which the path names. An answer that is `Raw` is JSON text as it is.
+    A verb of GET sends the request as its query, and so does PUT, but for
+    ``payload``, which is the body, and ``jobId``, which the path names. An answer that is `Raw` is
+    JSON text as it is.
     """
 
     name: str
@@ -213,13 +228,13 @@ CANCEL: Final = Operation(
     Role.PRODUCE,
 )
 GET_JOB: Final = Operation(
-    "getJob", "GET", "/v1/jobs/{jobId}", None, JobInfo, "One job.", Role.OBSERVE
+    "getJob", "GET", "/v1/jobs/{jobId}", ReadQuery, JobInfo, "One job.", Role.OBSERVE
 )
 GET_PAYLOAD: Final = Operation(
     "getPayload",
     "GET",
     "/v1/jobs/{jobId}/payload",
-    None,
+    ReadQuery,
     Raw,
     "The payload of one job.",
     Role.OBSERVE,
@@ -234,7 +249,7 @@ LIST_JOBS: Final = Operation(
     Role.OBSERVE,
 )
 GET_STATS: Final = Operation(
-    "getStats", "GET", "/v1/stats", None, Stats, "The counts.", Role.OBSERVE
+    "getStats", "GET", "/v1/stats", ReadQuery, Stats, "The counts.", Role.OBSERVE
 )
 GET_STATUS: Final = Operation(
     "getStatus", "GET", "/v1/status", StatusQuery, BrokerStatus, "How this broker is doing.", None

@@ -19,7 +19,7 @@ from protobuf.wkt.google.protobuf.descriptor_pb import FieldDescriptorProto
 
 from osqueue.wire import messages as json
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
-from osqueue.wire.operations import ListQuery
+from osqueue.wire.operations import ListQuery, ReadQuery
 
 __all__ = ["PAIRS", "from_proto", "to_proto"]
 
@@ -51,6 +51,9 @@ PAIRS: Final[tuple[tuple[type[msgspec.Struct], type[Message[Any]]], ...]] = (
     (json.BatchAnswer, pb.BatchResponse),
     (json.JobError, pb.JobError),
     (json.Stats, pb.GetStatsResponse),
+    (ReadQuery, pb.GetStatsRequest),
+    (ReadQuery, pb.GetJobRequest),
+    (ReadQuery, pb.GetPayloadRequest),
     (ListQuery, pb.ListJobsRequest),
     (json.JobsPage, pb.ListJobsResponse),
     (json.JobInfo, pb.JobInfo),

@@ -18,17 +18,20 @@ from osqueue.errors import (
     DiscoveryError,
     EngineStateError,
     TransportConnectionError,
+    TransportRequestError,
 )
 from osqueue.wire.messages import ClaimRequest, Stats, SubmitRequest
 from osqueue.wire.operations import (
     CLAIM,
     GET_JOB,
+    GET_PAYLOAD,
     GET_STATS,
     HEARTBEAT_BATCH,
     LIST_JOBS,
     RETRY,
     SUBMIT,
     Operation,
+    ReadQuery,
 )
 
 
@@ -203,6 +206,37 @@ async def test_call_of_a_read_without_a_position_takes_its_answer(
     await caller.call(SUBMIT)
 
     assert await caller.call(GET_STATS) == "unmarked"
+
+
+@pytest.mark.parametrize("operation", [GET_JOB, GET_PAYLOAD, GET_STATS, LIST_JOBS])
+async def test_call_of_a_consistent_read_without_a_position_is_refused_and_not_repeated(
+    caller: Caller, transport: ScriptedTransport, operation: Operation
+) -> None:
+    transport.answers("perhaps old")
+
+    with pytest.raises(TransportRequestError, match="knows consistent reads") as caught:
+        await caller.call(operation, operation.request(consistent=True))
+
+    assert (caught.value.method, caught.value.remote) == (operation.name, False)
+    assert len(transport.calls) == 1
+
+
+async def test_call_of_a_consistent_read_that_broke_is_consistent_again(
+    caller: Caller, transport: ScriptedTransport
+) -> None:
+    transport.answers(_broke(), EngineStateError("starting"), _at(5, 10, "fresh"))
+
+    assert await caller.call(GET_STATS, ReadQuery(consistent=True)) == "fresh"
+    assert [call.request for call in transport.calls] == [ReadQuery(consistent=True)] * 3
+
+
+async def test_call_of_a_consistent_read_with_an_older_answer_discards_it_too(
+    caller: Caller, transport: ScriptedTransport
+) -> None:
+    transport.answers(_at(5, 10), _at(5, 9, "old"), _at(6, 1, "new"))
+    await caller.call(SUBMIT)
+
+    assert await caller.call(GET_STATS, ReadQuery(consistent=True)) == "new"
 
 
 async def test_call_of_a_read_with_only_older_answers_gives_up_in_time(

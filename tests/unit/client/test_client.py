@@ -7,6 +7,7 @@ from msgspec import Raw
 from tests.unit.client.conftest import ManualTime, ScriptedTransport
 
 from osqueue.client import Job, NewJob, OsqueueClient, Runtime
+from osqueue.client.transports import Answer, Position
 from osqueue.config import ClientSettings
 from osqueue.errors import (
     ConfigError,
@@ -19,7 +20,7 @@ from osqueue.errors import (
 )
 from osqueue.wire import messages, operations
 from osqueue.wire.messages import JobError
-from osqueue.wire.operations import ListQuery
+from osqueue.wire.operations import ListQuery, ReadQuery
 
 DONE = None
 
@@ -407,6 +408,28 @@ async def test_iter_jobs_follows_the_cursors_over_empty_pages_to_the_end(
 
     assert [job.job_id async for job in client.iter_jobs(status="unclaimed")] == ["a", "b", "c"]
     assert [call.request.cursor for call in transport.calls] == [None, "1", "2"]
+
+
+async def test_reads_say_that_they_are_to_be_consistent_only_when_asked_to(
+    client: OsqueueClient, transport: ScriptedTransport
+) -> None:
+    job = messages.JobInfo(id="a", status="completed", ended_at=5)
+    answers = (job, "counts", _page(cursor=None), _page(cursor=None), None) * 2
+    transport.answers(*(Answer(each, Position(5, 10)) for each in answers))
+    for consistent in (True, False):
+        await client.get_job("a", consistent=consistent)
+        await client.get_stats(consistent=consistent)
+        await client.list_jobs(limit=2, consistent=consistent)
+        _ = [job async for job in client.iter_jobs(status="dead", consistent=consistent)]
+        await client.get_payload("a", consistent=consistent)
+
+    one = ReadQuery(consistent=True)
+    asked = [call.request for call in transport.calls]
+    assert asked[:5] == [
+        one, one, ListQuery(limit=2, consistent=True), ListQuery(status="dead", consistent=True),
+        one,
+    ]  # fmt: skip
+    assert asked[5:] == [None, None, ListQuery(limit=2), ListQuery(status="dead"), None]
 
 
 async def test_client_on_leaving_closes_its_transport(

@@ -16,6 +16,7 @@ from osqueue.config import ClientSettings
 from osqueue.errors import (
     BrokerLeadershipError,
     BrokerProtocolError,
+    JobNotFoundError,
     LeaseLostError,
     TransportConfigError,
     TransportConnectionError,
@@ -198,6 +199,26 @@ async def test_call_of_a_list_puts_its_query_into_the_url(
 
     assert dict(broker.requests[0].query) == {"limit": "5", "type": "a b&c", "cursor": "ü"}
     assert broker.requests[1].path_qs == "/v1/jobs"
+
+
+@pytest.mark.parametrize(
+    ("operation", "path"),
+    [
+        (GET_JOB, "/v1/jobs/a"),
+        (GET_PAYLOAD, "/v1/jobs/a/payload"),
+        (GET_STATS, "/v1/stats"),
+        (LIST_JOBS, "/v1/jobs"),
+    ],
+)
+async def test_call_of_a_consistent_read_says_so_in_the_url(
+    broker: LoopbackBroker, rest: RestTransport, operation: Operation, path: str
+) -> None:
+    broker.answer = _says(404, b'{"_tag":"JobNotFoundError","message":"no"}')
+
+    with pytest.raises(JobNotFoundError):
+        await rest.call(operation, operation.request(consistent=True), job_id="a", timeout_s=5)
+
+    assert broker.requests[0].path_qs == f"{path}?consistent=true"
 
 
 @pytest.mark.parametrize("text", [b'{"a": 1}', b'"' + b"x" * 900_000 + b'"'])

@@ -17,7 +17,7 @@ from osqueue.wire import messages as json
 from osqueue.wire import operations as ops
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
 from osqueue.wire.methods import METHODS, SERVICE, STREAMED, method_of
-from osqueue.wire.operations import ListQuery
+from osqueue.wire.operations import ListQuery, ReadQuery
 from osqueue.wire.protobuf import PAIRS, from_proto, to_proto
 
 CLAIMED = json.ClaimedJob(
@@ -62,7 +62,10 @@ WHOLE: list[tuple[msgspec.Struct, type[Message[Any]]]] = [
     (json.Update(events=[json.JobEvent(kind="claimed", job_id="j", at=4, worker_id="w")],
                  stats=STATS, commit="1-2"), pb.Update),
     (json.SubscribeRequest(events=False, types=["t"], stats_every_ms=0), pb.SubscribeRequest),
-    (ListQuery(limit=5, cursor="c", status="dead", type=""), pb.ListJobsRequest),
+    (ListQuery(limit=5, cursor="c", status="dead", type="", consistent=True), pb.ListJobsRequest),
+    (ReadQuery(consistent=True), pb.GetJobRequest),
+    (ReadQuery(consistent=True), pb.GetPayloadRequest),
+    (ReadQuery(consistent=True), pb.GetStatsRequest),
 ]  # fmt: skip
 
 
@@ -84,7 +87,7 @@ def test_struct_when_sent_and_read_then_nothing_is_lost(
 def test_pair_when_compared_then_every_field_is_on_both_sides(
     struct: type[msgspec.Struct], proto: type[Message[Any]]
 ) -> None:
-    beside = {"job_id", "consistent"} - {field.name for field in msgspec.structs.fields(struct)}
+    beside = {"job_id"} - {field.name for field in msgspec.structs.fields(struct)}
     fields = {field.name for field in proto.desc().fields} - beside
     lacks = {"max"} if proto is pb.ClaimJobRequest else set()
     assert fields == {field.name for field in msgspec.structs.fields(struct)} - lacks

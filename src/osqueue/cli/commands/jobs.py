@@ -44,6 +44,7 @@ def list_jobs(  # noqa: PLR0913 - the signature is the list of options
     broker_url: options.BrokerUrl = None,
     storage: options.ClientStorage = None,
     brokerless: options.Brokerless = False,
+    consistent: options.Consistent = False,
     json_output: options.JsonOutput = False,
     debug: options.Debug = False,
 ) -> None:
@@ -57,7 +58,7 @@ def list_jobs(  # noqa: PLR0913 - the signature is the list of options
     from osqueue.cli import looking  # noqa: PLC0415 - loads the client and its packages
 
     options.check_range(context, "limit", limit, least=0)
-    query = looking.JobsQuery(status=status, job_type=job_type, limit=limit)
+    query = looking.JobsQuery(status=status, job_type=job_type, limit=limit, consistent=consistent)
     looking.list_jobs(
         options.broker(context, broker_url, storage, brokerless=brokerless),
         query,
@@ -74,6 +75,7 @@ def show(
     broker_url: options.BrokerUrl = None,
     storage: options.ClientStorage = None,
     brokerless: options.Brokerless = False,
+    consistent: options.Consistent = False,
     json_output: options.JsonOutput = False,
     debug: options.Debug = False,
 ) -> None:
@@ -84,6 +86,7 @@ def show(
     looking.show(
         options.broker(context, broker_url, storage, brokerless=brokerless),
         job_id,
+        consistent=consistent,
         json_output=json_output,
     )
 

@@ -17,6 +17,7 @@ def stats(
     broker_url: options.BrokerUrl = None,
     storage: options.ClientStorage = None,
     brokerless: options.Brokerless = False,
+    consistent: options.Consistent = False,
     json_output: options.JsonOutput = False,
     debug: options.Debug = False,
 ) -> None:
@@ -25,5 +26,7 @@ def stats(
     from osqueue.cli import looking  # noqa: PLC0415 - loads the client and its packages
 
     looking.stats(
-        options.broker(context, broker_url, storage, brokerless=brokerless), json_output=json_output
+        options.broker(context, broker_url, storage, brokerless=brokerless),
+        consistent=consistent,
+        json_output=json_output,
     )

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
-from urllib.parse import quote, urlencode
+from typing import Any
 
 import msgspec
-from msgspec import UNSET
 
 from osqueue.client.credentials import Credentials
 from osqueue.client.transports.http_answers import read_answer
 from osqueue.client.transports.http_pool import HttpPool
+from osqueue.client.transports.http_requests import write_request
 from osqueue.client.transports.kinds import Dialler, NoOptions, parse_options
 from osqueue.client.transports.protocol import Answer
 from osqueue.config import ClientSettings
-from osqueue.errors import BrokerProtocolError
-from osqueue.wire.messages import SubmitRequest
-from osqueue.wire.operations import WITH_PAYLOADS, Operation, PutQuery
+from osqueue.wire.operations import WITH_PAYLOADS, Operation
 
 __all__ = ["RestTransport", "dialler"]
-
-_encode = msgspec.json.Encoder().encode
-_JSON_BODY: Final = {"content-type": "application/json"}
 
 
 def dialler(
@@ -53,13 +47,13 @@ class RestTransport:
         job_id: str | None = None,
         timeout_s: float,
     ) -> Answer:
-        path, body = _encoded(operation, request, job_id)
-        large_body = len(body or b"") if operation.verb == "PUT" else 0
+        asked = write_request(operation, request, job_id)
+        large_body = len(asked.body or b"") if operation.verb == "PUT" else 0
         answer = await self._pool.exchange(
-            operation.verb,
-            path,
-            body,
-            headers=_JSON_BODY if body is not None else None,
+            asked.verb,
+            asked.target,
+            asked.body,
+            headers=asked.headers or None,
             times=self._pool.times(
                 timeout_s, large_body=large_body, payloads=operation.name in WITH_PAYLOADS
             ),
@@ -71,33 +65,3 @@ class RestTransport:
 
     async def close(self) -> None:
         await self._pool.close()
-
-
-def _encoded(
-    operation: Operation, request: msgspec.Struct | None, job_id: str | None
-) -> tuple[str, bytes | None]:
-    try:
-        path, body = _path(operation, job_id), None
-        if request is not None and operation.verb == "GET":
-            path += _query(request)
-        elif isinstance(request, SubmitRequest) and operation.verb == "PUT":
-            path += _query(PutQuery.of(request))
-            body = b"null" if request.payload is UNSET else bytes(request.payload)
-        elif request is not None:
-            body = _encode(request)
-    except UnicodeEncodeError as error:
-        raise BrokerProtocolError(f"{operation.name}: not a Unicode text: {error}") from error
-    return path, body
-
-
-def _path(operation: Operation, job_id: str | None) -> str:
-    if not operation.on_one_job:
-        return operation.path
-    if not job_id:
-        raise BrokerProtocolError(f"{operation.name}: the job id is empty")
-    return operation.path.replace("{jobId}", quote(job_id, safe=""))
-
-
-def _query(request: msgspec.Struct) -> str:
-    fields = msgspec.to_builtins(request)
-    return "?" + urlencode(fields, quote_via=quote) if fields else ""

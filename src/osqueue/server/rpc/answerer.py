@@ -182,7 +182,7 @@ async def _serve(
     asked = read_request(method, message, size)
     if method.operation.on_one_job:
         _check_job_id(asked.job_id)
-    call = Call(asked.message, asked.job_id, size, consistent=asked.consistent, caller=caller)
+    call = Call(asked.message, asked.job_id, size, caller=caller)
     reply = await BROKER_HANDLERS[method.operation.name](service, call)
     value = reply.value
     if method.one:

@@ -1,7 +1,7 @@
 """The methods of the WebSocket: every operation by its name, and what the older clients call.
 
 The fields of ``params`` are those of the operation's message, and beside them ``jobId`` where REST
-names the job in the path, and ``consistent`` for reads.
+names the job in the path.
 """
 
 from __future__ import annotations
@@ -63,8 +63,6 @@ class Method(NamedTuple):
             return call
         if operation.on_one_job:
             call.job_id = _checked_id(message.job_id)
-        if operation.verb == "GET":
-            call.consistent = message.consistent
         if self.one:
             message.max = None
         if size > ROOMY_BYTES:
@@ -116,8 +114,6 @@ def _params(operation: Operation) -> type:
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     if operation.on_one_job:
         fields.append(("job_id", Annotated[str, Meta(min_length=1)]))
-    if operation.verb == "GET":
-        fields.append(("consistent", bool, False))
     base = operation.request or msgspec.Struct
     if not fields:
         return base
