@@ -39,13 +39,14 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Broker:
-    """One broker: its port and proxy stay the same over all of its processes."""
+    """One broker: its ports and proxy stay the same over all of its processes."""
 
     def __init__(self, name: str, kind: Kind, *, timing: Timing, place: Path) -> None:
         self.name = name
         self.log = place / f"{name}.log"
         self.port = free_port()
-        self.proxy = TcpProxy(self.port)
+        self.grpc_port = free_port()
+        self.proxy = TcpProxy(self.port, self.grpc_port)
         self.wall_off_ms = 0
         self._kind = kind
         self._timing = timing
@@ -174,6 +175,7 @@ class Broker:
         timing, plain = self._timing, {"storage": self._kind.storage, "port": self.port}
         if self._kind.inside:
             plan = plain | {
+                "grpc_port": self.grpc_port,
                 "advertise": self.proxy.address,
                 "heartbeat_ms": timing.heartbeat_ms,
                 "timeout_ms": timing.timeout_ms,
@@ -189,6 +191,7 @@ class Broker:
             ]
         options = plain | {
             "host": HOST,
+            "grpc-port": self.grpc_port,
             "advertise": self.proxy.address,
             "broker-heartbeat-interval-ms": timing.heartbeat_ms,
             "broker-heartbeat-timeout-ms": timing.timeout_ms,

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any, cast
+from typing import Any
 
-import msgspec
 from tests.e2e.chaos.history import Call, History, now
 
 from osqueue import OsqueueClient
 from osqueue.client.caller import Seen
-from osqueue.client.models import Job, JobInfo, JobsPage, NewJob, job_info, jobs_page
+from osqueue.client.models import Job, JobInfo, JobsPage, NewJob
 from osqueue.client.transports.protocol import Answer
 from osqueue.errors import DiscoveryError, OsqueueError, error_tag
-from osqueue.wire import messages, operations
 from osqueue.wire.messages import Stats
 from osqueue.wire.operations import Operation
 
@@ -27,17 +25,16 @@ SLACK_S = 15.0
 _current: ContextVar[Call | None] = ContextVar("_current", default=None)
 
 
-class _Consistent(msgspec.Struct):
-    consistent: str = "true"
-    limit: int = 100
-
-
 class RecordingClient(OsqueueClient):
-    """A client named ``name`` whose calls go into ``history``, its workers' too."""
+    """A client named ``name`` whose calls go into ``history``, its workers' too.
 
-    def __init__(self, name: str, history: History, **options: Any) -> None:
+    ``way``: the kind of transport by which it goes, as it stands there.
+    """
+
+    def __init__(self, name: str, history: History, *, way: str, **options: Any) -> None:
         super().__init__(**options)
         self.name = name
+        self._way = way
         self._history = history
         self._caller.seen = _RecordingSeen()
 
@@ -80,27 +77,21 @@ class RecordingClient(OsqueueClient):
         async with self._call("release", jobs=[job]):
             await super().release_job(job)
 
-    async def read_job(self, job_id: str, *, consistent: bool) -> JobInfo:
+    async def get_job(self, job_id: str, *, consistent: bool = False) -> JobInfo:
         async with self._call("get_job", ids=[job_id], consistent=consistent) as call:
-            answer = await self._caller.call(
-                operations.GET_JOB, _Consistent() if consistent else None, job_id=job_id
-            )
-            info = job_info(cast("messages.JobInfo", answer))
+            info = await super().get_job(job_id, consistent=consistent)
             call.status = info.status
             return info
 
-    async def read_stats(self, *, consistent: bool) -> Stats:
+    async def get_stats(self, *, consistent: bool = False) -> Stats:
         async with self._call("get_stats", consistent=consistent) as call:
-            query = _Consistent() if consistent else None
-            stats = cast("Stats", await self._caller.call(operations.GET_STATS, query))
+            stats = await super().get_stats(consistent=consistent)
             _show(call, stats)
             return stats
 
-    async def read_page(self, *, consistent: bool) -> JobsPage:
+    async def list_jobs(self, *, consistent: bool = False, **options: Any) -> JobsPage:
         async with self._call("list_jobs", consistent=consistent) as call:
-            query = _Consistent() if consistent else operations.ListQuery(limit=100)
-            answer = await self._caller.call(operations.LIST_JOBS, query)
-            page = jobs_page(cast("messages.JobsPage", answer))
+            page = await super().list_jobs(consistent=consistent, **options)
             _show(call, page.stats)
             return page
 
@@ -117,6 +108,7 @@ class RecordingClient(OsqueueClient):
         settings = self.settings
         call = Call(
             client=self.name,
+            way=self._way,
             op=op,
             ids=[*ids, *(job.job_id for job in jobs)],
             leases=[job.lease for job in jobs],

@@ -34,6 +34,7 @@ from osqueue.storage import open_store
 class EntryPlan(msgspec.Struct, frozen=True, kw_only=True):
     storage: str
     port: int
+    grpc_port: int
     advertise: str
     heartbeat_ms: int
     timeout_ms: int
@@ -43,7 +44,7 @@ class EntryPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     def settings(self) -> BrokerSettings:
         return BrokerSettings(
-            server=ServerSettings(host="127.0.0.1", port=self.port, grpc_port=0),
+            server=ServerSettings(host="127.0.0.1", port=self.port, grpc_port=self.grpc_port),
             limits=QueueLimits(lease_timeout_ms=self.lease_ms),
             leadership=LeadershipSettings(
                 heartbeat_interval_ms=self.heartbeat_ms, heartbeat_timeout_ms=self.timeout_ms

@@ -32,6 +32,8 @@ class Call(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
     """One call of one client, with all its tries."""
 
     client: str
+    way: str = ""
+    """The kind of transport by which the client goes."""
     op: str
     start: float
     end: float | None = None

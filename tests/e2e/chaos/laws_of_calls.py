@@ -23,11 +23,17 @@ CANCELLED = "CancelledError"
 
 
 def busy(history: History, _: Ending) -> Iterator[Finding]:
-    """Every kind of call succeeded at some time: a run in which nothing happened proves nothing."""
-    done = {call.op for call in history.calls if call.ok}
-    consistent = {call.op for call in history.calls if call.ok and call.consistent}
-    yield from some("idle", (f"no {op} succeeded" for op in sorted(USED - done)))
-    yield from some("idle", (f"no consistent {op}" for op in sorted(CONSISTENT - consistent)))
+    """Every kind of call succeeded at some time, over every transport that was used.
+
+    A run in which nothing happened proves nothing.
+    """
+    for way in sorted({call.way for call in history.calls}):
+        calls = [call for call in history.calls if call.ok and call.way == way]
+        idle = USED - {call.op for call in calls}
+        slack = CONSISTENT - {call.op for call in calls if call.consistent}
+        over = f" over {way}" if way else ""
+        yield from some("idle", (f"no {op} succeeded{over}" for op in sorted(idle)))
+        yield from some("idle", (f"no consistent {op}{over}" for op in sorted(slack)))
 
 
 def answered(history: History, _: Ending) -> Iterator[Finding]:

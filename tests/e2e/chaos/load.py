@@ -1,8 +1,9 @@
 """What runs through the queue: 8 producers, 8 workers, 4 readers, about 100 jobs a second.
 
-Every random choice comes from the seed. Half of the clients know only where the queue is stored,
-half a list of brokers; half outwait a stopped broker's answer, half give up on it. Beside these
-each broker has clients that are loyal to it alone, follow nobody and try nothing twice.
+Every random choice comes from the seed. The clients go by all transports that cross a network, by
+turns. Over each, half of them know only where the queue is stored, half a list of brokers; half
+outwait a stopped broker's answer, half give up on it. Beside these each broker has clients that are
+loyal to it alone, follow nobody and try nothing twice.
 """
 
 from __future__ import annotations
@@ -19,24 +20,26 @@ from tests.e2e.chaos.history import Execution, History, now
 from tests.e2e.chaos.timing import Timing
 
 from osqueue import Worker
+from osqueue.client.credentials import Credentials
 from osqueue.client.models import Job, NewJob
-from osqueue.client.transports.rest import RestTransport
+from osqueue.client.transports.kinds import dialler_of
 from osqueue.clock import SystemEntropy
 from osqueue.errors import OsqueueError
 
 __all__ = ["PRODUCER", "Knows", "Load"]
 
+WAYS = ("connect", "rest", "ws", "grpc")
 PRODUCER = "producer-"
 PRODUCERS = 8
 WORKERS = 8
 READERS = 4
-LOYAL_READERS = 3
 CONCURRENCY = 12
 BATCH = 5
 PAUSE_S = 0.12
 """Between two submits of one producer, on average."""
 
 READ_PAUSE_S = 0.15
+PAGE = 100
 LARGE_CHARS = 70_000
 """More than a state holds of one payload: such a one is an object of its own."""
 
@@ -77,10 +80,10 @@ class Load:
             client = await self._client(f"{PRODUCER}{number}")
             self._producing.append(asyncio.create_task(self._produce(client), name=client.name))
         for number in range(READERS):
-            client = await self._client(f"reader-{number}", transport="rest")
+            client = await self._client(f"reader-{number}")
             self._reading.append(asyncio.create_task(self._read(client), name=client.name))
         for number, url in enumerate(self._knows.broker_urls):
-            await self._be_loyal(f"loyal-{number}", url)
+            await self._be_loyal(number, url)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -98,31 +101,43 @@ class Load:
 
     _ending = False
 
-    async def _client(self, name: str, transport: str = "connect") -> RecordingClient:
-        """Readers speak REST, whose queries say how fresh an answer must be."""
+    async def _client(self, name: str) -> RecordingClient:
+        """Of four in a row each goes another way, and of 16 no two are alike."""
+        turn, at = divmod(self._clients, len(WAYS))
         self._clients += 1
-        settings = self._timing.client(patient=self._clients % 4 < 2)
-        way: dict[str, Any] = {"broker_url": self._knows.broker_urls}
-        if self._clients % 2:
-            way = {"storage": self._knows.storage}
-        way["transport"] = transport
-        client = RecordingClient(name, self._history, settings=settings, **way)
+        knows: dict[str, Any] = {"broker_url": self._knows.broker_urls}
+        if (turn + at) % 2:
+            knows = {"storage": self._knows.storage}
+        client = RecordingClient(
+            name,
+            self._history,
+            way=WAYS[at],
+            transport=WAYS[at],
+            settings=self._timing.client(patient=(turn // 2 + turn + at // 2) % 2 == 0),
+            **knows,
+        )
         return await self._stack.enter_async_context(client)
 
-    async def _be_loyal(self, name: str, url: str) -> None:
-        """Use one broker and no other, and outwait its silence: to hear what a zombie says."""
+    async def _be_loyal(self, broker: int, url: str) -> None:
+        """Use one broker and no other, and outwait its silence: to hear what a zombie says.
+
+        One client of each transport; one of them submits, at each broker another one.
+        """
         patient = self._timing.client(patient=True)
         settings = msgspec.structs.replace(patient, retry_for_ms=0)
-        produces = (self._produce, self._producing)
-        reads = (self._read, self._reading)
-        for number, (does, tasks) in enumerate((produces, *[reads] * LOYAL_READERS)):
+        for number, way in enumerate(WAYS):
             client = RecordingClient(
-                f"{name}-{number}",
+                f"loyal-{broker}-{number}",
                 self._history,
+                way=way,
                 settings=settings,
-                transport=RestTransport(url, settings),
+                transport=dialler_of(way, settings, Credentials()).dial(url),
             )
             await self._stack.enter_async_context(client)
+            if number == broker % len(WAYS):
+                does, tasks = self._produce, self._producing
+            else:
+                does, tasks = self._read, self._reading
             tasks.append(asyncio.create_task(does(client), name=client.name))
 
     async def _produce(self, client: RecordingClient) -> None:
@@ -140,7 +155,7 @@ class Load:
                 continue
             self._acknowledged = (self._acknowledged + ids)[-REMEMBERED:]
             if random.random() < 0.05:
-                await _tried(client.read_job(ids[0], consistent=False))
+                await _tried(client.get_job(ids[0]))
             await asyncio.sleep(2 * PAUSE_S * random.random())
 
     def _jobs(self, random: Random) -> Iterator[NewJob]:
@@ -187,12 +202,12 @@ class Load:
             consistent = random.random() < 0.5
             drawn = random.random()
             if drawn < 0.4:
-                await _tried(client.read_stats(consistent=consistent))
+                await _tried(client.get_stats(consistent=consistent))
             elif drawn < 0.9 and self._acknowledged:
                 asked = random.choice(self._acknowledged)
-                await _tried(client.read_job(asked, consistent=consistent))
+                await _tried(client.get_job(asked, consistent=consistent))
             else:
-                await _tried(client.read_page(consistent=consistent))
+                await _tried(client.list_jobs(limit=PAGE, consistent=consistent))
             await asyncio.sleep(2 * READ_PAUSE_S * random.random())
 
 

@@ -11,7 +11,7 @@ from tests.e2e.chaos.checker import check
 from tests.e2e.chaos.ending import Ended, Ending
 from tests.e2e.chaos.findings import some
 from tests.e2e.chaos.history import Call, Death, Execution, History, Lead, Round, Sample
-from tests.e2e.chaos.report import figures, without_service_s
+from tests.e2e.chaos.report import figures, table, without_service_s
 from tests.e2e.chaos.run import Course, Result
 from tests.e2e.chaos.timing import SHORT
 
@@ -133,6 +133,10 @@ TWISTS: dict[str, tuple[str, Twist]] = {
         lambda history, _: setattr(
             history, "calls", [each for each in history.calls if not each.consistent]
         ),
+    ),
+    "a transport brought nothing": (
+        "idle",
+        added(op="submit", start=14, end=15, ids=["a"], way="grpc"),
     ),
     "a call was refused for good": (
         "refused for good",
@@ -267,6 +271,29 @@ def test_figures_when_rounds_differ_then_a_line_for_each_kind() -> None:
         ("holding the lock", 1),
         ("late write", 1),
     ]
+
+
+def test_figures_when_there_are_several_transports_then_a_line_for_each() -> None:
+    sent = {"connect": [1.0, 4.0, 9.0], "ws": [2.0, 8.0, 9.5]}
+    calls = [
+        call("submit", end - 0.1, end, ids=[str(end)], client=f"producer-{way}", way=way)
+        for way, ends in sent.items()
+        for end in ends
+    ]
+    history = History(calls=calls, rounds=[Round(fault="kill", variant="", start=3, end=8.5)])
+    course = Course(fault="kill", rounds=1, brokers=2, seed=1, timing=SHORT)
+    ending = Ending([], [], 0)
+    result = Result(
+        course=course, store="file:///q", history=history, ending=ending, late_writes=0, findings=[]
+    )
+    whole, *parts = figures(result)
+    assert (whole["way"], whole["operations"], whole["gap_max_s"]) == ("", 6, 4)
+    assert [(part["way"], part["operations"], part["gap_max_s"]) for part in parts] == [
+        ("connect", 3, 5),
+        ("ws", 3, 6),
+    ]
+    shown = table([whole, *parts]).splitlines()
+    assert [line.split()[2] for line in shown[2:]] == ["connect", "ws"]
 
 
 def test_history_when_written_then_a_line_for_each_entry(tmp_path: Path) -> None:

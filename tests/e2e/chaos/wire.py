@@ -1,4 +1,7 @@
-"""A TCP proxy on loopback that a broker is dialled through, and that can be cut.
+"""A TCP proxy on loopback that a broker is dialled through, on all its ports, and that can be cut.
+
+It stands at an address of its own and listens on the broker's port numbers there: a broker names
+its gRPC port by number, at the address that it advertises.
 
 Two kinds of cut, both of open connections as well as of new ones: *refusing* (the listener is gone
 and open connections are reset, as when a machine is) and *silent* (nothing passes in either
@@ -9,28 +12,33 @@ as TCP does it: late requests and late answers.
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from functools import partial
+from typing import Final, cast
 
-from tests.integration.servers.process import HOST, free_port
+from tests.integration.servers.process import HOST
 
 __all__ = ["HOST", "TcpProxy"]
 
+FRONT: Final = "127.0.0.2"
+"""Where proxies listen; brokers do on `HOST`."""
+
 
 class TcpProxy:
-    """Stands in front of a port. As long as nobody is known to listen there, it refuses, too."""
+    """Stands in front of ports. As long as nobody is known to listen there, it refuses, too."""
 
-    def __init__(self, upstream_port: int) -> None:
-        self.upstream_port = upstream_port
-        self.port = free_port()
+    def __init__(self, *ports: int) -> None:
+        self.ports = ports
         self.silent = False
         self.sides: set[_Side] = set()
         self._refusing = False
         self._listened = False
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
+        self._settling = asyncio.Lock()
 
     @property
     def address(self) -> str:
-        return f"{HOST}:{self.port}"
+        """Where the first port is dialled."""
+        return f"{FRONT}:{self.ports[0]}"
 
     async def upstream(self, *, listens: bool) -> None:
         """Whether there is somebody behind it."""
@@ -50,18 +58,21 @@ class TcpProxy:
         await self.cut(silent=False)
 
     async def _settle(self) -> None:
-        if not (self.silent or (self._listened and not self._refusing)):
-            self._close()
-        elif self._server is None:
-            loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(lambda: _Near(self), HOST, self.port)
+        async with self._settling:
+            if not (self.silent or (self._listened and not self._refusing)):
+                self._close()
+            elif not self._servers:
+                loop = asyncio.get_running_loop()
+                for port in self.ports:
+                    near = partial(_Near, self, port)
+                    self._servers.append(await loop.create_server(near, FRONT, port))
         for side in list(self.sides):
             side.update()
 
     def _close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
         for side in list(self.sides):
             side.abort()
 
@@ -137,7 +148,10 @@ class _Side(asyncio.Protocol):
 class _Near(_Side):
     """The client's end; it dials the broker when it may."""
 
-    _dialling: asyncio.Task[None] | None = None
+    def __init__(self, proxy: TcpProxy, port: int) -> None:
+        super().__init__(proxy)
+        self._port = port
+        self._dialling: asyncio.Task[None] | None = None
 
     def update(self) -> None:
         free = self.other is None and self._dialling is None and not self._proxy.silent
@@ -150,7 +164,7 @@ class _Near(_Side):
         far = _Side(self._proxy)
         far.other = self
         try:
-            await loop.create_connection(lambda: far, HOST, self._proxy.upstream_port)
+            await loop.create_connection(lambda: far, HOST, self._port)
         except OSError:
             self.abort()
             return
