@@ -4,8 +4,9 @@ Laws kept here for all transports:
 
 - a request is sent again only by the rules of `retries`, for at most ``retry_for_ms`` (a claim:
   beyond what it waits anyway),
-- a read never shows a state older than one already shown: such an answer (of a broker that does
-  not know yet that it no longer leads) is discarded and asked for again,
+- a read never shows a state older than one already shown, and nothing is refused because of one:
+  such an answer (of a broker that does not know yet that it no longer leads) is discarded and asked
+  for again,
 - a consistent read is never answered by a broker that does not know what that is,
 - the last error says that nothing was applied only if that is so of every try.
 """
@@ -45,22 +46,35 @@ class Seen:
 
     def take(self, operation: Operation, answer: Answer) -> Any:
         """The answer's value. Raises `DiscoveryError` for a read older than what was seen."""
-        position = answer.position
-        if position is None:
-            return answer.value
-        if self._latest is None or position >= self._latest:
-            self._latest = position
-        elif operation.name in _READS:
-            raise DiscoveryError(
-                f"{operation.name}: the broker asked answers from commit {position.number} of "
-                f"epoch {position.epoch}, but {self._latest.number} of {self._latest.epoch} was "
-                "seen before: it no longer leads, or the queue is another one (then reconnect)"
-            )
+        older = self._look(answer.position)
+        if older and operation.name in _READS:
+            raise DiscoveryError(f"{operation.name}: {older}")
         return answer.value
+
+    def refuse(self, operation: Operation, error: OsqueueError) -> None:
+        """Raise `DiscoveryError` for a refusal older than what was seen."""
+        older = self._look(None if error.position is None else Position(*error.position))
+        if older:
+            outdated = DiscoveryError(f"{operation.name}: {error.message}; {older}")
+            outdated.applied = "no"
+            raise outdated from error
 
     def forget(self) -> None:
         """Take the next answer as it is."""
         self._latest = None
+
+    def _look(self, position: Position | None) -> str:
+        """What is wrong with an answer from there: nothing, or that it is older."""
+        if position is None:
+            return ""
+        if self._latest is None or position >= self._latest:
+            self._latest = position
+            return ""
+        return (
+            f"the broker asked answers from commit {position.number} of epoch {position.epoch}, "
+            f"but {self._latest.number} of {self._latest.epoch} was seen before: it no longer "
+            "leads, or the queue is another one (then reconnect)"
+        )
 
 
 class Caller:
@@ -135,7 +149,13 @@ class Caller:
         self, operation: Operation, request: msgspec.Struct | None, job_id: str | None
     ) -> Any:
         timeout_s = (self.settings.timeout_ms + wait_ms(request)) / 1_000
-        answer = await self.transport.call(operation, request, job_id=job_id, timeout_s=timeout_s)
+        try:
+            answer = await self.transport.call(
+                operation, request, job_id=job_id, timeout_s=timeout_s
+            )
+        except OsqueueError as error:
+            self.seen.refuse(operation, error)
+            raise
         if answer.position is None and isinstance(request, ReadQuery) and request.consistent:
             raise _knows_no_consistency(operation)
         return self.seen.take(operation, answer)

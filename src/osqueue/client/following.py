@@ -301,7 +301,7 @@ class Following:
             return named and (error.applied == "no" or may_repeat(operation, error))
         if isinstance(error, _ANSWERS):
             if error.remote:  # or it never left this process
-                self._answered(url, None)
+                self._answered(url, None if error.position is None else error.position[0])
         elif not isinstance(error, AuthError | TransportConfigError):
             self._brokers.failed(url)
         return False

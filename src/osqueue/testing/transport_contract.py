@@ -23,6 +23,7 @@ import asyncio
 import msgspec
 from msgspec import UNSET, Raw
 
+from osqueue.client.transports.protocol import Position
 from osqueue.config import BrokerSettings, QueueLimits
 from osqueue.errors import (
     BrokerLeadershipError,
@@ -262,6 +263,21 @@ class TransportContract(TransportBench):
             positions = [each.position for each in (submitted, read, again) if each.position]
             assert len(positions) == 3, (submitted, read, again)
             assert positions == sorted(positions)
+
+    async def test_refusals_then_each_rests_on_a_commit_that_is_not_older(self) -> None:
+        async with self.calls() as calls:
+            lease = await calls.held("held")
+            stale = msgspec.structs.replace(lease, lease="stale")
+            since = (await calls.call(ops.SUBMIT, SubmitRequest(job_id="a"))).position
+            assert since is not None
+            for cls, operation, request, job_id in (
+                (JobNotFoundError, ops.GET_JOB, None, "none"),
+                (JobNotFoundError, ops.GET_PAYLOAD, None, "none"),
+                (LeaseLostError, ops.COMPLETE, stale, "held"),
+            ):
+                error = await expect_error(cls, calls.call(operation, request, job_id=job_id))
+                assert error.position is not None, operation.name
+                assert Position(*error.position) >= since, operation.name
 
     # Errors
 

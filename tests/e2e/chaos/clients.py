@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.e2e.chaos.history import Call, History, now
 from osqueue import OsqueueClient
 from osqueue.client.caller import Seen
 from osqueue.client.models import Job, JobInfo, JobsPage, NewJob
-from osqueue.client.transports.protocol import Answer
+from osqueue.client.transports.protocol import Answer, Position
 from osqueue.errors import DiscoveryError, OsqueueError, error_tag
 from osqueue.wire.messages import Stats
 from osqueue.wire.operations import Operation
@@ -136,16 +136,25 @@ class _RecordingSeen(Seen):
     """Writes down the position of each answer that the client shows, and those it discards."""
 
     def take(self, operation: Operation, answer: Answer) -> Any:
-        call = _current.get()
-        try:
-            value = super().take(operation, answer)
-        except DiscoveryError:
-            if call is not None:
-                call.discarded += 1
-            raise
-        if call is not None and answer.position is not None:
-            call.position = (answer.position.epoch, answer.position.number)
-        return value
+        with _written_down(answer.position):
+            return super().take(operation, answer)
+
+    def refuse(self, operation: Operation, error: OsqueueError) -> None:
+        with _written_down(None if error.position is None else Position(*error.position)):
+            super().refuse(operation, error)
+
+
+@contextmanager
+def _written_down(position: Position | None) -> Iterator[None]:
+    call = _current.get()
+    try:
+        yield
+    except DiscoveryError:
+        if call is not None:
+            call.discarded += 1
+        raise
+    if call is not None and position is not None:
+        call.position = (position.epoch, position.number)
 
 
 def _refused(jobs: Sequence[Job], results: Sequence[OsqueueError | None]) -> dict[str, str]:

@@ -19,13 +19,17 @@ __all__ = ["consistent_reads", "jobs_found", "reads_go_forward"]
 
 READS = frozenset({"get_job", "get_stats", "list_jobs"})
 OVER = "completed"
+NOT_THERE = "JobNotFoundError"
 
 
 def reads_go_forward(history: History, _: Ending) -> Iterator[Finding]:
-    """Of one client, no read shows less than what was shown before it began."""
+    """Of one client, no read shows less than what was shown before it began.
+
+    That there is no such job is shown, too.
+    """
     by_client = defaultdict(list)
     for call in history.calls:
-        if call.ok and call.end is not None:
+        if (call.ok or call.tag == NOT_THERE) and call.end is not None:
             by_client[call.client].append(call)
     for calls in by_client.values():
         yield from some("back in time", _backward(calls, "position", lambda call: call.position))
@@ -54,7 +58,7 @@ def jobs_found(history: History, _: Ending) -> Iterator[Finding]:
     missed = (
         f"{call.client} did not find {call.ids[0]} at {call.start:.3f}"
         for call in history.calls
-        if call.op == "get_job" and call.tag == "JobNotFoundError"
+        if call.op == "get_job" and call.tag == NOT_THERE
         if call.consistent or call.client.startswith("producer")
         if submits.done.get(call.ids[0], float("inf")) < call.start
     )

@@ -184,6 +184,11 @@ TWISTS: dict[str, tuple[str, Twist]] = {
         "back in time",
         added(op="get_job", client="producer-1", ids=["b"], start=10, end=11, position=(7, 9)),
     ),
+    "a job was not there in an older state": (
+        "back in time",
+        added(op="get_job", client="reader-0", ids=["b"], start=13, end=14, position=(7, 9),
+              ok=False, tag="JobNotFoundError"),
+    ),
     "a total shrank": (
         "back in time",
         added(op="get_stats", client="reader-0", start=16, end=17, position=(8, 5),

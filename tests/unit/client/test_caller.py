@@ -17,12 +17,14 @@ from osqueue.errors import (
     CommitUnknownError,
     DiscoveryError,
     EngineStateError,
+    JobNotFoundError,
     TransportConnectionError,
     TransportRequestError,
 )
 from osqueue.wire.messages import ClaimRequest, Stats, SubmitRequest
 from osqueue.wire.operations import (
     CLAIM,
+    COMPLETE,
     GET_JOB,
     GET_PAYLOAD,
     GET_STATS,
@@ -249,6 +251,44 @@ async def test_call_of_a_read_with_only_older_answers_gives_up_in_time(
     with pytest.raises(DiscoveryError, match="commit 9 of epoch 5"):
         await caller.call(GET_STATS)
     assert time.now_ms - started_ms <= 30_000
+
+
+def _refused(epoch: int, number: int) -> JobNotFoundError:
+    error = JobNotFoundError("there is no job a", status=404, method="getJob")
+    error.position = (epoch, number)
+    return error
+
+
+@pytest.mark.parametrize("operation", [GET_JOB, GET_PAYLOAD, COMPLETE])
+async def test_call_with_an_older_refusal_discards_it_and_asks_again(
+    caller: Caller, transport: ScriptedTransport, operation: Operation
+) -> None:
+    transport.answers(_at(5, 10), _refused(5, 9), _refused(4, 99), _at(6, 1, "there"))
+    await caller.call(SUBMIT)
+
+    assert await caller.call(operation) == "there"
+
+
+async def test_call_with_a_refusal_that_is_not_older_raises_it_and_remembers_where_it_was(
+    caller: Caller, transport: ScriptedTransport
+) -> None:
+    transport.answers(_at(5, 10), _refused(5, 11), _at(5, 10, "old"), _at(5, 11, "recent"))
+    await caller.call(SUBMIT)
+
+    with pytest.raises(JobNotFoundError):
+        await caller.call(GET_JOB)
+    assert await caller.call(GET_STATS) == "recent"
+
+
+async def test_call_with_only_older_refusals_says_why_and_that_nothing_was_applied(
+    caller: Caller, transport: ScriptedTransport
+) -> None:
+    transport.answers(_at(5, 10), _refused(5, 9))
+    await caller.call(SUBMIT)
+
+    with pytest.raises(DiscoveryError, match="there is no job a") as caught:
+        await caller.call(COMPLETE)
+    assert caught.value.applied == "no"
 
 
 async def test_call_with_other_settings_still_discards_older_answers(

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from osqueue.client.transports import http_answers
-from osqueue.client.transports.http_answers import HttpAnswer, parse_position
+from osqueue.client.transports.http_answers import HttpAnswer, parse_position, resting_on
 from osqueue.client.transports.methods import read_message
 from osqueue.client.transports.protocol import Answer
 from osqueue.errors import OsqueueError, TransportConnectionError, TransportRequestError
@@ -50,7 +50,7 @@ _end_decoder: Final = msgspec.json.Decoder(_End)
 def read_answer(method: Method, answer: HttpAnswer) -> Answer:
     """The answer of a call; raises the error that it is instead."""
     if answer.status != 200:
-        raise error_of(method, answer.status, answer.body)
+        raise resting_on(error_of(method, answer.status, answer.body), answer.commit)
     return Answer(read_message(method, answer.body), parse_position(answer.commit))
 
 

@@ -14,7 +14,7 @@ import msgspec
 from osqueue.client.addresses import parse_base_url
 from osqueue.client.credentials import Credentials
 from osqueue.client.transports.grpc_answers import error_of
-from osqueue.client.transports.http_answers import parse_position
+from osqueue.client.transports.http_answers import parse_position, resting_on
 from osqueue.client.transports.http_pool import BYTES_PER_S_MIN, PAYLOADS_S_MAX
 from osqueue.client.transports.kinds import Dialler, NoOptions, parse_options
 from osqueue.client.transports.lifetime import Lifetime, is_cancelled
@@ -42,6 +42,8 @@ __all__ = ["SCHEMES", "GrpcTransport", "dialler"]
 
 SCHEMES: Final = ("http", "https", "grpc", "grpcs")
 """``grpc://host:port`` is the gRPC port itself; of an ``http`` URL it is asked for."""
+
+_COMMIT: Final = "osqueue-commit"
 
 
 def dialler(
@@ -127,7 +129,7 @@ class GrpcTransport:
             headers = dict(await answer.initial_metadata())
         finally:
             answer.cancel()  # of one that has ended, it means nothing
-        return Answer(read_message(method, data), parse_position(headers.get("osqueue-commit")))
+        return Answer(read_message(method, data), parse_position(headers.get(_COMMIT)))
 
     @contextmanager
     def _translated(self, operation: Operation, timeout_s: float) -> Iterator[None]:
@@ -138,9 +140,11 @@ class GrpcTransport:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and not error.trailing_metadata():
                 raise self._late(timeout_s) from error
             trailers = error.trailing_metadata() or ()
-            raise error_of(
+            refusal = error_of(
                 operation, error.code().name, error.details() or "(no message)", trailers
-            ) from error
+            )
+            headers = dict(error.initial_metadata() or ())
+            raise resting_on(refusal, headers.get(_COMMIT)) from error
         except grpc.aio.UsageError as error:  # the channel was closed before the call began
             raise unreached(f"the connection to {self._channels.base} was closed") from error
         except TimeoutError as error:

@@ -19,7 +19,7 @@ from osqueue.wire.errors import error_from_body
 from osqueue.wire.messages import ErrorBody
 from osqueue.wire.operations import OPERATIONS, Operation
 
-__all__ = ["HttpAnswer", "error_of", "parse_position", "read_answer"]
+__all__ = ["HttpAnswer", "error_of", "parse_position", "read_answer", "resting_on"]
 
 NO_CONTENT: Final = 204
 _EXCERPT_CHARS: Final = 200
@@ -67,13 +67,22 @@ def parse_position(header: str | None) -> Position | None:
     return None
 
 
+def resting_on(error: OsqueueError, commit: str | None) -> OsqueueError:
+    """The same error, with the position that a broker has said of it."""
+    position = parse_position(commit)
+    if position is not None:
+        error.position = (position.epoch, position.number)
+    return error
+
+
 def error_of(operation: Operation, answer: HttpAnswer) -> OsqueueError:
     """The error that an answer is, whatever its form."""
     try:
         body = _error_decoder.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _foreign_error(operation, answer)
-    return error_from_body(body, status=answer.status, method=operation.name)
+    error = error_from_body(body, status=answer.status, method=operation.name)
+    return resting_on(error, answer.commit)
 
 
 def _foreign_error(operation: Operation, answer: HttpAnswer) -> OsqueueError:

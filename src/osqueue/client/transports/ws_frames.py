@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from osqueue.client.transports.http_answers import parse_position
+from osqueue.client.transports.http_answers import parse_position, resting_on
 from osqueue.client.transports.protocol import Answer
 from osqueue.errors import BrokerProtocolError, OsqueueError, TransportRequestError
 from osqueue.wire.errors import HTTP_STATUS, error_from_body
@@ -115,7 +115,7 @@ def parse_frame(text: bytes) -> Frame:
 def read_result(operation: Operation, frame: Frame) -> Answer:
     """The answer of ``operation``; raises the error that it is instead."""
     if not frame.ok:
-        raise _error(operation, frame.error)
+        raise resting_on(_error(operation, frame.error), frame.commit)
     position = parse_position(frame.commit)
     if operation.answer is None:
         return Answer(None, position)
