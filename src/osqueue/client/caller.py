@@ -4,8 +4,8 @@ Laws kept here for all transports:
 
 - a request is sent again only by the rules of `retries`, for at most ``retry_for_ms`` (a claim:
   beyond what it waits anyway),
-- a read never shows a state older than one already shown, and nothing is refused because of one:
-  such an answer (of a broker that does not know yet that it no longer leads) is discarded and asked
+- a read never shows a state older than one already shown, and nothing is refused by a broker of an
+  older epoch, which does not know yet that it no longer leads: such answers are discarded and asked
   for again,
 - a consistent read is never answered by a broker that does not know what that is,
 - the last error says that nothing was applied only if that is so of every try.
@@ -30,6 +30,7 @@ from osqueue.client.transports.protocol import (
 )
 from osqueue.config import ClientSettings
 from osqueue.errors import DiscoveryError, OsqueueError, TransportRequestError
+from osqueue.wire.messages import BatchAnswer
 from osqueue.wire.operations import GET_JOB, GET_STATS, LIST_JOBS, Operation, ReadQuery
 
 __all__ = ["Caller", "Seen"]
@@ -45,36 +46,46 @@ class Seen:
         self._latest: Position | None = None
 
     def take(self, operation: Operation, answer: Answer) -> Any:
-        """The answer's value. Raises `DiscoveryError` for a read older than what was seen."""
-        older = self._look(answer.position)
-        if older and operation.name in _READS:
+        """The answer's value. Raises `DiscoveryError` when it is to be discarded."""
+        refused = isinstance(answer.value, BatchAnswer) and _refuses_any(answer.value)
+        if older := self._older(operation, answer.position, refused=refused):
             raise DiscoveryError(f"{operation.name}: {older}")
         return answer.value
 
     def refuse(self, operation: Operation, error: OsqueueError) -> None:
-        """Raise `DiscoveryError` for a refusal older than what was seen."""
-        older = self._look(None if error.position is None else Position(*error.position))
-        if older:
-            outdated = DiscoveryError(f"{operation.name}: {error.message}; {older}")
-            outdated.applied = "no"
-            raise outdated from error
+        """Raise `DiscoveryError` for a refusal that is to be discarded."""
+        position = None if error.position is None else Position(*error.position)
+        if older := self._older(operation, position, refused=True):
+            discarded = DiscoveryError(f"{operation.name}: {error.message}; {older}")
+            discarded.applied = "no"
+            raise discarded from error
 
     def forget(self) -> None:
         """Take the next answer as it is."""
         self._latest = None
 
-    def _look(self, position: Position | None) -> str:
-        """What is wrong with an answer from there: nothing, or that it is older."""
+    def _older(self, operation: Operation, position: Position | None, *, refused: bool) -> str:
+        """Why an answer from there is to be discarded; nothing if it is not.
+
+        Of one epoch there is one leader: a refusal of his that comes late is as true as it was.
+        """
+        latest = self._latest
         if position is None:
             return ""
-        if self._latest is None or position >= self._latest:
+        if latest is None or position >= latest:
             self._latest = position
+            return ""
+        if operation.name not in _READS and not (refused and position.epoch < latest.epoch):
             return ""
         return (
             f"the broker asked answers from commit {position.number} of epoch {position.epoch}, "
-            f"but {self._latest.number} of {self._latest.epoch} was seen before: it no longer "
-            "leads, or the queue is another one (then reconnect)"
+            f"but {latest.number} of {latest.epoch} was seen before: it no longer leads, or the "
+            "queue is another one (then reconnect)"
         )
+
+
+def _refuses_any(answer: BatchAnswer) -> bool:
+    return any(each.error is not None for each in answer.results)
 
 
 class Caller:

@@ -21,10 +21,18 @@ from osqueue.errors import (
     TransportConnectionError,
     TransportRequestError,
 )
-from osqueue.wire.messages import ClaimRequest, Stats, SubmitRequest
+from osqueue.wire.messages import (
+    BatchAnswer,
+    ClaimRequest,
+    ErrorBody,
+    JobAnswer,
+    Stats,
+    SubmitRequest,
+)
 from osqueue.wire.operations import (
     CLAIM,
     COMPLETE,
+    COMPLETE_BATCH,
     GET_JOB,
     GET_PAYLOAD,
     GET_STATS,
@@ -259,14 +267,61 @@ def _refused(epoch: int, number: int) -> JobNotFoundError:
     return error
 
 
-@pytest.mark.parametrize("operation", [GET_JOB, GET_PAYLOAD, COMPLETE])
-async def test_call_with_an_older_refusal_discards_it_and_asks_again(
-    caller: Caller, transport: ScriptedTransport, operation: Operation
+def _batch(epoch: int, number: int, *errors: ErrorBody | None) -> Answer:
+    results = [JobAnswer(job_id=str(at), error=error) for at, error in enumerate(errors)]
+    return _at(epoch, number, BatchAnswer(results))
+
+
+async def test_call_of_a_read_with_an_older_refusal_discards_it_and_asks_again(
+    caller: Caller, transport: ScriptedTransport
 ) -> None:
     transport.answers(_at(5, 10), _refused(5, 9), _refused(4, 99), _at(6, 1, "there"))
     await caller.call(SUBMIT)
 
+    assert await caller.call(GET_JOB) == "there"
+
+
+@pytest.mark.parametrize("operation", [GET_PAYLOAD, COMPLETE])
+async def test_call_with_a_refusal_of_an_older_epoch_discards_it_and_asks_again(
+    caller: Caller, transport: ScriptedTransport, operation: Operation
+) -> None:
+    transport.answers(_at(5, 10), _refused(4, 99), _at(6, 1, "there"))
+    await caller.call(SUBMIT)
+
     assert await caller.call(operation) == "there"
+
+
+async def test_call_with_a_late_refusal_of_the_same_epoch_believes_it(
+    caller: Caller, transport: ScriptedTransport
+) -> None:
+    transport.answers(_at(5, 10), _refused(5, 9))
+    await caller.call(SUBMIT)
+
+    with pytest.raises(JobNotFoundError):
+        await caller.call(COMPLETE)
+
+
+async def test_call_of_a_batch_refused_in_part_by_an_older_epoch_asks_again(
+    caller: Caller, transport: ScriptedTransport
+) -> None:
+    lost = ErrorBody(tag="LeaseLostError", message="no")
+    fresh, late, done = _batch(5, 11, None, None), _batch(5, 9, lost), _batch(4, 99, None)
+    transport.answers(_at(5, 10), late, done, _batch(4, 99, None, lost), fresh)
+    await caller.call(SUBMIT)
+
+    assert await caller.call(COMPLETE_BATCH) == late.value
+    assert await caller.call(COMPLETE_BATCH) == done.value
+    assert await caller.call(COMPLETE_BATCH) == fresh.value
+
+
+async def test_call_of_a_heartbeat_refused_by_an_older_epoch_fails_but_refuses_nothing(
+    caller: Caller, transport: ScriptedTransport
+) -> None:
+    transport.answers(_at(5, 10), _batch(4, 99, ErrorBody(tag="LeaseLostError", message="no")))
+    await caller.call(SUBMIT)
+
+    with pytest.raises(DiscoveryError, match="epoch 4"):
+        await caller.call(HEARTBEAT_BATCH)
 
 
 async def test_call_with_a_refusal_that_is_not_older_raises_it_and_remembers_where_it_was(
@@ -283,7 +338,7 @@ async def test_call_with_a_refusal_that_is_not_older_raises_it_and_remembers_whe
 async def test_call_with_only_older_refusals_says_why_and_that_nothing_was_applied(
     caller: Caller, transport: ScriptedTransport
 ) -> None:
-    transport.answers(_at(5, 10), _refused(5, 9))
+    transport.answers(_at(5, 10), _refused(4, 99))
     await caller.call(SUBMIT)
 
     with pytest.raises(DiscoveryError, match="there is no job a") as caught:

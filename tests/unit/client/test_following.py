@@ -280,6 +280,27 @@ async def test_call_when_given_up_early_then_the_broker_is_not_to_blame(
     assert two.asked == []
 
 
+async def test_refusal_when_it_rests_on_an_older_epoch_then_asks_another_broker(
+    brokers: list[ScriptedBroker], clients: Any
+) -> None:
+    old, new, _ = brokers
+    gone = {"_tag": "JobNotFoundError", "message": "no job a"}
+    old.says["/v1/jobs"] = redirects(new.address)
+    old.otherwise = answers(gone, epoch=5, status=404)
+    new.says["/v1/jobs"] = answers(SUBMITTED, epoch=6)
+    new.says["/v1/jobs/a"] = redirects(old.address)
+    client = await clients(old.url, settings=ONCE)
+    await client.submit_job("t")
+
+    with pytest.raises(DiscoveryError, match="no job a"):
+        await client.cancel_job("a")
+    new.says["/v1/jobs/a"] = answers(gone, epoch=6, status=404)
+
+    with pytest.raises(JobNotFoundError):
+        await client.cancel_job("a")
+    assert new.paths[-1] == "/v1/jobs/a"
+
+
 async def test_read_when_answered_from_an_older_epoch_then_asks_another_broker(
     brokers: list[ScriptedBroker], clients: Any
 ) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from connectrpc.code import Code
 from connectrpc.codec import proto_binary_codec, proto_json_codec
@@ -22,7 +22,7 @@ from connectrpc.compression.brotli import BrotliCompression
 from connectrpc.errors import ConnectError
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.server import ConnectASGIApplication, Endpoint
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from osqueue.broker.service import QueueService
 from osqueue.config import ROOMY_BYTES, RPC_BODIES_BYTES_MAX, RPC_BODIES_WAIT_MS, ServerSettings
@@ -94,7 +94,7 @@ class ConnectPort:
             each.name().encode(): each for each in (OneGzip(), BrotliCompression())
         }
         self._visit: ContextVar[Visit] = ContextVar("osqueue.visit")
-        self._app = _Application(
+        application = _Application(
             service={path: self._endpoint(method) for path, method in self._methods.items()},
             endpoints=_as_they_are,
             interceptors=[Reception(self._visit)],
@@ -104,6 +104,7 @@ class ConnectPort:
                 VisitCodec(each, self._visit) for each in (proto_binary_codec(), proto_json_codec())
             ],
         )
+        self._app = cast("ASGIApp", application)  # typed by asgiref where that is installed
 
     @property
     def paths(self) -> frozenset[str]:
