@@ -26,9 +26,11 @@ from osqueue.client.transports.kinds import dialler_of
 from osqueue.clock import SystemEntropy
 from osqueue.errors import OsqueueError
 
-__all__ = ["PRODUCER", "Knows", "Load"]
+__all__ = ["PRODUCER", "WAYS", "Knows", "Load"]
 
 WAYS = ("connect", "rest", "ws", "grpc")
+"""The transports that cross a network, by turns."""
+
 PRODUCER = "producer-"
 PRODUCERS = 8
 WORKERS = 8

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from random import Random  # noqa: TID251 - seeded
 
@@ -16,7 +15,7 @@ from tests.e2e.chaos.checker import Finding, check
 from tests.e2e.chaos.ending import Ending, read_ending, wait_drained
 from tests.e2e.chaos.faults import FAULTS, FROM_OUTSIDE, INSIDE, Scene
 from tests.e2e.chaos.history import History, Round, Sample, now
-from tests.e2e.chaos.load import Knows, Load
+from tests.e2e.chaos.load import PRODUCER, WAYS, Knows, Load
 from tests.e2e.chaos.places import Place
 from tests.e2e.chaos.timing import Timing
 from tests.e2e.chaos.waiting import until
@@ -25,7 +24,7 @@ from osqueue.errors import OsqueueError
 from osqueue.model.snapshot import read_origin
 from osqueue.storage import Store
 
-__all__ = ["Course", "Result", "run_fault"]
+__all__ = ["Course", "Result", "run_fault", "unserved"]
 
 SAMPLE_S = 0.1
 
@@ -155,22 +154,26 @@ async def _calm(scene: Scene) -> None:
     await scene.a_while(scene.timing.calm_s)
 
 
-def _acknowledged_since(history: History, at: float) -> bool:
-    """Whether a submit that began then or later was acknowledged."""
+def unserved(history: History, since: float) -> set[str]:
+    """The transports over which no producer's submit that began then or later was acknowledged.
+
+    Clients that are loyal to one broker don't count: they don't look for service.
+    """
+    waiting = set(WAYS)
     for call in reversed(history.calls):
-        if call.start < at:
-            return False
-        if call.op == "submit" and call.ok:
-            return True
-    return False
+        if call.start < since or not waiting:
+            break
+        if call.op == "submit" and call.ok and call.client.startswith(PRODUCER):
+            waiting.discard(call.way)
+    return waiting
 
 
 async def _served(scene: Scene, *, since: float) -> None:
-    """Raises `TimeoutError` when no submit that began then or later is acknowledged in time."""
+    """Raises `TimeoutError` when over some transport there is no service from then on in time."""
     timing, history = scene.timing, scene.history
-    served = partial(_acknowledged_since, history, since)
-    if not await until(served, timeout_s=timing.back_s_max):
-        raise TimeoutError(f"no submit was acknowledged for {timing.back_s_max} s")
+    if not await until(lambda: not unserved(history, since), timeout_s=timing.back_s_max):
+        over = ", ".join(sorted(unserved(history, since)))
+        raise TimeoutError(f"no submit was acknowledged over {over} for {timing.back_s_max} s")
 
 
 async def _sample(store: Store, samples: list[Sample]) -> None:

@@ -12,7 +12,7 @@ from tests.e2e.chaos.ending import Ended, Ending
 from tests.e2e.chaos.findings import some
 from tests.e2e.chaos.history import Call, Death, Execution, History, Lead, Round, Sample
 from tests.e2e.chaos.report import figures, table, without_service_s
-from tests.e2e.chaos.run import Course, Result
+from tests.e2e.chaos.run import Course, Result, unserved
 from tests.e2e.chaos.timing import SHORT
 
 Story = tuple[History, Ending]
@@ -257,6 +257,18 @@ def test_without_service_when_submits_pause_then_the_longest_gap_at_the_fault() 
     ]
     gaps = without_service_s(History(calls=calls, rounds=rounds))
     assert gaps == pytest.approx([4.5, 0.1])
+
+
+def test_unserved_when_some_are_answered_again_then_the_transports_of_the_others() -> None:
+    calls = [
+        call("submit", 1, 9, client="producer-0", way="ws"),
+        call("submit", 5, 6, client="producer-1", way="rest"),
+        call("submit", 5, 6, client="producer-2", way="grpc", ok=False, tag="DiscoveryError"),
+        call("get_stats", 5, 6, client="producer-2", way="grpc"),
+        call("submit", 6, 7, client="loyal-0-0", way="connect"),
+    ]
+    assert unserved(History(calls=calls), 4) == {"connect", "grpc", "ws"}
+    assert unserved(History(calls=calls), 0) == {"connect", "grpc"}
 
 
 def test_figures_when_rounds_differ_then_a_line_for_each_kind() -> None:
