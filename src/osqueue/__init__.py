@@ -7,18 +7,42 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from osqueue.app import BrokerServer
-    from osqueue.client import OsqueueClient, SyncOsqueueClient, TlsSettings
+    from osqueue.client import (
+        JobHandle,
+        OsqueueClient,
+        SyncJobHandle,
+        SyncOsqueueClient,
+        TlsSettings,
+    )
     from osqueue.client.transports import QueueTransportAdapter
-    from osqueue.errors import OsqueueError, is_osqueue_error
+    from osqueue.errors import (
+        Discard,
+        JobFailedError,
+        OsqueueError,
+        ResultTimeoutError,
+        Retry,
+        is_osqueue_error,
+    )
+    from osqueue.jobs import Backoff, Jobs, JobType, Registry
     from osqueue.worker import Worker
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Backoff",
     "BrokerServer",
+    "Discard",
+    "JobFailedError",
+    "JobHandle",
+    "JobType",
+    "Jobs",
     "OsqueueClient",
     "OsqueueError",
     "QueueTransportAdapter",
+    "Registry",
+    "ResultTimeoutError",
+    "Retry",
+    "SyncJobHandle",
     "SyncOsqueueClient",
     "TlsSettings",
     "Worker",
@@ -27,10 +51,20 @@ __all__ = [
 ]
 
 _HOME = {
+    "Backoff": "osqueue.jobs",
     "BrokerServer": "osqueue.app",
+    "Discard": "osqueue.errors",
+    "JobFailedError": "osqueue.errors",
+    "JobHandle": "osqueue.client",
+    "JobType": "osqueue.jobs",
+    "Jobs": "osqueue.jobs",
     "OsqueueClient": "osqueue.client",
     "OsqueueError": "osqueue.errors",
     "QueueTransportAdapter": "osqueue.client.transports",
+    "Registry": "osqueue.jobs",
+    "ResultTimeoutError": "osqueue.errors",
+    "Retry": "osqueue.errors",
+    "SyncJobHandle": "osqueue.client",
     "SyncOsqueueClient": "osqueue.client",
     "TlsSettings": "osqueue.client",
     "Worker": "osqueue.worker",

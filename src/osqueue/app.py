@@ -1,4 +1,4 @@
-"""The broker as a whole: the one place where its parts are put together."""
+"""The broker as a whole: the core of its queue, and the ports that it is asked on."""
 
 from __future__ import annotations
 
@@ -14,19 +14,14 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from osqueue.advertise import advertised_host, is_wildcard
-from osqueue.broker.dispatch import BROKER_HANDLERS
-from osqueue.broker.fitting import fitted, in_one_line, throttled
 from osqueue.broker.probe import probe_leader
 from osqueue.broker.service import QueueService
-from osqueue.broker.waiting import WaitingClaims
-from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy, precise_us
-from osqueue.config import STATE_KEY, ArchiveSettings, BrokerSettings
-from osqueue.engine.archive import Archive
-from osqueue.engine.archiver import Archiver
+from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy
+from osqueue.config import BrokerSettings
+from osqueue.core import QueueCore
 from osqueue.engine.election import Ask, ProbeAnswer
 from osqueue.engine.engine import Engine
 from osqueue.engine.leadership import Probe
-from osqueue.engine.observed_store import ObservedStore
 from osqueue.engine.observer import Observer, Observers
 from osqueue.engine.requests import End
 from osqueue.errors import (
@@ -47,7 +42,6 @@ from osqueue.server.telemetry.metrics import Metrics
 from osqueue.server.telemetry.observed_http import HTTP, REST
 from osqueue.server.telemetry.observing import Observed
 from osqueue.server.websocket.protocol import WebSocketEndpoint
-from osqueue.storage.probe import probe_store
 from osqueue.storage.protocol import Store, layers
 from osqueue.storage.throttled import ThrottledStorageBackend
 from osqueue.storage.urls import open_store
@@ -59,11 +53,10 @@ logger = logging.getLogger("osqueue.broker")
 
 
 class _Told(NamedTuple):
-    """What the ports tell of: who is told of requests, the figures, the store with its layers."""
+    """Who is told of requests, and the figures that are shown."""
 
     observed: Observed
     metrics: Metrics
-    store: Store
 
 
 class BrokerServer:
@@ -104,10 +97,9 @@ class BrokerServer:
         self._clock = clock or SystemClock()
         self._entropy = entropy or SystemEntropy()
         self._store: Store | None = None
-        self._engine: Engine | None = None
+        self._core: QueueCore | None = None
         self._http: HttpServer | None = None
         self._security: Security | None = None
-        self._service: QueueService | None = None
         self._grpc: GrpcServer | None = None
         self._starting: asyncio.Task[None] | None = None
         self._address = ""
@@ -140,16 +132,14 @@ class BrokerServer:
 
     def status(self) -> BrokerStatus:
         """How the broker is doing. Raises `ConfigError` before the start."""
-        if self._engine is None:
-            raise ConfigError("the broker has not been started")
-        return replace(self._engine.status(), grpc_port=self.grpc_port)
+        return replace(self._started().status(), grpc_port=self.grpc_port)
 
     def in_process(self) -> InProcessTransport:
         """A way to this broker for clients in its own process and loop: the transport ``direct``.
 
         Raises `TransportConnectionError` while it is not running.
         """
-        if self._service is None:
+        if self._core is None:
             error = TransportConnectionError("the broker of this process is not running")
             error.applied = "no"
             raise error
@@ -157,7 +147,7 @@ class BrokerServer:
             raise TransportConfigError(
                 "the broker runs in another event loop: dial it by another transport"
             )
-        return InProcessTransport(self._service, self._settings.server, handlers=BROKER_HANDLERS)
+        return self._core.transport()
 
     async def start(self) -> None:
         """Take the queue and serve it, or stand by while another broker leads.
@@ -194,16 +184,14 @@ class BrokerServer:
                 closing.push_async_callback(self._http.stop)
             if self._grpc is not None:
                 closing.push_async_callback(self._grpc.stop)
-            if self._engine is not None:
-                await self._engine.stop()
-        self._engine = self._http = self._grpc = self._security = None
-        self._store = self._service = self._starting = None
+            if self._core is not None:
+                await self._core.stop()
+        self._core = self._http = self._grpc = self._security = None
+        self._store = self._starting = None
 
     async def wait_ended(self) -> End:
         """Wait until this broker neither leads nor stands by any more, for whatever reason."""
-        if self._engine is None:
-            raise ConfigError("the broker has not been started")
-        engine = self._engine
+        engine = self._started()
         await engine.ended.wait()
         end = engine.end
         assert end is not None, "it has ended"
@@ -227,75 +215,51 @@ class BrokerServer:
         security = self._security = Security(self._settings, self._clock)
         store = open_store(self._storage) if isinstance(self._storage, str) else self._storage
         self._store = store
-        settings = fitted(self._settings, store)
         metrics = Metrics(self._clock)
         observers = self._all_observers(metrics)
-        watched = ObservedStore(store, observers, ticks=precise_us)
-        paced = throttled(watched, settings, clock=self._clock)
-        engine = self._engine = self._new_engine(paced, settings, observers)
-        service = self._service = self._new_service(engine, paced, settings)
-        metrics.watch(engine.gauges, service.streams)
-        observed = Observed(REST, observers, detailed=settings.server.access_log)
-        await self._open_ports(sock, service, settings, _Told(observed, metrics, paced))
+        core = self._core = self._new_core(store, security, observers)
+        metrics.watch(core.engine.gauges, core.service.streams)
+        observed = Observed(REST, observers, detailed=core.settings.server.access_log)
+        await self._open_ports(sock, core, security, _Told(observed, metrics))
         security.start()
-        report = await probe_store(store, clock=self._clock, entropy=self._entropy)
-        logger.info("%s", in_one_line(report))
-        await engine.start()
+        await core.start()
 
-    def _new_engine(self, store: Store, settings: BrokerSettings, observers: Observers) -> Engine:
-        assert self._security is not None, "it comes first"
-        engine = Engine(
+    def _new_core(self, store: Store, security: Security, observers: Observers) -> QueueCore:
+        return QueueCore(
             store,
-            STATE_KEY,
             address=self._address,
-            settings=settings,
+            settings=self._settings,
             clock=self._clock,
             entropy=self._entropy,
-            waiting=WaitingClaims,
-            probe=_probe(self._security.tls),
-        )
-        engine.observer = observers
-        return engine
-
-    def _new_service(self, engine: Engine, store: Store, settings: BrokerSettings) -> QueueService:
-        archive = Archive(store)
-        engine.duties = (
-            self._tell_leading,
-            lambda: self._archiver(engine, archive, store, settings.archive).run(),
-        )
-        return QueueService(
-            engine,
-            archive if settings.limits.archived else None,
-            address=self._address,
-            entropy=self._entropy,
-            streams=settings.streams,
+            probe=_probe(security.tls),
+            observers=observers,
+            on_leading=self._on_leading,
         )
 
     async def _open_ports(
-        self, sock: socket.socket, service: QueueService, settings: BrokerSettings, told: _Told
+        self, sock: socket.socket, core: QueueCore, security: Security, told: _Told
     ) -> None:
         """Answer on both ports; until the engine leads, with that."""
-        assert self._security is not None, "it comes first"
-        tls, server, observed = self._security.tls, settings.server, told.observed
+        service, server, observed = core.service, core.settings.server, told.observed
         local = {f"{name}:{sock.getsockname()[1]}" for name in _local_names(sock)}
-        door = self._security.door(frozenset({self._address, *local}))
+        door = security.door(frozenset({self._address, *local}))
         self._http = HttpServer(
             make_app(
                 service,
                 server,
                 door,
-                throttle=_throttle_of(told.store),
-                problems=self._security.problems,
+                throttle=_throttle_of(core.store),
+                problems=security.problems,
                 observed=observed,
                 metrics=told.metrics,
             ),
             server,
             sock,
-            tls=tls,
+            tls=security.tls,
             websockets=WebSocketEndpoint(service, server, door, observed=observed.over("ws")),
             observed=observed.over(HTTP),
         )
-        self._grpc = open_grpc(service, server, door, tls=tls, observed=observed)
+        self._grpc = open_grpc(service, server, door, tls=security.tls, observed=observed)
         if self._grpc is not None:
             service.grpc_port = self._grpc.port
             await self._grpc.start()
@@ -308,16 +272,18 @@ class BrokerServer:
         log = (AccessLog(self._clock),) if self._settings.server.access_log else ()
         return Observers((metrics, CommitTraces(self._clock), *log, *self._observers))
 
-    async def _tell_leading(self) -> None:
-        if self._on_leading is not None:
-            self._on_leading()
+    @property
+    def _engine(self) -> Engine | None:
+        return None if self._core is None else self._core.engine
 
-    def _archiver(
-        self, engine: Engine, archive: Archive, store: Store, settings: ArchiveSettings
-    ) -> Archiver:
-        return Archiver(
-            engine, archive, store, settings=settings, clock=self._clock, entropy=self._entropy
-        )
+    @property
+    def _service(self) -> QueueService | None:
+        return None if self._core is None else self._core.service
+
+    def _started(self) -> Engine:
+        if self._engine is None:
+            raise ConfigError("the broker has not been started")
+        return self._engine
 
 
 def _expect_started(starting: asyncio.Task[None]) -> None:

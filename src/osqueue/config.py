@@ -6,8 +6,10 @@ does that (`osqueue.cli.options`).
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from osqueue.errors import ConfigError
 
@@ -20,7 +22,9 @@ __all__ = [
     "GrpcSettings",
     "LeadershipSettings",
     "PayloadSettings",
+    "ProcessSettings",
     "QueueLimits",
+    "RetryPolicy",
     "ServerSettings",
     "ServerTlsSettings",
     "StreamSettings",
@@ -110,6 +114,10 @@ STATS_EVERY_MS_MIN = 100
 WAIT_MS_MAX = 60_000
 """Longest wait of a claim: below the idle time-outs of common proxies."""
 
+RESULT_WAIT_MS = 20_000
+"""How long a client that waits for a result has the broker wait each time: also where a proxy gives
+an answer half a minute."""
+
 STATUS_WAIT_MS_MAX = 5_000
 """Longest time that a leader keeps a question of a broker that stands by."""
 
@@ -131,6 +139,19 @@ PAYLOAD_DIGITS_MAX = 4_300
 
 ERROR_TEXT_CHARS_MAX = 8 * KIB
 """What is kept of a failure's message and of its traceback: it is carried in every commit."""
+
+ERRORS_KEPT_MAX = 5
+"""Failures that are kept of one job, the last included: enough to see whether they are alike."""
+
+ERRORS_BYTES_MAX = 16 * KIB
+"""What those before the last take together, as JSON; the oldest go first."""
+
+RESULT_BYTES_MAX = 64 * KIB
+"""Largest result: it stands in the state until the archive has it. More belongs into a store of its
+own, and its name into the result."""
+
+PROGRESS_NOTE_CHARS_MAX = 200
+"""Longest note of a worker's progress: one line for a person."""
 
 LINEAGE_WRITERS_MAX = 64
 """Writers whose last commit the state remembers."""
@@ -170,8 +191,35 @@ RATE_BUCKETS_MAX = 10_000
 """Callers whose rate is counted at a time: about 200 bytes each."""
 
 
+RetryMs = Annotated[int, Meta(ge=0, le=TIME_MS_MAX)]
+RetryFactor = Annotated[float, Meta(ge=1, le=1_000)]
+RetryJitter = Annotated[float, Meta(ge=0, le=1)]
+
+
+class RetryPolicy(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False
+):
+    """How long a failed job waits until it runs again; it travels, and is kept, with the job.
+
+    After the failed attempt n that is ``min(max_ms, base_ms * factor ** (n - 1))``, less a share of
+    up to ``jitter``, which is different for each job, so that those that failed together do not
+    come back together.
+    """
+
+    base_ms: RetryMs = 1_000
+    """After the first attempt; 0: at once, always."""
+
+    factor: RetryFactor = 2.0
+    max_ms: RetryMs = HOUR_MS
+    jitter: RetryJitter = 0.25
+
+
 class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What bounds one queue's state."""
+
+    retry: RetryPolicy = RetryPolicy()
+    """How long a failed job waits that brought no policy of its own: a fault of something that it
+    needs is often over after a while, and asking at once again prolongs it."""
 
     lease_timeout_ms: int = 30_000
     """A lease without a heartbeat for this long expires. The older implementations' value."""
@@ -687,6 +735,46 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
+class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker keeps the processes that run its handlers."""
+
+    warm: int = 1
+    """How many are started with the worker; more when they are needed, each for a tenth of a
+    second and the imports of its handlers."""
+
+    memory_bytes_max: int | None = None
+    """Most memory of one process; then its handler gets a `MemoryError`."""
+
+    cancel_ms: int = 500
+    """How long a handler that was told to end may take before its process is killed."""
+
+    start_ms_max: int = 300_000
+    """How long a process may take until it begins with its first job: the imports of large
+    libraries take a minute on a slow disk."""
+
+    stop_ms: int = 1_000
+    """How long an idle process may take to end, with the `atexit` functions of its libraries."""
+
+    starts_max: int = 3
+    """In how many processes it is tried to begin a job, when they end before."""
+
+    def validate(self) -> None:
+        """Raise `ConfigError` when the settings make no sense."""
+        if self.warm < 0 or self.cancel_ms < 0 or self.stop_ms < 0:
+            raise ConfigError("warm, cancel_ms and stop_ms must not be negative")
+        if self.start_ms_max < 1 or self.starts_max < 1:
+            raise ConfigError("start_ms_max and starts_max must each be at least 1")
+        if self.memory_bytes_max is not None and self.memory_bytes_max < PROCESS_MEMORY_BYTES_MIN:
+            raise ConfigError(
+                f"a process of handlers needs at least {PROCESS_MEMORY_BYTES_MIN // MIB} MiB, "
+                f"not {self.memory_bytes_max} bytes"
+            )
+
+
+PROCESS_MEMORY_BYTES_MIN = 64 * MIB
+"""Below this a process cannot even begin: the interpreter and the client take about 40 MiB."""
+
+
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How a worker paces itself."""
 
@@ -707,9 +795,20 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Least time from one claim to the next when it found nothing: a broker that doesn't wait is
     not asked in a tight loop."""
 
-    finishing_max: int = 1_000
+    finishing_max: int = 4_000
     """Most finished jobs whose report the broker has not yet taken; beyond it nothing is claimed,
-    so a broker that takes no reports is given no further work to lose."""
+    so a broker that takes no reports is given no further work to lose. Four claims' worth: while
+    one is reported, the next may run."""
+
+    progress_ms: int = 1_000
+    """Progress is told at most this often: each time costs a heartbeat for all jobs."""
+
+    callback_ms: int = 5_000
+    """How long an async callback may take before it is given up: it is no job, and nothing else
+    would ever end it."""
+
+    hurry_ms: int = 1_000
+    """How long a worker that is to stop at once tries to give its jobs back."""
 
     def validate(self) -> None:
         """Raise `ConfigError` when the settings make no sense alone or together."""
@@ -720,9 +819,15 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"heartbeat_interval_ms ({self.heartbeat_interval_ms}) must be at most a third of "
                 "the broker's job heartbeat timeout (30000 ms by default)"
             )
-        if self.heartbeat_interval_ms < 1 or self.poll_ms < 1 or self.finishing_max < 1:
-            raise ConfigError(
-                "heartbeat_interval_ms, poll_ms and finishing_max must each be at least 1"
-            )
-        if self.grace_ms < 0 or self.settle_ms < 0:
-            raise ConfigError("grace_ms and settle_ms must not be negative")
+        for name in (
+            "heartbeat_interval_ms",
+            "poll_ms",
+            "finishing_max",
+            "progress_ms",
+            "callback_ms",
+        ):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("grace_ms", "settle_ms", "hurry_ms"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must not be negative, not {getattr(self, name)}")

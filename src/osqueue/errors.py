@@ -30,6 +30,9 @@
     │   │   └── StoreDeniedError       not permitted
     │   ├── CorruptStateError        the state object cannot be read; nothing was touched
     │   └── UnsupportedStoreError    the store cannot carry a queue
+    ├── look at the job
+    │   ├── JobFailedError           it will bring no result: it is dead, or was given up
+    │   └── ResultTimeoutError       it has not ended in time (also a TimeoutError)
     └── fix the program
         ├── ConfigError              settings that make no sense
         ├── TransportConfigError     no such transport, or wrong options for it
@@ -38,6 +41,8 @@
 
 A class says what its caller has to do. ``_tag`` is its name on the wire and never changes;
 ``retryable`` tells whether sending the same request again, with the same ids, can succeed.
+
+Beside the tree stand `Retry` and `Discard`, which handlers raise to say what is to become of a job.
 """
 
 from __future__ import annotations
@@ -54,14 +59,18 @@ __all__ = [
     "CommitUnknownError",
     "ConfigError",
     "CorruptStateError",
+    "Discard",
     "DiscoveryError",
     "EngineStateError",
+    "JobFailedError",
     "JobIdConflictError",
     "JobNotFoundError",
     "LeaseLostError",
     "OsqueueError",
     "OverloadedError",
     "PayloadValidationError",
+    "ResultTimeoutError",
+    "Retry",
     "StorageBackendError",
     "StoreBusyError",
     "StoreDeniedError",
@@ -116,9 +125,24 @@ class BrokerProtocolError(OsqueueError):
 
 
 class PayloadValidationError(OsqueueError):
-    """The payload cannot be kept: not JSON, too deep, too large, or refused by its schema."""
+    """The payload, or a result, cannot be kept: not JSON, too deep, too large, or refused by its
+    schema.
+
+    ``errors`` are what is wrong, each as the field's path and a message, where a schema refused it.
+    """
 
     _tag: ClassVar[Literal["PayloadValidationError"]] = "PayloadValidationError"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        errors: tuple[tuple[str, str], ...] = (),
+        status: int | None = None,
+        method: str | None = None,
+    ) -> None:
+        super().__init__(message, status=status, method=method)
+        self.errors = errors
 
 
 class JobIdConflictError(OsqueueError):
@@ -284,6 +308,65 @@ class WorkerExecutionError(OsqueueError):
     """A handler failed."""
 
     _tag: ClassVar[Literal["WorkerExecutionError"]] = "WorkerExecutionError"
+
+
+class JobFailedError(OsqueueError):
+    """The job will bring no result. ``job_status`` tells how it stands: ``dead``, ``cancelled``,
+    ``expired`` or ``discarded``.
+
+    ``error_type``, ``error_message`` and ``traceback`` are of its last failure, where that is
+    known.
+    """
+
+    _tag: ClassVar[Literal["JobFailedError"]] = "JobFailedError"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        job_id: str = "",
+        job_status: str = "",
+        error_type: str | None = None,
+        error_message: str | None = None,
+        traceback: str | None = None,
+        status: int | None = None,
+        method: str | None = None,
+    ) -> None:
+        super().__init__(message, status=status, method=method)
+        self.job_id = job_id
+        self.job_status = job_status
+        self.error_type = error_type
+        self.error_message = error_message
+        self.traceback = traceback
+
+
+class ResultTimeoutError(OsqueueError, TimeoutError):
+    """The job has not ended in time; it goes on."""
+
+    _tag: ClassVar[Literal["ResultTimeoutError"]] = "ResultTimeoutError"
+
+
+class Retry(Exception):  # noqa: N818 - what a handler says, rather than an error
+    """Raise it in a handler to have the job run again, while it has attempts left.
+
+    ``after``: in so many seconds; by default as the job's retry policy says.
+    """
+
+    def __init__(self, after: float | None = None, reason: str = "") -> None:
+        super().__init__(after, reason)
+        self.after = after
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason or "to be tried again"
+
+
+class Discard(Exception):  # noqa: N818 - the same
+    """Raise it in a handler to fail the job for good: it becomes a dead letter at once."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 _BY_TAG: dict[str, type[OsqueueError]] = {

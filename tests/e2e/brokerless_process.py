@@ -10,7 +10,6 @@ import os
 import sys
 
 from osqueue.brokerless import open_brokerless
-from osqueue.client import Job
 from osqueue.config import (
     ArchiveSettings,
     BrokerSettings,
@@ -19,7 +18,7 @@ from osqueue.config import (
     WorkerSettings,
 )
 from osqueue.errors import OsqueueError
-from osqueue.worker import Worker
+from osqueue.worker import JobContext, Worker
 
 SETTINGS = BrokerSettings(
     limits=QueueLimits(lease_timeout_ms=3_000),
@@ -36,7 +35,7 @@ def say(*words: object) -> None:
 async def main(url: str, count: int, notes: str) -> None:
     log = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-    async def note(number: int, job: Job) -> None:
+    async def note(number: int, job: JobContext) -> None:
         os.write(log, f"{job.job_id}\n".encode())
         await asyncio.sleep(0.01 * (number % 3))
 

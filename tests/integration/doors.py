@@ -22,7 +22,9 @@ STREAMS: Final = (ops.SUBSCRIBE, ops.STREAM_JOBS)
 
 _LEASE: Final = messages.LeaseRequest(worker_id="w", lease="l")
 _ERROR: Final = messages.JobError(type="E", message="m")
-_REFS: Final = [messages.JobRef(job_id="none", lease="l")]
+_DONE: Final = messages.CompleteRequest(worker_id="w", lease="l")
+_KEPT: Final = [messages.HeartbeatRef(job_id="none", lease="l")]
+_DONES: Final = [messages.CompleteRef(job_id="none", lease="l")]
 
 REQUESTS: Final[Mapping[str, msgspec.Struct]] = {
     ops.SUBMIT.name: messages.SubmitRequest(payload=msgspec.Raw(b"1")),
@@ -32,9 +34,9 @@ REQUESTS: Final[Mapping[str, msgspec.Struct]] = {
     ),
     ops.CLAIM.name: messages.ClaimRequest(worker_id="w", types=["none"], max=1),
     ops.HEARTBEAT.name: _LEASE,
-    ops.HEARTBEAT_BATCH.name: messages.HeartbeatBatchRequest(worker_id="w", jobs=_REFS),
-    ops.COMPLETE.name: _LEASE,
-    ops.COMPLETE_BATCH.name: messages.CompleteBatchRequest(worker_id="w", jobs=_REFS),
+    ops.HEARTBEAT_BATCH.name: messages.HeartbeatBatchRequest(worker_id="w", jobs=_KEPT),
+    ops.COMPLETE.name: _DONE,
+    ops.COMPLETE_BATCH.name: messages.CompleteBatchRequest(worker_id="w", jobs=_DONES),
     ops.FAIL.name: messages.FailRequest(worker_id="w", lease="l", error=_ERROR),
     ops.RELEASE.name: messages.ReleaseRequest(worker_id="w", lease="l"),
     ops.LIST_JOBS.name: ops.ListQuery(),

@@ -122,7 +122,7 @@ async def test_many_writers_when_at_work_at_once_then_each_job_is_done_once(
     reported = asyncio.Semaphore(0)
     for queue in queues:
         worker = Worker(
-            queue.client, {"count": done.append}, 2, on_completed=lambda _: reported.release()
+            queue.client, {"count": done.append}, 2, on_job_completed=lambda _: reported.release()
         )
         await stack.enter_async_context(worker)
     submits = [

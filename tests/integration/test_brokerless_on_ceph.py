@@ -11,9 +11,8 @@ from tests.integration.servers.ceph import Ceph
 from tests.integration.servers.fixtures import EXTERNAL
 
 from osqueue.brokerless import BrokerlessQueue, open_brokerless
-from osqueue.client import Job
 from osqueue.config import ClientSettings
-from osqueue.worker import Worker
+from osqueue.worker import JobContext, Worker
 
 pytestmark = [*EXTERNAL]
 
@@ -27,7 +26,7 @@ async def test_writers_when_at_work_at_once_then_each_job_is_done_exactly_once(c
     urls = ceph.new_stores()
     runs: Counter[str] = Counter()
 
-    async def count(_payload: object, job: Job) -> None:
+    async def count(_payload: object, job: JobContext) -> None:
         runs[job.job_id] += 1
 
     async with AsyncExitStack() as stack:

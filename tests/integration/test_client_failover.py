@@ -15,7 +15,7 @@ from tests.integration.rest import eventually
 from osqueue.app import BrokerServer
 from osqueue.client import Job, NewJob, OsqueueClient
 from osqueue.config import BrokerSettings, LeadershipSettings, WorkerSettings
-from osqueue.worker import Worker
+from osqueue.worker import JobContext, Worker
 
 BUSY = WorkerSettings(heartbeat_interval_ms=50, wait_ms=1_000, poll_ms=1)
 PROGRAM = Path(__file__).with_name("broker_process.py")
@@ -122,15 +122,15 @@ async def test_claim_when_its_broker_is_stopped_and_another_takes_over_then_gets
 async def test_worker_when_its_broker_is_replaced_then_keeps_its_job_and_its_lease(
     client: OsqueueClient, storage: str
 ) -> None:
-    begun: list[Job] = []
+    begun: list[JobContext] = []
     done: list[Job] = []
     finish = asyncio.Event()
 
-    async def handle(_: object, job: Job) -> None:
+    async def handle(_: object, job: JobContext) -> None:
         begun.append(job)
         await finish.wait()
 
-    options = {"settings": BUSY, "on_completed": done.append}
+    options = {"settings": BUSY, "on_job_completed": done.append}
     async with asyncio.timeout(40):
         async with local(storage):
             await client.submit_job("t", job_id="a")
@@ -149,7 +149,7 @@ async def test_worker_when_its_broker_is_replaced_then_keeps_its_job_and_its_lea
             await worker.stop()
 
     assert len(begun) == 1
-    assert begun[0].lease == done[0].lease
+    assert begun[0].job.lease == done[0].lease
     assert (stats.completed_total, stats.broker_address) == (1, second.address)
 
 

@@ -18,9 +18,9 @@ from tests.integration.rest import Rest
 
 from osqueue.app import BrokerServer
 from osqueue.client import OsqueueClient
-from osqueue.client.models import Job, NewJob
+from osqueue.client.models import NewJob
 from osqueue.config import COMMIT_SPANS_MAX
-from osqueue.worker import Worker
+from osqueue.worker import JobContext, Worker
 
 ORIGIN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 UNSAMPLED = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
@@ -73,7 +73,7 @@ async def work(client: OsqueueClient, handler: Callable[..., Any], number: int) 
     def over(*_: object) -> None:
         ended.release()
 
-    async with Worker(client, {"mail": handler}, 1, on_completed=over, on_failed=over):
+    async with Worker(client, {"mail": handler}, 1, on_job_completed=over, on_job_failed=over):
         async with asyncio.timeout(20):
             for _ in range(number):
                 await ended.acquire()
@@ -82,9 +82,9 @@ async def work(client: OsqueueClient, handler: Callable[..., Any], number: int) 
 async def test_job_when_it_is_traced_then_submit_commit_and_handler_are_one_trace(
     spans: Spans, client: OsqueueClient
 ) -> None:
-    seen: list[Job] = []
+    seen: list[JobContext] = []
 
-    async def send(_payload: object, job: Job) -> None:
+    async def send(_payload: object, job: JobContext) -> None:
         with spans.tracer.start_as_current_span("inside"):
             seen.append(job)
 
@@ -107,8 +107,8 @@ async def test_job_when_it_is_traced_then_submit_commit_and_handler_are_one_trac
     assert commit.attributes is not None
     assert commit.attributes["osqueue.commit.operations"] == 1
     assert (commit.end_time or 0) >= (commit.start_time or 0) > 0
-    assert seen[0].traceparent is not None
-    assert seen[0].traceparent.split("-")[1] == f"{trace_of(submit):032x}"
+    assert seen[0].job.traceparent is not None
+    assert seen[0].job.traceparent.split("-")[1] == f"{trace_of(submit):032x}"
 
 
 async def test_handler_when_it_is_a_plain_function_then_its_thread_is_in_the_trace_too(

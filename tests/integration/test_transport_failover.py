@@ -17,7 +17,7 @@ from osqueue.app import BrokerServer
 from osqueue.client import Job, OsqueueClient
 from osqueue.config import BrokerSettings, LeadershipSettings, WorkerSettings
 from osqueue.errors import OsqueueError
-from osqueue.worker import Worker
+from osqueue.worker import JobContext, Worker
 
 QUICK = BrokerSettings(
     leadership=LeadershipSettings(heartbeat_interval_ms=100, heartbeat_timeout_ms=400)
@@ -115,11 +115,11 @@ async def test_claim_when_the_leader_stops_then_gets_its_job_from_the_next(
 async def test_worker_when_the_leader_stops_then_keeps_its_job_and_its_lease(
     kind: str, storage: str
 ) -> None:
-    begun: list[Job] = []
+    begun: list[JobContext] = []
     done: list[Job] = []
     finish = asyncio.Event()
 
-    async def handle(_: object, job: Job) -> None:
+    async def handle(_: object, job: JobContext) -> None:
         begun.append(job)
         await finish.wait()
 
@@ -127,7 +127,7 @@ async def test_worker_when_the_leader_stops_then_keeps_its_job_and_its_lease(
         asyncio.timeout(40),
         pair(storage) as (leader, standby),
         client_of(kind, leader, standby) as client,
-        Worker(client, {"t": handle}, 2, settings=BUSY, on_completed=done.append),
+        Worker(client, {"t": handle}, 2, settings=BUSY, on_job_completed=done.append),
     ):
         await client.submit_job("t", job_id="a")
         await eventually(lambda: begun)
@@ -138,7 +138,7 @@ async def test_worker_when_the_leader_stops_then_keeps_its_job_and_its_lease(
         finish.set()
         await eventually(lambda: done)
 
-    assert [job.lease for job in begun] == [job.lease for job in done]
+    assert [ctx.job.lease for ctx in begun] == [job.lease for job in done]
 
 
 async def test_worker_of_a_hundred_jobs_then_each_is_done_once(kind: str) -> None:

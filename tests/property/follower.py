@@ -26,6 +26,7 @@ STEPS = {
     (RUNNING, EventKind.RELEASED): UNCLAIMED,
     (RUNNING, EventKind.DEAD): DEAD,
     (RUNNING, EventKind.CANCELLED): None,
+    (RUNNING, EventKind.PROGRESS): RUNNING,
     (DEAD, EventKind.REVIVED): UNCLAIMED,
     (AWAY, EventKind.REVIVED): UNCLAIMED,
     (None, EventKind.REVIVED): UNCLAIMED,

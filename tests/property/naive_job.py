@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from osqueue.model import outcomes as out
+from osqueue.model.job import NO_TERMS, Terms
 
 __all__ = ["NaiveJob"]
 
@@ -28,7 +30,11 @@ class NaiveJob:
     heartbeat: int | None = None
     granted: int = 0
     deadline: int = 0
-    error: Raw | UnsetType = UNSET
+    errors: tuple[Raw, ...] = ()
+    """The last five, oldest first."""
+    terms: Terms = NO_TERMS
+    progress: Raw | None = None
+    result: Raw | UnsetType = UNSET
     ended_at: int | None = None
     since: int = 0
     """When it was first known to have ended, in serving time."""
@@ -52,14 +58,19 @@ class NaiveJob:
             run_at=self.run_at if live else None,
             worker_id=self.worker,
             heartbeat=self.heartbeat if self.status == "in_progress" else None,
-            last_error=self.error,
+            last_error=self.errors[-1] if self.errors else UNSET,
             ended_at=None if left else self.ended_at,
+            earlier=b",".join(map(bytes, self.errors[:-1])),
+            terms=self.terms,
+            progress=self.progress,
+            result=self.result,
         )
 
     def grant(self) -> out.Grant:
         what = (self.id, self.type, self.payload, self.lease or "", self.attempts)
-        return out.Grant(*what, self.allowed, self.created, self.priority)
+        grant = out.Grant(*what, self.allowed, self.created, self.priority)
+        return msgspec.structs.replace(grant, terms=self.terms)
 
     def put_back(self, *, status: str = "unclaimed") -> None:
         self.status = status
-        self.worker = self.lease = self.claim = self.heartbeat = None
+        self.worker = self.lease = self.claim = self.heartbeat = self.progress = None

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple, assert_never
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from osqueue.config import QueueLimits
 from osqueue.model import outcomes as out
@@ -103,9 +103,7 @@ class NaiveQueue:
             case Heartbeat():
                 return self.heartbeat(op, now)
             case Complete() | Release():
-                how = "completed" if isinstance(op, Complete) else "released"
-                each = [self.end_lease(op.worker_id, ref, how, now) for ref in op.refs]
-                return out.Results(tuple(each))
+                return self.end_leases(op, now)
             case Fail():
                 return self.end_lease(op.worker_id, op.ref, "failed", now, fail=op)
             case Cancel():
@@ -128,7 +126,7 @@ class NaiveQueue:
             if known is None or (known.ended_at is not None and self.how_ended(new.id) is None):
                 run_at = new.run_at if new.run_at is not None and new.run_at > now.wall else None
                 times = (now.wall, new.priority, run_at, new.max_attempts)
-                fresh.append(NaiveJob(new.id, new.type, new.payload, *times))
+                fresh.append(NaiveJob(new.id, new.type, new.payload, *times, terms=new.terms))
             elif (known.type, known.payload) != (new.type, new.payload):
                 return out.IdConflict(new.id)
         self.jobs += fresh
@@ -147,7 +145,7 @@ class NaiveQueue:
         self.end_delays(now)
         ready = [job for job in self.jobs if job.status == "unclaimed" and job.run_at is None]
         ready = [job for job in ready if op.types is None or job.type in op.types]
-        chosen = sorted(ready, key=lambda job: job.priority)[: op.max]
+        chosen = self.within(op.caps, sorted(ready, key=lambda job: job.priority))[: op.max]
         for number, job in enumerate(chosen):
             job.status, job.worker, job.claim = "in_progress", op.worker_id, op.claim_id
             job.lease = f"{op.lease_seed}-{number}"
@@ -156,6 +154,17 @@ class NaiveQueue:
             job.deadline = now.serving + self.limits.lease_timeout_ms
             self.held.append(job)
         return out.Claimed(tuple(map(NaiveJob.grant, chosen)))
+
+    @staticmethod
+    def within(caps: tuple[tuple[str, int], ...], ready: list[NaiveJob]) -> list[NaiveJob]:
+        """The first so many of each type that has a cap."""
+        left, chosen = dict(caps), []
+        for job in ready:
+            if left.get(job.type, 1) > 0:
+                chosen.append(job)
+                if job.type in left:
+                    left[job.type] -= 1
+        return chosen
 
     def holds(self, worker_id: str, ref: LeaseRef) -> NaiveJob | None:
         job = self.live(ref.id)
@@ -176,14 +185,29 @@ class NaiveQueue:
             out.Done() if job is not None else self.lost(ref)
             for ref, job in zip(op.refs, listed, strict=True)
         ]
-        for job in listed:
+        told = op.progress or (None,) * len(op.refs)
+        for job, progress in zip(listed, told, strict=True):
             if job is not None:
                 job.heartbeat = now.wall
                 job.deadline = now.serving + self.limits.lease_timeout_ms
+                job.progress = progress or job.progress
         for job in self.running() if op.complete_list else []:
             old = now.serving - job.granted > self.limits.orphan_after_ms
             if job.worker == op.worker_id and job not in listed and old:
                 self.give_back(job)
+        return out.Results(tuple(each))
+
+    def end_leases(self, op: Complete | Release, now: Moment) -> out.Results:
+        if isinstance(op, Release):
+            each = [self.end_lease(op.worker_id, ref, "released", now) for ref in op.refs]
+            return out.Results(tuple(each))
+        brought = op.results or (UNSET,) * len(op.refs)
+        each = []
+        for ref, result in zip(op.refs, brought, strict=True):
+            held = self.holds(op.worker_id, ref)
+            each.append(self.end_lease(op.worker_id, ref, "completed", now))
+            if held is not None:
+                held.result = result
         return out.Results(tuple(each))
 
     def end_lease(
@@ -201,11 +225,21 @@ class NaiveQueue:
         if fail is None:
             self.give_back(job)
         else:
-            run_at = now.wall + fail.delay_ms if fail.delay_ms > 0 else None
+            delay_ms = self.pause(job) if fail.delay_ms is None else fail.delay_ms
+            run_at = now.wall + delay_ms if delay_ms > 0 else None
             self.fail(job, fail.error, now, retry=fail.retry, run_at=run_at)
         if lease is not None:
             self.remember(NaiveEnd(job.id, how, now.wall, lease, now.serving))
         return out.Done()
+
+    def pause(self, job: NaiveJob) -> int:
+        """Doubled each time, up to a bound: the policies here have no jitter."""
+        policy = job.terms.retry or self.limits.retry
+        assert policy.jitter == 0
+        waits = float(policy.base_ms)
+        for _ in range(job.attempts - 1):
+            waits = min(waits * policy.factor, policy.max_ms)
+        return int(min(waits, policy.max_ms))
 
     def give_back(self, job: NaiveJob) -> None:
         self.held.remove(job)
@@ -216,7 +250,10 @@ class NaiveQueue:
         self, job: NaiveJob, error: Raw, now: Moment, *, retry: bool, run_at: int | None = None
     ) -> None:
         self.held.remove(job)
-        job.error = error
+        fields = msgspec.json.decode(error) | {"at": now.wall, "attempt": job.attempts}
+        if job.worker is not None:
+            fields["workerId"] = job.worker
+        job.errors = (*job.errors, Raw(msgspec.json.encode(fields)))[-5:]
         if retry and job.attempts < job.allowed:
             job.run_at = run_at
             job.put_back()
@@ -296,6 +333,7 @@ class NaiveQueue:
         if job in self.held:
             self.held.remove(job)
         job.status, job.ended_at, job.since = how, now.wall, now.serving
+        job.progress = None
         if job in self.dead:
             self.dead.remove(job)
         self.finished.append(job)

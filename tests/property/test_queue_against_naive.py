@@ -18,14 +18,14 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
-from osqueue.config import QueueLimits
+from osqueue.config import QueueLimits, RetryPolicy
 from osqueue.model.apply import apply
 from osqueue.model.events import EventKind
 from osqueue.model.invariants import check
-from osqueue.model.job import Moment
+from osqueue.model.job import NO_TERMS, Moment, Terms
 from osqueue.model.ops import (
     Cancel,
     Claim,
@@ -59,6 +59,7 @@ LIMITS = QueueLimits(
     finished_max=3,
     dedupe_window_ms=10_000,
     dedupe_max=4,
+    retry=RetryPolicy(base_ms=1_500, max_ms=5_000, jitter=0),
 )
 ARCHIVING = replace(LIMITS, archived=True, dead_max=2)
 ERROR = Raw(b'{"type":"ValueError","message":"no"}')
@@ -74,7 +75,7 @@ OLDER = b"""{"broker":null,"brokerHeartbeat":0,"jobs":[
 TELLS: dict[type[Op], set[EventKind]] = {
     Submit: {EventKind.SUBMITTED},
     Claim: {EventKind.CLAIMED},
-    Heartbeat: {EventKind.RELEASED},
+    Heartbeat: {EventKind.RELEASED, EventKind.PROGRESS},
     Complete: {EventKind.COMPLETED},
     Release: {EventKind.RELEASED},
     Fail: {EventKind.RETRYING, EventKind.DEAD},
@@ -96,10 +97,25 @@ new_jobs = st.builds(
     st.sampled_from([None, None, 0, 1, 2]),
     st.sampled_from([0, 0, 0, -1, 5, 2**53 - 1]),
     st.none() | st.integers(1_000_000, 1_020_000),
+    terms=st.sampled_from(
+        [
+            NO_TERMS,
+            NO_TERMS,
+            Terms(timeout_ms=7, keep_result=True),
+            Terms(RetryPolicy(base_ms=0, factor=1.5, max_ms=3_000, jitter=0)),
+            Terms(RetryPolicy(base_ms=100, factor=9.0, max_ms=900, jitter=0), keep_result=True),
+        ]
+    ),
 )
 batches = st.lists(new_jobs, min_size=1, max_size=4)
 refs = st.tuples(ids, st.sampled_from(["held", "held", "held", "old", "none", "bogus"]))
 ref_lists = st.lists(refs, max_size=4)
+results = st.sampled_from([UNSET, Raw(b"null"), Raw(b'{"sum":[1,2]}')])
+progresses = st.sampled_from([None, Raw(b'{"done":1}'), Raw(b'{"done":2,"note":"more"}')])
+caps = st.lists(st.tuples(types, st.integers(0, 2)), max_size=3, unique_by=lambda each: each[0])
+
+OVER = {EventKind.COMPLETED, EventKind.DEAD, EventKind.CANCELLED, EventKind.DISCARDED}
+"""What whoever waits for a job's end is to be told."""
 
 
 def older_jobs() -> list[NaiveJob]:
@@ -144,6 +160,7 @@ class QueueAgainstNaive(RuleBasedStateMachine):
         self.state = decode_state(data, limits=self.limits, now=self.now)
         self.naive.reload(self.now)
         self.state.record(whole=True)
+        self.state.awaited = {f"j{number}" for number in range(8)}
         self.replay = Replay({job.id: job.status for job in self.naive.jobs})
 
     def do(self, op: SimpleOp) -> None:
@@ -160,10 +177,13 @@ class QueueAgainstNaive(RuleBasedStateMachine):
     def hear(self, op: Op) -> None:
         """What an operation tells is what has become of jobs."""
         assert self.state.events is not None
-        for event in self.state.events.cut() or ():
+        events = self.state.events.cut() or ()
+        for event in events:
             assert event.kind in TELLS[type(op)]
             assert event.at == self.now.wall
             self.replay.step(event.kind, event.job_id)
+        over = [event.job_id for event in events if event.kind in OVER]
+        assert self.state.take_over() == over
         self.replay.expect({job.id: job.status for job in self.naive.jobs})
 
     def ref(self, chosen: tuple[str, str]) -> LeaseRef:
@@ -190,26 +210,43 @@ class QueueAgainstNaive(RuleBasedStateMachine):
         wanted=st.none() | st.lists(types, min_size=1, max_size=3),
         most=st.integers(1, 4),
         claim_id=st.none() | st.sampled_from(["c1", "c2"]),
+        capped=st.just([]) | caps,
     )
-    def claim(self, worker: str, wanted: list[str] | None, most: int, claim_id: str | None) -> None:
+    def claim(
+        self,
+        worker: str,
+        wanted: list[str] | None,
+        most: int,
+        claim_id: str | None,
+        capped: list[tuple[str, int]],
+    ) -> None:
         self.seed += 1
         chosen = None if wanted is None else tuple(wanted)
-        self.do(Claim(worker, f"seed{self.seed}", chosen, most, claim_id))
+        self.do(Claim(worker, f"seed{self.seed}", chosen, most, claim_id, tuple(capped)))
 
-    @rule(worker=workers, chosen=ref_lists, complete=st.booleans())
-    def heartbeat(self, worker: str, chosen: list[tuple[str, str]], *, complete: bool) -> None:
-        self.do(Heartbeat(worker, self.all_refs(chosen), complete))
+    @rule(worker=workers, chosen=ref_lists, complete=st.booleans(), told=progresses)
+    def heartbeat(
+        self, worker: str, chosen: list[tuple[str, str]], *, complete: bool, told: Raw | None
+    ) -> None:
+        progress = () if told is None else (told,) * len(chosen)
+        self.do(Heartbeat(worker, self.all_refs(chosen), complete, progress))
 
-    @rule(worker=workers, chosen=ref_lists)
-    def complete(self, worker: str, chosen: list[tuple[str, str]]) -> None:
-        self.do(Complete(worker, self.all_refs(chosen)))
+    @rule(worker=workers, chosen=ref_lists, result=results)
+    def complete(self, worker: str, chosen: list[tuple[str, str]], result: Raw | UnsetType) -> None:
+        brought = () if result is UNSET else (result,) * len(chosen)
+        self.do(Complete(worker, self.all_refs(chosen), brought))
 
     @rule(worker=workers, chosen=ref_lists)
     def release(self, worker: str, chosen: list[tuple[str, str]]) -> None:
         self.do(Release(worker, self.all_refs(chosen)))
 
-    @rule(worker=workers, chosen=refs, retry=st.booleans(), delay=st.sampled_from([0, 0, 4_000]))
-    def fail(self, worker: str, chosen: tuple[str, str], *, retry: bool, delay: int) -> None:
+    @rule(
+        worker=workers,
+        chosen=refs,
+        retry=st.booleans(),
+        delay=st.sampled_from([0, 0, 4_000, None, None]),
+    )
+    def fail(self, worker: str, chosen: tuple[str, str], *, retry: bool, delay: int | None) -> None:
         self.do(Fail(worker, self.ref(chosen), ERROR, retry, delay))
 
     @rule(job_id=ids)
@@ -284,7 +321,7 @@ class ArchivingQueueAgainstNaive(QueueAgainstNaive):
     def jobs_die(self, chosen: list[str]) -> None:
         for job_id in chosen:
             self.do(Submit((NewJob(job_id),)))
-        self.claim("w1", None, 8, None)
+        self.claim("w1", None, 8, None, [])
         for job_id in chosen:
             self.fail("w1", (job_id, "held"), retry=False, delay=0)
 

@@ -7,6 +7,7 @@ one of the typed errors. The queue's name is part of every request; only ``defau
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 
@@ -228,7 +229,7 @@ class QueueService:
             LeaseRef(job_id, request.lease),
             Raw(msgspec.json.encode(request.error.bounded())),
             request.retry,
-            request.delay_ms,
+            request.delay_ms or 0,
         )
         return await self._one(queue, op)
 
@@ -377,7 +378,7 @@ class QueueService:
     async def _one(self, queue: str, op: Op) -> Reply[None]:
         return _done(await self._engine_of(queue).ask(op))
 
-    async def _many(self, queue: str, op: Op, jobs: list[JobRef]) -> Reply[BatchAnswer]:
+    async def _many(self, queue: str, op: Op, jobs: Sequence[JobRef]) -> Reply[BatchAnswer]:
         _refuse_doubles([job.job_id for job in jobs], "jobs")
         held = await self._engine_of(queue).ask(op)
         assert isinstance(held.outcome, Results), "batches are answered job by job"
@@ -419,7 +420,7 @@ def _refused(held: Held) -> OsqueueError:
     return error
 
 
-def _refs(jobs: list[JobRef]) -> tuple[LeaseRef, ...]:
+def _refs(jobs: Sequence[JobRef]) -> tuple[LeaseRef, ...]:
     return tuple([LeaseRef(job.job_id, job.lease) for job in jobs])
 
 

@@ -2,37 +2,81 @@
 
 from __future__ import annotations
 
-from osqueue.client.client import OsqueueClient
-from osqueue.client.credentials import Credentials, TlsSettings
-from osqueue.client.discovery import LeaderStore
-from osqueue.client.models import (
-    BrokerStatus,
-    Job,
-    JobError,
-    JobInfo,
-    JobOptions,
-    JobsPage,
-    NewJob,
-    Standby,
-    Stats,
-)
-from osqueue.client.runtime import Runtime
-from osqueue.client.sync import SyncOsqueueClient
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from osqueue.client.client import OsqueueClient
+    from osqueue.client.credentials import Credentials, TlsSettings
+    from osqueue.client.discovery import LeaderStore
+    from osqueue.client.handles import JobHandle, SyncJobHandle
+    from osqueue.client.models import (
+        BrokerStatus,
+        Job,
+        JobError,
+        JobInfo,
+        JobOptions,
+        JobsPage,
+        NewJob,
+        Progress,
+        RetryPolicy,
+        Standby,
+        Stats,
+    )
+    from osqueue.client.runtime import Runtime
+    from osqueue.client.sync import SyncOsqueueClient
 
 __all__ = [
     "BrokerStatus",
     "Credentials",
     "Job",
     "JobError",
+    "JobHandle",
     "JobInfo",
     "JobOptions",
     "JobsPage",
     "LeaderStore",
     "NewJob",
     "OsqueueClient",
+    "Progress",
+    "RetryPolicy",
     "Runtime",
     "Standby",
     "Stats",
+    "SyncJobHandle",
     "SyncOsqueueClient",
     "TlsSettings",
 ]
+
+_HOME = {
+    "BrokerStatus": "osqueue.client.models",
+    "Credentials": "osqueue.client.credentials",
+    "Job": "osqueue.client.models",
+    "JobError": "osqueue.client.models",
+    "JobHandle": "osqueue.client.handles",
+    "JobInfo": "osqueue.client.models",
+    "JobOptions": "osqueue.client.models",
+    "JobsPage": "osqueue.client.models",
+    "LeaderStore": "osqueue.client.discovery",
+    "NewJob": "osqueue.client.models",
+    "OsqueueClient": "osqueue.client.client",
+    "Progress": "osqueue.client.models",
+    "RetryPolicy": "osqueue.client.models",
+    "Runtime": "osqueue.client.runtime",
+    "Standby": "osqueue.client.models",
+    "Stats": "osqueue.client.models",
+    "SyncJobHandle": "osqueue.client.handles",
+    "SyncOsqueueClient": "osqueue.client.sync",
+    "TlsSettings": "osqueue.client.credentials",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for: a process of handlers needs few of them."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'osqueue.client' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -11,6 +11,7 @@ from typing import Final
 from yarl import URL
 
 from osqueue.errors import TransportConfigError
+from osqueue.wire.leaders import is_dialled
 
 __all__ = ["HTTP_SCHEMES", "endpoint", "is_secure", "parse_base_url", "url_of"]
 
@@ -37,6 +38,8 @@ def parse_base_url(base_url: str, *, schemes: Collection[str] = HTTP_SCHEMES) ->
 
 def url_of(address: str, *, scheme: str) -> str | None:
     """The base URL of a leader's ``host:port``; ``None`` when it cannot be dialled."""
+    if not is_dialled(address):
+        return None
     try:
         return parse_base_url(f"{scheme}://{address}")
     except TransportConfigError:

@@ -10,17 +10,20 @@ to bring goes back to the queue.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from copy import copy
-from typing import Self, Unpack, cast
+from types import MappingProxyType
+from typing import Any, Final, Self, TypeVar, Unpack, cast, overload
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
+from osqueue.client.awaiting import ended, result_of
 from osqueue.client.caller import Caller, Seen
 from osqueue.client.credentials import Credentials, TlsSettings
 from osqueue.client.discovery import LeaderStore
 from osqueue.client.failures import describe_failure
+from osqueue.client.handles import JobHandle
 from osqueue.client.models import (
     Job,
     JobInfo,
@@ -34,9 +37,12 @@ from osqueue.client.models import (
 from osqueue.client.requests import (
     by_size,
     chunks,
+    complete_refs,
+    heartbeat_refs,
     is_large,
-    job_refs,
+    job_of,
     only_worker,
+    result_text,
     submit_request,
 )
 from osqueue.client.results import batch_results
@@ -46,12 +52,19 @@ from osqueue.client.transports.kinds import TransportSpec
 from osqueue.client.ways import way_to_brokers
 from osqueue.config import LIST_PAGE_MAX, ClientSettings
 from osqueue.errors import OsqueueError
+from osqueue.jobs.payload_types import PayloadObject
+from osqueue.jobs.registry import Registry, RegistryLike
+from osqueue.jobs.submission import CheckedJob
 from osqueue.tracing import submitting
 from osqueue.wire import messages, operations
-from osqueue.wire.messages import BrokerStatus, JobError, Stats, Update
-from osqueue.wire.operations import ListQuery, ReadQuery
+from osqueue.wire.messages import BrokerStatus, JobError, Progress, Stats, Update
+from osqueue.wire.operations import JobQuery, ListQuery, ReadQuery
 
 __all__ = ["OsqueueClient"]
+
+ResultT = TypeVar("ResultT")
+
+_NO_PROGRESS: Final[Mapping[str, Progress]] = MappingProxyType({})
 
 
 class OsqueueClient:
@@ -64,7 +77,8 @@ class OsqueueClient:
     ``transport`` is ``"connect"`` (the default), ``"rest"``, ``"ws"``, ``"grpc"`` or ``"direct"``,
     such a kind with its options as ``{"kind": "ws", …}``, or a `QueueTransportAdapter` of your own,
     which stands for all the rest, and follows nothing. ``token`` says who asks; ``tls`` is for
-    ``https`` URLs: `TlsSettings`, or a context of your own.
+    ``https`` URLs: `TlsSettings`, or a context of your own. ``registry``: job types whose payloads
+    are checked before they leave, as an `osqueue.Registry`, `osqueue.Jobs`, or a mapping.
 
     Use it as an async context manager, or `close` it; share one per process and event loop.
 
@@ -80,11 +94,13 @@ class OsqueueClient:
         transport: TransportSpec | None = None,
         token: str | None = None,
         tls: TlsSettings | ssl.SSLContext | None = None,
+        registry: RegistryLike | None = None,
         settings: ClientSettings | None = None,
         runtime: Runtime | None = None,
     ) -> None:
         settings = settings or ClientSettings()
         settings.validate()
+        self._types = None if registry is None else Registry.of(registry)
         runtime = runtime or Runtime()
         way = way_to_brokers(
             broker_url,
@@ -134,24 +150,48 @@ class OsqueueClient:
     ) -> str:
         """Submit a job and return its id. ``options``: see `JobOptions`.
 
-        The payload is anything that JSON can hold, or a `msgspec.Raw` that is JSON already.
+        The payload is anything that JSON can hold, or a `msgspec.Raw` that is JSON already; where
+        the registry knows the type, it is what that says, an object or a mapping of its fields.
         Raises `PayloadValidationError`, and `JobIdConflictError` when ``job_id`` names a job of
         another type or payload; the same job again answers its id and adds nothing. A payload may
         be as large as the broker takes, 64 MiB by default.
         """
-        request = self._submit_request(NewJob(job_type, payload, **options))
-        return await self._submit(request)
+        job = job_of(self._types, NewJob(job_type, payload, **options))
+        return await self._submit(self._submit_request(job))
 
-    async def submit_jobs(self, jobs: Iterable[NewJob | tuple[str, object]]) -> list[str]:
-        """Submit many jobs and return their ids, in order; each a `NewJob` or (type, payload).
+    @overload
+    async def submit(
+        self, job: CheckedJob[ResultT], /, **options: Unpack[JobOptions]
+    ) -> JobHandle[ResultT]: ...
+    @overload
+    async def submit(
+        self, job: NewJob | PayloadObject, /, **options: Unpack[JobOptions]
+    ) -> JobHandle[Any]: ...
+    async def submit(
+        self, job: NewJob | PayloadObject, /, **options: Unpack[JobOptions]
+    ) -> JobHandle[Any]:
+        """Submit a payload, whose class tells its type by the registry: ``SendEmail(to=…)``.
+
+        Or a job that was made before, such as ``send_email.new(to=…)``; ``options`` win over its
+        own. Raises what `submit_job` does, and `ConfigError` when no type, or more than one, of the
+        registry has such payloads.
+        """
+        new = job_of(self._types, job, options)
+        job_id = await self._submit(self._submit_request(new))
+        schema = new.result_schema if isinstance(new, CheckedJob) else None
+        return JobHandle(self, job_id, result_schema=schema)
+
+    async def submit_jobs(
+        self, jobs: Iterable[NewJob | PayloadObject | tuple[str, object]]
+    ) -> list[str]:
+        """Submit many jobs and return their ids, in order; each a `NewJob`, (type, payload), or
+        a payload whose class tells its type by the registry.
 
         Sent in requests of at most 1,000 jobs and about ``settings.batch_bytes_max``; a larger job
         goes alone. Each request is all or none; when a later one fails, the earlier ones stay
         submitted.
         """
-        requests = [
-            self._submit_request(job if isinstance(job, NewJob) else NewJob(*job)) for job in jobs
-        ]
+        requests = [self._submit_request(job_of(self._types, job)) for job in jobs]
         job_ids: list[str] = []
         for batch in by_size(requests, self.settings.batch_bytes_max):
             if is_large(batch[0], self.settings.batch_bytes_max):
@@ -186,11 +226,13 @@ class OsqueueClient:
         max_jobs: int,
         wait_ms: int = 0,
         claim_id: str | None = None,
+        max_by_type: Mapping[str, int] | None = None,
     ) -> list[Job]:
         """Claim up to ``max_jobs`` (at most 1,000), waiting up to ``wait_ms`` for the first.
 
         A repeated ``claim_id`` answers the jobs of that claim that are still held. A job must be
         kept by heartbeats, and completed, failed or released, or its lease runs out.
+        ``max_by_type``: of these types at most so many; one with 0 is left out.
         """
         request = messages.ClaimRequest(
             worker_id=worker_id,
@@ -198,6 +240,7 @@ class OsqueueClient:
             max=max_jobs,
             wait_ms=wait_ms,
             claim_id=claim_id or self.runtime.entropy.token(),
+            max_by_type=None if max_by_type is None else dict(max_by_type),
         )
         answer = await self._caller.call(operations.CLAIM, request)
         claimed = cast("messages.ClaimAnswer", answer).jobs
@@ -232,39 +275,58 @@ class OsqueueClient:
         await self._caller.call(operations.HEARTBEAT, _lease(job), job_id=job.job_id)
 
     async def heartbeat_jobs(
-        self, worker_id: str, jobs: Sequence[Job], *, all_held: bool = False
+        self,
+        worker_id: str,
+        jobs: Sequence[Job],
+        *,
+        all_held: bool = False,
+        progress: Mapping[str, Progress] = _NO_PROGRESS,
     ) -> list[OsqueueError | None]:
         """Keep the leases of many jobs of one worker: for each its error, or ``None``.
 
         With ``all_held`` the broker takes every other lease that this worker id has held for two
         heartbeat intervals as orphaned and releases it; more than 1,000 jobs never say so. Not
-        sent again by itself: a list goes stale.
+        sent again by itself: a list goes stale. ``progress`` tells how far jobs are, by lease.
         """
         results: list[OsqueueError | None] = []
         for chunk in chunks(jobs) if jobs else [jobs]:
             request = messages.HeartbeatBatchRequest(
                 worker_id=worker_id,
-                jobs=job_refs(chunk),
+                jobs=heartbeat_refs(chunk, progress),
                 all=all_held and len(chunk) == len(jobs),
             )
             answer = await self._caller.call(operations.HEARTBEAT_BATCH, request)
             results += batch_results(operations.HEARTBEAT_BATCH, chunk, answer)
         return results
 
-    async def complete_job(self, job: Job) -> None:
-        """Report a job as done. Raises `LeaseLostError` or `JobNotFoundError` if it is lost."""
-        await self._caller.call(operations.COMPLETE, _lease(job), job_id=job.job_id)
+    async def complete_job(self, job: Job, result: object = UNSET) -> None:
+        """Report a job as done. Raises `LeaseLostError` or `JobNotFoundError` if it is lost.
 
-    async def complete_jobs(self, jobs: Sequence[Job]) -> list[OsqueueError | None]:
-        """Report many jobs of one worker as done: for each its error, or ``None``."""
-        results: list[OsqueueError | None] = []
-        for chunk in chunks(jobs):
-            request = messages.CompleteBatchRequest(
-                worker_id=only_worker(chunk), jobs=job_refs(chunk)
-            )
+        ``result`` is kept with it: anything that JSON can hold, or a `msgspec.Raw` that is JSON
+        already, of at most 64 KiB. Raises `PayloadValidationError`, and the job stays held.
+        """
+        request = messages.CompleteRequest(
+            worker_id=job.worker_id, lease=job.lease, result=result_text(result)
+        )
+        await self._caller.call(operations.COMPLETE, request, job_id=job.job_id)
+
+    async def complete_jobs(
+        self, jobs: Sequence[Job], results: Sequence[object] | None = None
+    ) -> list[OsqueueError | None]:
+        """Report many jobs of one worker as done: for each its error, or ``None``.
+
+        ``results``: one for each job; `msgspec.UNSET` is none.
+        """
+        if not jobs:
+            return []
+        worker_id, told = only_worker(jobs), 0
+        errors: list[OsqueueError | None] = []
+        for refs in by_size(complete_refs(jobs, results), self.settings.batch_bytes_max):
+            request = messages.CompleteBatchRequest(worker_id=worker_id, jobs=refs)
             answer = await self._caller.call(operations.COMPLETE_BATCH, request)
-            results += batch_results(operations.COMPLETE_BATCH, chunk, answer)
-        return results
+            batch, told = jobs[told : told + len(refs)], told + len(refs)
+            errors += batch_results(operations.COMPLETE_BATCH, batch, answer)
+        return errors
 
     async def fail_job(
         self,
@@ -272,9 +334,10 @@ class OsqueueClient:
         error: BaseException | JobError | str,
         *,
         retry: bool = True,
-        delay_ms: int = 0,
+        delay_ms: int | None = None,
     ) -> None:
-        """Report a failed attempt. It runs again after ``delay_ms`` while attempts are left.
+        """Report a failed attempt. While attempts are left, it runs again after ``delay_ms``; by
+        default as the job's own retry policy says.
 
         Without ``retry``, and after the last attempt, it becomes a dead letter.
         """
@@ -292,16 +355,33 @@ class OsqueueClient:
         request = messages.ReleaseRequest(worker_id=job.worker_id, lease=job.lease)
         await self._caller.call(operations.RELEASE, request, job_id=job.job_id)
 
-    async def get_job(self, job_id: str, *, consistent: bool = False) -> JobInfo:
+    async def get_job(self, job_id: str, *, wait_ms: int = 0, consistent: bool = False) -> JobInfo:
         """One job. Raises `JobNotFoundError`; ended jobs are known for a while only.
+
+        ``wait_ms``: for how long to wait until it has ended or is dead, at most a minute; then it
+        is shown as it is.
 
         A broker that has lost its place without knowing may answer reads for another second. With
         ``consistent`` it first proves that it leads, by a look at the store: the answer shows all
         that anybody was told was done before the call began.
         """
-        query = _read_query(consistent=consistent)
+        asks = wait_ms or consistent
+        query = JobQuery(wait_ms=wait_ms, consistent=consistent) if asks else None
         answer = await self._caller.call(operations.GET_JOB, query, job_id=job_id)
         return job_info(cast("messages.JobInfo", answer))
+
+    async def result(self, job_id: str, *, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - it is a plain wait for whoever calls
+        """What a job brought, once it has completed; ``None`` when no result was kept.
+
+        Waits up to ``timeout`` seconds, by default as long as it takes; the broker tells when the
+        job ends. Raises `JobFailedError` when it is dead, cancelled, expired or discarded,
+        `ResultTimeoutError`, and `JobNotFoundError` when it is not known, or no more.
+        """
+        return await result_of(self.get_job, job_id, timeout_s=timeout)
+
+    async def wait(self, job_id: str, *, timeout: float | None = None) -> JobInfo:  # noqa: ASYNC109 - the same
+        """A job, once it has ended or is dead, however that was: waits as `result` does."""
+        return await ended(self.get_job, job_id, timeout_s=timeout)
 
     async def get_stats(self, *, consistent: bool = False) -> Stats:
         """The counts. ``consistent``: see `get_job`."""

@@ -25,6 +25,7 @@ from osqueue.errors import (
     StoreNotFoundError,
     TransportConfigError,
 )
+from osqueue.wire.leaders import called, is_dialled
 
 __all__ = ["Discovery", "LeaderStore", "StoredObject", "open_leader_store"]
 
@@ -177,6 +178,11 @@ class Discovery:
             return _Finding(
                 f"holds a {STATE_KEY} that names no leader: the last one stopped, and none has "
                 "followed yet"
+            )
+        if not is_dialled(leader.address):
+            return _Finding(
+                f"is led by {called(leader.address)}, which takes no requests of others: use the "
+                "queue there, or start a broker once it is closed"
             )
         return _Finding(f"names {leader.address} as the leader", leader)
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from datetime import datetime
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Raw, UnsetType, field
+from msgspec import Raw, UnsetType
 
 from osqueue.client.payloads import decode_payload
+from osqueue.jobs.submission import JobOptions, NewJob
 from osqueue.wire import messages
-from osqueue.wire.messages import BrokerStatus, JobError, Standby, Stats
+from osqueue.wire.messages import BrokerStatus, JobError, Progress, RetryPolicy, Standby, Stats
 
 __all__ = [
     "BrokerStatus",
@@ -21,6 +20,8 @@ __all__ = [
     "JobOptions",
     "JobsPage",
     "NewJob",
+    "Progress",
+    "RetryPolicy",
     "Standby",
     "Stats",
 ]
@@ -29,44 +30,10 @@ _T = TypeVar("_T")
 _D = TypeVar("_D")
 
 
-class JobOptions(TypedDict, total=False):
-    """What a submit may say beside type and payload.
-
-    - ``job_id``: makes the submit idempotent for the caller, too; by default a fresh UUIDv7.
-    - ``max_attempts``: attempts until the job becomes a dead letter; 3 by default.
-    - ``priority``: lower runs first; 0 by default.
-    - ``run_at``: not before this time, a `datetime` with a time zone or ms since the epoch.
-    - ``delay_ms``: not before that much from now, by this machine's clock.
-    - ``traceparent``: where the job comes from, as W3C Trace Context writes it; by default the
-      span of this submit, if the program traces with OpenTelemetry.
-    """
-
-    job_id: str | None
-    max_attempts: int | None
-    priority: int
-    run_at: datetime | int | None
-    delay_ms: int | None
-    traceparent: str | None
-
-
-class NewJob(msgspec.Struct, frozen=True):
-    """A job to submit. An empty type is no type. See `JobOptions`."""
-
-    type: str
-    payload: Any = None
-    job_id: str | None = None
-    max_attempts: int | None = None
-    priority: int = 0
-    run_at: datetime | int | None = None
-    delay_ms: int | None = None
-    traceparent: str | None = None
-
-
 class Job(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A job that a worker holds by its lease.
 
-    ``attempt`` counts from 1. ``cancelled`` is set when the handler should stop: the lease is
-    lost, or the worker is stopping.
+    ``attempt`` counts from 1.
     """
 
     job_id: str
@@ -80,7 +47,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     priority: int = 0
     traceparent: str | None = None
     """Where the job comes from, as W3C Trace Context writes it."""
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    timeout_ms: int | None = None
+    """The time of one attempt."""
+    keep_result: bool = False
+    """Whether what the handler returns is to be kept."""
 
     @property
     def payload(self) -> Any:
@@ -111,11 +81,26 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: int | None
     payload_bytes: int | None = None
     """Size of a large payload, which is not shown here: see `OsqueueClient.get_payload`."""
+    retry: RetryPolicy | None = None
+    """``None``: the broker's default."""
+    timeout_ms: int | None = None
+    keep_result: bool = False
+    raw_result: bytes | None = None
+    """What it brought, as JSON text; ``None`` when there is none."""
+    progress: Progress | None = None
+    """How far its worker said it was, while it runs."""
+    errors: tuple[JobError, ...] = ()
+    """Its last failures, oldest first, with `last_error`; in a listing there are none."""
 
     @property
     def payload(self) -> Any:
         """The payload, decoded anew each time; ``None`` when it is not kept."""
         return None if self.raw_payload is None else decode_payload(self.raw_payload)
+
+    @property
+    def result(self) -> Any:
+        """The result, decoded anew each time; ``None`` when there is none."""
+        return None if self.raw_result is None else decode_payload(self.raw_result)
 
 
 class JobsPage(msgspec.Struct, frozen=True):
@@ -142,6 +127,8 @@ def job_from_claim(claimed: messages.ClaimedJob, worker_id: str) -> Job:
         created_at=claimed.created_at,
         priority=claimed.priority,
         traceparent=_or(claimed.traceparent, None),
+        timeout_ms=_or(claimed.timeout_ms, None),
+        keep_result=_or(claimed.keep_result, False),
     )
 
 
@@ -162,6 +149,12 @@ def job_info(info: messages.JobInfo) -> JobInfo:
         last_error=info.last_error,
         ended_at=info.ended_at,
         payload_bytes=info.payload_bytes,
+        retry=info.retry,
+        timeout_ms=info.timeout_ms,
+        keep_result=info.keep_result,
+        raw_result=_raw(info.result),
+        progress=info.progress,
+        errors=tuple(info.errors),
     )
 
 

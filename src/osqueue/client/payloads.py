@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from osqueue.errors import PayloadValidationError
 
-__all__ = ["decode_payload", "encode_payload"]
+__all__ = ["decode_payload", "encode_payload", "encode_result"]
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -26,14 +26,23 @@ def encode_payload(payload: object) -> Raw:
 
     Raises `PayloadValidationError` with the reason.
     """
-    if isinstance(payload, Raw):
-        return payload
+    return _encoded("payload", payload)
+
+
+def encode_result(result: object) -> Raw:
+    """The same for what a handler brings."""
+    return _encoded("result", result)
+
+
+def _encoded(what: str, value: object) -> Raw:
+    if isinstance(value, Raw):
+        return value
     try:
-        encoded = _encode(payload)
+        encoded = _encode(value)
         if b"null" in encoded:
-            _refuse_not_finite(msgspec.to_builtins(payload))
+            _refuse_not_finite(msgspec.to_builtins(value))
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        raise PayloadValidationError(f"the payload cannot be kept as JSON: {error}") from error
+        raise PayloadValidationError(f"the {what} cannot be kept as JSON: {error}") from error
     return Raw(encoded)
 
 

@@ -2,25 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Final, TypeVar
 
-from msgspec import UnsetType
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
 
 from osqueue.client.models import Job, NewJob
-from osqueue.client.payloads import encode_payload
+from osqueue.client.payloads import encode_payload, encode_result
 from osqueue.config import BATCH_JOBS_MAX
-from osqueue.errors import BrokerProtocolError
-from osqueue.wire.messages import JobRef, SubmitRequest
+from osqueue.errors import BrokerProtocolError, ConfigError
+from osqueue.jobs.backoff import Backoff
+from osqueue.jobs.payload_types import PayloadObject
+from osqueue.jobs.registry import Registry
+from osqueue.jobs.submission import JobOptions
+from osqueue.wire.messages import CompleteRef, HeartbeatRef, Progress, SubmitRequest
 
-__all__ = ["by_size", "chunks", "is_large", "job_refs", "only_worker", "submit_request"]
+__all__ = [
+    "by_size",
+    "chunks",
+    "complete_refs",
+    "heartbeat_refs",
+    "is_large",
+    "job_of",
+    "only_worker",
+    "result_text",
+    "submit_request",
+]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ENVELOPE_BYTES: Final = 256
 """An id, the names of the fields and their numbers, at most."""
 
+_NO_PROGRESS: Final[Mapping[str, Progress]] = MappingProxyType({})
+
 _T = TypeVar("_T")
+_SizedT = TypeVar("_SizedT", SubmitRequest, CompleteRef)
+
+
+def job_of(
+    types: Registry | None,
+    given: NewJob | PayloadObject | tuple[str, object],
+    options: JobOptions | None = None,
+) -> NewJob:
+    """The job that a caller means, checked where its type is known.
+
+    Raises `PayloadValidationError`, and `ConfigError` for a payload whose type is not known.
+    """
+    if isinstance(given, NewJob):
+        job = msgspec.structs.replace(given, **options) if options else given
+    elif type(given) is tuple:
+        job = NewJob(*given)
+    elif types is None:
+        raise ConfigError(
+            "this client has no registry that tells which job type a payload is of: give it one, "
+            "OsqueueClient(…, registry=…), or say it: submit_job('email:send', payload)"
+        )
+    else:
+        job = NewJob(types.type_of(given).name, given, **(options or {}))
+    return job if types is None else types.checked(job)
 
 
 def submit_request(job: NewJob, *, fresh_id: str, now_ms: int) -> SubmitRequest:
@@ -33,12 +75,15 @@ def submit_request(job: NewJob, *, fresh_id: str, now_ms: int) -> SubmitRequest:
         priority=job.priority,
         run_at=_run_at(job, now_ms),
         traceparent=job.traceparent,
+        retry=job.retry.policy() if isinstance(job.retry, Backoff) else job.retry,
+        timeout_ms=job.timeout_ms,
+        keep_result=bool(job.keep_result),
     )
 
 
-def by_size(requests: Iterable[SubmitRequest], bytes_max: int) -> Iterator[list[SubmitRequest]]:
+def by_size(requests: Iterable[_SizedT], bytes_max: int) -> Iterator[list[_SizedT]]:
     """Batches of at most 1,000 jobs and about ``bytes_max``; a larger job goes alone."""
-    batch: list[SubmitRequest] = []
+    batch: list[_SizedT] = []
     size = 0
     for request in requests:
         weight = _weight(request)
@@ -62,9 +107,31 @@ def chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
         yield items[start : start + BATCH_JOBS_MAX]
 
 
-def job_refs(jobs: Iterable[Job]) -> list[JobRef]:
-    """Jobs by id and lease."""
-    return [JobRef(job_id=job.job_id, lease=job.lease) for job in jobs]
+def heartbeat_refs(
+    jobs: Iterable[Job], progress: Mapping[str, Progress] = _NO_PROGRESS
+) -> list[HeartbeatRef]:
+    """Jobs by id and lease, each with its progress, which is told by lease."""
+    return [
+        HeartbeatRef(job_id=job.job_id, lease=job.lease, progress=progress.get(job.lease))
+        for job in jobs
+    ]
+
+
+def complete_refs(jobs: Sequence[Job], results: Sequence[object] | None) -> list[CompleteRef]:
+    """Jobs by id and lease, each with its result; unset is none."""
+    if results is None:
+        return [CompleteRef(job_id=job.job_id, lease=job.lease) for job in jobs]
+    if len(results) != len(jobs):
+        raise BrokerProtocolError(f"there are {len(results)} results of {len(jobs)} jobs")
+    return [
+        CompleteRef(job_id=job.job_id, lease=job.lease, result=result_text(result))
+        for job, result in zip(jobs, results, strict=True)
+    ]
+
+
+def result_text(result: object) -> Raw | UnsetType:
+    """A result as JSON text; unset is none."""
+    return UNSET if result is UNSET else encode_result(result)
 
 
 def only_worker(jobs: Iterable[Job]) -> str:
@@ -75,10 +142,16 @@ def only_worker(jobs: Iterable[Job]) -> str:
     return workers.pop()
 
 
-def _weight(request: SubmitRequest) -> int:
+def _weight(request: SubmitRequest | CompleteRef) -> int:
     """About as many bytes as it takes in a body."""
-    payload = 0 if isinstance(request.payload, UnsetType) else len(memoryview(request.payload))
-    return payload + len((request.type or "").encode(errors="replace")) + _ENVELOPE_BYTES
+    if isinstance(request, CompleteRef):
+        return _length(request.result) + _ENVELOPE_BYTES
+    type_ = (request.type or "").encode(errors="replace")
+    return _length(request.payload) + len(type_) + _ENVELOPE_BYTES
+
+
+def _length(text: Raw | UnsetType) -> int:
+    return 0 if isinstance(text, UnsetType) else len(memoryview(text))
 
 
 def _run_at(job: NewJob, now_ms: int) -> int | None:

@@ -21,6 +21,7 @@ from osqueue.wire.operations import (
     OPERATIONS,
     RETRY,
     STREAMS,
+    JobQuery,
     Operation,
 )
 
@@ -75,11 +76,11 @@ def backoff_ms(settings: ClientSettings, *, failures: int, jitter: float) -> flo
 
 def wait_ms(request: msgspec.Struct | None) -> int:
     """How long a request asks the broker to wait."""
-    return request.wait_ms if isinstance(request, ClaimRequest) else 0
+    return request.wait_ms if isinstance(request, ClaimRequest | JobQuery) else 0
 
 
 def request_again(request: msgspec.Struct | None, *, gone_ms: int) -> msgspec.Struct | None:
-    """The request as it is sent after ``gone_ms``: the same ids; a claim waits that much less."""
-    if isinstance(request, ClaimRequest) and request.wait_ms:
+    """The request as it is sent after ``gone_ms``: the same ids, and so much less of its wait."""
+    if isinstance(request, ClaimRequest | JobQuery) and request.wait_ms:
         return msgspec.structs.replace(request, wait_ms=max(0, request.wait_ms - gone_ms))
     return request

@@ -21,7 +21,7 @@ import msgspec
 
 from osqueue.client.caller import Caller
 from osqueue.client.models import Job, job_from_claim
-from osqueue.client.requests import chunks, job_refs
+from osqueue.client.requests import chunks, heartbeat_refs
 from osqueue.client.results import batch_results
 from osqueue.errors import JobNotFoundError, OsqueueError
 from osqueue.wire.messages import (
@@ -121,7 +121,9 @@ class _Arrivals:
                     _log.info("%d jobs of a stream are not kept: %s", len(jobs), error)
 
     async def _keep_some(self, jobs: list[Job]) -> None:
-        request = HeartbeatBatchRequest(worker_id=self._request.worker_id, jobs=job_refs(jobs))
+        request = HeartbeatBatchRequest(
+            worker_id=self._request.worker_id, jobs=heartbeat_refs(jobs)
+        )
         answer = await self._caller.call(HEARTBEAT_BATCH, request)
         errors = batch_results(HEARTBEAT_BATCH, jobs, answer)
         lost = [job for job, error in zip(jobs, errors, strict=True) if error and job in self._here]

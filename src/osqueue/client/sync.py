@@ -25,22 +25,32 @@ from collections.abc import (
 from contextlib import suppress
 from copy import copy
 from functools import partial
-from typing import Any, Final, Self, TypeVar, Unpack, cast
+from types import MappingProxyType
+from typing import Any, Final, Self, TypeVar, Unpack, cast, overload
+
+from msgspec import UNSET
 
 from osqueue.client.client import OsqueueClient
 from osqueue.client.credentials import TlsSettings
 from osqueue.client.discovery import LeaderStore
+from osqueue.client.handles import SyncJobHandle
 from osqueue.client.loop_thread import LoopThread
 from osqueue.client.models import Job, JobInfo, JobOptions, JobsPage, NewJob
 from osqueue.client.runtime import Runtime
 from osqueue.client.transports.kinds import TransportSpec
 from osqueue.config import LIST_PAGE_MAX, ClientSettings
 from osqueue.errors import OsqueueError, TransportConfigError
-from osqueue.wire.messages import BrokerStatus, JobError, Stats, Update
+from osqueue.jobs.payload_types import PayloadObject
+from osqueue.jobs.registry import Registry, RegistryLike
+from osqueue.jobs.submission import CheckedJob
+from osqueue.wire.messages import BrokerStatus, JobError, Progress, Stats, Update
 
 __all__ = ["SyncOsqueueClient"]
 
+_NO_PROGRESS: Final[Mapping[str, Progress]] = MappingProxyType({})
+
 _T = TypeVar("_T")
+ResultT = TypeVar("ResultT")
 
 
 class SyncOsqueueClient:
@@ -60,6 +70,7 @@ class SyncOsqueueClient:
         transport: TransportSpec | None = None,
         token: str | None = None,
         tls: TlsSettings | ssl.SSLContext | None = None,
+        registry: RegistryLike | None = None,
         settings: ClientSettings | None = None,
         runtime: Runtime | None = None,
     ) -> None:
@@ -72,6 +83,7 @@ class SyncOsqueueClient:
             transport=transport,
             token=token,
             tls=tls,
+            registry=None if registry is None else Registry.of(registry),
             settings=settings,
             runtime=runtime,
         )
@@ -117,8 +129,25 @@ class SyncOsqueueClient:
         """Submit a job and return its id. ``options``: see `JobOptions`."""
         return self._run(lambda client: client.submit_job(job_type, payload, **options))
 
-    def submit_jobs(self, jobs: Iterable[NewJob | tuple[str, object]]) -> list[str]:
-        """Submit many jobs and return their ids, in order; each a `NewJob` or (type, payload)."""
+    @overload
+    def submit(
+        self, job: CheckedJob[ResultT], /, **options: Unpack[JobOptions]
+    ) -> SyncJobHandle[ResultT]: ...
+    @overload
+    def submit(
+        self, job: NewJob | PayloadObject, /, **options: Unpack[JobOptions]
+    ) -> SyncJobHandle[Any]: ...
+    def submit(
+        self, job: NewJob | PayloadObject, /, **options: Unpack[JobOptions]
+    ) -> SyncJobHandle[Any]:
+        """Submit a payload, whose class tells its type by the registry, or a job made before."""
+        handle = self._run(lambda client: client.submit(job, **options))
+        return SyncJobHandle(self, handle.job_id, result_schema=handle.result_schema)
+
+    def submit_jobs(self, jobs: Iterable[NewJob | PayloadObject | tuple[str, object]]) -> list[str]:
+        """Submit many jobs and return their ids, in order; each a `NewJob`, (type, payload), or
+        a payload whose class tells its type by the registry.
+        """
         here = list(jobs)  # what makes them belongs to this thread
         return self._run(lambda client: client.submit_jobs(here))
 
@@ -144,11 +173,17 @@ class SyncOsqueueClient:
         max_jobs: int,
         wait_ms: int = 0,
         claim_id: str | None = None,
+        max_by_type: Mapping[str, int] | None = None,
     ) -> list[Job]:
         """Claim up to ``max_jobs`` (at most 1,000), waiting up to ``wait_ms`` for the first."""
         return self._run(
             lambda client: client.claim_jobs(
-                worker_id, types, max_jobs=max_jobs, wait_ms=wait_ms, claim_id=claim_id
+                worker_id,
+                types,
+                max_jobs=max_jobs,
+                wait_ms=wait_ms,
+                claim_id=claim_id,
+                max_by_type=max_by_type,
             )
         )
 
@@ -163,18 +198,29 @@ class SyncOsqueueClient:
         self._run(lambda client: client.heartbeat(job))
 
     def heartbeat_jobs(
-        self, worker_id: str, jobs: Sequence[Job], *, all_held: bool = False
+        self,
+        worker_id: str,
+        jobs: Sequence[Job],
+        *,
+        all_held: bool = False,
+        progress: Mapping[str, Progress] = _NO_PROGRESS,
     ) -> list[OsqueueError | None]:
         """Keep the leases of many jobs of one worker: for each its error, or ``None``."""
-        return self._run(lambda client: client.heartbeat_jobs(worker_id, jobs, all_held=all_held))
+        return self._run(
+            lambda client: client.heartbeat_jobs(
+                worker_id, jobs, all_held=all_held, progress=progress
+            )
+        )
 
-    def complete_job(self, job: Job) -> None:
+    def complete_job(self, job: Job, result: object = UNSET) -> None:
         """Report a job as done. Raises `LeaseLostError` or `JobNotFoundError` if it is lost."""
-        self._run(lambda client: client.complete_job(job))
+        self._run(lambda client: client.complete_job(job, result))
 
-    def complete_jobs(self, jobs: Sequence[Job]) -> list[OsqueueError | None]:
+    def complete_jobs(
+        self, jobs: Sequence[Job], results: Sequence[object] | None = None
+    ) -> list[OsqueueError | None]:
         """Report many jobs of one worker as done: for each its error, or ``None``."""
-        return self._run(lambda client: client.complete_jobs(jobs))
+        return self._run(lambda client: client.complete_jobs(jobs, results))
 
     def fail_job(
         self,
@@ -182,18 +228,32 @@ class SyncOsqueueClient:
         error: BaseException | JobError | str,
         *,
         retry: bool = True,
-        delay_ms: int = 0,
+        delay_ms: int | None = None,
     ) -> None:
-        """Report a failed attempt. It runs again after ``delay_ms`` while attempts are left."""
+        """Report a failed attempt. It runs again while attempts are left, after ``delay_ms`` or as
+        its own policy says.
+        """
         self._run(lambda client: client.fail_job(job, error, retry=retry, delay_ms=delay_ms))
 
     def release_job(self, job: Job) -> None:
         """Give a job back unfinished; the attempt does not count."""
         self._run(lambda client: client.release_job(job))
 
-    def get_job(self, job_id: str, *, consistent: bool = False) -> JobInfo:
+    def get_job(self, job_id: str, *, wait_ms: int = 0, consistent: bool = False) -> JobInfo:
         """One job. Raises `JobNotFoundError`; ended jobs are known for a while only."""
-        return self._run(lambda client: client.get_job(job_id, consistent=consistent))
+        return self._run(
+            lambda client: client.get_job(job_id, wait_ms=wait_ms, consistent=consistent)
+        )
+
+    def result(self, job_id: str, *, timeout: float | None = None) -> Any:
+        """What a job brought, once it has completed. Raises `JobFailedError`,
+        `ResultTimeoutError` and `JobNotFoundError`.
+        """
+        return self._run(lambda client: client.result(job_id, timeout=timeout))
+
+    def wait(self, job_id: str, *, timeout: float | None = None) -> JobInfo:
+        """A job, once it has ended or is dead, however that was: waits as `result` does."""
+        return self._run(lambda client: client.wait(job_id, timeout=timeout))
 
     def get_stats(self, *, consistent: bool = False) -> Stats:
         """The counts."""

@@ -6,7 +6,8 @@ rules here merely spare a live leader, and let a dead one be replaced soon. A st
 - at once when leadership was given back, when the leader's address refuses connections, or when
   another instance answers there,
 - otherwise when the object has stood still, by the standby's own clock, for longer than a leader
-  would ever let it, and the leader has not said that it leads and can write.
+  would ever let it, and the leader has not said that it leads and can write. A leader that nobody
+  can dial (`osqueue.wire.leaders`) is judged by this alone.
 
 Whose place was taken at once, and who then takes it back, is at work at an address that does not
 reach it: from then on that address tells nothing, or the two would take turns.
@@ -25,6 +26,7 @@ from osqueue.config import STATUS_WAIT_MS_MAX, LeadershipSettings
 from osqueue.engine.requests import End, EndReason
 from osqueue.model.snapshot import Origin
 from osqueue.storage.protocol import Version
+from osqueue.wire.leaders import is_dialled
 
 __all__ = [
     "TURNS",
@@ -103,6 +105,7 @@ class ProbeAnswer(StrEnum):
     LEADER = "the leader, which can write"
     RESIGNED = "the leader of before"
     SILENT = "silent"
+    UNASKED = "nobody can be asked there"
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -200,6 +203,7 @@ class Election:
         self._loaded: Version | None = None
         self._version: Version | None = None
         self._since = self._looked_at = self._asked_at = self._hold_off_until = 0
+        self._loaded_at = 0
         self._missing_since: int | None = None
         self._must_load = True
         self._epoch_seen = self._unread = False
@@ -208,6 +212,8 @@ class Election:
         self._must_ask, self._must_look = True, False
         self._hushed = False
         """Whether the leader has answered since its last silence was looked into."""
+        self._seen_writing = False
+        """Whether the leader has written since it was first seen to lead."""
 
     @property
     def role(self) -> Role:
@@ -228,11 +234,11 @@ class Election:
         """The address of another broker that leads, as far as is known."""
         if self._must_load:  # what was loaded is from before our own term
             named = self._ended_by
-        elif self._origin is None or self._answer not in {None, ProbeAnswer.LEADER}:
+        elif self._origin is None or not self._is_known:
             return None
         else:
             named = self._origin.broker
-        return None if named == self._address else named
+        return None if named == self._address and is_dialled(named) else named
 
     @property
     def moved(self) -> bool:
@@ -296,13 +302,16 @@ class Election:
     def loaded(self, version: Version, origin: Origin, mono_ms: int) -> None:
         """The object was read."""
         before, self._origin, self._loaded = self._origin, origin, version
+        self._loaded_at = mono_ms
         if origin.broker is not None:  # whoever was to come first has come
             self._hold_off_until = mono_ms
         self.looked(version, mono_ms)
         self._must_load = False
         self._epoch_seen = self._epoch_seen or origin.epoch is not None
         if before is None or before.broker_id != origin.broker_id or before.broker != origin.broker:
-            self._answer, self._must_ask = None, True
+            self._answer, self._must_ask, self._seen_writing = None, True, False
+        elif before.commit != origin.commit:
+            self._seen_writing = True
 
     def unchanged(self, mono_ms: int) -> None:
         """The object is as it was loaded."""
@@ -330,10 +339,13 @@ class Election:
 
     def heard(self, answer: ProbeAnswer, mono_ms: int) -> None:
         """What the leader's address answered."""
-        self._answer, self._asked_at, self._must_ask = answer, mono_ms, False
+        first, self._answer = self._answer is None, answer
+        self._asked_at, self._must_ask = mono_ms, False
         self._must_look = answer is not ProbeAnswer.LEADER  # what stood there before may be past
         if answer is ProbeAnswer.LEADER:
             self._out_of_reach, self._hushed = None, True
+        if answer is ProbeAnswer.UNASKED and first:  # its next version tells whether it lives
+            self._hushed = True
 
     # What a standby does next
 
@@ -354,8 +366,8 @@ class Election:
 
     def _watch(self, origin: Origin, mono_ms: int) -> Step:
         """What the leader's address answers, and the object while it answers nothing, decide."""
-        if self._must_ask and origin.broker == self._address:
-            self.heard(ProbeAnswer.OURSELVES, mono_ms)
+        if self._must_ask:
+            self._answer_for(origin, mono_ms)
         if self._must_ask:
             return self._ask(origin, mono_ms)
         if self._answer is ProbeAnswer.LEADER:
@@ -366,6 +378,14 @@ class Election:
             return self._wait_still(origin, mono_ms)
         self._supposed_gone = origin.broker
         return self._take()
+
+    def _answer_for(self, origin: Origin, mono_ms: int) -> None:
+        """What need not be asked: the place is our own, or whoever has it takes no questions."""
+        assert origin.broker is not None, "somebody leads"
+        if origin.broker_id != self._broker_id and not is_dialled(origin.broker):
+            self.heard(ProbeAnswer.UNASKED, mono_ms)
+        elif origin.broker == self._address:
+            self.heard(ProbeAnswer.OURSELVES, mono_ms)
 
     def _without_object(self, mono_ms: int, since: int) -> Step:
         """New only to a broker that has never seen it; its leader would create it again."""
@@ -408,7 +428,9 @@ class Election:
         hushed, self._hushed = self._hushed, False
         longest_ms = self._settings.heartbeat_interval_ms + self._look_ms
         resigned = self._answer is ProbeAnswer.RESIGNED
-        return hushed or resigned or self.stood_ms(mono_ms) >= longest_ms
+        overdue = mono_ms - self._loaded_at >= self._settings.heartbeat_timeout_ms
+        unasked = self._answer is ProbeAnswer.UNASKED and overdue  # by now another may lead
+        return hushed or resigned or unasked or self.stood_ms(mono_ms) >= longest_ms
 
     def _take(self) -> Step:
         """Only on what was loaded: a write on an older version would be refused."""
@@ -432,6 +454,14 @@ class Election:
             left_ms = self._since + self._patience_ms(origin) - mono_ms
             wait_ms, most_ms = 0, max(ASK_MS_MIN, min(ASK_GRACE_MS, left_ms))
         return Ask(origin, self._address, self._broker_id, wait_ms, most_ms)
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether the leader is taken to be there: it has answered, or it writes and takes no
+        questions.
+        """
+        unasked = self._answer is ProbeAnswer.UNASKED and self._seen_writing
+        return unasked or self._answer in {None, ProbeAnswer.LEADER}
 
     @property
     def _is_stale(self) -> bool:

@@ -18,7 +18,7 @@ from osqueue.engine.committer import Committer, Identity
 from osqueue.engine.desk import TermDesk
 from osqueue.engine.election import Election, Role
 from osqueue.engine.intake import Intake, Waiting
-from osqueue.engine.leadership import Leadership, Place, Probe
+from osqueue.engine.leadership import MOVING_TIMEOUTS, Leadership, Place, Probe
 from osqueue.engine.observer import Observer, Observers
 from osqueue.engine.payloads import PayloadObjects
 from osqueue.engine.refusals import (
@@ -139,6 +139,31 @@ class Engine:
             self._life.result()
             if self._end is not None and not self._settled.is_set():
                 raise _start_error(self._end, f"{self._store.url} {self._key}")
+
+    async def settle(self, *, waits: bool) -> str | None:
+        """Wait until this process leads. Unless it ``waits`` for as long as that takes, the wait
+        ends when another leader is found to live, and answers its address.
+
+        Raises as `start` does, and `BrokerLeadershipError` when it will never lead.
+        """
+        assert self._life is not None, "it was started"
+        timeout_ms = self._settings.leadership.heartbeat_timeout_ms
+        leading = asyncio.ensure_future(self._settled.wait())
+        meeting = asyncio.ensure_future(
+            self._leadership.meet(moving_ms=MOVING_TIMEOUTS * timeout_ms)
+        )
+        try:
+            ends = {self._life, leading} if waits else {self._life, leading, meeting}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if self._settled.is_set():
+                return None
+            if not self._life.done():
+                return meeting.result()
+            self._life.result()
+            raise self._refusal()
+        finally:
+            leading.cancel()
+            meeting.cancel()
 
     async def stop(self) -> None:
         """Commit what is pending, give leadership back; give up after the drain time."""

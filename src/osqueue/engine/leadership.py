@@ -29,13 +29,20 @@ from osqueue.model.job import Moment
 from osqueue.model.snapshot import Origin, decode_state, read_origin
 from osqueue.model.state import QueueState
 from osqueue.storage.protocol import Store, Stored
+from osqueue.wire.leaders import called
 
-__all__ = ["Leadership", "Place", "Probe"]
+__all__ = ["MOVING_TIMEOUTS", "Leadership", "Place", "Probe"]
 
 logger = logging.getLogger("osqueue.engine")
 
 Probe: TypeAlias = Callable[[Ask], Awaitable[ProbeAnswer]]
 """Asks the address of an object's leader who is there."""
+
+GLANCE_MS = 50
+"""How often it is looked whether the standing by has shown a live leader; it asks nobody."""
+
+MOVING_TIMEOUTS = 2
+"""An object that has not stood still for as many time-outs belongs to a leader that lives."""
 
 OTHER_KEYS = ("archive/", "payloads/")
 """What only a queue leaves behind: where these are, its state object must be, too."""
@@ -121,6 +128,23 @@ class Leadership:
         """The place was won: what stood there is past, and a second chance is worth waiting for."""
         self._stored = None
         self.waiting.set()
+
+    async def meet(self, *, moving_ms: int) -> str:
+        """Wait for another leader that lives, beside `chance`; answers its address.
+
+        It is one that answers; or that writes although nobody can ask it; or that does not answer,
+        but has not stood still for ``moving_ms``.
+        """
+        await self.waiting.wait()
+        still_at = self._clock.mono_ms()
+        while True:
+            now, origin = self._clock.mono_ms(), self._election.origin
+            still_at = still_at if self._election.moved else now
+            if self._election.leader is not None:
+                return self._election.leader
+            if origin is not None and origin.broker is not None and now - still_at >= moving_ms:
+                return origin.broker
+            await asyncio.sleep(GLANCE_MS / 1_000)
 
     async def _ask(self, ask: Ask) -> None:
         began = self._clock.mono_ms()
@@ -224,9 +248,10 @@ class Leadership:
     def _say_who_leads(self) -> None:
         leader, origin = self._election.leader, self._election.origin
         if leader is not None:
-            self._say(f"standing by: {leader} leads")
+            self._say(f"standing by: {called(leader)} leads")
         elif origin is not None and origin.broker is not None:
-            self._say(f"standing by: leader {origin.broker} does not answer; waiting for its time")
+            who = called(origin.broker)
+            self._say(f"standing by: leader {who} does not answer; waiting for its time")
 
     def _say(self, message: str) -> None:
         if message != self._told:

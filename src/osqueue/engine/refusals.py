@@ -13,6 +13,7 @@ from osqueue.errors import (
     OsqueueError,
     StoreUnavailableError,
 )
+from osqueue.wire.leaders import called, is_dialled
 
 __all__ = [
     "halted_error",
@@ -43,9 +44,9 @@ def stopping_error() -> EngineStateError:
 
 def standby_error(leader: str | None) -> BrokerLeadershipError:
     """The broker stands by; the leader can take the request."""
-    where = f"{leader} leads" if leader else "no broker is known to lead right now"
+    where = f"{called(leader)} leads" if leader else "no broker is known to lead right now"
     message = f"this broker stands by, and {where}; nothing of this request was applied"
-    return BrokerLeadershipError(message, leader=leader)
+    return BrokerLeadershipError(message, leader=_followed(leader))
 
 
 def halted_error(why: str) -> BrokerLeadershipError:
@@ -66,7 +67,7 @@ class _LeaderMetError(BrokerLeadershipError):
 
 def leader_met_error(why: str, leader: str | None = None) -> BrokerLeadershipError:
     """The process shares a queue no more. The request was never put into a commit."""
-    advice = f"; send it to http://{leader}, or stop the broker there" if leader else ""
+    advice = "" if leader is None else f"; {_way_on(leader)}"
     message = f"{why}{advice}; nothing of this request was applied"
     return _LeaderMetError(message, leader=leader)
 
@@ -74,7 +75,7 @@ def leader_met_error(why: str, leader: str | None = None) -> BrokerLeadershipErr
 def not_leading_error(why: str, leader: str | None = None) -> BrokerLeadershipError:
     """The request was never put into a commit; the leader can take it."""
     message = f"this broker does not lead any more: {why}; nothing of this request was applied"
-    return BrokerLeadershipError(message, leader=leader)
+    return BrokerLeadershipError(message, leader=_followed(leader))
 
 
 def over_error(end: End) -> OsqueueError:
@@ -82,7 +83,7 @@ def over_error(end: End) -> OsqueueError:
     if end.reason in {EndReason.RELEASED, EndReason.STOPPED, EndReason.FAILED}:
         return EngineStateError("this broker stops leading; begin anew at the one that leads next")
     message = f"this broker does not lead any more: {end.message}; begin anew at the leader"
-    return BrokerLeadershipError(message, leader=end.leader)
+    return BrokerLeadershipError(message, leader=_followed(end.leader))
 
 
 def unwatched_error() -> BrokerProtocolError:
@@ -107,3 +108,14 @@ def unconfirmed_error() -> StoreUnavailableError:
     )
     error.applied = "no"
     return error
+
+
+def _followed(leader: str | None) -> str | None:
+    """The leader that a request can be sent to: clients follow whoever an error names."""
+    return None if leader is None or not is_dialled(leader) else leader
+
+
+def _way_on(leader: str) -> str:
+    if is_dialled(leader):
+        return f"send it to http://{leader}, or stop the broker there"
+    return "only that process can use the queue until it closes it"

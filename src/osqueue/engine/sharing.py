@@ -19,7 +19,7 @@ from osqueue.engine.committer import Committer
 from osqueue.engine.desk import TermDesk
 from osqueue.engine.election import Election
 from osqueue.engine.intake import Intake, Waiting
-from osqueue.engine.leadership import Leadership, Place, Probe
+from osqueue.engine.leadership import MOVING_TIMEOUTS, Leadership, Place, Probe
 from osqueue.engine.payloads import PayloadObjects
 from osqueue.engine.refusals import (
     handover_error,
@@ -28,7 +28,7 @@ from osqueue.engine.refusals import (
     unwatched_error,
 )
 from osqueue.engine.requests import End, EndReason, Held
-from osqueue.engine.tenure import Sharing
+from osqueue.engine.tenure import Sharing, led_by
 from osqueue.engine.term import Listener, Term, read_instant
 from osqueue.errors import BrokerLeadershipError, CorruptStateError, OsqueueError
 from osqueue.model.job import Moment
@@ -40,12 +40,6 @@ from osqueue.wire.messages import BrokerStatus
 __all__ = ["SharedEngine"]
 
 logger = logging.getLogger("osqueue.engine")
-
-GLANCE_MS = 50
-"""How often it is looked whether the standing by has shown a live leader; it asks nobody."""
-
-MOVING_TIMEOUTS = 2
-"""An object that has not stood still for as many time-outs belongs to a leader that lives."""
 
 ROLE = "sharing"
 
@@ -98,12 +92,13 @@ class SharedEngine:
         store's errors.
         """
         chance = asyncio.ensure_future(self._leadership.chance())
-        meeting = asyncio.ensure_future(self._meet_leader())
+        moving_ms = MOVING_TIMEOUTS * self._settings.leadership.heartbeat_timeout_ms
+        meeting = asyncio.ensure_future(self._leadership.meet(moving_ms=moving_ms))
         try:
             await asyncio.wait({chance, meeting}, return_when=asyncio.FIRST_COMPLETED)
             if not chance.done():
                 leader = meeting.result()
-                raise leader_met_error(f"a broker leads this queue: {leader}", leader)
+                raise leader_met_error(led_by(leader), leader)
             place = chance.result()
         finally:
             chance.cancel()
@@ -136,18 +131,6 @@ class SharedEngine:
         await term.ended.wait()
         assert term.end is not None, "it is over"
         return term.end
-
-    async def _meet_leader(self) -> str | None:
-        """Wait for a leader that answers, or that writes on and on although it does not answer."""
-        await self._leadership.waiting.wait()
-        most_ms = MOVING_TIMEOUTS * self._settings.leadership.heartbeat_timeout_ms
-        still_at = self._clock.mono_ms()
-        while True:
-            now, origin = self._clock.mono_ms(), self._election.origin
-            still_at = still_at if self._election.moved else now
-            if origin is not None and (self._election.leader or now - still_at >= most_ms):
-                return origin.broker
-            await asyncio.sleep(GLANCE_MS / 1_000)
 
     def _open(self, place: Place) -> Term:
         now = read_instant(self._clock)

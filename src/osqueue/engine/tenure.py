@@ -27,8 +27,9 @@ from osqueue.model.ops import (
     Share,
 )
 from osqueue.model.snapshot import Origin, read_origin
+from osqueue.wire.leaders import called
 
-__all__ = ["Identity", "Sharing", "Tenure"]
+__all__ = ["Identity", "Sharing", "Tenure", "led_by"]
 
 _GLANCES = (Claim, GetStats, GetState, ListJobs, GetPayloadKeys)
 """What is answered as of a moment ago, and names no job that the caller may know to be there."""
@@ -61,7 +62,7 @@ class Identity(msgspec.Struct, frozen=True):
 
     def fenced_by(self, leader: str | None) -> str:
         """How another's leadership is told."""
-        return f"another broker has taken over: {leader or 'unknown'}"
+        return f"another broker has taken over: {called(leader or 'unknown')}"
 
     def refusal(self, why: str, leader: str | None) -> OsqueueError:
         """What a request is told that was never put into a commit, once this is over."""
@@ -105,7 +106,7 @@ class Sharing(msgspec.Struct, frozen=True):
         return origin is not None and origin.epoch is not None and origin.broker is None
 
     def fenced_by(self, leader: str | None) -> str:
-        return f"a broker leads this queue: {leader or 'unknown'}"
+        return led_by(leader)
 
     def refusal(self, why: str, leader: str | None) -> OsqueueError:
         return leader_met_error(why, leader)
@@ -122,3 +123,8 @@ class Sharing(msgspec.Struct, frozen=True):
 
 
 Tenure: TypeAlias = Identity | Sharing
+
+
+def led_by(leader: str | None) -> str:
+    """How those who would share a queue are told that it has a leader."""
+    return f"a broker leads this queue: {called(leader or 'unknown')}"

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from typing import assert_never
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
-from osqueue.model import queries
+from osqueue.model import queries, retries
+from osqueue.model.caps import Caps
 from osqueue.model.codec import decode_finished, encode_finished
 from osqueue.model.job import PAYLOADS, Job, JobStatus, Moment, content_of, length_of, payload_of
 from osqueue.model.ops import (
@@ -82,7 +83,7 @@ def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR
         case Claim():
             return _claim(state, op, now)
         case Complete():
-            return Results(tuple([_complete(state, op.worker_id, ref, now) for ref in op.refs]))
+            return _complete_all(state, op, now)
         case Heartbeat():
             return _heartbeat(state, op, now)
         case Fail():
@@ -179,12 +180,14 @@ def _claim(state: QueueState, op: Claim, now: Moment) -> Outcome:
         return _NOTHING
     grants: list[Grant] = []
     room = state.limits.claim_bytes_max
-    while len(grants) < op.max and (job := state.ready.pop(op.types)) is not None:
+    caps = Caps.of(op.types, op.caps)
+    while len(grants) < op.max and (job := state.ready.pop(caps.types, caps.spent)) is not None:
         size = 0 if job.large is None else job.large.size
         if grants and size > room:
             state.ready.push(job)
             break
         state.claim(job, op, f"{op.lease_seed}-{len(grants)}", now)
+        caps.take(job.type)
         grants.append(grant := _grant(job))
         room -= size or length_of(grant.payload)
         if room <= 0:
@@ -204,24 +207,40 @@ def _grant(job: Job) -> Grant:
         job.priority,
         job.large,
         job.traceparent,
+        job.terms,
     )
 
 
-def _complete(state: QueueState, worker_id: str, ref: LeaseRef, now: Moment) -> RefOutcome:
+def _complete_all(state: QueueState, op: Complete, now: Moment) -> Outcome:
+    if not op.results:
+        return Results(
+            tuple([_complete(state, op.worker_id, ref, now, result=UNSET) for ref in op.refs])
+        )
+    each = zip(op.refs, op.results, strict=True)
+    return Results(
+        tuple([_complete(state, op.worker_id, ref, now, result=result) for ref, result in each])
+    )
+
+
+def _complete(
+    state: QueueState, worker_id: str, ref: LeaseRef, now: Moment, *, result: Raw | UnsetType
+) -> RefOutcome:
     job = state.jobs.get(ref.id)
     if job is None or not _holds(job, worker_id, ref.lease):
         return _repeated(state, ref, JobStatus.COMPLETED)
-    state.complete(job, now)
+    state.complete(job, now, result=result)
     return _DONE
 
 
 def _heartbeat(state: QueueState, op: Heartbeat, now: Moment) -> Outcome:
     results: list[RefOutcome] = []
     renewed: set[str] = set()
-    for ref in op.refs:
+    for at, ref in enumerate(op.refs):
         job = state.jobs.get(ref.id)
         if job is not None and _holds(job, op.worker_id, ref.lease):
             state.renew(job, now)
+            if op.progress and (told := op.progress[at]) is not None:
+                state.note_progress(job, told, now)
             renewed.add(job.id)
             results.append(_DONE)
         else:
@@ -244,13 +263,19 @@ def _fail(state: QueueState, op: Fail, now: Moment) -> Outcome:
     if job is None or not _holds(job, op.worker_id, op.ref.lease):
         return _repeated(state, op.ref, FAILED)
     lease = job.lease
-    run_at = now.wall + op.delay_ms if op.delay_ms > 0 else None
+    delay_ms = _pause_ms(state, job) if op.delay_ms is None else op.delay_ms
+    run_at = now.wall + delay_ms if delay_ms > 0 else None
     if op.retry and job.attempts < job.attempts_allowed:
         state.requeue(job, now, error=op.error, run_at=run_at)
     else:
         state.bury(job, op.error, now)
     state.remember_lease(job.id, lease, how=FAILED, now=now)
     return _DONE
+
+
+def _pause_ms(state: QueueState, job: Job) -> int:
+    """How long a job waits by its own policy, or by the queue's."""
+    return retries.delay_ms(job.terms.retry or state.limits.retry, job.id, job.attempts)
 
 
 def _release(state: QueueState, worker_id: str, ref: LeaseRef, now: Moment) -> RefOutcome:

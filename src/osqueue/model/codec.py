@@ -14,9 +14,20 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from osqueue.config import RetryPolicy
 from osqueue.errors import CorruptStateError
 from osqueue.model.ends import End
-from osqueue.model.job import END_STATUSES, Job, JobStatus, LargePayload, payload_of
+from osqueue.model.failures import earlier_of
+from osqueue.model.job import (
+    END_STATUSES,
+    NO_TERMS,
+    Job,
+    JobStatus,
+    LargePayload,
+    Notes,
+    Terms,
+    payload_of,
+)
 
 __all__ = [
     "decode_finished",
@@ -60,6 +71,11 @@ class _JobWire(
     payload_bytes: Annotated[int, Meta(ge=0)] = 0
     content: int = 0
     traceparent: str | None = None
+    retry: RetryPolicy | None = None
+    timeout_ms: Annotated[int, Meta(ge=1)] | None = None
+    keep_result: bool = False
+    earlier_errors: list[Raw] = []
+    progress: Raw | UnsetType = UNSET
 
 
 class _FinishedWire(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True, gc=False):
@@ -76,6 +92,11 @@ class _FinishedWire(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=
     last_error: Raw | UnsetType = UNSET
     content: int | None = None
     traceparent: str | None = None
+    retry: RetryPolicy | None = None
+    timeout_ms: int | None = None
+    keep_result: bool = False
+    earlier_errors: list[Raw] = []
+    result: Raw | UnsetType = UNSET
     payload: Raw | UnsetType = UNSET
     """Of dead letters only: they can be queued again."""
 
@@ -121,6 +142,11 @@ def encode_job(job: Job) -> bytes:
     if job.large is not None:
         wire.payload_key, wire.payload_bytes = job.large.key, job.large.size
         wire.content = job.large.content
+    if job.terms is not NO_TERMS:
+        _write_terms(wire, job.terms)
+    if job.notes is not None:
+        wire.earlier_errors = earlier_of(job.notes.earlier)
+        wire.progress = UNSET if job.notes.progress is None else job.notes.progress
     encoded = _encode(wire)
     job.encoded = encoded[:-1] + job.extra + b"}" if job.extra else encoded
     job.payload = None
@@ -156,9 +182,38 @@ def decode_job(data: bytes) -> Job:
         last_error=UNSET if wire.last_error is UNSET else Raw(bytes(wire.last_error)),
         large=_large(wire),
         traceparent=wire.traceparent,
+        terms=_terms(wire),
+        notes=_notes(wire, progress=wire.progress if running else UNSET),
         extra=extra,
         encoded=data,
         stale=False,
+    )
+
+
+def _write_terms(wire: _JobWire | _FinishedWire, terms: Terms) -> None:
+    wire.retry, wire.timeout_ms = terms.retry, terms.timeout_ms
+    wire.keep_result = terms.keep_result
+
+
+def _terms(wire: _JobWire | _FinishedWire) -> Terms:
+    if wire.retry is None and wire.timeout_ms is None and not wire.keep_result:
+        return NO_TERMS
+    return Terms(wire.retry, wire.timeout_ms, wire.keep_result)
+
+
+def _notes(
+    wire: _JobWire | _FinishedWire,
+    *,
+    progress: Raw | UnsetType = UNSET,
+    result: Raw | UnsetType = UNSET,
+) -> Notes | None:
+    """What is there of them, copied: none of it must keep the whole state object."""
+    if not wire.earlier_errors and progress is UNSET and result is UNSET:
+        return None
+    return Notes(
+        b",".join(map(bytes, wire.earlier_errors)),
+        None if isinstance(progress, UnsetType) else Raw(bytes(progress)),
+        UNSET if isinstance(result, UnsetType) else Raw(bytes(result)),
     )
 
 
@@ -171,24 +226,28 @@ def _large(wire: _JobWire) -> LargePayload | None:
 def encode_finished(job: Job) -> bytes:
     """Refresh the JSON of an ended job; only that of a dead letter has its payload."""
     assert job.ended_at is not None, "only ended jobs are finished"
-    job.encoded = _encode(
-        _FinishedWire(
-            id=job.id,
-            status=job.status.value,
-            type=job.type,
-            created_at=job.created_at,
-            ended_at=job.ended_at,
-            attempts=job.attempts,
-            max_attempts=job.max_attempts,
-            worker_id=job.worker_id,
-            lease=job.lease,
-            priority=job.priority,
-            last_error=job.last_error,
-            content=job.content,
-            traceparent=job.traceparent,
-            payload=payload_of(job) if job.status is JobStatus.DEAD else UNSET,
-        )
+    wire = _FinishedWire(
+        id=job.id,
+        status=job.status.value,
+        type=job.type,
+        created_at=job.created_at,
+        ended_at=job.ended_at,
+        attempts=job.attempts,
+        max_attempts=job.max_attempts,
+        worker_id=job.worker_id,
+        lease=job.lease,
+        priority=job.priority,
+        last_error=job.last_error,
+        content=job.content,
+        traceparent=job.traceparent,
+        payload=payload_of(job) if job.status is JobStatus.DEAD else UNSET,
     )
+    if job.terms is not NO_TERMS:
+        _write_terms(wire, job.terms)
+    if job.notes is not None:
+        wire.earlier_errors = earlier_of(job.notes.earlier)
+        wire.result = job.notes.result
+    job.encoded = _encode(wire)
     if job.status is JobStatus.DEAD:
         job.payload = None
     job.stale = False
@@ -215,6 +274,8 @@ def decode_finished(data: bytes) -> Job:
         lease=wire.lease,
         last_error=UNSET if wire.last_error is UNSET else Raw(bytes(wire.last_error)),
         traceparent=wire.traceparent,
+        terms=_terms(wire),
+        notes=_notes(wire, result=wire.result),
         ended_at=wire.ended_at,
         content=wire.content,
         encoded=data,
@@ -261,8 +322,28 @@ def _coerce(fields: dict[str, Raw]) -> None:
         fields["workerId"] = Raw(_encode(None if worker is None else _as_text(worker)))
     if not bytes(fields.get("traceparent", b'"')).startswith(b'"'):
         del fields["traceparent"]
+    for name, kind in _OURS_ALONE.items():
+        if name in fields and not _is(fields[name], kind):
+            del fields[name]
     if "maxAttempts" in fields:
         fields["maxAttempts"] = Raw(_encode(_as_attempts(fields["maxAttempts"])))
+
+
+_OURS_ALONE = {
+    "retry": RetryPolicy | None,
+    "timeoutMs": Annotated[int, Meta(ge=1)] | None,
+    "keepResult": bool,
+    "earlierErrors": list[Raw],
+}
+"""Fields that an older implementation may have by the same name, but of another kind."""
+
+
+def _is(raw: Raw, kind: object) -> bool:
+    try:
+        msgspec.json.decode(raw, type=kind)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def _as_text(value: object) -> str:

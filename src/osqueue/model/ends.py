@@ -186,10 +186,17 @@ class EndMemory:
 
     def _make_room(self) -> None:
         """Without an archive, let the oldest go; what an open outbox names must stay."""
-        while len(self.finished) > self._limits.finished_max and self.outbox is None:
+        while self._crowded and self.outbox is None:
             oldest = self.finished.oldest()
             assert oldest is not None, "there are more than none"
             self._retire(oldest)
+
+    @property
+    def _crowded(self) -> bool:
+        """Whether there are too many, or they are too large; the newest stays in any case."""
+        many = len(self.finished) > self._limits.finished_max
+        large = self.finished_bytes > self._limits.finished_bytes_max
+        return many or (large and len(self.finished) > 1)
 
     def _retire(self, job: Job) -> None:
         self.finished.remove(job)
@@ -211,7 +218,8 @@ class EndMemory:
 
 def weight(job: Job) -> int:
     """About what an ended job takes in ``finished``."""
-    size = FINISHED_OVERHEAD_BYTES + len(job.id) + len(job.type)
-    for text in (job.last_error, payload_of(job) if job.status is JobStatus.DEAD else UNSET):
+    size = FINISHED_OVERHEAD_BYTES + len(job.id) + len(job.type) + len(job.earlier)
+    payload = payload_of(job) if job.status is JobStatus.DEAD else UNSET
+    for text in (job.last_error, job.result, payload):
         size += length_of(text)
     return size

@@ -1,16 +1,19 @@
 """What has become of jobs, as plain data: recorded by the state while somebody wants to know.
 
 Laws: events stand in the order of the changes, one for each change of a job's status; nothing else
-is one, neither a heartbeat nor a delay that ends. What is recorded here is true only once the
+is one, neither a heartbeat nor a delay that ends. Only the progress that a worker tells is, too: of
+each lease that goes on the newest, after all others. What is recorded here is true only once the
 commit that contains it is durable; until then nobody is told.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
+from msgspec import Raw
 
 from osqueue.config import COMMIT_EVENTS_MAX
 from osqueue.model.outcomes import Counts
@@ -33,6 +36,8 @@ class EventKind(StrEnum):
     CANCELLED = "cancelled"
     DISCARDED = "discarded"
     REVIVED = "revived"
+    PROGRESS = "progress"
+    """Its worker has told how far it is."""
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -44,6 +49,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     at: int
     worker_id: str | None
     attempt: int
+    progress: Raw | None = None
 
 
 class Told(NamedTuple):
@@ -60,10 +66,12 @@ class Told(NamedTuple):
 class EventLog:
     """The events of one commit to be. ``whole``: whether the first of them is here, too."""
 
-    __slots__ = ("_events", "_whole")
+    __slots__ = ("_events", "_progress", "_whole")
 
     def __init__(self, *, whole: bool) -> None:
         self._events: list[Event] = []
+        self._progress: dict[str, Event] = {}
+        """By job."""
         self._whole = whole
 
     def add(self, event: Event) -> None:
@@ -71,9 +79,18 @@ class EventLog:
         if len(self._events) <= COMMIT_EVENTS_MAX:
             self._events.append(event)
 
+    def tell(self, progress: Event) -> None:
+        """Note how far a job is, instead of what was told of it before."""
+        self._progress[progress.job_id] = progress
+
+    def forget_progress(self, job_id: str) -> None:
+        """What was told of a job means nothing any more."""
+        self._progress.pop(job_id, None)
+
     def cut(self) -> tuple[Event, ...] | None:
         """Take them, and begin with the next commit's."""
         known = self._whole and len(self._events) <= COMMIT_EVENTS_MAX
-        events = tuple(self._events) if known else None
-        self._events, self._whole = [], True
+        room = COMMIT_EVENTS_MAX - len(self._events)
+        events = (*self._events, *islice(self._progress.values(), room)) if known else None
+        self._events, self._progress, self._whole = [], {}, True
         return events

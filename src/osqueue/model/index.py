@@ -6,7 +6,7 @@ passed over when it comes up, and a heap that is mostly stale is rebuilt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import chain
 from typing import TypeVar
@@ -93,9 +93,14 @@ class ReadyIndex:
         self._changed.add(job.type)
         self.woken.add(job.type)
 
-    def pop(self, types: Sequence[str] | None) -> Job | None:
-        """Take the first job of these types, or of any."""
-        type_ = self._first_of_any() if types is None else self._first_of(types)
+    def pop(
+        self, types: Sequence[str] | None, without: Collection[str] = frozenset()
+    ) -> Job | None:
+        """Take the first job of these types, or of any; ``without``: but of these, then."""
+        if types is not None:
+            type_ = self._first_of(types)
+        else:
+            type_ = self._first_of_others(without) if without else self._first_of_any()
         if type_ is None:
             return None
         queue = self._queues[type_]
@@ -135,6 +140,15 @@ class ReadyIndex:
             self._heads = [head for type_ in self._queues if (head := self._head(type_))]
             heapify(self._heads)
         return self._heads[0][1] if self._heads else None
+
+    def _first_of_others(self, without: Collection[str]) -> str | None:
+        """The same but for some types, whose heads are put aside and back."""
+        aside: list[tuple[int, str]] = []
+        while (type_ := self._first_of_any()) in without and type_ is not None:
+            aside.append(heappop(self._heads))
+        for head in aside:
+            heappush(self._heads, head)
+        return type_
 
     def _head(self, type_: str) -> tuple[int, str] | None:
         queue = self._queues.get(type_)

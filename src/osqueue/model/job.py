@@ -9,15 +9,18 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from osqueue.config import DEFAULT_MAX_ATTEMPTS
+from osqueue.config import DEFAULT_MAX_ATTEMPTS, RetryPolicy
 
 __all__ = [
     "END_STATUSES",
+    "NO_TERMS",
     "PAYLOADS",
     "Job",
     "JobStatus",
     "LargePayload",
     "Moment",
+    "Notes",
+    "Terms",
     "checksum",
     "content_of",
     "length_of",
@@ -66,6 +69,32 @@ class LargePayload(msgspec.Struct, frozen=True, gc=False):
     """The `checksum` of the job's type and the payload."""
 
 
+class Terms(msgspec.Struct, frozen=True, gc=False):
+    """What a job says of its attempts. Jobs that say the same share one object."""
+
+    retry: RetryPolicy | None = None
+    """How long it waits after a failure; ``None``: as the queue's own policy says."""
+    timeout_ms: int | None = None
+    """The time of one attempt, which its worker keeps."""
+    keep_result: bool = False
+    """Whether its worker is asked for a result."""
+
+
+NO_TERMS = Terms()
+"""Of a job that says nothing of them."""
+
+
+class Notes(msgspec.Struct, gc=False, eq=False):
+    """What few jobs have, so that the others need no room for it."""
+
+    earlier: bytes = b""
+    """The failures before the last, oldest first: JSON texts with commas between."""
+    progress: Raw | None = None
+    """How far its worker is; written along with whatever is, and gone with the lease."""
+    result: Raw | UnsetType = UNSET
+    """What it brought when it completed."""
+
+
 class Job(msgspec.Struct, gc=False, eq=False):
     """A job and what the indexes know of it. Mutable: only `QueueState` changes one.
 
@@ -88,6 +117,9 @@ class Job(msgspec.Struct, gc=False, eq=False):
     lease: str | None = None
     claim_id: str | None = None
     last_error: Raw | UnsetType = UNSET
+    terms: Terms = NO_TERMS
+    notes: Notes | None = None
+    """What few jobs have."""
     large: LargePayload | None = None
     """Stands for the payload, which is unset then."""
     traceparent: str | None = None
@@ -107,6 +139,27 @@ class Job(msgspec.Struct, gc=False, eq=False):
     encoded: bytes = b""
     stale: bool = True
     """Whether ``encoded`` is older than the fields."""
+
+    @property
+    def earlier(self) -> bytes:
+        """See `Notes`."""
+        return b"" if self.notes is None else self.notes.earlier
+
+    @property
+    def progress(self) -> Raw | None:
+        """See `Notes`."""
+        return None if self.notes is None else self.notes.progress
+
+    @property
+    def result(self) -> Raw | UnsetType:
+        """See `Notes`."""
+        return UNSET if self.notes is None else self.notes.result
+
+    def noting(self) -> Notes:
+        """The notes, to be written to."""
+        if self.notes is None:
+            self.notes = Notes()
+        return self.notes
 
     @property
     def attempts_allowed(self) -> int:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from osqueue.model.job import LargePayload, length_of
+from osqueue.model.job import NO_TERMS, LargePayload, Terms, length_of
 
 __all__ = [
     "Cancel",
@@ -54,6 +54,7 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     large: LargePayload | None = None
     traceparent: str | None = None
     """Where it comes from; kept, and handed out with it."""
+    terms: Terms = NO_TERMS
 
     @property
     def payload_bytes(self) -> int:
@@ -81,7 +82,8 @@ class Submit(msgspec.Struct, frozen=True, gc=False):
 class Claim(msgspec.Struct, frozen=True, gc=False):
     """Hand out up to ``max`` jobs. Leases are ``<lease_seed>-<n>``; the seed is never used again.
 
-    A ``claim_id`` seen before gets the leases that it still holds.
+    A ``claim_id`` seen before gets the leases that it still holds. ``caps``: of these types at most
+    so many; one with 0 is left out.
     """
 
     worker_id: str
@@ -89,31 +91,43 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     types: tuple[str, ...] | None = None
     max: int = 1
     claim_id: str | None = None
+    caps: tuple[tuple[str, int], ...] = ()
 
 
 class Heartbeat(msgspec.Struct, frozen=True, gc=False):
-    """Renew leases. ``complete_list``: the worker holds no others."""
+    """Renew leases. ``complete_list``: the worker holds no others.
+
+    ``progress``: of each, as bounded JSON text, or nothing of any.
+    """
 
     worker_id: str
     refs: tuple[LeaseRef, ...]
     complete_list: bool = False
+    progress: tuple[Raw | None, ...] = ()
 
 
 class Complete(msgspec.Struct, frozen=True, gc=False):
-    """End jobs as done, each for itself."""
+    """End jobs as done, each for itself.
+
+    ``results``: of each what it brought, as checked JSON text of a bounded size, or nothing of any.
+    """
 
     worker_id: str
     refs: tuple[LeaseRef, ...]
+    results: tuple[Raw | UnsetType, ...] = ()
 
 
 class Fail(msgspec.Struct, frozen=True, gc=False):
-    """End an attempt as failed. ``error`` is bounded JSON text."""
+    """End an attempt as failed. ``error`` is bounded JSON text, an object that is not empty.
+
+    It runs again after ``delay_ms``, by default as its own policy says.
+    """
 
     worker_id: str
     ref: LeaseRef
     error: Raw
     retry: bool = True
-    delay_ms: int = 0
+    delay_ms: int | None = None
 
 
 class Release(msgspec.Struct, frozen=True, gc=False):

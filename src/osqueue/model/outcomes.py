@@ -7,7 +7,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from osqueue.model.job import LargePayload
+from osqueue.model.job import NO_TERMS, LargePayload, Terms
 
 __all__ = [
     "ArchiveBehind",
@@ -94,6 +94,7 @@ class Grant(msgspec.Struct, frozen=True, gc=False):
     priority: int
     large: LargePayload | None = None
     traceparent: str | None = None
+    terms: Terms = NO_TERMS
 
 
 class Claimed(msgspec.Struct, frozen=True, gc=False):
@@ -163,6 +164,11 @@ class JobView(msgspec.Struct, frozen=True, gc=False):
     last_error: Raw | UnsetType = UNSET
     ended_at: int | None = None
     large: LargePayload | None = None
+    earlier: bytes = b""
+    """The failures before the last, as JSON texts with commas between."""
+    terms: Terms = NO_TERMS
+    progress: Raw | None = None
+    result: Raw | UnsetType = UNSET
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):

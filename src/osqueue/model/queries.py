@@ -107,4 +107,8 @@ def view(found: Job) -> JobView:
         last_error=found.last_error,
         ended_at=found.ended_at if found.status in END_STATUSES else None,
         large=found.large,
+        earlier=found.earlier,
+        terms=found.terms,
+        progress=found.progress,
+        result=found.result,
     )

@@ -7,21 +7,24 @@ change that must be durable before it is answered.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Container
 from itertools import islice
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from osqueue.config import QueueLimits
-from osqueue.model import codec
+from osqueue.model import codec, failures
 from osqueue.model.ends import End, EndMemory
 from osqueue.model.events import Event, EventKind, EventLog
 from osqueue.model.index import DelayedIndex, LeaseIndex, ReadyIndex
 from osqueue.model.job import (
+    NO_TERMS,
     Job,
     JobStatus,
     LargePayload,
     Moment,
+    Terms,
     content_of,
     length_of,
     payload_of,
@@ -39,6 +42,12 @@ DEAD_LEAVE_MAX = 2
 
 JOB_OVERHEAD_BYTES = 256
 """What a job's fields beside payload, type and id count towards the state's bound."""
+
+TERMS_BYTES = 128
+"""What a job's terms count, if it has any."""
+
+TERMS_SHARED_MAX = 1_000
+"""Different terms that are shared at once: jobs of one type mostly say the same."""
 
 
 class Header(msgspec.Struct):
@@ -74,6 +83,8 @@ class QueueState:
     """
 
     __slots__ = (
+        "_terms",
+        "awaited",
         "completed_total",
         "counts",
         "dead",
@@ -89,6 +100,7 @@ class QueueState:
         "leases",
         "limits",
         "order",
+        "over",
         "paused",
         "payload_keys",
         "ready",
@@ -124,8 +136,14 @@ class QueueState:
         """Those whose jobs ended since somebody last took this: not written down."""
         self.events: EventLog | None = None
         """Where changes of jobs are recorded, while somebody wants to know: not written down."""
+        self.awaited: Container[str] = ()
+        """The jobs whose end somebody waits for."""
+        self.over: list[str] = []
+        """Those of them that have ended, or died, since somebody last took this: not written down.
+        """
         self.revision = 0
         self.size = 0
+        self._terms: dict[Terms, Terms] = {}
 
     def totals(self) -> Counts:
         """The counts as they stand."""
@@ -156,6 +174,8 @@ class QueueState:
         )
         if new.traceparent is not None:
             job.traceparent = new.traceparent
+        if new.terms is not NO_TERMS:
+            job.terms = new.terms
         self.admit(job, weight)
         self.revision += 1
         if self.events is not None:
@@ -163,6 +183,8 @@ class QueueState:
 
     def admit(self, job: Job, weight: int) -> None:
         """Take in a job as it is: a new one, or one read back."""
+        if job.terms is not NO_TERMS:
+            job.terms = self._shared(job.terms)
         self.order.append(job)
         self.jobs[job.id] = job
         self.counts[job.status] += 1
@@ -200,10 +222,21 @@ class QueueState:
         job.heartbeat = now.wall
         self.order.touch(job)
 
-    def complete(self, job: Job, now: Moment) -> None:
+    def note_progress(self, job: Job, told: Raw, now: Moment) -> None:
+        """Keep how far a running job is. Rides along with the next commit, and asks for none."""
+        self._set_progress(job, told)
+        self.order.touch(job)
+        if self.events is not None:
+            kind, worker_id = EventKind.PROGRESS, job.worker_id
+            event = Event(kind, job.id, job.type, now.wall, worker_id, job.attempts, told)
+            self.events.tell(event)
+
+    def complete(self, job: Job, now: Moment, *, result: Raw | UnsetType) -> None:
         if self.events is not None:
             self._record(EventKind.COMPLETED, job, now)
-        self.leases.remove(job)
+        self._leave_lease(job)
+        if result is not UNSET:
+            job.noting().result = result
         self._end(job, Move.COMPLETE, now)
         self.completed_total += 1
 
@@ -219,10 +252,12 @@ class QueueState:
         """End a lease as failed for good. Too many dead letters: the oldest leave the state."""
         if self.events is not None:
             self._record(EventKind.DEAD, job, now)
+        self._note_error(job, error, now)
         self._end_lease(job, Move.BURY)
-        self._note_error(job, error)
         self.dead_total += 1
         self._place(job)
+        if job.id in self.awaited:
+            self.over.append(job.id)
         for oldest in list(islice(self.dead.values(), self._dead_surplus())):
             self._put_away(oldest, now)
 
@@ -269,7 +304,7 @@ class QueueState:
             dead = status is JobStatus.DEAD
             self._record(EventKind.DISCARDED if dead else EventKind.CANCELLED, job, now)
         if status is JobStatus.IN_PROGRESS:
-            self.leases.remove(job)
+            self._leave_lease(job)
         self._end(job, Move.DISCARD if status is JobStatus.DEAD else Move.CANCEL, now)
         if status is JobStatus.DEAD:
             self.dead.pop(job.id, None)
@@ -292,6 +327,19 @@ class QueueState:
         """The payload objects that nothing names any more since the last call."""
         freed, self.freed = tuple(self.freed), []
         return freed
+
+    def take_over(self) -> list[str]:
+        """The awaited jobs that have ended, or died, since the last call."""
+        over, self.over = self.over, []
+        return over
+
+    def await_ends(self, awaited: Collection[str]) -> None:
+        """Note from now on which of these jobs end, or die; first of all those that have."""
+        self.awaited = awaited
+        for job_id in awaited:
+            job = self.jobs.get(job_id)
+            if job is None or job.status is JobStatus.DEAD:
+                self.over.append(job_id)
 
     def record(self, *, whole: bool) -> None:
         """Record what becomes of jobs from now on. ``whole``: nothing is pending that has changed
@@ -346,8 +394,20 @@ class QueueState:
         self.order.touch(job)
         self.revision += 1
 
-    def _end_lease(self, job: Job, move: Move) -> None:
+    def _leave_lease(self, job: Job) -> None:
         self.leases.remove(job)
+        if job.notes is not None and job.notes.progress is not None:
+            self._set_progress(job, None)
+            if self.events is not None:
+                self.events.forget_progress(job.id)
+
+    def _set_progress(self, job: Job, told: Raw | None) -> None:
+        notes = job.noting()
+        self.size += _length_or_0(told) - _length_or_0(notes.progress)
+        notes.progress = told
+
+    def _end_lease(self, job: Job, move: Move) -> None:
+        self._leave_lease(job)
         self._move(job, move)
         job.worker_id = job.heartbeat = job.lease = job.claim_id = None
 
@@ -356,8 +416,8 @@ class QueueState:
     ) -> None:
         if self.events is not None:
             self._record(kind, job, now)
+        self._note_error(job, error, now)
         self._end_lease(job, Move.REQUEUE)
-        self._note_error(job, error)
         job.run_at = run_at
         self._place(job)
 
@@ -368,6 +428,8 @@ class QueueState:
         job.run_at = None
         job.payload, job.encoded = UNSET, b""
         self.ends.add_job(job)
+        if job.id in self.awaited:
+            self.over.append(job.id)
 
     def _free(self, job: Job) -> None:
         if job.large is None:
@@ -378,9 +440,21 @@ class QueueState:
             del self.payload_keys[key]
             self.freed.append(key)
 
-    def _note_error(self, job: Job, error: Raw) -> None:
-        self.size += length_of(error) - length_of(job.last_error)
-        job.last_error = error
+    def _note_error(self, job: Job, error: Raw, now: Moment) -> None:
+        """Of the attempt that ends: its worker must still be known."""
+        before = length_of(job.last_error) + len(job.earlier)
+        if not isinstance(job.last_error, UnsetType):
+            job.noting().earlier = failures.with_one_more(job.earlier, job.last_error)
+        job.last_error = failures.noted(
+            error, at=now.wall, attempt=job.attempts, worker_id=job.worker_id
+        )
+        self.size += length_of(job.last_error) + len(job.earlier) - before
+
+    def _shared(self, terms: Terms) -> Terms:
+        """The one object of all who say the same."""
+        if len(self._terms) >= TERMS_SHARED_MAX:
+            self._terms.clear()  # who shares one already keeps it
+        return self._terms.setdefault(terms, terms)
 
 
 def weight_of(job: Job) -> int:
@@ -392,7 +466,15 @@ def _weight(job: Job, payload: Raw | UnsetType) -> int:
     texts = length_of(payload) + length_of(job.last_error) + _key_length(job.large)
     if job.traceparent is not None:
         texts += len(job.traceparent)
+    if job.terms is not NO_TERMS:
+        texts += TERMS_BYTES
+    if job.notes is not None:
+        texts += len(job.notes.earlier) + _length_or_0(job.notes.progress)
     return JOB_OVERHEAD_BYTES + len(job.id) + len(job.type) + texts
+
+
+def _length_or_0(text: Raw | None) -> int:
+    return 0 if text is None else len(memoryview(text))
 
 
 def _key_length(large: LargePayload | None) -> int:
@@ -404,6 +486,8 @@ def new_job_weight(new: NewJob) -> int:
     texts = length_of(new.payload) if new.large is None else len(new.large.key)
     if new.traceparent is not None:
         texts += len(new.traceparent)
+    if new.terms is not NO_TERMS:
+        texts += TERMS_BYTES
     return JOB_OVERHEAD_BYTES + len(new.id) + len(new.type) + texts
 
 

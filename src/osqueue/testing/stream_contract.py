@@ -71,7 +71,7 @@ class StreamContract(TransportBench):
             (job,) = (await coming).jobs
             assert (job.job_id, bytes(job.payload), job.attempt) == ("a", b'{"n":1}', 1)
             lease = calls.lease("w", job.lease)
-            assert (await calls.call(ops.COMPLETE, lease, job_id="a")).value is None
+            assert (await calls.call(ops.COMPLETE, calls.done(lease), job_id="a")).value is None
 
     async def test_credit_of_a_stream_that_is_not_there_then_refused(self) -> None:
         async with self.calls() as calls:

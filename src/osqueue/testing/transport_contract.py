@@ -157,7 +157,7 @@ class TransportContract(TransportBench):
         async with self.calls() as calls:
             lease = await calls.held("a")
             assert (await calls.call(ops.HEARTBEAT, lease, job_id="a")).value is None
-            assert (await calls.call(ops.COMPLETE, lease, job_id="a")).value is None
+            assert (await calls.call(ops.COMPLETE, calls.done(lease), job_id="a")).value is None
             assert (await calls.job("a")).status == "completed"
             assert (await calls.stats()).completed_total == 1
 
@@ -294,7 +294,7 @@ class TransportContract(TransportBench):
                 (JobNotFoundError, 404, ops.CANCEL, None, "none"),
                 (JobNotFoundError, 404, ops.HEARTBEAT, lease, "none"),
                 (LeaseLostError, 409, ops.HEARTBEAT, stale, "held"),
-                (LeaseLostError, 409, ops.COMPLETE, stale, "held"),
+                (LeaseLostError, 409, ops.COMPLETE, calls.done(stale), "held"),
                 (JobIdConflictError, 409, ops.SUBMIT, other, None),
                 (BrokerProtocolError, 400, ops.SUBMIT_BATCH, double, None),
             ):

@@ -19,11 +19,13 @@ from osqueue.wire.messages import (
     ClaimedJob,
     ClaimRequest,
     CompleteBatchRequest,
+    CompleteRef,
+    CompleteRequest,
     FailRequest,
     HeartbeatBatchRequest,
+    HeartbeatRef,
     JobError,
     JobInfo,
-    JobRef,
     LeaseRequest,
     Stats,
     SubmitBatchRequest,
@@ -101,7 +103,12 @@ class Calls:
         (ref,) = await self.held_refs(job_id)
         return LeaseRequest(worker_id=WORKER, lease=ref.lease)
 
-    async def held_refs(self, *ids: str) -> list[JobRef]:
+    @staticmethod
+    def done(lease: LeaseRequest) -> CompleteRequest:
+        """Reports the job of a lease as done."""
+        return CompleteRequest(worker_id=lease.worker_id, lease=lease.lease)
+
+    async def held_refs(self, *ids: str) -> list[CompleteRef]:
         await self.submit_batch(ids)
         jobs = await self.claim(max_jobs=len(ids))
         return [self.ref(job.job_id, job.lease) for job in jobs]
@@ -111,13 +118,14 @@ class Calls:
         return LeaseRequest(worker_id=worker_id, lease=lease)
 
     @staticmethod
-    def ref(job_id: str, lease: str) -> JobRef:
-        return JobRef(job_id=job_id, lease=lease)
+    def ref(job_id: str, lease: str) -> CompleteRef:
+        return CompleteRef(job_id=job_id, lease=lease)
 
     @staticmethod
-    def batches(refs: list[JobRef]) -> Iterator[tuple[Operation, msgspec.Struct]]:
+    def batches(refs: list[CompleteRef]) -> Iterator[tuple[Operation, msgspec.Struct]]:
         """What is done for many leases at once, in an order that makes sense."""
-        yield ops.HEARTBEAT_BATCH, HeartbeatBatchRequest(worker_id=WORKER, jobs=refs)
+        renewed = [HeartbeatRef(job_id=ref.job_id, lease=ref.lease) for ref in refs]
+        yield ops.HEARTBEAT_BATCH, HeartbeatBatchRequest(worker_id=WORKER, jobs=renewed)
         yield ops.COMPLETE_BATCH, CompleteBatchRequest(worker_id=WORKER, jobs=refs)
 
     @staticmethod

@@ -19,8 +19,10 @@ from osqueue.config import (
     JOB_ID_CHARS_MAX,
     NAME_CHARS_MAX,
     PRIORITY_MAX,
+    PROGRESS_NOTE_CHARS_MAX,
     TIME_MS_MAX,
     WAIT_MS_MAX,
+    RetryPolicy,
 )
 
 __all__ = [
@@ -30,10 +32,13 @@ __all__ = [
     "ClaimRequest",
     "ClaimedJob",
     "CompleteBatchRequest",
+    "CompleteRef",
+    "CompleteRequest",
     "CreditRequest",
     "ErrorBody",
     "FailRequest",
     "HeartbeatBatchRequest",
+    "HeartbeatRef",
     "JobAnswer",
     "JobError",
     "JobEvent",
@@ -42,7 +47,9 @@ __all__ = [
     "JobsPage",
     "LeaseRequest",
     "PayloadAnswer",
+    "Progress",
     "ReleaseRequest",
+    "RetryPolicy",
     "Standby",
     "Stats",
     "StreamRequest",
@@ -66,6 +73,10 @@ Lease = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
 Priority = Annotated[int, Meta(ge=-PRIORITY_MAX, le=PRIORITY_MAX)]
 TimeMs = Annotated[int, Meta(ge=0, le=TIME_MS_MAX)]
 Attempts = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Amount = Annotated[float, Meta(ge=0, le=1e18)]
+"""A number that JSON can say, which the widest of Protocol Buffers need not be."""
+
+TimeoutMs = Annotated[int, Meta(ge=1, le=TIME_MS_MAX)]
 TraceParent = Annotated[str, Meta(max_length=NAME_CHARS_MAX)]
 """Where a job comes from, as W3C Trace Context writes it; kept with the job, never read here."""
 
@@ -75,7 +86,11 @@ class _Message(msgspec.Struct, rename="camel", gc=False):
 
 
 class SubmitRequest(_Message, kw_only=True, omit_defaults=True):
-    """`POST /v1/jobs`. ``jobId`` makes it idempotent; ``runAt`` is ms since the epoch."""
+    """`POST /v1/jobs`. ``jobId`` makes it idempotent; ``runAt`` is ms since the epoch.
+
+    ``timeoutMs`` is the time of one attempt, which its worker keeps; ``keepResult`` asks the worker
+    for what the handler returns; ``retry`` is how long the job waits after a failed attempt.
+    """
 
     payload: Raw | UnsetType = UNSET
     type: Name | None = None
@@ -84,6 +99,9 @@ class SubmitRequest(_Message, kw_only=True, omit_defaults=True):
     priority: Priority = 0
     run_at: TimeMs | None = None
     traceparent: TraceParent | None = None
+    retry: RetryPolicy | None = None
+    timeout_ms: TimeoutMs | None = None
+    keep_result: bool = False
 
 
 class SubmitAnswer(_Message):
@@ -103,13 +121,23 @@ class SubmitBatchAnswer(_Message):
 
 
 class ClaimRequest(_Message, kw_only=True, omit_defaults=True):
-    """`POST /v1/jobs/claim`. With ``max`` the answer is `ClaimAnswer`, without it one job."""
+    """`POST /v1/jobs/claim`. With ``max`` the answer is `ClaimAnswer`, without it one job.
+
+    ``maxByType``: of these types at most so many; a type with 0 is left out.
+    """
 
     worker_id: WorkerId
     types: Annotated[list[Name], Meta(max_length=CLAIM_TYPES_MAX)] | None = None
     max: Annotated[int, Meta(ge=1, le=BATCH_JOBS_MAX)] | None = None
     wait_ms: Annotated[int, Meta(ge=0, le=WAIT_MS_MAX)] = 0
     claim_id: Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)] | None = None
+    max_by_type: (
+        Annotated[
+            dict[Name, Annotated[int, Meta(ge=0, le=BATCH_JOBS_MAX)]],
+            Meta(max_length=CLAIM_TYPES_MAX),
+        ]
+        | None
+    ) = None
 
 
 class ClaimedJob(_Message, kw_only=True):
@@ -124,6 +152,8 @@ class ClaimedJob(_Message, kw_only=True):
     created_at: int
     priority: int
     traceparent: str | UnsetType = UNSET
+    timeout_ms: int | UnsetType = UNSET
+    keep_result: bool | UnsetType = UNSET
 
 
 class ClaimAnswer(_Message):
@@ -131,10 +161,16 @@ class ClaimAnswer(_Message):
 
 
 class LeaseRequest(_Message, kw_only=True, omit_defaults=True):
-    """`POST /v1/jobs/{id}/heartbeat` and `…/complete`."""
+    """`POST /v1/jobs/{id}/heartbeat`."""
 
     worker_id: WorkerId
     lease: Lease | None = None
+
+
+class CompleteRequest(LeaseRequest, kw_only=True, omit_defaults=True):
+    """`POST /v1/jobs/{id}/complete`. ``result`` is any JSON, of at most 64 KiB."""
+
+    result: Raw | UnsetType = UNSET
 
 
 class ReleaseRequest(LeaseRequest, kw_only=True, omit_defaults=True):
@@ -142,25 +178,32 @@ class ReleaseRequest(LeaseRequest, kw_only=True, omit_defaults=True):
 
 
 class JobError(_Message, kw_only=True, omit_defaults=True):
-    """Why an attempt failed. Longer texts are cut."""
+    """Why an attempt failed. Longer texts are cut. When it was, and whose, the broker notes."""
 
     type: Annotated[str, Meta(max_length=NAME_CHARS_MAX)]
     message: str
     traceback: str | None = None
+    at: int | None = None
+    """When it was reported, in ms since the epoch."""
+    attempt: int | None = None
+    worker_id: str | None = None
 
     def bounded(self) -> JobError:
-        """The same with its texts cut to what is kept."""
+        """What a worker says of it, with its texts cut to what is kept."""
         limit = ERROR_TEXT_CHARS_MAX
         trace = self.traceback if self.traceback is None else self.traceback[-limit:]
         return JobError(type=self.type, message=self.message[:limit], traceback=trace)
 
 
 class FailRequest(LeaseRequest, kw_only=True, omit_defaults=True):
-    """`POST /v1/jobs/{id}/fail`. ``retry`` false makes it a dead letter at once."""
+    """`POST /v1/jobs/{id}/fail`. ``retry`` false makes it a dead letter at once.
+
+    It runs again after ``delayMs``; without that, as its own policy says.
+    """
 
     error: JobError
     retry: bool = True
-    delay_ms: Annotated[int, Meta(ge=0, le=TIME_MS_MAX)] = 0
+    delay_ms: Annotated[int, Meta(ge=0, le=TIME_MS_MAX)] | None = None
 
 
 class JobRef(_Message, kw_only=True, omit_defaults=True):
@@ -170,11 +213,31 @@ class JobRef(_Message, kw_only=True, omit_defaults=True):
     lease: Lease | None = None
 
 
+class Progress(_Message, kw_only=True, omit_defaults=True):
+    """How far a worker is with a job: ``done`` of ``total``, in whatever it counts."""
+
+    done: Amount
+    total: Amount | None = None
+    note: Annotated[str, Meta(max_length=PROGRESS_NOTE_CHARS_MAX)] = ""
+
+
+class HeartbeatRef(JobRef, kw_only=True, omit_defaults=True):
+    """A job whose lease is renewed, and how far it is, if that is to be told."""
+
+    progress: Progress | None = None
+
+
+class CompleteRef(JobRef, kw_only=True, omit_defaults=True):
+    """A job that is done, and its result, if there is one."""
+
+    result: Raw | UnsetType = UNSET
+
+
 class HeartbeatBatchRequest(_Message, kw_only=True, omit_defaults=True):
     """`POST /v1/jobs/heartbeat`. ``all``: the list names every lease that the worker holds."""
 
     worker_id: WorkerId
-    jobs: Annotated[list[JobRef], Meta(max_length=BATCH_JOBS_MAX)]
+    jobs: Annotated[list[HeartbeatRef], Meta(max_length=BATCH_JOBS_MAX)]
     all: bool = False
 
 
@@ -182,7 +245,7 @@ class CompleteBatchRequest(_Message, kw_only=True, omit_defaults=True):
     """`POST /v1/jobs/complete`."""
 
     worker_id: WorkerId
-    jobs: Annotated[list[JobRef], Meta(max_length=BATCH_JOBS_MAX)]
+    jobs: Annotated[list[CompleteRef], Meta(max_length=BATCH_JOBS_MAX)]
 
 
 class ErrorBody(_Message, kw_only=True, omit_defaults=True):
@@ -213,7 +276,8 @@ class JobInfo(_Message, kw_only=True, omit_defaults=True):
     ``status`` is ``unclaimed``, ``in_progress`` or ``dead``, and for a job that ended
     ``completed``, ``cancelled``, ``expired`` or ``discarded``. ``max_attempts`` is 0 when the job
     asked for none, ``heartbeat`` 0 when it has none. Times are ms since the epoch. A large payload
-    is left out, and ``payload_bytes`` tells its size.
+    is left out, and ``payload_bytes`` tells its size. ``errors``, where one job is asked for, are
+    its last failures, oldest first, `last_error` included.
     """
 
     id: str
@@ -230,6 +294,12 @@ class JobInfo(_Message, kw_only=True, omit_defaults=True):
     last_error: JobError | None = None
     ended_at: int | None = None
     payload_bytes: int | None = None
+    retry: RetryPolicy | None = None
+    timeout_ms: int | None = None
+    keep_result: bool = False
+    result: Raw | UnsetType = UNSET
+    progress: Progress | None = None
+    errors: list[JobError] = []
 
 
 class PayloadAnswer(_Message):
@@ -309,7 +379,8 @@ class JobEvent(_Message, kw_only=True, omit_defaults=True):
 
     ``kind``: ``submitted``, ``claimed``, ``completed``, ``retrying`` (failed, with attempts left),
     ``expired`` (the same, for want of heartbeats), ``dead``, ``released``, ``cancelled``,
-    ``discarded`` or ``revived``. ``at`` is when it was applied, in ms since the epoch.
+    ``discarded`` or ``revived``; or ``progress``, as its worker has told it. ``at`` is when it was
+    applied, in ms since the epoch.
     """
 
     kind: str
@@ -318,6 +389,7 @@ class JobEvent(_Message, kw_only=True, omit_defaults=True):
     at: int
     worker_id: str = ""
     attempt: int = 0
+    progress: Progress | None = None
 
 
 class Update(_Message, kw_only=True, omit_defaults=True, dict=True, gc=True):

@@ -6,12 +6,20 @@ table.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from osqueue.config import LIST_PAGE_MAX, NAME_CHARS_MAX, STATUS_WAIT_MS_MAX
+from osqueue.config import (
+    LIST_PAGE_MAX,
+    NAME_CHARS_MAX,
+    STATUS_WAIT_MS_MAX,
+    WAIT_MS_MAX,
+    RetryFactor,
+    RetryJitter,
+    RetryMs,
+)
 from osqueue.wire.messages import (
     Attempts,
     BatchAnswer,
@@ -19,6 +27,7 @@ from osqueue.wire.messages import (
     ClaimAnswer,
     ClaimRequest,
     CompleteBatchRequest,
+    CompleteRequest,
     CreditRequest,
     FailRequest,
     HeartbeatBatchRequest,
@@ -28,6 +37,7 @@ from osqueue.wire.messages import (
     Name,
     Priority,
     ReleaseRequest,
+    RetryPolicy,
     Stats,
     StreamRequest,
     SubmitAnswer,
@@ -36,6 +46,7 @@ from osqueue.wire.messages import (
     SubmitRequest,
     SubscribeRequest,
     TimeMs,
+    TimeoutMs,
     TraceParent,
     Update,
 )
@@ -43,6 +54,7 @@ from osqueue.wire.roles import Role
 
 __all__ = [
     "WITH_PAYLOADS",
+    "JobQuery",
     "ListQuery",
     "Operation",
     "PutQuery",
@@ -50,12 +62,21 @@ __all__ = [
     "StatusQuery",
 ]
 
+ValueT = TypeVar("ValueT")
+
 
 class ReadQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
     """What every read of the queue takes."""
 
     consistent: bool = False
     """Whether the answer waits for a proof of leadership that began after the request."""
+
+
+class JobQuery(ReadQuery, kw_only=True, omit_defaults=True, rename="camel"):
+    """What `GET /v1/jobs/{jobId}` takes in its query string."""
+
+    wait_ms: Annotated[int, Meta(ge=0, le=WAIT_MS_MAX)] = 0
+    """For how long to wait until the job has ended, or is dead."""
 
 
 class ListQuery(ReadQuery, kw_only=True, omit_defaults=True, rename="camel"):
@@ -78,17 +99,46 @@ class PutQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel")
     priority: Priority = 0
     run_at: TimeMs | UnsetType = UNSET
     traceparent: TraceParent | UnsetType = UNSET
+    timeout_ms: TimeoutMs | UnsetType = UNSET
+    keep_result: bool = False
+    retry_base_ms: RetryMs | UnsetType = UNSET
+    retry_factor: RetryFactor | UnsetType = UNSET
+    retry_max_ms: RetryMs | UnsetType = UNSET
+    retry_jitter: RetryJitter | UnsetType = UNSET
 
     @staticmethod
     def of(request: SubmitRequest) -> PutQuery:
         """What says the same as a request, but for its id and payload."""
+        policy = request.retry
         return PutQuery(
             type=request.type or "",
-            max_attempts=UNSET if request.max_attempts is None else request.max_attempts,
+            max_attempts=_unset(request.max_attempts),
             priority=request.priority,
-            run_at=UNSET if request.run_at is None else request.run_at,
-            traceparent=UNSET if request.traceparent is None else request.traceparent,
+            run_at=_unset(request.run_at),
+            traceparent=_unset(request.traceparent),
+            timeout_ms=_unset(request.timeout_ms),
+            keep_result=request.keep_result,
+            retry_base_ms=UNSET if policy is None else policy.base_ms,
+            retry_factor=UNSET if policy is None else policy.factor,
+            retry_max_ms=UNSET if policy is None else policy.max_ms,
+            retry_jitter=UNSET if policy is None else policy.jitter,
         )
+
+    @property
+    def retry(self) -> RetryPolicy | None:
+        """The policy that is said field by field; ``None`` when nothing is said of it."""
+        given = {
+            "base_ms": self.retry_base_ms,
+            "factor": self.retry_factor,
+            "max_ms": self.retry_max_ms,
+            "jitter": self.retry_jitter,
+        }
+        said: dict[str, Any] = {name: each for name, each in given.items() if each is not UNSET}
+        return RetryPolicy(**said) if said else None
+
+
+def _unset(value: ValueT | None) -> ValueT | UnsetType:
+    return UNSET if value is None else value
 
 
 class StatusQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
@@ -177,7 +227,7 @@ COMPLETE: Final = Operation(
     "completeJob",
     "POST",
     "/v1/jobs/{jobId}/complete",
-    LeaseRequest,
+    CompleteRequest,
     None,
     "Complete one job.",
     Role.WORK,
@@ -228,7 +278,13 @@ CANCEL: Final = Operation(
     Role.PRODUCE,
 )
 GET_JOB: Final = Operation(
-    "getJob", "GET", "/v1/jobs/{jobId}", ReadQuery, JobInfo, "One job.", Role.OBSERVE
+    "getJob",
+    "GET",
+    "/v1/jobs/{jobId}",
+    JobQuery,
+    JobInfo,
+    "One job, waiting for its end if asked to.",
+    Role.OBSERVE,
 )
 GET_PAYLOAD: Final = Operation(
     "getPayload",

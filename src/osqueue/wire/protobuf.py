@@ -19,7 +19,7 @@ from protobuf.wkt.google.protobuf.descriptor_pb import FieldDescriptorProto
 
 from osqueue.wire import messages as json
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
-from osqueue.wire.operations import ListQuery, ReadQuery
+from osqueue.wire.operations import JobQuery, ListQuery, ReadQuery
 
 __all__ = ["PAIRS", "from_proto", "to_proto"]
 
@@ -40,10 +40,13 @@ PAIRS: Final[tuple[tuple[type[msgspec.Struct], type[Message[Any]]], ...]] = (
     (json.ClaimedJob, pb.ClaimJobResponse),
     (json.ClaimAnswer, pb.ClaimJobsResponse),
     (json.LeaseRequest, pb.HeartbeatRequest),
-    (json.LeaseRequest, pb.CompleteJobRequest),
+    (json.CompleteRequest, pb.CompleteJobRequest),
     (json.FailRequest, pb.FailJobRequest),
     (json.ReleaseRequest, pb.ReleaseJobRequest),
-    (json.JobRef, pb.JobRef),
+    (json.RetryPolicy, pb.RetryPolicy),
+    (json.Progress, pb.Progress),
+    (json.HeartbeatRef, pb.HeartbeatRef),
+    (json.CompleteRef, pb.CompleteRef),
     (json.HeartbeatBatchRequest, pb.HeartbeatJobsRequest),
     (json.CompleteBatchRequest, pb.CompleteJobsRequest),
     (json.ErrorBody, pb.ErrorBody),
@@ -52,10 +55,10 @@ PAIRS: Final[tuple[tuple[type[msgspec.Struct], type[Message[Any]]], ...]] = (
     (json.JobError, pb.JobError),
     (json.Stats, pb.GetStatsResponse),
     (ReadQuery, pb.GetStatsRequest),
-    (ReadQuery, pb.GetJobRequest),
     (ReadQuery, pb.GetPayloadRequest),
     (ListQuery, pb.ListJobsRequest),
     (json.JobsPage, pb.ListJobsResponse),
+    (JobQuery, pb.GetJobRequest),
     (json.JobInfo, pb.JobInfo),
     (json.Standby, pb.Standby),
     (json.BrokerStatus, pb.BrokerStatus),

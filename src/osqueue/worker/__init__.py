@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from osqueue.worker.job_context import JobContext
+from osqueue.worker.middleware import CallNext, Middleware
 from osqueue.worker.worker import Worker, WorkerOptions
 
-__all__ = ["Worker", "WorkerOptions"]
+__all__ = ["CallNext", "JobContext", "Middleware", "Worker", "WorkerOptions"]

@@ -1,7 +1,8 @@
-"""From a claimed job to its report.
+"""From a claimed job to what is to be reported of it.
 
-A job's task runs its handler, gives the slot back, and then sees to the report. Whatever a
-handler or a callback raises ends here: it fails its job, or is logged, and harms no other.
+A job's task runs its handler, gives the slot back, and hands on what came of it. Whatever a
+handler, a middleware or a callback raises ends here: it fails its job, or is logged, and harms no
+other.
 """
 
 from __future__ import annotations
@@ -10,40 +11,65 @@ import asyncio
 import concurrent.futures.thread
 import inspect
 import logging
-from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Executor
-from typing import Any, Final
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import UNSET, Raw, UnsetType
 
-from osqueue.client.failures import describe_failure
 from osqueue.client.models import Job
-from osqueue.errors import OsqueueError, PayloadValidationError, WorkerExecutionError
 from osqueue.tracing import handling
 from osqueue.worker import handlers as handlers_module
-from osqueue.worker.completions import Completions
+from osqueue.worker import middleware as middleware_module
+from osqueue.worker import threads as threads_module
+from osqueue.worker.attempt import Attempt, Interruption
+from osqueue.worker.callbacks import CallbackRunner, Callbacks
 from osqueue.worker.context import WorkerContext
-from osqueue.worker.handlers import Handler
+from osqueue.worker.failures import Failure, failure_of, overdue
+from osqueue.worker.handlers import Handler, Handlers
+from osqueue.worker.job_context import JobContext
+from osqueue.worker.middleware import Middleware, wrapped
+from osqueue.worker.progress import ProgressBoard
+from osqueue.worker.releases import Releases
+from osqueue.worker.reports import Reports
+from osqueue.worker.results import kept_result
+from osqueue.worker.threads import Threads
 
-__all__ = ["Callbacks", "Execution"]
+__all__ = ["OWN_FILES", "Around", "Execution"]
 
 _log = logging.getLogger("osqueue.worker")
-_OWN_FILES: Final = frozenset(
-    {__file__, handlers_module.__file__, concurrent.futures.thread.__file__}
+
+OWN_FILES: Final = frozenset(
+    {
+        __file__,
+        handlers_module.__file__,
+        middleware_module.__file__,
+        threads_module.__file__,
+        concurrent.futures.thread.__file__,
+    }
 )
+"""Whose frames are left out at the head of a traceback: they are the same in each."""
 
 
-class Callbacks(msgspec.Struct, frozen=True, kw_only=True):
-    """What a program wants to be told, by plain or async functions."""
+class Around(msgspec.Struct, frozen=True):
+    """What a program has put around its handlers."""
 
-    claimed: Callable[[Job], Any] | None = None
-    completed: Callable[[Job], Any] | None = None
-    failed: Callable[[Job, BaseException], Any] | None = None
+    middlewares: Sequence[Middleware]
+    callbacks: Callbacks
+    runner: CallbackRunner
 
 
-class _Failure(msgspec.Struct, frozen=True):
-    error: BaseException
-    retry: bool = True
+class Done(msgspec.Struct, frozen=True):
+    """The handler returned; ``result`` is kept, if the job asked for that."""
+
+    result: Raw | UnsetType = UNSET
+
+
+_T = TypeVar("_T")
+_Outcome: TypeAlias = Done | Failure
+_DONE: Final = Done()
 
 
 class Execution:
@@ -52,125 +78,178 @@ class Execution:
     def __init__(
         self,
         context: WorkerContext,
-        handlers: Mapping[str, Handler],
+        handlers: Handlers,
+        around: Around,
         *,
-        executor: Executor | None,
-        completions: Completions,
-        callbacks: Callbacks,
+        threads: Threads,
+        progress: ProgressBoard,
+        reports: Reports,
+        releases: Releases,
     ) -> None:
         self._context = context
         self._handlers = handlers
-        self._executor = executor
-        self._completions = completions
-        self._callbacks = callbacks
-        self._persistence = context.persistence("reporting failures")
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._around = around
+        self._threads = threads
+        self._progress = progress
+        self._reports = reports
+        self._releases = releases
+        self._settle_s = context.settings.settle_ms / 1_000
+        self._attempts: dict[str, Attempt] = {}
 
     @property
     def tasks(self) -> Collection[asyncio.Task[None]]:
-        """The jobs under way: running, or being reported."""
-        return self._tasks.values()
+        """The handlers under way."""
+        return [each.task for each in self._attempts.values() if each.task is not None]
 
     def begin(self, job: Job) -> None:
-        """Start a job that the lease book has taken."""
-        task = asyncio.create_task(self._see_through(job), name=f"osqueue-job-{job.job_id}")
-        self._tasks[job.lease] = task
-        task.add_done_callback(lambda ended: self._forget(job, ended))
-        self._context.changes.tell()
-
-    def interrupt(self, job: Job) -> None:
-        """Tell a job's handler to end. One in a thread can only look at ``job.cancelled``."""
-        job.cancelled.set()
-        handler, task = self._handlers.get(job.type), self._tasks.get(job.lease)
-        if task is not None and (handler is None or handler.on_loop):
-            task.cancel()
-
-    def withdraw(self) -> dict[Job, asyncio.Task[None]]:
-        """Tell all running handlers to end; answers their jobs, which are to be released."""
-        withdrawn = self._context.book.withdraw()
-        for job in withdrawn:
-            self.interrupt(job)
-        return {job: self._tasks[job.lease] for job in withdrawn}
+        """Start a job that the lease book has given a slot."""
+        attempt = self._attempts[job.lease] = Attempt(job)
+        attempt.task = asyncio.create_task(
+            self._see_through(attempt), name=f"osqueue-job-{job.job_id}"
+        )
 
     def lost(self, job: Job) -> None:
         """The broker no longer knows the lease."""
         if self._context.book.lose(job):
             _log.warning("job %s: lease lost; its handler is told to end", job.job_id)
-            self.interrupt(job)
+            self._attempts[job.lease].interrupt(Interruption.LOST)
 
-    async def _see_through(self, job: Job) -> None:
-        failure = await self._run(job)
-        if not self._context.book.ended(job):
-            return
-        self._context.changes.tell()
-        if failure is None:
-            await self._complete(job)
-        else:
-            await self._fail(job, failure)
+    def withdraw(self) -> list[Job]:
+        """Tell all running handlers to end; answers their jobs, which are to be released."""
+        withdrawn = self._context.book.withdraw()
+        for job in withdrawn:
+            self._attempts[job.lease].interrupt(Interruption.WITHDRAWN)
+        return withdrawn
 
-    async def _run(self, job: Job) -> _Failure | None:
+    async def _see_through(self, attempt: Attempt) -> None:
+        outcome: _Outcome | None = None
         try:
-            await _notify(self._callbacks.claimed, job)
-            handler = self._handlers.get(job.type)
-            if handler is None:
-                return _Failure(WorkerExecutionError(f"no handler for {job.type!r}"), retry=False)
-            return await self._handle(handler, job)
-        except asyncio.CancelledError as error:
-            if _torn_down(job):
+            outcome = await self._outcome(attempt)
+        finally:
+            self._over(attempt, outcome)
+
+    def _over(self, attempt: Attempt, outcome: _Outcome | None) -> None:
+        """The slot is free. Without an outcome, the worker itself is being torn down."""
+        job = attempt.job
+        attempt.stop_timer()
+        del self._attempts[job.lease]
+        self._progress.forget(job.lease)
+        if self._context.book.ended(job):
+            match outcome:
+                case Done(result):
+                    self._reports.complete(job, result)
+                case Failure():
+                    self._reports.fail(job, outcome)
+                case None:
+                    self._releases.begin(job)
+        self._context.changes.tell()
+
+    async def _outcome(self, attempt: Attempt) -> _Outcome:
+        attempt.began = True
+        if attempt.interruption is not None:
+            return _DONE  # nobody asks any more
+        try:
+            handler = self._handlers.get(attempt.job.type) or await self._load(attempt)
+            self._start_timer(attempt, handler)
+            result = await self._handled(handler, attempt)
+        except BaseException as error:
+            if _is_ours(error, attempt):
                 raise
-            return _Failure(error)
+            return self._judged(attempt, failure_of(error))
+        return self._judged(attempt, result)
 
-    async def _handle(self, handler: Handler, job: Job) -> _Failure | None:
-        try:
-            payload = job.payload
-        except PayloadValidationError as error:
-            return _Failure(error, retry=False)
-        try:
-            with handling(job.job_id, job.type, job.attempt, job.traceparent):
-                await handler.run(payload, job, self._executor)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises, it failed
-            return _Failure(error)
-        return None
+    def _judged(self, attempt: Attempt, outcome: _Outcome) -> _Outcome:
+        """An attempt whose time was up has failed, however it ended."""
+        if attempt.interruption is not Interruption.OVERDUE or attempt.timeout_s is None:
+            return outcome
+        ended_by = outcome.error if isinstance(outcome, Failure) else None
+        return overdue(attempt.timeout_s, ended_by)
 
-    async def _complete(self, job: Job) -> None:
-        refusal = await self._completions.complete(job)
-        if refusal is None:
-            await _notify(self._callbacks.completed, job)
-        else:
-            _log.warning("job %s: done, but not completed: %s", job.job_id, refusal)
+    async def _load(self, attempt: Attempt) -> Handler:
+        return await self._in_thread(attempt, self._handlers.load, attempt.job.type)
 
-    async def _fail(self, job: Job, failure: _Failure) -> None:
-        described = describe_failure(failure.error, without=_OWN_FILES)
-        _log.info("job %s: failed: %s: %s", job.job_id, described.type, described.message)
+    async def _handled(self, handler: Handler, attempt: Attempt) -> Done:
+        job, around = attempt.job, self._around
+        if around.callbacks.claimed:
+            await around.runner.told(around.callbacks.claimed, job)
+        payload = handler.payload(job)
+        with handling(job.job_id, job.type, job.attempt, job.traceparent):
+            if around.middlewares:
+                call = partial(self._called, handler, payload, attempt)
+                result = await wrapped(around.middlewares, self._context_of(attempt), call)
+            else:
+                result = await self._called(handler, payload, attempt)
+        return Done(kept_result(result)) if job.keep_result else _DONE
+
+    async def _called(self, handler: Handler, payload: Any, attempt: Attempt) -> Any:
+        """What the handler returns; it is awaited if it can be."""
+        arguments = (payload, self._context_of(attempt)) if handler.takes_context else (payload,)
+        if handler.on_loop:
+            return await handler.function(*arguments)
+        result = await self._in_thread(attempt, handler.function, *arguments)
+        return await result if inspect.isawaitable(result) else result
+
+    async def _in_thread(
+        self, attempt: Attempt, function: Callable[..., _T], *arguments: Any
+    ) -> _T:
+        attempt.in_thread = attempt.was_in_thread = True
         try:
-            await self._persistence.until_answered(
-                lambda: self._context.client.fail_job(job, described, retry=failure.retry)
+            return await self._threads.run(function, *arguments)
+        finally:
+            attempt.in_thread = False
+
+    def _context_of(self, attempt: Attempt) -> JobContext:
+        context = attempt.context
+        if context is None:
+            context = attempt.context = JobContext(
+                attempt.job,
+                deadline=self._deadline(attempt),
+                tell=partial(self._progress.tell, attempt.job.lease),
             )
-        except OsqueueError as refusal:
-            _log.warning("job %s: failed, but not reported: %s", job.job_id, refusal)
+        return context
+
+    def _deadline(self, attempt: Attempt) -> datetime | None:
+        if attempt.timeout_s is None:
+            return None
+        now = datetime.fromtimestamp(self._context.client.runtime.clock.wall_ms() / 1_000, UTC)
+        return now + timedelta(seconds=attempt.timeout_s)
+
+    # Handlers whose time is up
+
+    def _start_timer(self, attempt: Attempt, handler: Handler) -> None:
+        given_ms = attempt.job.timeout_ms
+        timeout_s = handler.timeout_s if given_ms is None else given_ms / 1_000
+        if timeout_s is not None:
+            attempt.timeout_s = timeout_s
+            loop = asyncio.get_running_loop()
+            attempt.timer = loop.call_later(timeout_s, self._time_is_up, attempt)
+
+    def _time_is_up(self, attempt: Attempt) -> None:
+        attempt.timer = None
+        if attempt.interruption is not None:
+            return
+        attempt.interrupt(Interruption.OVERDUE)
+        if attempt.in_thread:
+            self._give_up(attempt)
         else:
-            await _notify(self._callbacks.failed, job, failure.error)
+            loop = asyncio.get_running_loop()
+            attempt.timer = loop.call_later(self._settle_s, self._give_up, attempt)
 
-    def _forget(self, job: Job, ended: asyncio.Task[None]) -> None:
-        self._tasks.pop(job.lease, None)
-        self._context.book.close(job)
-        self._context.changes.tell()
-        if not ended.cancelled() and (error := ended.exception()) is not None:
-            _log.error("job %s: the worker itself failed", job.job_id, exc_info=error)
-
-
-def _torn_down(job: Job) -> bool:
-    """Whether the task itself is being cancelled, rather than the handler by us or by itself."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0 and not job.cancelled.is_set()
+    def _give_up(self, attempt: Attempt) -> None:
+        """Report the failure of a handler that goes on; its slot stays taken until it ends."""
+        if attempt.timeout_s is not None and self._context.book.tell(attempt.job):
+            _log.warning(
+                "job %s: its time is up, and its handler goes on; its slot stays taken",
+                attempt.job.job_id,
+            )
+            self._reports.fail(attempt.job, overdue(attempt.timeout_s))
 
 
-async def _notify(callback: Callable[..., Any] | None, *arguments: Any) -> None:
-    if callback is None:
-        return
-    try:
-        result = callback(*arguments)
-        if inspect.isawaitable(result):
-            await result
-    except Exception:  # noqa: BLE001 - a program's callback must not harm its jobs
-        _log.exception("a callback failed: %r", callback)
+def _is_ours(error: BaseException, attempt: Attempt) -> bool:
+    """Whether an error is not the handler's: its task is torn down, or the program is."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return attempt.interruption is None and task is not None and task.cancelling() > 0
+    if isinstance(error, KeyboardInterrupt):
+        return not attempt.was_in_thread  # Ctrl-C, while the handler ran on the loop
+    return isinstance(error, GeneratorExit)

@@ -16,10 +16,12 @@ _log = logging.getLogger("osqueue.worker")
 
 
 class Releases:
-    """Releases jobs. There are never more than one claim brings, or one worker runs."""
+    """Releases jobs, and closes them in the book. There are never more than one claim brings, or
+    one worker holds.
+    """
 
     def __init__(self, context: WorkerContext) -> None:
-        self._client = context.client
+        self._context = context
         self._persistence = context.persistence("releasing jobs")
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -36,8 +38,11 @@ class Releases:
 
     async def _release(self, job: Job) -> None:
         try:
-            await self._persistence.until_answered(lambda: self._client.release_job(job))
+            await self._persistence.until_answered(lambda: self._context.client.release_job(job))
         except OsqueueError as refusal:
             _log.warning("job %s: not released: %s", job.job_id, refusal)
         else:
             _log.info("job %s: released", job.job_id)
+        finally:
+            self._context.book.close(job)
+            self._context.changes.tell()

@@ -1,29 +1,34 @@
 """A worker from its start to its stop: the parts, and the order in which they end.
 
-Stopping: claim nothing more; let handlers finish; cancel those that don't and release their jobs;
-hand in the last reports; and only then stop the heartbeats that kept all these leases. Each step
-has its time, so a stop ends whatever the broker and the handlers do.
+Stopping: claim nothing more, and give back what has not begun; let handlers finish; cancel those
+that don't and release their jobs; hand in the last reports; and only then stop the heartbeats that
+kept all these leases. Each step has its time, so a stop ends whatever the broker and the handlers
+do; in a hurry, nothing is let finish.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 
+from osqueue.client.models import Job
+from osqueue.worker.callbacks import CallbackRunner, Callbacks
 from osqueue.worker.claims import Claims
-from osqueue.worker.completions import Completions
 from osqueue.worker.context import WorkerContext
-from osqueue.worker.execution import Callbacks, Execution
-from osqueue.worker.handlers import Handler
+from osqueue.worker.execution import OWN_FILES, Around, Execution
+from osqueue.worker.handlers import Handlers
 from osqueue.worker.heartbeats import Heartbeats
+from osqueue.worker.leases import Stage
+from osqueue.worker.middleware import Middleware
+from osqueue.worker.progress import ProgressBoard
 from osqueue.worker.releases import Releases
+from osqueue.worker.reports import Reports
+from osqueue.worker.threads import Threads
 
 __all__ = ["RunningWorker"]
 
 _log = logging.getLogger("osqueue.worker")
-_Task = asyncio.Task[None]
 
 
 class RunningWorker:
@@ -32,80 +37,108 @@ class RunningWorker:
     def __init__(
         self,
         context: WorkerContext,
-        handlers: Mapping[str, Handler],
+        handlers: Handlers,
         *,
+        middlewares: Iterable[Middleware],
         callbacks: Callbacks,
         threads: int,
         names_all: bool,
     ) -> None:
-        self._settings = context.settings
-        self._executor = _executor(handlers, threads)
-        self._completions = Completions(context)
+        self._context = context
+        self._book = context.book
+        self._threads = Threads(threads)
+        self._runner = CallbackRunner(context.settings.callback_ms)
         self._releases = Releases(context)
+        self._claims = Claims(context, handlers.types, give_back=self._releases.begin)
+        self._reports = Reports(
+            context,
+            callbacks=callbacks,
+            runner=self._runner,
+            own_files=OWN_FILES,
+            sent=self._claims.sent,
+        )
+        progress = ProgressBoard()
         self._execution = Execution(
             context,
             handlers,
-            executor=self._executor,
-            completions=self._completions,
-            callbacks=callbacks,
+            Around(tuple(middlewares), callbacks, self._runner),
+            threads=self._threads,
+            progress=progress,
+            reports=self._reports,
+            releases=self._releases,
         )
-        claims = Claims(
+        heartbeats = Heartbeats(
             context,
-            list(handlers),
-            begin=self._execution.begin,
-            give_back=self._releases.begin,
+            names_all=names_all,
+            progress=progress,
+            lost=self._execution.lost,
+            sent=self._claims.sent,
         )
-        heartbeats = Heartbeats(context, names_all=names_all, lost=self._execution.lost)
-        self._claiming = asyncio.create_task(claims.run(), name="osqueue-claims")
+        self._hurried = False
+        context.changes.act = self._act
+        context.changes.tell()
         self._beating = asyncio.create_task(heartbeats.run(), name="osqueue-heartbeats")
+
+    def _act(self) -> None:
+        """What there is to do after a turn of the loop in which something changed."""
+        for job in self._book.start():
+            self._execution.begin(job)
+        self._reports.turn(claims=self._claims.turn())
+
+    def hurry(self) -> None:
+        """Let nothing finish any more."""
+        self._hurried = True
+        self._context.changes.tell()
 
     async def shut_down(self) -> None:
         """End all parts, in order."""
-        self._claiming.cancel()
-        await asyncio.wait({self._claiming})
-        await _wait(self._execution.tasks, self._settings.grace_ms)
-        stubborn = await self._withdraw()
-        await _wait(self._unsettled(stubborn), self._settings.settle_ms)
+        settings, book = self._context.settings, self._book
+        await self._claims.stop()
+        self._release(book.withdraw_waiting())
+        await self._unhurried(settings.grace_ms, lambda: not book.running)
+        self._release(await self._withdraw())
+        await self._unhurried(settings.settle_ms, self._settled)
+        if self._hurried:
+            await self._context.changes.within(settings.hurry_ms, self._settled)
         self._beating.cancel()
         await asyncio.wait({self._beating})
-        await self._give_up(stubborn)
-        if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
+        await self._give_up()
+        self._threads.close()
 
-    async def _withdraw(self) -> set[_Task]:
-        """Cancel what still runs and release its jobs; answers the tasks that did not end."""
-        withdrawn = self._execution.withdraw()
-        if not withdrawn:
-            return set()
-        _log.info("%d handlers did not finish in time; releasing their jobs", len(withdrawn))
-        await _wait(withdrawn.values(), self._settings.settle_ms)
-        for job in withdrawn:
+    async def _unhurried(self, ms: int, true: Callable[[], bool]) -> None:
+        """Wait for something, for so long at most; not at all in a hurry."""
+        await self._context.changes.within(ms, lambda: self._hurried or true())
+
+    async def _withdraw(self) -> list[Job]:
+        """Tell what still runs to end; answers its jobs, once it has ended, or will not."""
+        book, withdrawn = self._book, self._execution.withdraw()
+        if withdrawn:
+            _log.info("%d handlers did not finish in time; releasing their jobs", len(withdrawn))
+        await self._unhurried(
+            self._context.settings.settle_ms,
+            lambda: all(book.stage(job) is not Stage.WITHDRAWN for job in withdrawn),
+        )
+        return withdrawn
+
+    def _release(self, jobs: Iterable[Job]) -> None:
+        for job in jobs:
             self._releases.begin(job)
-        return {task for task in withdrawn.values() if not task.done()}
 
-    def _unsettled(self, stubborn: set[_Task]) -> set[_Task]:
-        return ({*self._execution.tasks} - stubborn) | {*self._releases.tasks}
+    def _settled(self) -> bool:
+        """Whether the broker has been told all, and the program too."""
+        return not (self._book.holds_any or self._runner.tasks)
 
-    async def _give_up(self, stubborn: set[_Task]) -> None:
-        unsettled = self._unsettled(stubborn)
-        for task in unsettled | stubborn:
+    async def _give_up(self) -> None:
+        unsettled = {*self._reports.tasks, *self._releases.tasks, *self._runner.tasks}
+        stubborn = self._execution.tasks
+        for task in (*unsettled, *stubborn):
             task.cancel()
-        await self._completions.stop()
-        await _wait(unsettled, self._settings.settle_ms)
-        if unsettled:
+        if self._book.holds_any:
             _log.warning(
-                "%d reports did not reach the broker: their jobs may run again", len(unsettled)
+                "%d reports did not reach the broker: their jobs may run again",
+                len(self._book.held()),
             )
         if stubborn:
             _log.warning("%d handlers do not end; they are left alone", len(stubborn))
-
-
-def _executor(handlers: Mapping[str, Handler], threads: int) -> ThreadPoolExecutor | None:
-    if all(handler.on_loop for handler in handlers.values()):
-        return None
-    return ThreadPoolExecutor(threads, thread_name_prefix="osqueue")
-
-
-async def _wait(tasks: Collection[_Task], ms: int) -> None:
-    if tasks:
-        await asyncio.wait(set(tasks), timeout=ms / 1_000)
+        if unsettled:
+            await asyncio.wait(unsettled, timeout=self._context.settings.settle_ms / 1_000)

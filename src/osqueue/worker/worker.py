@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, TypedDict, Unpack
 
 import msgspec
@@ -18,10 +18,11 @@ from osqueue.client.client import OsqueueClient
 from osqueue.client.models import Job
 from osqueue.config import WorkerSettings
 from osqueue.errors import ConfigError, EngineStateError
+from osqueue.worker.callbacks import Callbacks
 from osqueue.worker.context import Changes, WorkerContext
-from osqueue.worker.execution import Callbacks
-from osqueue.worker.handlers import inspect_handlers
-from osqueue.worker.leases import LeaseBook
+from osqueue.worker.handlers import HandlerFunction, Handlers
+from osqueue.worker.leases import LeaseBook, Limits
+from osqueue.worker.middleware import Middleware
 from osqueue.worker.running import RunningWorker
 
 __all__ = ["Worker", "WorkerOptions"]
@@ -30,28 +31,36 @@ __all__ = ["Worker", "WorkerOptions"]
 class WorkerOptions(TypedDict, total=False):
     """What a worker may be told beside its handlers.
 
+    - ``prefetch``: jobs that are claimed beyond those that run, so that none waits for the broker;
+      none by default. They are kept by heartbeats, and given back when the worker stops.
+    - ``type_concurrency``: of these types at most so many at a time.
+    - ``middlewares``: what runs around every handler, the outermost first; see `Middleware`.
+    - ``on_job_claimed(job)``, ``on_job_completed(job)``, ``on_job_failed(job, error)``: plain or
+      async functions, called before the handler, and after the broker took the report. What they
+      raise is logged.
     - ``worker_id``: by default unique per start. One of your own must not be used by two workers
       at once; the broker is then not asked to release what this worker doesn't know of.
     - ``settings``: how it paces itself.
-    - ``on_claimed(job)``, ``on_completed(job)``, ``on_failed(job, error)``: plain or async
-      functions, called before the handler, and after the broker took the report. What they raise
-      is logged.
     """
 
+    prefetch: int
+    type_concurrency: Mapping[str, int]
+    middlewares: Sequence[Middleware]
+    on_job_claimed: Callable[[Job], Any] | None
+    on_job_completed: Callable[[Job], Any] | None
+    on_job_failed: Callable[[Job, BaseException], Any] | None
     worker_id: str | None
     settings: WorkerSettings
-    on_claimed: Callable[[Job], Any] | None
-    on_completed: Callable[[Job], Any] | None
-    on_failed: Callable[[Job, BaseException], Any] | None
 
 
 class Worker:
     """Runs up to ``concurrency`` jobs at a time, of the types that ``handlers`` names.
 
-    A handler takes the payload, or the payload and the `Job`; async functions run on the loop,
-    plain ones in threads. Returning completes the job, raising fails the attempt. When the lease
-    is lost or the worker stops, an async handler is cancelled; one in a thread can only look at
-    ``job.cancelled``, and a process does not exit before its threads have ended.
+    A handler takes the payload, or the payload and the `JobContext`; async functions run on the
+    loop, plain ones in threads. Returning completes the job, raising fails the attempt; `Retry` and
+    `Discard` say more. When its time is up, its lease is lost or the worker stops, an async handler
+    is cancelled; one in a thread can only look at ``ctx.cancelled``, and a process does not exit
+    before its threads have ended.
 
         worker = Worker(client, handlers={"email:send": send}, concurrency=10)
         await worker.run()
@@ -60,28 +69,23 @@ class Worker:
     def __init__(
         self,
         client: OsqueueClient,
-        handlers: Mapping[str, Callable[..., Any]],
+        handlers: Mapping[str, HandlerFunction],
         concurrency: int = 1,
         **options: Unpack[WorkerOptions],
     ) -> None:
-        if concurrency < 1:
-            raise ConfigError(f"concurrency must be at least 1, not {concurrency}")
         settings = options.get("settings") or WorkerSettings()
         settings.validate()
         own_id = options.get("worker_id")
-        self._handlers = inspect_handlers(handlers)
+        self._handlers = Handlers(handlers)
         self._concurrency = concurrency
         self._names_all = own_id is None
-        self._callbacks = Callbacks(
-            claimed=options.get("on_claimed"),
-            completed=options.get("on_completed"),
-            failed=options.get("on_failed"),
-        )
+        self._middlewares = tuple(options.get("middlewares", ()))
+        self._callbacks = _callbacks(options)
         self._context = WorkerContext(
             client=_without_retries(client),
             worker_id=own_id or _fresh_worker_id(client),
             settings=settings,
-            book=LeaseBook(concurrency, finishing_max=settings.finishing_max),
+            book=LeaseBook(_limits(self._handlers, concurrency, options, settings)),
             changes=Changes(),
         )
         self._parts: RunningWorker | None = None
@@ -115,6 +119,7 @@ class Worker:
             self._parts = RunningWorker(
                 self._context,
                 self._handlers,
+                middlewares=self._middlewares,
                 callbacks=self._callbacks,
                 threads=self._concurrency,
                 names_all=self._names_all,
@@ -132,6 +137,14 @@ class Worker:
             self._stopping = asyncio.create_task(self._shut_down(), name="osqueue-worker-stop")
         await asyncio.shield(self._stopping)
 
+    async def stop_at_once(self) -> None:
+        """The same, but let nothing finish: cancel handlers, and release their jobs, as far as the
+        broker takes that within ``settings.hurry_ms``. Cuts a stop short that is under way.
+        """
+        if self._parts is not None:
+            self._parts.hurry()
+        await self.stop()
+
     async def run(self) -> None:
         """Work until stopped; when cancelled, stop first. Returns at once if it was stopped."""
         if self._stopping is None and not self._stopped.is_set():
@@ -147,6 +160,39 @@ class Worker:
             await self._parts.shut_down()
         finally:
             self._stopped.set()
+
+
+def _limits(
+    handlers: Handlers, concurrency: int, options: WorkerOptions, settings: WorkerSettings
+) -> Limits:
+    prefetch, by_type = options.get("prefetch", 0), dict(options.get("type_concurrency", {}))
+    if concurrency < 1:
+        raise ConfigError(f"concurrency must be at least 1, not {concurrency}")
+    if prefetch < 0:
+        raise ConfigError(f"prefetch must not be negative, not {prefetch}")
+    for job_type, limit in by_type.items():
+        if job_type not in handlers.types:
+            raise ConfigError(f"type_concurrency: there is no handler for {job_type!r}")
+        if limit < 1:
+            raise ConfigError(f"the concurrency of {job_type!r} must be at least 1, not {limit}")
+    return Limits(
+        concurrency=concurrency,
+        ahead=prefetch,
+        by_type=by_type,
+        only_limited=set(by_type) == set(handlers.types),
+        reporting_max=settings.finishing_max,
+    )
+
+
+def _callbacks(options: WorkerOptions) -> Callbacks:
+    claimed = options.get("on_job_claimed")
+    completed = options.get("on_job_completed")
+    failed = options.get("on_job_failed")
+    return Callbacks(
+        claimed=() if claimed is None else (claimed,),
+        completed=() if completed is None else (completed,),
+        failed=() if failed is None else (failed,),
+    )
 
 
 def _without_retries(client: OsqueueClient) -> OsqueueClient:

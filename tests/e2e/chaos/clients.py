@@ -42,7 +42,7 @@ class RecordingClient(OsqueueClient):
         async with self._call("submit", ids=[options["job_id"]]):
             return await super().submit_job(job_type, payload, **options)
 
-    async def submit_jobs(self, jobs: Iterable[NewJob | tuple[str, object]]) -> list[str]:
+    async def submit_jobs(self, jobs: Iterable[Any]) -> list[str]:
         new = [job if isinstance(job, NewJob) else NewJob(*job) for job in jobs]
         async with self._call("submit", ids=[job.job_id or "" for job in new]):
             return await super().submit_jobs(new)
@@ -56,18 +56,20 @@ class RecordingClient(OsqueueClient):
             return jobs
 
     async def heartbeat_jobs(
-        self, worker_id: str, jobs: Sequence[Job], *, all_held: bool = False
+        self, worker_id: str, jobs: Sequence[Job], **options: Any
     ) -> list[OsqueueError | None]:
         async with self._call("heartbeat", jobs=jobs) as call:
-            results = await super().heartbeat_jobs(worker_id, jobs, all_held=all_held)
-            call.refused = _refused(jobs, results)
-            return results
+            answers = await super().heartbeat_jobs(worker_id, jobs, **options)
+            call.refused = _refused(jobs, answers)
+            return answers
 
-    async def complete_jobs(self, jobs: Sequence[Job]) -> list[OsqueueError | None]:
+    async def complete_jobs(
+        self, jobs: Sequence[Job], results: Sequence[object] | None = None
+    ) -> list[OsqueueError | None]:
         async with self._call("complete", jobs=jobs) as call:
-            results = await super().complete_jobs(jobs)
-            call.refused = _refused(jobs, results)
-            return results
+            answers = await super().complete_jobs(jobs, results)
+            call.refused = _refused(jobs, answers)
+            return answers
 
     async def fail_job(self, job: Job, *args: Any, **options: Any) -> None:
         async with self._call("fail", jobs=[job]):
@@ -77,9 +79,10 @@ class RecordingClient(OsqueueClient):
         async with self._call("release", jobs=[job]):
             await super().release_job(job)
 
-    async def get_job(self, job_id: str, *, consistent: bool = False) -> JobInfo:
-        async with self._call("get_job", ids=[job_id], consistent=consistent) as call:
-            info = await super().get_job(job_id, consistent=consistent)
+    async def get_job(self, job_id: str, *, wait_ms: int = 0, consistent: bool = False) -> JobInfo:
+        ids = [job_id]
+        async with self._call("get_job", ids=ids, wait_ms=wait_ms, consistent=consistent) as call:
+            info = await super().get_job(job_id, wait_ms=wait_ms, consistent=consistent)
             call.status = info.status
             return info
 

@@ -21,10 +21,11 @@ from tests.e2e.chaos.timing import Timing
 
 from osqueue import Worker
 from osqueue.client.credentials import Credentials
-from osqueue.client.models import Job, NewJob
+from osqueue.client.models import NewJob
 from osqueue.client.transports.kinds import dialler_of
 from osqueue.clock import SystemEntropy
 from osqueue.errors import OsqueueError
+from osqueue.worker import JobContext
 
 __all__ = ["PRODUCER", "WAYS", "Knows", "Load"]
 
@@ -180,12 +181,12 @@ class Load:
     def _handlers(self) -> dict[str, Any]:
         return dict.fromkeys(("quick", "steady", "large", "long"), self._work)
 
-    async def _work(self, payload: dict[str, Any], job: Job) -> None:
+    async def _work(self, payload: dict[str, Any], ctx: JobContext) -> None:
         execution = Execution(
-            job_id=job.job_id,
-            lease=job.lease,
-            worker=job.worker_id,
-            attempt=job.attempt,
+            job_id=ctx.job_id,
+            lease=ctx.job.lease,
+            worker=ctx.job.worker_id,
+            attempt=ctx.attempt,
             start=now(),
             sound=len(payload["text"]) == payload["size"],
         )

@@ -30,8 +30,9 @@ from osqueue.model.outcomes import (
 from osqueue.wire.messages import (
     ClaimRequest,
     CompleteBatchRequest,
+    CompleteRef,
     HeartbeatBatchRequest,
-    JobRef,
+    HeartbeatRef,
     SubmitBatchRequest,
     SubmitRequest,
 )
@@ -41,9 +42,15 @@ from osqueue.wire.operations import ListQuery
 @pytest.mark.parametrize("name", ["heartbeat_batch", "complete_batch"])
 async def test_batch_when_answered_then_each_job_gets_its_own(name: str) -> None:
     under = Under(Results((Done(), LeaseLost("b"), NotFound("c"))))
-    jobs = [JobRef(job_id="a", lease="l"), JobRef(job_id="b"), JobRef(job_id="c")]
-    kind = HeartbeatBatchRequest if name == "heartbeat_batch" else CompleteBatchRequest
-    reply = await getattr(under.service, name)(Q, kind(worker_id="w", jobs=jobs))
+    held = [("a", "l"), ("b", None), ("c", None)]
+    request: object
+    if name == "heartbeat_batch":
+        renewed = [HeartbeatRef(job_id=job_id, lease=lease) for job_id, lease in held]
+        request = HeartbeatBatchRequest(worker_id="w", jobs=renewed)
+    else:
+        done = [CompleteRef(job_id=job_id, lease=lease) for job_id, lease in held]
+        request = CompleteBatchRequest(worker_id="w", jobs=done)
+    reply = await getattr(under.service, name)(Q, request)
     tags = [None if result.error is None else result.error.tag for result in reply.value.results]
     assert tags == [None, "LeaseLostError", "JobNotFoundError"]
     assert [result.job_id for result in reply.value.results] == ["a", "b", "c"]
@@ -58,7 +65,7 @@ async def test_heartbeat_batch_when_the_list_is_complete_then_the_engine_is_told
 
 async def test_batch_when_a_job_stands_twice_then_nothing_is_asked() -> None:
     under = Under()
-    jobs = [JobRef(job_id="a"), JobRef(job_id="b"), JobRef(job_id="a", lease="l")]
+    jobs = [CompleteRef(job_id="a"), CompleteRef(job_id="b"), CompleteRef(job_id="a", lease="l")]
     with pytest.raises(BrokerProtocolError, match="'a' twice"):
         await under.service.complete_batch(Q, CompleteBatchRequest(worker_id="w", jobs=jobs))
     assert under.engine.asked == []

@@ -4,6 +4,7 @@ import pytest
 
 from osqueue.client.addresses import endpoint, is_secure, parse_base_url, url_of
 from osqueue.errors import TransportConfigError
+from osqueue.wire.leaders import embedded_address
 
 
 @pytest.mark.parametrize(
@@ -70,3 +71,7 @@ def test_endpoint_of_the_same_place_is_equal_whatever_the_scheme() -> None:
 )
 def test_is_secure_of_a_scheme_of_tls_only(url: str, secure: bool) -> None:
     assert is_secure(url) == secure
+
+
+def test_url_of_a_leader_that_nobody_can_dial_is_none() -> None:
+    assert url_of(embedded_address("web-1", 7), scheme="http") is None

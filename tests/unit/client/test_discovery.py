@@ -192,6 +192,10 @@ async def test_look_when_its_caller_gives_up_goes_on_for_the_others(
     [
         (None, "holds no queue.json: no broker has begun there"),
         (b'{"broker":null,"epoch":1,"jobs":[]}', "names no leader"),
+        (
+            b'{"broker":"web-1.pid-7.embedded:0","epoch":1,"jobs":[]}',
+            "is led by the embedded queue of process 7 on web-1, which takes no requests of others",
+        ),
         (b"", "queue.json that is empty"),
         (b"{", "queue.json that is not a state object"),
     ],

@@ -3,12 +3,19 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from osqueue.client import Job, NewJob
-from osqueue.client.requests import by_size, chunks, job_refs, only_worker, submit_request
-from osqueue.errors import BrokerProtocolError
-from osqueue.wire.messages import JobRef, SubmitRequest
+from osqueue.client.requests import (
+    by_size,
+    chunks,
+    complete_refs,
+    heartbeat_refs,
+    only_worker,
+    submit_request,
+)
+from osqueue.errors import BrokerProtocolError, PayloadValidationError
+from osqueue.wire.messages import CompleteRef, HeartbeatRef, Progress, SubmitRequest
 
 
 def _request(new: NewJob) -> SubmitRequest:
@@ -97,8 +104,31 @@ def test_chunks_of_many_items_keep_them_all_in_order() -> None:
     assert [item for part in parts for item in part] == list(range(2_001))
 
 
-def test_job_refs_name_job_and_lease() -> None:
-    assert job_refs([_job("a")]) == [JobRef(job_id="a", lease="lease-a")]
+def test_heartbeat_refs_name_job_and_lease_and_the_progress_of_that_lease() -> None:
+    told = {"lease-b": Progress(done=1, total=2), "lease-old": Progress(done=2)}
+    assert heartbeat_refs([_job("a"), _job("b")], told) == [
+        HeartbeatRef(job_id="a", lease="lease-a"),
+        HeartbeatRef(job_id="b", lease="lease-b", progress=Progress(done=1, total=2)),
+    ]
+
+
+def test_complete_refs_without_results_name_job_and_lease() -> None:
+    assert complete_refs([_job("a")], None) == [CompleteRef(job_id="a", lease="lease-a")]
+
+
+def test_complete_refs_with_results_bring_each_its_own_and_unset_is_none() -> None:
+    refs = complete_refs([_job("a"), _job("b"), _job("c")], [None, UNSET, Raw(b"[1]")])
+    assert [ref.result for ref in refs] == [Raw(b"null"), UNSET, Raw(b"[1]")]
+
+
+def test_complete_refs_with_too_few_results_are_refused() -> None:
+    with pytest.raises(BrokerProtocolError, match="1 results of 2 jobs"):
+        complete_refs([_job("a"), _job("b")], [1])
+
+
+def test_complete_refs_with_a_result_that_is_no_json_are_refused() -> None:
+    with pytest.raises(PayloadValidationError, match="the result cannot be kept"):
+        complete_refs([_job("a")], [float("nan")])
 
 
 def test_only_worker_of_one_workers_jobs_is_that_worker() -> None:

@@ -55,7 +55,13 @@ def _public(cls: type) -> dict[str, Any]:
 def _plain(annotation: str) -> str:
     """What a coroutine or an asynchronous iterator is without a loop."""
     annotation = re.sub(r"AsyncGenerator\[(\w+), None\]", r"Generator[\1, None, None]", annotation)
-    return annotation.replace("AsyncIterator", "Iterator").replace("OsqueueC", "SyncOsqueueC")
+    for name, plain in (
+        ("AsyncIterator", "Iterator"),
+        ("OsqueueC", "SyncOsqueueC"),
+        ("JobHandle", "SyncJobHandle"),
+    ):
+        annotation = annotation.replace(name, plain)
+    return annotation
 
 
 def test_methods_and_signatures_are_those_of_the_other_client() -> None:

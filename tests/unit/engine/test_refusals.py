@@ -10,6 +10,7 @@ from osqueue.errors import (
     OsqueueError,
     StoreUnavailableError,
 )
+from osqueue.wire.leaders import embedded_address
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,14 @@ def test_unknown_when_told_then_it_says_why_and_what_to_do() -> None:
     message = refusals.unknown_error("it timed out").message
     assert "it timed out" in message
     assert "same ids" in message
+
+
+def test_refusal_when_an_embedded_queue_leads_then_it_is_told_and_nobody_is_sent_there() -> None:
+    leader = embedded_address("web-1", 7)
+    for error in (refusals.standby_error(leader), refusals.not_leading_error("fenced", leader)):
+        assert error.leader is None
+    assert (
+        "the embedded queue of process 7 on web-1 leads" in refusals.standby_error(leader).message
+    )
+    met = refusals.leader_met_error("it is led", leader)
+    assert (met.leader, "http" in met.message, met.retryable) == (leader, False, False)

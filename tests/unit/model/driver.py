@@ -31,10 +31,18 @@ from osqueue.model.ops import (
 from osqueue.model.outcomes import Claimed, Counts, Grant, JobView, Outcome, RefOutcome, Results
 from osqueue.model.snapshot import decode_state, encode_state
 
-__all__ = ["ERROR", "START", "Driver", "ended_json", "job_json", "state_json"]
+__all__ = ["ERROR", "START", "Driver", "ended_json", "job_json", "noted", "state_json"]
 
 START = Moment(1_800_000_000_000, 1_000)
 ERROR = Raw(b'{"type":"ValueError","message":"no"}')
+
+
+def noted(attempt: int = 1, at: int = START.wall, worker: str = "w") -> Raw:
+    """What is kept of `ERROR`."""
+    return Raw(
+        b'{"type":"ValueError","message":"no","at":%d,"attempt":%d,"workerId":"%b"}'
+        % (at, attempt, worker.encode())
+    )
 
 
 def job_json(**fields: Any) -> dict[str, Any]:
@@ -92,23 +100,44 @@ class Driver:
         return self.do(Submit(tuple(NewJob(job_id, **fields) for job_id in job_ids)))
 
     def claim(
-        self, *types: str, most: int = 1, worker: str = "w", claim_id: str | None = None
+        self,
+        *types: str,
+        most: int = 1,
+        worker: str = "w",
+        claim_id: str | None = None,
+        caps: dict[str, int] | None = None,
     ) -> tuple[Grant, ...]:
         self.seed += 1
-        claimed = self.do(Claim(worker, f"lease{self.seed}", types or None, most, claim_id))
+        capped = tuple((caps or {}).items())
+        claimed = self.do(Claim(worker, f"lease{self.seed}", types or None, most, claim_id, capped))
         assert isinstance(claimed, Claimed)
         return claimed.grants
 
-    def claim_ids(self, *types: str, most: int = 1) -> list[str]:
-        return [grant.id for grant in self.claim(*types, most=most)]
+    def claim_ids(
+        self, *types: str, most: int = 1, caps: dict[str, int] | None = None
+    ) -> list[str]:
+        return [grant.id for grant in self.claim(*types, most=most, caps=caps)]
 
-    def heartbeat(self, *refs: LeaseRef, worker: str = "w", complete: bool = False) -> Results:
-        results = self.do(Heartbeat(worker, refs, complete))
+    def heartbeat(
+        self,
+        *refs: LeaseRef,
+        worker: str = "w",
+        complete: bool = False,
+        progress: tuple[Raw | None, ...] = (),
+    ) -> Results:
+        results = self.do(Heartbeat(worker, refs, complete, progress))
         assert isinstance(results, Results)
         return results
 
-    def complete(self, job_id: str, lease: str | None = None, worker: str = "w") -> RefOutcome:
-        results = self.do(Complete(worker, (LeaseRef(job_id, lease),)))
+    def complete(
+        self,
+        job_id: str,
+        lease: str | None = None,
+        worker: str = "w",
+        result: bytes | None = None,
+    ) -> RefOutcome:
+        brought = () if result is None else (Raw(result),)
+        results = self.do(Complete(worker, (LeaseRef(job_id, lease),), brought))
         assert isinstance(results, Results)
         return results.each[0]
 
@@ -118,7 +147,12 @@ class Driver:
         return results.each[0]
 
     def fail(
-        self, job_id: str, lease: str | None = None, *, retry: bool = True, delay_ms: int = 0
+        self,
+        job_id: str,
+        lease: str | None = None,
+        *,
+        retry: bool = True,
+        delay_ms: int | None = 0,
     ) -> Outcome:
         return self.do(Fail("w", LeaseRef(job_id, lease), ERROR, retry, delay_ms))
 

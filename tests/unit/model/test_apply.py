@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw
 from osqueue.model.ops import Lead, Resign
 from osqueue.model.outcomes import Done, Grant, NotFound
 
-from .driver import ERROR, Driver
+from .driver import Driver, noted
 
 
 def test_claim_when_several_wait_then_first_in_first_out() -> None:
@@ -123,7 +123,7 @@ def test_fail_when_it_is_not_to_be_retried_then_dead_at_once_with_the_error() ->
     queue.claim()
     assert queue.fail("a", retry=False) == Done()
     view = queue.view("a")
-    assert (view.status, view.last_error) == ("dead", ERROR)
+    assert (view.status, view.last_error) == ("dead", noted())
 
 
 def test_fail_when_delayed_then_it_waits_and_keeps_the_error() -> None:
@@ -131,7 +131,7 @@ def test_fail_when_delayed_then_it_waits_and_keeps_the_error() -> None:
     queue.submit("a", "b")
     queue.claim()
     queue.fail("a", delay_ms=50)
-    assert (queue.view("a").run_at, queue.view("a").last_error) == (queue.now.wall + 50, ERROR)
+    assert (queue.view("a").run_at, queue.view("a").last_error) == (queue.now.wall + 50, noted())
     queue.reload()
     queue.passes(49)
     assert queue.claim_ids() == ["b"]

@@ -282,14 +282,14 @@ def test_retry_when_the_dead_letter_is_in_the_archive_then_its_entry_brings_it_b
 
 
 def test_retry_when_the_queue_is_full_then_a_dead_letter_stays_where_it_is() -> None:
-    queue = Driver(archived=True, dead_max=0, state_bytes_max=600)
+    queue = Driver(archived=True, dead_max=0, state_bytes_max=680)
     dead(queue, "a", "b")
     line, other = sealed(queue).data.splitlines()
     queue.do(Drop(sealed(queue).key))
     queue.submit("c", payload=Raw(b"1"))
     assert queue.do(Retry("a", line)) == Done()
     before = queue.encoded
-    assert queue.do(Retry("b", other)) == StateFull(600)
+    assert queue.do(Retry("b", other)) == StateFull(680)
     assert queue.encoded == before
     queue.cancel("c")
     assert queue.do(Retry("b", other)) == Done()

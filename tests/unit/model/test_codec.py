@@ -19,7 +19,7 @@ from osqueue.model.codec import (
 from osqueue.model.ends import End
 from osqueue.model.job import Job, JobStatus, payload_of
 
-from .driver import ERROR, Driver, ended_json, job_json, state_json
+from .driver import Driver, ended_json, job_json, noted, state_json
 
 
 def decoded(**fields: Any) -> Job:
@@ -277,4 +277,4 @@ def test_last_error_when_read_and_rewritten_then_it_keeps_its_bytes() -> None:
     assert queue.job("a")["lastError"] == {"odd": [1, None]}
     queue.claim()
     queue.fail("a")
-    assert queue.job("a")["lastError"] == json.loads(bytes(ERROR))
+    assert queue.job("a")["lastError"] == json.loads(bytes(noted()))

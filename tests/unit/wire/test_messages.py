@@ -124,6 +124,38 @@ def test_error_when_its_texts_are_short_then_they_are_kept() -> None:
     assert error.bounded() == error
 
 
-def test_fail_when_it_says_little_then_it_is_to_be_retried_at_once() -> None:
+def test_fail_when_it_says_little_then_it_is_to_be_retried_by_the_policy_of_the_job() -> None:
     request = decode(FailRequest, workerId="w", error={"type": "E", "message": "m"})
-    assert (request.retry, request.delay_ms, request.lease) == (True, 0, None)
+    assert (request.retry, request.delay_ms, request.lease) == (True, None, None)
+
+
+def test_error_when_its_worker_says_when_and_whose_then_that_is_not_taken() -> None:
+    told = JobError(type="E", message="m", at=1, attempt=9, worker_id="other")
+    assert told.bounded() == JobError(type="E", message="m")
+
+
+@pytest.mark.parametrize(
+    ("field", "least", "most", "beyond"),
+    [
+        ("baseMs", 0, TIME_MS_MAX, (-1, TIME_MS_MAX + 1)),
+        ("factor", 1, 1_000, (0.99, 1_000.01)),
+        ("maxMs", 0, TIME_MS_MAX, (-1, TIME_MS_MAX + 1)),
+        ("jitter", 0, 1, (-0.01, 1.01)),
+    ],
+)
+def test_retry_policy_when_at_a_limit_then_taken_and_beyond_it_refused(
+    field: str, least: float, most: float, beyond: tuple[float, ...]
+) -> None:
+    for value in (least, most):
+        decode(SubmitRequest, retry={field: value})
+    for value in beyond:
+        with pytest.raises(msgspec.ValidationError, match=field):
+            decode(SubmitRequest, retry={field: value})
+
+
+def test_progress_when_its_note_is_too_long_then_it_is_refused() -> None:
+    ref = {"jobId": "j", "progress": {"done": 1, "note": "n" * 200}}
+    decode(HeartbeatBatchRequest, workerId="w", jobs=[ref])
+    ref["progress"] = {"done": 1, "note": "n" * 201}
+    with pytest.raises(msgspec.ValidationError, match="note"):
+        decode(HeartbeatBatchRequest, workerId="w", jobs=[ref])

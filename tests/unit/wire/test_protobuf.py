@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from osqueue.wire import messages as json
 from osqueue.wire import operations as ops
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
 from osqueue.wire.methods import METHODS, SERVICE, STREAMED, method_of
-from osqueue.wire.operations import ListQuery, ReadQuery
+from osqueue.wire.operations import JobQuery, ListQuery, ReadQuery
 from osqueue.wire.protobuf import PAIRS, from_proto, to_proto
 
 CLAIMED = json.ClaimedJob(
     job_id="j", payload=Raw(b'{"a":[1]}'), type="t", lease="l-0", attempt=2, max_attempts=3,
-    created_at=1_706_000_000_000, priority=-4, traceparent="00-1-2-01",
+    created_at=1_706_000_000_000, priority=-4, traceparent="00-1-2-01", timeout_ms=5,
+    keep_result=True,
 )  # fmt: skip
 STATS = json.Stats(
     total=2, unclaimed=1, in_progress=1, completed_total=2**40, broker_address="h:1",
@@ -32,6 +34,9 @@ INFO = json.JobInfo(
     id="j", status="in_progress", payload=Raw(b"[]"), type="t", worker_id="w", created_at=5,
     attempts=1, max_attempts=2, heartbeat=7, priority=1, run_at=9,
     last_error=json.JobError(type="E", message="m", traceback="tb"),
+    retry=json.RetryPolicy(base_ms=0, factor=3.0, max_ms=1, jitter=0.0), timeout_ms=1,
+    keep_result=True, result=Raw(b"null"), progress=json.Progress(done=0),
+    errors=[json.JobError(type="E", message="m", at=4, attempt=1, worker_id="w")],
 )  # fmt: skip
 STATUS = json.BrokerStatus(
     ready=True, role="leader", address="h:1", broker_id="b", leader=None, epoch=3, writable=True,
@@ -42,16 +47,24 @@ WHOLE: list[tuple[msgspec.Struct, type[Message[Any]]]] = [
     (
         json.SubmitRequest(
             payload=Raw(b'"x"'), type="t", max_attempts=0, job_id="j", priority=-1, run_at=0,
-            traceparent="00-1-2-01",
+            traceparent="00-1-2-01", timeout_ms=9, keep_result=True,
+            retry=json.RetryPolicy(base_ms=0, factor=1.0, max_ms=7, jitter=0.5),
         ),
         pb.SubmitJobRequest,
     ),
-    (json.ClaimRequest(worker_id="w", types=["a", ""], max=5, wait_ms=6, claim_id="c"),
+    (json.ClaimRequest(worker_id="w", types=["a", ""], max=5, wait_ms=6, claim_id="c",
+                       max_by_type={"a": 0, "": 3}),
      pb.ClaimJobsRequest),
     (json.FailRequest(worker_id="w", lease="l", error=json.JobError(type="E", message=""),
                       retry=False, delay_ms=4), pb.FailJobRequest),
-    (json.HeartbeatBatchRequest(worker_id="w", jobs=[json.JobRef(job_id="j")], all=True),
+    (json.HeartbeatBatchRequest(worker_id="w", jobs=[json.HeartbeatRef(
+        job_id="j", progress=json.Progress(done=0, total=2.5, note="n"))], all=True),
      pb.HeartbeatJobsRequest),
+    (json.CompleteRequest(worker_id="w", lease="l", result=Raw(b"[1]")), pb.CompleteJobRequest),
+    (json.CompleteBatchRequest(worker_id="w", jobs=[
+        json.CompleteRef(job_id="j", result=Raw(b"null")), json.CompleteRef(job_id="k")]),
+     pb.CompleteJobsRequest),
+    (JobQuery(wait_ms=7, consistent=True), pb.GetJobRequest),
     (json.ClaimAnswer([CLAIMED, CLAIMED]), pb.ClaimJobsResponse),
     (json.BatchAnswer([json.JobAnswer(job_id="j"), json.JobAnswer(
         job_id="k", error=json.ErrorBody(tag="LeaseLostError", message="m", applied="no"))]),
@@ -63,7 +76,6 @@ WHOLE: list[tuple[msgspec.Struct, type[Message[Any]]]] = [
                  stats=STATS, commit="1-2"), pb.Update),
     (json.SubscribeRequest(events=False, types=["t"], stats_every_ms=0), pb.SubscribeRequest),
     (ListQuery(limit=5, cursor="c", status="dead", type="", consistent=True), pb.ListJobsRequest),
-    (ReadQuery(consistent=True), pb.GetJobRequest),
     (ReadQuery(consistent=True), pb.GetPayloadRequest),
     (ReadQuery(consistent=True), pb.GetStatsRequest),
 ]  # fmt: skip
@@ -117,6 +129,27 @@ def test_payload_when_there_is_none_then_null_is_said() -> None:
         (pb.ClaimJobRequest(), json.ClaimRequest, r"\$\.workerId"),
         (pb.ClaimJobsRequest(worker_id="w", max=0), json.ClaimRequest, r"\$\.max"),
         (pb.FailJobRequest(worker_id="w"), json.FailRequest, "error"),
+        (pb.ClaimJobsRequest(worker_id="w", max_by_type={"t": -1}), json.ClaimRequest, "maxByType"),
+        (pb.SubmitJobRequest(payload=b"1", timeout_ms=0), json.SubmitRequest, "timeoutMs"),
+        *(
+            (
+                pb.SubmitJobRequest(payload=b"1", retry=pb.RetryPolicy(factor=factor)),
+                json.SubmitRequest,
+                r"retry\.factor",
+            )
+            for factor in (0.5, 1_001.0, math.inf, math.nan)
+        ),
+        *(
+            (
+                pb.HeartbeatJobsRequest(
+                    worker_id="w",
+                    jobs=[pb.HeartbeatRef(job_id="j", progress=pb.Progress(done=done))],
+                ),
+                json.HeartbeatBatchRequest,
+                r"progress\.done",
+            )
+            for done in (-1.0, math.inf, math.nan)
+        ),
         (pb.SubscribeRequest(stats_every_ms=-1), json.SubscribeRequest, "statsEveryMs"),
     ],
 )
@@ -170,9 +203,9 @@ def test_payload_answer_when_there_is_none_then_none() -> None:
 
 def test_request_when_about_one_job_then_its_id_travels_beside() -> None:
     method = method_of(ops.COMPLETE)
-    message = method.write_request(json.LeaseRequest(worker_id="w", lease="l"), "j")
+    message = method.write_request(json.CompleteRequest(worker_id="w", lease="l"), "j")
     asked = method.read_request(method.request.from_binary(message.to_binary()))
-    assert (asked.message, asked.job_id) == (json.LeaseRequest(worker_id="w", lease="l"), "j")
+    assert (asked.message, asked.job_id) == (json.CompleteRequest(worker_id="w", lease="l"), "j")
 
 
 def test_generated_code_when_made_again_then_it_is_the_same(tmp_path: Path) -> None:

@@ -1,148 +1,77 @@
 from __future__ import annotations
 
-import contextvars
 import functools
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from osqueue.client import Job
-from osqueue.errors import ConfigError
-from osqueue.worker.handlers import Handler, inspect_handlers
-
-JOB = Job(
-    job_id="a",
-    type="t",
-    raw_payload=b"1",
-    worker_id="w",
-    lease="l",
-    attempt=1,
-    max_attempts=3,
-    created_at=0,
-)
+from osqueue.errors import ConfigError, WorkerExecutionError
+from osqueue.worker import JobContext
+from osqueue.worker.failures import FatalError
+from osqueue.worker.handlers import Handler, Handlers
 
 
-class Recorder:
-    def __init__(self) -> None:
-        self.seen: tuple[Any, ...] = ()
-        self.thread = ""
+class Examples:
+    def plain(self, payload: Any) -> None: ...
 
-    def plain(self, payload: Any) -> None:
-        self.seen, self.thread = (payload,), threading.current_thread().name
+    def plain_with_context(self, payload: Any, ctx: JobContext) -> None: ...
 
-    def plain_with_job(self, payload: Any, job: Job) -> None:
-        self.seen = (payload, job)
+    async def on_loop(self, payload: Any) -> None: ...
 
-    async def on_loop(self, payload: Any) -> None:
-        self.seen, self.thread = (payload,), threading.current_thread().name
+    async def on_loop_with_context(self, payload: Any, ctx: JobContext, /) -> None: ...
 
-    async def on_loop_with_job(self, payload: Any, job: Job, /) -> None:
-        self.seen = (payload, job)
+    def with_option(self, payload: Any, dry_run: bool = False) -> None: ...  # noqa: FBT002
 
-    def with_option(self, payload: Any, dry_run: bool = False) -> None:  # noqa: FBT002
-        self.seen = (payload, dry_run)
+    def with_many(self, *arguments: Any) -> None: ...
 
-    def with_many(self, *arguments: Any) -> None:
-        self.seen = arguments
+    def with_keywords(self, payload: Any, *, loud: bool = True, **more: Any) -> None: ...
 
-    def with_keywords(self, payload: Any, *, loud: bool = True, **more: Any) -> None:
-        self.seen = (payload, loud, more)
-
-    def lazily(self, payload: Any) -> Any:
-        return self.on_loop(payload)
-
-
-class AsyncCallable(Recorder):
-    async def __call__(self, payload: Any) -> None:
-        await self.on_loop(payload)
+    async def __call__(self, payload: Any) -> None: ...
 
 
 def _handler(function: Callable[..., Any]) -> Handler:
-    return inspect_handlers({"t": function})["t"]
-
-
-@pytest.fixture
-def executor() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1, thread_name_prefix="pool") as executor:
-        yield executor
+    handler = Handlers({"t": function}).get("t")
+    assert handler is not None
+    return handler
 
 
 @pytest.mark.parametrize(
-    ("name", "seen"),
+    ("name", "takes_context"),
     [
-        ("plain", ("p",)),
-        ("plain_with_job", ("p", JOB)),
-        ("on_loop", ("p",)),
-        ("on_loop_with_job", ("p", JOB)),
-        ("with_option", ("p", False)),
-        ("with_many", ("p",)),
-        ("with_keywords", ("p", True, {})),
-        ("lazily", ("p",)),
+        ("plain", False),
+        ("plain_with_context", True),
+        ("on_loop", False),
+        ("on_loop_with_context", True),
+        ("with_option", False),
+        ("with_many", False),
+        ("with_keywords", False),
     ],
 )
-async def test_run_gives_the_handler_what_its_parameters_ask_for(
-    executor: ThreadPoolExecutor, name: str, seen: tuple[Any, ...]
+def test_handler_takes_the_context_when_it_has_two_required_parameters(
+    name: str, takes_context: bool
 ) -> None:
-    recorder = Recorder()
-
-    await _handler(getattr(recorder, name)).run("p", JOB, executor)
-
-    assert recorder.seen == seen
+    assert _handler(getattr(Examples(), name)).takes_context is takes_context
 
 
-async def test_run_of_a_plain_function_is_in_a_thread(executor: ThreadPoolExecutor) -> None:
-    recorder = Recorder()
-
-    await _handler(recorder.plain).run("p", JOB, executor)
-
-    assert recorder.thread.startswith("pool")
-
-
-@pytest.mark.parametrize("wrap", [lambda f: f, functools.partial], ids=["itself", "partial"])
-async def test_run_of_an_async_function_is_on_the_loop(wrap: Callable[..., Any]) -> None:
-    recorder = Recorder()
-
-    await _handler(wrap(recorder.on_loop)).run("p", JOB, None)
-
-    assert recorder.thread == threading.current_thread().name
-
-
-async def test_run_of_an_object_with_async_call_is_on_the_loop() -> None:
-    recorder = AsyncCallable()
-
-    await _handler(recorder).run("p", JOB, None)
-
-    assert recorder.seen == ("p",)
-
-
-async def test_run_in_a_thread_sees_the_context_variables(executor: ThreadPoolExecutor) -> None:
-    variable = contextvars.ContextVar("variable", default="none")
-    variable.set("set")
-    seen: list[str] = []
-
-    await _handler(lambda _: seen.append(variable.get())).run("p", JOB, executor)
-
-    assert seen == ["set"]
-
-
-async def test_run_of_a_builtin_without_a_signature_gives_it_the_payload(
-    executor: ThreadPoolExecutor,
+@pytest.mark.parametrize(
+    ("function", "on_loop"),
+    [
+        (Examples().plain, False),
+        (Examples().on_loop, True),
+        (functools.partial(Examples().on_loop), True),
+        (Examples(), True),
+        (min, False),
+        ([].append, False),
+    ],
+    ids=["plain", "async", "partial", "object", "builtin without a signature", "builtin"],
+)
+def test_handler_runs_on_the_loop_when_it_is_async(
+    function: Callable[..., Any], on_loop: bool
 ) -> None:
-    handler = _handler(min)
-
-    with pytest.raises(ValueError, match="empty"):
-        await handler.run([], JOB, executor)
-
-
-async def test_run_of_a_builtin_gives_it_the_payload(executor: ThreadPoolExecutor) -> None:
-    seen: list[Any] = []
-
-    await _handler(seen.append).run("p", JOB, executor)
-
-    assert seen == ["p"]
+    assert _handler(function).on_loop is on_loop
 
 
 @pytest.mark.parametrize(
@@ -154,11 +83,11 @@ async def test_run_of_a_builtin_gives_it_the_payload(executor: ThreadPoolExecuto
         lambda **only: None,  # noqa: ARG005
     ],
 )
-def test_inspect_handlers_with_a_function_that_takes_no_job_is_refused(
+def test_handlers_with_a_function_that_takes_no_job_are_refused(
     function: Callable[..., Any],
 ) -> None:
-    with pytest.raises(ConfigError, match=r"'t' must take \(payload\) or \(payload, job\), not \("):
-        inspect_handlers({"t": function})
+    with pytest.raises(ConfigError, match=r"'t' must take \(payload\) or \(payload, ctx\), not \("):
+        Handlers({"t": function})
 
 
 @pytest.mark.parametrize(
@@ -166,13 +95,62 @@ def test_inspect_handlers_with_a_function_that_takes_no_job_is_refused(
     [
         ({}, "at least one handler"),
         ({"": print}, "job type"),
-        ({"t": "print"}, "not callable"),
+        ({"t": 5}, "not callable"),
+        ({"t": "print"}, "neither callable nor named as module:name"),
+        ({"t": "a b:print"}, "neither callable nor named as module:name"),
         ({str(number): print for number in range(1_001)}, "at most 1000"),
     ],
-    ids=["none", "untyped", "text", "too many"],
+    ids=["none", "untyped", "number", "text", "no name", "too many"],
 )
-def test_inspect_handlers_with_senseless_handlers_is_refused(
-    functions: dict[str, Any], reason: str
-) -> None:
+def test_handlers_that_make_no_sense_are_refused(functions: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
-        inspect_handlers(functions)
+        Handlers(functions)
+
+
+def test_load_of_a_name_imports_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "lazily.py").write_text("class Mail:\n    @staticmethod\n    def send(p): ...\n")
+    handlers = Handlers({"t": "lazily:Mail.send"})
+
+    assert handlers.types == ["t"]
+    assert handlers.get("t") is None
+    assert "lazily" not in sys.modules
+    loaded = handlers.load("t")
+    assert loaded.function is sys.modules["lazily"].Mail.send
+    assert handlers.get("t") is loaded is handlers.load("t")
+    assert handlers.types == ["t"]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (None, "ModuleNotFoundError: No module named 'broken'"),
+        ("", "AttributeError: module 'broken' has no attribute 'send'"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("def send(", "SyntaxError"),
+        ("send = 5", "not callable: 5"),
+        ("def send(a, b, c): ...", r"must take \(payload\)"),
+    ],
+)
+def test_load_of_a_name_that_brings_no_handler_says_why_and_can_be_put_right(
+    source: str | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.delitem(sys.modules, "broken", raising=False)
+    if source is not None:
+        (tmp_path / "broken.py").write_text(source)
+    handlers = Handlers({"t": "broken:send"})
+
+    with pytest.raises(FatalError, match=reason) as caught:
+        handlers.load("t")
+    assert isinstance(caught.value.error, ConfigError)
+    monkeypatch.delitem(sys.modules, "broken", raising=False)
+
+
+def test_load_of_a_type_without_a_handler_says_so() -> None:
+    with pytest.raises(FatalError, match="no handler for 'u'") as caught:
+        Handlers({"t": print}).load("u")
+
+    assert isinstance(caught.value.error, WorkerExecutionError)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from tests.unit.worker.conftest import ManualTime, NaiveQueue, eventually, settled
 
-from osqueue.client import Job, OsqueueClient
+from osqueue.client import OsqueueClient
 from osqueue.config import WorkerSettings
 from osqueue.errors import TransportConnectionError
-from osqueue.worker import Worker
+from osqueue.worker import JobContext, Worker
 
 BEAT_MS = 5_000
 SETTINGS = WorkerSettings(heartbeat_interval_ms=BEAT_MS, grace_ms=0, settle_ms=500)
@@ -187,9 +187,9 @@ async def test_worker_that_lost_the_lease_of_a_thread_tells_it_and_drops_its_res
 ) -> None:
     started, seen = threading.Event(), list[bool]()
 
-    def handle(_: Any, job: Job) -> None:
+    def handle(_: Any, ctx: JobContext) -> None:
         started.set()
-        seen.append(job.cancelled.wait(5))
+        seen.append(ctx.cancelled.wait(5))
 
     job_id = queue.push()
     async with Worker(client, {"t": handle}, settings=SETTINGS) as worker:
@@ -207,9 +207,9 @@ async def test_worker_that_lost_a_lease_keeps_the_slot_until_the_thread_has_ende
 ) -> None:
     go_on, seen = threading.Event(), list[Any]()
 
-    def handle(payload: Any, job: Job) -> None:
+    def handle(payload: Any, ctx: JobContext) -> None:
         seen.append(payload)
-        job.cancelled.wait(5)
+        ctx.cancelled.wait(5)
         go_on.wait(5)
 
     lost = queue.push(b'"lost"')

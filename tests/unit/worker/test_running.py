@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from tests.unit.worker.conftest import NaiveQueue, eventually
 
-from osqueue.client import Job, OsqueueClient
+from osqueue.client import OsqueueClient
 from osqueue.config import WorkerSettings
 from osqueue.errors import AuthError, EngineStateError, TransportConnectionError
 from osqueue.wire.messages import ClaimedJob
-from osqueue.worker import Worker
+from osqueue.worker import JobContext, Worker
 
 AT_ONCE = WorkerSettings(grace_ms=0, settle_ms=1_000)
 PATIENT = WorkerSettings(grace_ms=60_000)
@@ -129,9 +129,9 @@ async def test_stop_after_its_grace_tells_threads_and_releases_their_jobs(
 ) -> None:
     started, seen = threading.Event(), list[bool]()
 
-    def handle(_: Any, job: Job) -> None:
+    def handle(_: Any, ctx: JobContext) -> None:
         started.set()
-        seen.append(job.cancelled.wait(5))
+        seen.append(ctx.cancelled.wait(5))
 
     job_id = queue.push()
     async with Worker(client, {"t": handle}, settings=AT_ONCE):

@@ -20,7 +20,7 @@ from osqueue.errors import (
     TransportConnectionError,
     WorkerExecutionError,
 )
-from osqueue.worker import Worker
+from osqueue.worker import JobContext, Worker
 
 
 class Gate:
@@ -81,20 +81,23 @@ async def test_worker_asks_for_its_types_and_waits_at_the_broker(
     assert (claim.types, claim.max, claim.wait_ms) == (["a", "b"], 1, 777)
 
 
-async def test_worker_gives_a_handler_of_two_parameters_the_job(
+async def test_worker_gives_a_handler_of_two_parameters_the_context_of_its_job(
     client: OsqueueClient, queue: NaiveQueue
 ) -> None:
-    seen: list[tuple[Any, Job]] = []
+    seen: list[tuple[Any, JobContext]] = []
 
-    async def handle(payload: Any, job: Job) -> None:
-        seen.append((payload, job))
+    async def handle(payload: Any, ctx: JobContext) -> None:
+        seen.append((payload, ctx))
 
     queue.push(b"5")
     async with Worker(client, {"t": handle}):
         await eventually(lambda: queue.completed)
 
-    ((payload, job),) = seen
-    assert (payload, job.job_id, job.attempt, job.payload) == (5, "job-1", 1, 5)
+    ((payload, ctx),) = seen
+    assert (payload, ctx.job_id, ctx.type, ctx.attempt, ctx.max_attempts) == (5, "job-1", "t", 1, 3)
+    assert (ctx.created_at, ctx.priority, ctx.deadline) == (0, 0, None)
+    assert ctx.job.payload == 5
+    assert not ctx.cancelled.is_set()
 
 
 async def test_worker_runs_plain_functions_in_threads_of_its_own(
@@ -176,7 +179,7 @@ async def test_worker_whose_handler_fails_reports_type_message_and_traceback(
 
     job_id = queue.push()
     async with Worker(
-        client, {"t": handle}, on_failed=lambda job, error: failures.append((job.job_id, error))
+        client, {"t": handle}, on_job_failed=lambda job, error: failures.append((job.job_id, error))
     ):
         await eventually(lambda: failures)
 
@@ -230,7 +233,9 @@ async def test_worker_given_a_payload_that_is_no_json_fails_the_job_for_good(
     errors: list[BaseException] = []
 
     queue.push(b'"\xff"')
-    async with Worker(client, {"t": begun.append}, on_failed=lambda _, error: errors.append(error)):
+    async with Worker(
+        client, {"t": begun.append}, on_job_failed=lambda _, error: errors.append(error)
+    ):
         await eventually(lambda: errors)
 
     ((_, request),) = queue.failed
@@ -246,7 +251,7 @@ async def test_worker_given_a_type_without_a_handler_fails_the_job_for_good(
     errors: list[BaseException] = []
 
     queue.push(job_type="other")
-    async with Worker(client, {"t": _ignore}, on_failed=lambda _, error: errors.append(error)):
+    async with Worker(client, {"t": _ignore}, on_job_failed=lambda _, error: errors.append(error)):
         await eventually(lambda: errors)
 
     assert queue.failed[0][1].retry is False
@@ -283,7 +288,9 @@ async def test_worker_tells_its_callbacks_in_order(
         told.append((f"completed {job.job_id}", len(queue.completed)))
 
     queue.push()
-    async with Worker(client, {"t": handle}, on_claimed=on_claimed, on_completed=on_completed):
+    async with Worker(
+        client, {"t": handle}, on_job_claimed=on_claimed, on_job_completed=on_completed
+    ):
         await eventually(lambda: len(told) == 3)
 
     assert told == [("claimed job-1", 0), ("handled", 0), ("completed job-1", 1)]
@@ -305,7 +312,11 @@ async def test_worker_whose_callbacks_raise_logs_that_and_goes_on(
     queue.push(b"true")
     queue.push(b"false")
     async with Worker(
-        client, {"t": handle}, on_claimed=broken, on_completed=broken_at_once, on_failed=broken
+        client,
+        {"t": handle},
+        on_job_claimed=broken,
+        on_job_completed=broken_at_once,
+        on_job_failed=broken,
     ):
         await eventually(lambda: queue.completed and queue.failed)
         await eventually(lambda: len(caplog.records) == 4)
@@ -411,7 +422,7 @@ async def test_worker_whose_completion_is_refused_logs_that_and_goes_on(
         client,
         {"t": gate},
         concurrency=2,
-        on_completed=lambda job: completed.append(job.job_id),
+        on_job_completed=lambda job: completed.append(job.job_id),
     ):
         await eventually(lambda: gate.running == 2)
         queue.lose(lost)
@@ -472,7 +483,7 @@ async def test_worker_whose_failure_report_is_refused_does_not_tell_of_it(
 
     queue.push(b"true")
     kept = queue.push(b"false")
-    async with Worker(client, {"t": handle}, on_failed=lambda *both: told.append(both)):
+    async with Worker(client, {"t": handle}, on_job_failed=lambda *both: told.append(both)):
         await eventually(lambda: queue.completed == [kept])
         await eventually(lambda: "failed, but not reported: stale" in caplog.text)
 

@@ -17,7 +17,7 @@ from osqueue.cli.demo.results import Result, Results
 from osqueue.client import Job, OsqueueClient
 from osqueue.clock import SystemClock
 from osqueue.config import WorkerSettings
-from osqueue.worker import Worker
+from osqueue.worker import JobContext, Worker
 
 __all__ = ["DATA_VARIABLE", "INDEX_FILE", "PING", "indexed", "worker"]
 
@@ -40,17 +40,17 @@ def worker(client: OsqueueClient) -> Worker:
     place = Place(Path(os.environ[DATA_VARIABLE]))
     results, pings = Results(place.results), Results(place.pings)
 
-    def index_file(payload: dict[str, Any], job: Job) -> None:
+    def index_file(payload: dict[str, Any], job: JobContext) -> None:
         results.write(indexed(payload["path"], job))
 
-    async def ping(_payload: object, job: Job) -> None:
+    async def ping(_payload: object, job: JobContext) -> None:
         pings.write(_started("", job))
 
     handlers = {INDEX_FILE: index_file, PING: ping}
     return Worker(client, handlers, CONCURRENCY, settings=SETTINGS)
 
 
-def indexed(path: str, job: Job) -> Result:
+def indexed(path: str, job: Job | JobContext) -> Result:
     """The result of indexing a file of the standard library."""
     started = _started(path, job)
     try:
@@ -64,7 +64,7 @@ def indexed(path: str, job: Job) -> Result:
     return replace(started, index=index)
 
 
-def _started(path: str, job: Job) -> Result:
+def _started(path: str, job: Job | JobContext) -> Result:
     return Result(
         job_id=job.job_id,
         path=path,

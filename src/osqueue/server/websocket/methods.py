@@ -19,7 +19,7 @@ from osqueue.server.http import decode_json
 from osqueue.server.websocket.envelope import Asking
 from osqueue.wire import operations as ops
 from osqueue.wire.messages import ClaimRequest, SubmitRequest
-from osqueue.wire.operations import ListQuery, Operation, StatusQuery
+from osqueue.wire.operations import JobQuery, ListQuery, Operation, StatusQuery
 
 __all__ = ["CANCEL", "METHODS", "Cancel", "Method", "wait_ms", "weight"]
 
@@ -88,7 +88,7 @@ def weight(message: object) -> int:
 def wait_ms(message: object) -> int:
     """For how long an answer may be kept back on purpose."""
     match message:
-        case ClaimRequest(wait_ms=ms) | StatusQuery(wait_ms=ms):
+        case ClaimRequest(wait_ms=ms) | StatusQuery(wait_ms=ms) | JobQuery(wait_ms=ms):
             return ms
         case _:
             return 0

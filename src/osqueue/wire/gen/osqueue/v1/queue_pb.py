@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from protobuf import DescFile
 
 
-_SubmitJobRequestFields: TypeAlias = Literal["payload", "max_attempts", "type", "job_id", "priority", "run_at", "traceparent"]
+_SubmitJobRequestFields: TypeAlias = Literal["payload", "max_attempts", "type", "job_id", "priority", "run_at", "traceparent", "retry", "timeout_ms", "keep_result"]
 
 class SubmitJobRequest(Message[_SubmitJobRequestFields]):
     """
@@ -57,9 +57,21 @@ class SubmitJobRequest(Message[_SubmitJobRequestFields]):
             ```proto
             optional string traceparent = 7;
             ```
+        retry:
+            ```proto
+            optional osqueue.v1.RetryPolicy retry = 8;
+            ```
+        timeout_ms:
+            ```proto
+            optional int64 timeout_ms = 9;
+            ```
+        keep_result:
+            ```proto
+            bool keep_result = 10;
+            ```
     """
 
-    __slots__ = ("payload", "max_attempts", "type", "job_id", "priority", "run_at", "traceparent")
+    __slots__ = ("payload", "max_attempts", "type", "job_id", "priority", "run_at", "traceparent", "retry", "timeout_ms", "keep_result")
 
     if TYPE_CHECKING:
 
@@ -73,6 +85,9 @@ class SubmitJobRequest(Message[_SubmitJobRequestFields]):
             priority: int = 0,
             run_at: int | None = None,
             traceparent: str | None = None,
+            retry: RetryPolicy | None = None,
+            timeout_ms: int | None = None,
+            keep_result: bool = False,
         ) -> None:
             pass
 
@@ -83,6 +98,57 @@ class SubmitJobRequest(Message[_SubmitJobRequestFields]):
         priority: int
         run_at: int
         traceparent: str
+        retry: RetryPolicy | None
+        timeout_ms: int
+        keep_result: bool
+
+_RetryPolicyFields: TypeAlias = Literal["base_ms", "factor", "max_ms", "jitter"]
+
+class RetryPolicy(Message[_RetryPolicyFields]):
+    """
+    How long a failed job waits; what is absent is the broker's default.
+
+    ```proto
+    message osqueue.v1.RetryPolicy
+    ```
+
+    Attributes:
+        base_ms:
+            ```proto
+            optional int64 base_ms = 1;
+            ```
+        factor:
+            ```proto
+            optional double factor = 2;
+            ```
+        max_ms:
+            ```proto
+            optional int64 max_ms = 3;
+            ```
+        jitter:
+            ```proto
+            optional double jitter = 4;
+            ```
+    """
+
+    __slots__ = ("base_ms", "factor", "max_ms", "jitter")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            base_ms: int | None = None,
+            factor: float | None = None,
+            max_ms: int | None = None,
+            jitter: float | None = None,
+        ) -> None:
+            pass
+
+        base_ms: int
+        factor: float
+        max_ms: int
+        jitter: float
 
 _SubmitJobResponseFields: TypeAlias = Literal["job_id"]
 
@@ -168,7 +234,7 @@ class SubmitJobsResponse(Message[_SubmitJobsResponseFields]):
 
         job_ids: list[str]
 
-_ClaimJobRequestFields: TypeAlias = Literal["worker_id", "types", "wait_ms", "claim_id"]
+_ClaimJobRequestFields: TypeAlias = Literal["worker_id", "types", "wait_ms", "claim_id", "max_by_type"]
 
 class ClaimJobRequest(Message[_ClaimJobRequestFields]):
     """
@@ -193,9 +259,13 @@ class ClaimJobRequest(Message[_ClaimJobRequestFields]):
             ```proto
             optional string claim_id = 4;
             ```
+        max_by_type:
+            ```proto
+            map<string, int32> max_by_type = 6;
+            ```
     """
 
-    __slots__ = ("worker_id", "types", "wait_ms", "claim_id")
+    __slots__ = ("worker_id", "types", "wait_ms", "claim_id", "max_by_type")
 
     if TYPE_CHECKING:
 
@@ -206,6 +276,7 @@ class ClaimJobRequest(Message[_ClaimJobRequestFields]):
             types: list[str] | None = None,
             wait_ms: int = 0,
             claim_id: str | None = None,
+            max_by_type: dict[str, int] | None = None,
         ) -> None:
             pass
 
@@ -213,8 +284,9 @@ class ClaimJobRequest(Message[_ClaimJobRequestFields]):
         types: list[str]
         wait_ms: int
         claim_id: str
+        max_by_type: dict[str, int]
 
-_ClaimJobResponseFields: TypeAlias = Literal["job_id", "payload", "type", "lease", "attempt", "max_attempts", "created_at", "priority", "traceparent"]
+_ClaimJobResponseFields: TypeAlias = Literal["job_id", "payload", "type", "lease", "attempt", "max_attempts", "created_at", "priority", "traceparent", "timeout_ms", "keep_result"]
 
 class ClaimJobResponse(Message[_ClaimJobResponseFields]):
     """
@@ -261,9 +333,17 @@ class ClaimJobResponse(Message[_ClaimJobResponseFields]):
             ```proto
             optional string traceparent = 9;
             ```
+        timeout_ms:
+            ```proto
+            optional int64 timeout_ms = 10;
+            ```
+        keep_result:
+            ```proto
+            bool keep_result = 11;
+            ```
     """
 
-    __slots__ = ("job_id", "payload", "type", "lease", "attempt", "max_attempts", "created_at", "priority", "traceparent")
+    __slots__ = ("job_id", "payload", "type", "lease", "attempt", "max_attempts", "created_at", "priority", "traceparent", "timeout_ms", "keep_result")
 
     if TYPE_CHECKING:
 
@@ -279,6 +359,8 @@ class ClaimJobResponse(Message[_ClaimJobResponseFields]):
             created_at: int = 0,
             priority: int = 0,
             traceparent: str | None = None,
+            timeout_ms: int | None = None,
+            keep_result: bool = False,
         ) -> None:
             pass
 
@@ -291,8 +373,10 @@ class ClaimJobResponse(Message[_ClaimJobResponseFields]):
         created_at: int
         priority: int
         traceparent: str
+        timeout_ms: int
+        keep_result: bool
 
-_ClaimJobsRequestFields: TypeAlias = Literal["worker_id", "types", "wait_ms", "claim_id", "max"]
+_ClaimJobsRequestFields: TypeAlias = Literal["worker_id", "types", "wait_ms", "claim_id", "max", "max_by_type"]
 
 class ClaimJobsRequest(Message[_ClaimJobsRequestFields]):
     """
@@ -321,9 +405,15 @@ class ClaimJobsRequest(Message[_ClaimJobsRequestFields]):
             ```proto
             optional int32 max = 5;
             ```
+        max_by_type:
+            Of these types at most so many; a type with 0 is left out.
+
+            ```proto
+            map<string, int32> max_by_type = 6;
+            ```
     """
 
-    __slots__ = ("worker_id", "types", "wait_ms", "claim_id", "max")
+    __slots__ = ("worker_id", "types", "wait_ms", "claim_id", "max", "max_by_type")
 
     if TYPE_CHECKING:
 
@@ -335,6 +425,7 @@ class ClaimJobsRequest(Message[_ClaimJobsRequestFields]):
             wait_ms: int = 0,
             claim_id: str | None = None,
             max: int | None = None,
+            max_by_type: dict[str, int] | None = None,
         ) -> None:
             pass
 
@@ -343,6 +434,7 @@ class ClaimJobsRequest(Message[_ClaimJobsRequestFields]):
         wait_ms: int
         claim_id: str
         max: int
+        max_by_type: dict[str, int]
 
 _ClaimJobsResponseFields: TypeAlias = Literal["jobs"]
 
@@ -430,7 +522,7 @@ class HeartbeatResponse(Message[_HeartbeatResponseFields]):
         ) -> None:
             pass
 
-_CompleteJobRequestFields: TypeAlias = Literal["job_id", "worker_id", "lease"]
+_CompleteJobRequestFields: TypeAlias = Literal["job_id", "worker_id", "lease", "result"]
 
 class CompleteJobRequest(Message[_CompleteJobRequestFields]):
     """
@@ -451,9 +543,15 @@ class CompleteJobRequest(Message[_CompleteJobRequestFields]):
             ```proto
             optional string lease = 3;
             ```
+        result:
+            JSON, in UTF-8, of at most 64 KiB.
+
+            ```proto
+            optional bytes result = 4;
+            ```
     """
 
-    __slots__ = ("job_id", "worker_id", "lease")
+    __slots__ = ("job_id", "worker_id", "lease", "result")
 
     if TYPE_CHECKING:
 
@@ -463,12 +561,14 @@ class CompleteJobRequest(Message[_CompleteJobRequestFields]):
             job_id: str = "",
             worker_id: str = "",
             lease: str | None = None,
+            result: bytes | None = None,
         ) -> None:
             pass
 
         job_id: str
         worker_id: str
         lease: str
+        result: bytes
 
 _CompleteJobResponseFields: TypeAlias = NoReturn
 
@@ -520,8 +620,10 @@ class FailJobRequest(Message[_FailJobRequestFields]):
             optional bool retry = 5;
             ```
         delay_ms:
+            Absent means as the job's own policy says.
+
             ```proto
-            int64 delay_ms = 6;
+            optional int64 delay_ms = 6;
             ```
     """
 
@@ -537,7 +639,7 @@ class FailJobRequest(Message[_FailJobRequestFields]):
             lease: str | None = None,
             error: JobError | None = None,
             retry: bool | None = None,
-            delay_ms: int = 0,
+            delay_ms: int | None = None,
         ) -> None:
             pass
 
@@ -716,12 +818,52 @@ class RetryJobResponse(Message[_RetryJobResponseFields]):
         ) -> None:
             pass
 
-_JobRefFields: TypeAlias = Literal["job_id", "lease"]
+_ProgressFields: TypeAlias = Literal["done", "total", "note"]
 
-class JobRef(Message[_JobRefFields]):
+class Progress(Message[_ProgressFields]):
     """
     ```proto
-    message osqueue.v1.JobRef
+    message osqueue.v1.Progress
+    ```
+
+    Attributes:
+        done:
+            ```proto
+            double done = 1;
+            ```
+        total:
+            ```proto
+            optional double total = 2;
+            ```
+        note:
+            ```proto
+            string note = 3;
+            ```
+    """
+
+    __slots__ = ("done", "total", "note")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            done: float = 0,
+            total: float | None = None,
+            note: str = "",
+        ) -> None:
+            pass
+
+        done: float
+        total: float
+        note: str
+
+_HeartbeatRefFields: TypeAlias = Literal["job_id", "lease", "progress"]
+
+class HeartbeatRef(Message[_HeartbeatRefFields]):
+    """
+    ```proto
+    message osqueue.v1.HeartbeatRef
     ```
 
     Attributes:
@@ -733,9 +875,13 @@ class JobRef(Message[_JobRefFields]):
             ```proto
             optional string lease = 2;
             ```
+        progress:
+            ```proto
+            optional osqueue.v1.Progress progress = 3;
+            ```
     """
 
-    __slots__ = ("job_id", "lease")
+    __slots__ = ("job_id", "lease", "progress")
 
     if TYPE_CHECKING:
 
@@ -744,11 +890,13 @@ class JobRef(Message[_JobRefFields]):
             *,
             job_id: str = "",
             lease: str | None = None,
+            progress: Progress | None = None,
         ) -> None:
             pass
 
         job_id: str
         lease: str
+        progress: Progress | None
 
 _HeartbeatJobsRequestFields: TypeAlias = Literal["worker_id", "jobs", "all"]
 
@@ -765,7 +913,7 @@ class HeartbeatJobsRequest(Message[_HeartbeatJobsRequestFields]):
             ```
         jobs:
             ```proto
-            repeated osqueue.v1.JobRef jobs = 2;
+            repeated osqueue.v1.HeartbeatRef jobs = 2;
             ```
         all:
             ```proto
@@ -781,14 +929,54 @@ class HeartbeatJobsRequest(Message[_HeartbeatJobsRequestFields]):
             self,
             *,
             worker_id: str = "",
-            jobs: list[JobRef] | None = None,
+            jobs: list[HeartbeatRef] | None = None,
             all: bool = False,
         ) -> None:
             pass
 
         worker_id: str
-        jobs: list[JobRef]
+        jobs: list[HeartbeatRef]
         all: bool
+
+_CompleteRefFields: TypeAlias = Literal["job_id", "lease", "result"]
+
+class CompleteRef(Message[_CompleteRefFields]):
+    """
+    ```proto
+    message osqueue.v1.CompleteRef
+    ```
+
+    Attributes:
+        job_id:
+            ```proto
+            string job_id = 1;
+            ```
+        lease:
+            ```proto
+            optional string lease = 2;
+            ```
+        result:
+            ```proto
+            optional bytes result = 3;
+            ```
+    """
+
+    __slots__ = ("job_id", "lease", "result")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            job_id: str = "",
+            lease: str | None = None,
+            result: bytes | None = None,
+        ) -> None:
+            pass
+
+        job_id: str
+        lease: str
+        result: bytes
 
 _CompleteJobsRequestFields: TypeAlias = Literal["worker_id", "jobs"]
 
@@ -805,7 +993,7 @@ class CompleteJobsRequest(Message[_CompleteJobsRequestFields]):
             ```
         jobs:
             ```proto
-            repeated osqueue.v1.JobRef jobs = 2;
+            repeated osqueue.v1.CompleteRef jobs = 2;
             ```
     """
 
@@ -817,12 +1005,12 @@ class CompleteJobsRequest(Message[_CompleteJobsRequestFields]):
             self,
             *,
             worker_id: str = "",
-            jobs: list[JobRef] | None = None,
+            jobs: list[CompleteRef] | None = None,
         ) -> None:
             pass
 
         worker_id: str
-        jobs: list[JobRef]
+        jobs: list[CompleteRef]
 
 _ErrorBodyFields: TypeAlias = Literal["tag", "message", "applied", "leader"]
 
@@ -932,7 +1120,7 @@ class BatchResponse(Message[_BatchResponseFields]):
 
         results: list[JobAnswer]
 
-_JobErrorFields: TypeAlias = Literal["type", "message", "traceback"]
+_JobErrorFields: TypeAlias = Literal["type", "message", "traceback", "at", "attempt", "worker_id"]
 
 class JobError(Message[_JobErrorFields]):
     """
@@ -953,9 +1141,23 @@ class JobError(Message[_JobErrorFields]):
             ```proto
             optional string traceback = 3;
             ```
+        at:
+            What follows the broker notes.
+
+            ```proto
+            optional int64 at = 4;
+            ```
+        attempt:
+            ```proto
+            optional int32 attempt = 5;
+            ```
+        worker_id:
+            ```proto
+            optional string worker_id = 6;
+            ```
     """
 
-    __slots__ = ("type", "message", "traceback")
+    __slots__ = ("type", "message", "traceback", "at", "attempt", "worker_id")
 
     if TYPE_CHECKING:
 
@@ -965,12 +1167,18 @@ class JobError(Message[_JobErrorFields]):
             type: str = "",
             message: str = "",
             traceback: str | None = None,
+            at: int | None = None,
+            attempt: int | None = None,
+            worker_id: str | None = None,
         ) -> None:
             pass
 
         type: str
         message: str
         traceback: str
+        at: int
+        attempt: int
+        worker_id: str
 
 _GetStatsRequestFields: TypeAlias = Literal["consistent"]
 
@@ -1206,7 +1414,7 @@ class ListJobsResponse(Message[_ListJobsResponseFields]):
         dead_total: int
         next_cursor: str
 
-_JobInfoFields: TypeAlias = Literal["id", "status", "payload", "type", "worker_id", "created_at", "attempts", "max_attempts", "heartbeat", "priority", "run_at", "last_error", "ended_at", "payload_bytes"]
+_JobInfoFields: TypeAlias = Literal["id", "status", "payload", "type", "worker_id", "created_at", "attempts", "max_attempts", "heartbeat", "priority", "run_at", "last_error", "ended_at", "payload_bytes", "retry", "timeout_ms", "keep_result", "result", "progress", "errors"]
 
 class JobInfo(Message[_JobInfoFields]):
     """
@@ -1271,9 +1479,35 @@ class JobInfo(Message[_JobInfoFields]):
             ```proto
             optional int64 payload_bytes = 14;
             ```
+        retry:
+            ```proto
+            optional osqueue.v1.RetryPolicy retry = 15;
+            ```
+        timeout_ms:
+            ```proto
+            optional int64 timeout_ms = 16;
+            ```
+        keep_result:
+            ```proto
+            bool keep_result = 17;
+            ```
+        result:
+            ```proto
+            optional bytes result = 18;
+            ```
+        progress:
+            ```proto
+            optional osqueue.v1.Progress progress = 19;
+            ```
+        errors:
+            Of one job that was asked for: the last failures, oldest first.
+
+            ```proto
+            repeated osqueue.v1.JobError errors = 20;
+            ```
     """
 
-    __slots__ = ("id", "status", "payload", "type", "worker_id", "created_at", "attempts", "max_attempts", "heartbeat", "priority", "run_at", "last_error", "ended_at", "payload_bytes")
+    __slots__ = ("id", "status", "payload", "type", "worker_id", "created_at", "attempts", "max_attempts", "heartbeat", "priority", "run_at", "last_error", "ended_at", "payload_bytes", "retry", "timeout_ms", "keep_result", "result", "progress", "errors")
 
     if TYPE_CHECKING:
 
@@ -1294,6 +1528,12 @@ class JobInfo(Message[_JobInfoFields]):
             last_error: JobError | None = None,
             ended_at: int | None = None,
             payload_bytes: int | None = None,
+            retry: RetryPolicy | None = None,
+            timeout_ms: int | None = None,
+            keep_result: bool = False,
+            result: bytes | None = None,
+            progress: Progress | None = None,
+            errors: list[JobError] | None = None,
         ) -> None:
             pass
 
@@ -1311,8 +1551,14 @@ class JobInfo(Message[_JobInfoFields]):
         last_error: JobError | None
         ended_at: int
         payload_bytes: int
+        retry: RetryPolicy | None
+        timeout_ms: int
+        keep_result: bool
+        result: bytes
+        progress: Progress | None
+        errors: list[JobError]
 
-_GetJobRequestFields: TypeAlias = Literal["job_id", "consistent"]
+_GetJobRequestFields: TypeAlias = Literal["job_id", "consistent", "wait_ms"]
 
 class GetJobRequest(Message[_GetJobRequestFields]):
     """
@@ -1329,9 +1575,15 @@ class GetJobRequest(Message[_GetJobRequestFields]):
             ```proto
             bool consistent = 2;
             ```
+        wait_ms:
+            For how long to wait until the job has ended, or is dead.
+
+            ```proto
+            int32 wait_ms = 3;
+            ```
     """
 
-    __slots__ = ("job_id", "consistent")
+    __slots__ = ("job_id", "consistent", "wait_ms")
 
     if TYPE_CHECKING:
 
@@ -1340,11 +1592,13 @@ class GetJobRequest(Message[_GetJobRequestFields]):
             *,
             job_id: str = "",
             consistent: bool = False,
+            wait_ms: int = 0,
         ) -> None:
             pass
 
         job_id: str
         consistent: bool
+        wait_ms: int
 
 _GetPayloadRequestFields: TypeAlias = Literal["job_id", "consistent"]
 
@@ -1662,7 +1916,7 @@ class SubscribeRequest(Message[_SubscribeRequestFields]):
         types: list[str]
         stats_every_ms: int
 
-_JobEventFields: TypeAlias = Literal["kind", "job_id", "type", "at", "worker_id", "attempt"]
+_JobEventFields: TypeAlias = Literal["kind", "job_id", "type", "at", "worker_id", "attempt", "progress"]
 
 class JobEvent(Message[_JobEventFields]):
     """
@@ -1699,9 +1953,13 @@ class JobEvent(Message[_JobEventFields]):
             ```proto
             int32 attempt = 6;
             ```
+        progress:
+            ```proto
+            optional osqueue.v1.Progress progress = 7;
+            ```
     """
 
-    __slots__ = ("kind", "job_id", "type", "at", "worker_id", "attempt")
+    __slots__ = ("kind", "job_id", "type", "at", "worker_id", "attempt", "progress")
 
     if TYPE_CHECKING:
 
@@ -1714,6 +1972,7 @@ class JobEvent(Message[_JobEventFields]):
             at: int = 0,
             worker_id: str = "",
             attempt: int = 0,
+            progress: Progress | None = None,
         ) -> None:
             pass
 
@@ -1723,6 +1982,7 @@ class JobEvent(Message[_JobEventFields]):
         at: int
         worker_id: str
         attempt: int
+        progress: Progress | None
 
 _UpdateFields: TypeAlias = Literal["events", "stats", "commit"]
 
@@ -2046,10 +2306,11 @@ class CompleteResponse(Message[_CompleteResponseFields]):
 
 
 _DESC = file_desc(
-    b'\n\x16osqueue/v1/queue.proto\x12\nosqueue.v1"\x9a\x02\n\x10SubmitJobRequest\x12\x18\n\x07payload\x18\x01 \x01(\x0cR\x07payload\x12&\n\x0cmax_attempts\x18\x02 \x01(\x05H\x00R\x0bmaxAttempts\x88\x01\x01\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x1a\n\x06job_id\x18\x04 \x01(\tH\x01R\x05jobId\x88\x01\x01\x12\x1a\n\x08priority\x18\x05 \x01(\x03R\x08priority\x12\x1a\n\x06run_at\x18\x06 \x01(\x03H\x02R\x05runAt\x88\x01\x01\x12%\n\x0btraceparent\x18\x07 \x01(\tH\x03R\x0btraceparent\x88\x01\x01B\x0f\n\r_max_attemptsB\t\n\x07_job_idB\t\n\x07_run_atB\x0e\n\x0c_traceparent"*\n\x11SubmitJobResponse\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId"E\n\x11SubmitJobsRequest\x120\n\x04jobs\x18\x01 \x03(\x0b2\x1c.osqueue.v1.SubmitJobRequestR\x04jobs"-\n\x12SubmitJobsResponse\x12\x17\n\x07job_ids\x18\x01 \x03(\tR\x06jobIds"\x8a\x01\n\x0fClaimJobRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12\x14\n\x05types\x18\x02 \x03(\tR\x05types\x12\x17\n\x07wait_ms\x18\x03 \x01(\x05R\x06waitMs\x12\x1e\n\x08claim_id\x18\x04 \x01(\tH\x00R\x07claimId\x88\x01\x01B\x0b\n\t_claim_id"\xbd\x02\n\x10ClaimJobResponse\x12\x1a\n\x06job_id\x18\x01 \x01(\tH\x00R\x05jobId\x88\x01\x01\x12\x1d\n\x07payload\x18\x02 \x01(\x0cH\x01R\x07payload\x88\x01\x01\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x14\n\x05lease\x18\x04 \x01(\tR\x05lease\x12\x18\n\x07attempt\x18\x05 \x01(\x05R\x07attempt\x12!\n\x0cmax_attempts\x18\x06 \x01(\x05R\x0bmaxAttempts\x12\x1d\n\ncreated_at\x18\x07 \x01(\x03R\tcreatedAt\x12\x1a\n\x08priority\x18\x08 \x01(\x03R\x08priority\x12%\n\x0btraceparent\x18\t \x01(\tH\x02R\x0btraceparent\x88\x01\x01B\t\n\x07_job_idB\n\n\x08_payloadB\x0e\n\x0c_traceparent"\xaa\x01\n\x10ClaimJobsRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12\x14\n\x05types\x18\x02 \x03(\tR\x05types\x12\x17\n\x07wait_ms\x18\x03 \x01(\x05R\x06waitMs\x12\x1e\n\x08claim_id\x18\x04 \x01(\tH\x00R\x07claimId\x88\x01\x01\x12\x15\n\x03max\x18\x05 \x01(\x05H\x01R\x03max\x88\x01\x01B\x0b\n\t_claim_idB\x06\n\x04_max"E\n\x11ClaimJobsResponse\x120\n\x04jobs\x18\x01 \x03(\x0b2\x1c.osqueue.v1.ClaimJobResponseR\x04jobs"k\n\x10HeartbeatRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId\x12\x19\n\x05lease\x18\x03 \x01(\tH\x00R\x05lease\x88\x01\x01B\x08\n\x06_lease"\x13\n\x11HeartbeatResponse"m\n\x12CompleteJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId\x12\x19\n\x05lease\x18\x03 \x01(\tH\x00R\x05lease\x88\x01\x01B\x08\n\x06_lease"\x15\n\x13CompleteJobResponse"\xd5\x01\n\x0eFailJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId\x12\x19\n\x05lease\x18\x03 \x01(\tH\x00R\x05lease\x88\x01\x01\x12*\n\x05error\x18\x04 \x01(\x0b2\x14.osqueue.v1.JobErrorR\x05error\x12\x19\n\x05retry\x18\x05 \x01(\x08H\x01R\x05retry\x88\x01\x01\x12\x19\n\x08delay_ms\x18\x06 \x01(\x03R\x07delayMsB\x08\n\x06_leaseB\x08\n\x06_retry"\x11\n\x0fFailJobResponse"l\n\x11ReleaseJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId\x12\x19\n\x05lease\x18\x03 \x01(\tH\x00R\x05lease\x88\x01\x01B\x08\n\x06_lease"\x14\n\x12ReleaseJobResponse")\n\x10CancelJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId"\x13\n\x11CancelJobResponse"(\n\x0fRetryJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId"\x12\n\x10RetryJobResponse"D\n\x06JobRef\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x19\n\x05lease\x18\x02 \x01(\tH\x00R\x05lease\x88\x01\x01B\x08\n\x06_lease"m\n\x14HeartbeatJobsRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12&\n\x04jobs\x18\x02 \x03(\x0b2\x12.osqueue.v1.JobRefR\x04jobs\x12\x10\n\x03all\x18\x03 \x01(\x08R\x03all"Z\n\x13CompleteJobsRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12&\n\x04jobs\x18\x02 \x03(\x0b2\x12.osqueue.v1.JobRefR\x04jobs"\x8a\x01\n\tErrorBody\x12\x10\n\x03tag\x18\x01 \x01(\tR\x03tag\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x1d\n\x07applied\x18\x03 \x01(\tH\x00R\x07applied\x88\x01\x01\x12\x1b\n\x06leader\x18\x04 \x01(\tH\x01R\x06leader\x88\x01\x01B\n\n\x08_appliedB\t\n\x07_leader"^\n\tJobAnswer\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x120\n\x05error\x18\x02 \x01(\x0b2\x15.osqueue.v1.ErrorBodyH\x00R\x05error\x88\x01\x01B\x08\n\x06_error"@\n\rBatchResponse\x12/\n\x07results\x18\x01 \x03(\x0b2\x15.osqueue.v1.JobAnswerR\x07results"i\n\x08JobError\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12!\n\ttraceback\x18\x03 \x01(\tH\x00R\ttraceback\x88\x01\x01B\x0c\n\n_traceback"1\n\x0fGetStatsRequest\x12\x1e\n\nconsistent\x18\x01 \x01(\x08R\nconsistent"\x84\x02\n\x10GetStatsResponse\x12\x14\n\x05total\x18\x01 \x01(\x05R\x05total\x12\x1c\n\tunclaimed\x18\x02 \x01(\x05R\tunclaimed\x12\x1f\n\x0bin_progress\x18\x03 \x01(\x05R\ninProgress\x12%\n\x0ebroker_address\x18\x04 \x01(\tR\rbrokerAddress\x12\'\n\x0fcompleted_total\x18\x05 \x01(\x03R\x0ecompletedTotal\x12\x18\n\x07delayed\x18\x06 \x01(\x05R\x07delayed\x12\x12\n\x04dead\x18\x07 \x01(\x05R\x04dead\x12\x1d\n\ndead_total\x18\x08 \x01(\x03R\tdeadTotal"\xc8\x01\n\x0fListJobsRequest\x12\x19\n\x05limit\x18\x01 \x01(\x05H\x00R\x05limit\x88\x01\x01\x12\x1b\n\x06cursor\x18\x02 \x01(\tH\x01R\x06cursor\x88\x01\x01\x12\x1b\n\x06status\x18\x03 \x01(\tH\x02R\x06status\x88\x01\x01\x12\x17\n\x04type\x18\x04 \x01(\tH\x03R\x04type\x88\x01\x01\x12\x1e\n\nconsistent\x18\x05 \x01(\x08R\nconsistentB\x08\n\x06_limitB\t\n\x07_cursorB\t\n\x07_statusB\x07\n\x05_type"\xe3\x02\n\x10ListJobsResponse\x12\'\n\x04jobs\x18\x01 \x03(\x0b2\x13.osqueue.v1.JobInfoR\x04jobs\x12\x14\n\x05total\x18\x02 \x01(\x05R\x05total\x12\x1c\n\tunclaimed\x18\x03 \x01(\x05R\tunclaimed\x12\x1f\n\x0bin_progress\x18\x04 \x01(\x05R\ninProgress\x12\'\n\x0fcompleted_total\x18\x05 \x01(\x05R\x0ecompletedTotal\x12%\n\x0ebroker_address\x18\x06 \x01(\tR\rbrokerAddress\x12\x18\n\x07delayed\x18\x07 \x01(\x05R\x07delayed\x12\x12\n\x04dead\x18\x08 \x01(\x05R\x04dead\x12\x1d\n\ndead_total\x18\t \x01(\x03R\tdeadTotal\x12$\n\x0bnext_cursor\x18\n \x01(\tH\x00R\nnextCursor\x88\x01\x01B\x0e\n\x0c_next_cursor"\xed\x03\n\x07JobInfo\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06status\x18\x02 \x01(\tR\x06status\x12\x18\n\x07payload\x18\x03 \x01(\x0cR\x07payload\x12\x12\n\x04type\x18\x04 \x01(\tR\x04type\x12\x1b\n\tworker_id\x18\x05 \x01(\tR\x08workerId\x12\x1d\n\ncreated_at\x18\x06 \x01(\x03R\tcreatedAt\x12\x1a\n\x08attempts\x18\x07 \x01(\x05R\x08attempts\x12!\n\x0cmax_attempts\x18\x08 \x01(\x05R\x0bmaxAttempts\x12\x1c\n\theartbeat\x18\t \x01(\x03R\theartbeat\x12\x1a\n\x08priority\x18\n \x01(\x03R\x08priority\x12\x1a\n\x06run_at\x18\x0b \x01(\x03H\x00R\x05runAt\x88\x01\x01\x128\n\nlast_error\x18\x0c \x01(\x0b2\x14.osqueue.v1.JobErrorH\x01R\tlastError\x88\x01\x01\x12\x1e\n\x08ended_at\x18\r \x01(\x03H\x02R\x07endedAt\x88\x01\x01\x12(\n\rpayload_bytes\x18\x0e \x01(\x03H\x03R\x0cpayloadBytes\x88\x01\x01B\t\n\x07_run_atB\r\n\x0b_last_errorB\x0b\n\t_ended_atB\x10\n\x0e_payload_bytes"F\n\rGetJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1e\n\nconsistent\x18\x02 \x01(\x08R\nconsistent"J\n\x11GetPayloadRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1e\n\nconsistent\x18\x02 \x01(\x08R\nconsistent"?\n\x12GetPayloadResponse\x12\x1d\n\x07payload\x18\x01 \x01(\x0cH\x00R\x07payload\x88\x01\x01B\n\n\x08_payload"\x12\n\x10GetStatusRequest"`\n\x07Standby\x12\x1b\n\tbroker_id\x18\x01 \x01(\tR\x08brokerId\x12\x18\n\x07address\x18\x02 \x01(\tR\x07address\x12\x1e\n\x0bseen_ms_ago\x18\x03 \x01(\x03R\tseenMsAgo"\xd4\x04\n\x0cBrokerStatus\x12\x14\n\x05ready\x18\x01 \x01(\x08R\x05ready\x12\x12\n\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n\x07address\x18\x03 \x01(\tR\x07address\x12\x1b\n\tbroker_id\x18\x04 \x01(\tR\x08brokerId\x12\x1b\n\x06leader\x18\x05 \x01(\tH\x00R\x06leader\x88\x01\x01\x12\x14\n\x05epoch\x18\x06 \x01(\x03R\x05epoch\x12\x1a\n\x08writable\x18\x07 \x01(\x08R\x08writable\x12\x18\n\x07commits\x18\x08 \x01(\x03R\x07commits\x12"\n\rcommits_per_s\x18\t \x01(\x01R\x0bcommitsPerS\x12$\n\x0bstate_bytes\x18\n \x01(\x03H\x01R\nstateBytes\x88\x01\x01\x12-\n\x10heartbeat_age_ms\x18\x0b \x01(\x03H\x02R\x0eheartbeatAgeMs\x88\x01\x01\x121\n\x12heartbeat_every_ms\x18\x0c \x01(\x03H\x03R\x10heartbeatEveryMs\x88\x01\x01\x12/\n\x08standbys\x18\r \x03(\x0b2\x13.osqueue.v1.StandbyR\x08standbys\x12\x1b\n\x06reason\x18\x0e \x01(\tH\x04R\x06reason\x88\x01\x01\x12 \n\tgrpc_port\x18\x0f \x01(\x05H\x05R\x08grpcPort\x88\x01\x01B\t\n\x07_leaderB\x0e\n\x0c_state_bytesB\x13\n\x11_heartbeat_age_msB\x15\n\x13_heartbeat_every_msB\t\n\x07_reasonB\x0c\n\n_grpc_port"\x11\n\x0fFailOverRequest"\x12\n\x10FailOverResponse"\x8e\x01\n\x10SubscribeRequest\x12\x1b\n\x06events\x18\x01 \x01(\x08H\x00R\x06events\x88\x01\x01\x12\x14\n\x05types\x18\x02 \x03(\tR\x05types\x12)\n\x0estats_every_ms\x18\x03 \x01(\x05H\x01R\x0cstatsEveryMs\x88\x01\x01B\t\n\x07_eventsB\x11\n\x0f_stats_every_ms"\x90\x01\n\x08JobEvent\x12\x12\n\x04kind\x18\x01 \x01(\tR\x04kind\x12\x15\n\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x0e\n\x02at\x18\x04 \x01(\x03R\x02at\x12\x1b\n\tworker_id\x18\x05 \x01(\tR\x08workerId\x12\x18\n\x07attempt\x18\x06 \x01(\x05R\x07attempt"\x91\x01\n\x06Update\x12,\n\x06events\x18\x01 \x03(\x0b2\x14.osqueue.v1.JobEventR\x06events\x127\n\x05stats\x18\x02 \x01(\x0b2\x1c.osqueue.v1.GetStatsResponseH\x00R\x05stats\x88\x01\x01\x12\x16\n\x06commit\x18\x03 \x01(\tR\x06commitB\x08\n\x06_stats"{\n\x11StreamJobsRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12\x14\n\x05types\x18\x02 \x03(\tR\x05types\x12\x16\n\x06credit\x18\x03 \x01(\x05R\x06credit\x12\x1b\n\tstream_id\x18\x04 \x01(\tR\x08streamId"G\n\x10AddCreditRequest\x12\x1b\n\tstream_id\x18\x01 \x01(\tR\x08streamId\x12\x16\n\x06credit\x18\x02 \x01(\x05R\x06credit"\x13\n\x11AddCreditResponse"!\n\x0bPushRequest\x12\x12\n\x04data\x18\x01 \x01(\x0cR\x04data"%\n\x0cPushResponse\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId"+\n\x0cClaimRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId"P\n\rClaimResponse\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n\x04data\x18\x02 \x01(\x0cR\x04data\x12\x14\n\x05empty\x18\x03 \x01(\x08R\x05empty"E\n\x0fCompleteRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId"\x12\n\x10CompleteResponse2\xc6\r\n\x0cQueueService\x12H\n\tSubmitJob\x12\x1c.osqueue.v1.SubmitJobRequest\x1a\x1d.osqueue.v1.SubmitJobResponse\x12E\n\x08ClaimJob\x12\x1b.osqueue.v1.ClaimJobRequest\x1a\x1c.osqueue.v1.ClaimJobResponse\x12H\n\tHeartbeat\x12\x1c.osqueue.v1.HeartbeatRequest\x1a\x1d.osqueue.v1.HeartbeatResponse\x12N\n\x0bCompleteJob\x12\x1e.osqueue.v1.CompleteJobRequest\x1a\x1f.osqueue.v1.CompleteJobResponse\x12B\n\x07FailJob\x12\x1a.osqueue.v1.FailJobRequest\x1a\x1b.osqueue.v1.FailJobResponse\x12K\n\nReleaseJob\x12\x1d.osqueue.v1.ReleaseJobRequest\x1a\x1e.osqueue.v1.ReleaseJobResponse\x12H\n\tCancelJob\x12\x1c.osqueue.v1.CancelJobRequest\x1a\x1d.osqueue.v1.CancelJobResponse\x12E\n\x08RetryJob\x12\x1b.osqueue.v1.RetryJobRequest\x1a\x1c.osqueue.v1.RetryJobResponse\x12K\n\nSubmitJobs\x12\x1d.osqueue.v1.SubmitJobsRequest\x1a\x1e.osqueue.v1.SubmitJobsResponse\x12H\n\tClaimJobs\x12\x1c.osqueue.v1.ClaimJobsRequest\x1a\x1d.osqueue.v1.ClaimJobsResponse\x12L\n\rHeartbeatJobs\x12 .osqueue.v1.HeartbeatJobsRequest\x1a\x19.osqueue.v1.BatchResponse\x12J\n\x0cCompleteJobs\x12\x1f.osqueue.v1.CompleteJobsRequest\x1a\x19.osqueue.v1.BatchResponse\x12E\n\x08GetStats\x12\x1b.osqueue.v1.GetStatsRequest\x1a\x1c.osqueue.v1.GetStatsResponse\x12E\n\x08ListJobs\x12\x1b.osqueue.v1.ListJobsRequest\x1a\x1c.osqueue.v1.ListJobsResponse\x128\n\x06GetJob\x12\x19.osqueue.v1.GetJobRequest\x1a\x13.osqueue.v1.JobInfo\x12K\n\nGetPayload\x12\x1d.osqueue.v1.GetPayloadRequest\x1a\x1e.osqueue.v1.GetPayloadResponse\x12C\n\tGetStatus\x12\x1c.osqueue.v1.GetStatusRequest\x1a\x18.osqueue.v1.BrokerStatus\x12E\n\x08FailOver\x12\x1b.osqueue.v1.FailOverRequest\x1a\x1c.osqueue.v1.FailOverResponse\x12?\n\tSubscribe\x12\x1c.osqueue.v1.SubscribeRequest\x1a\x12.osqueue.v1.Update0\x01\x12L\n\nStreamJobs\x12\x1d.osqueue.v1.StreamJobsRequest\x1a\x1d.osqueue.v1.ClaimJobsResponse0\x01\x12H\n\tAddCredit\x12\x1c.osqueue.v1.AddCreditRequest\x1a\x1d.osqueue.v1.AddCreditResponse\x129\n\x04Push\x12\x17.osqueue.v1.PushRequest\x1a\x18.osqueue.v1.PushResponse\x12<\n\x05Claim\x12\x18.osqueue.v1.ClaimRequest\x1a\x19.osqueue.v1.ClaimResponse\x12E\n\x08Complete\x12\x1b.osqueue.v1.CompleteRequest\x1a\x1c.osqueue.v1.CompleteResponseb\x06proto3',
+    b'\n\x16osqueue/v1/queue.proto\x12\nosqueue.v1"\xac\x03\n\x10SubmitJobRequest\x12\x18\n\x07payload\x18\x01 \x01(\x0cR\x07payload\x12&\n\x0cmax_attempts\x18\x02 \x01(\x05H\x00R\x0bmaxAttempts\x88\x01\x01\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x1a\n\x06job_id\x18\x04 \x01(\tH\x01R\x05jobId\x88\x01\x01\x12\x1a\n\x08priority\x18\x05 \x01(\x03R\x08priority\x12\x1a\n\x06run_at\x18\x06 \x01(\x03H\x02R\x05runAt\x88\x01\x01\x12%\n\x0btraceparent\x18\x07 \x01(\tH\x03R\x0btraceparent\x88\x01\x01\x122\n\x05retry\x18\x08 \x01(\x0b2\x17.osqueue.v1.RetryPolicyH\x04R\x05retry\x88\x01\x01\x12"\n\ntimeout_ms\x18\t \x01(\x03H\x05R\ttimeoutMs\x88\x01\x01\x12\x1f\n\x0bkeep_result\x18\n \x01(\x08R\nkeepResultB\x0f\n\r_max_attemptsB\t\n\x07_job_idB\t\n\x07_run_atB\x0e\n\x0c_traceparentB\x08\n\x06_retryB\r\n\x0b_timeout_ms"\xae\x01\n\x0bRetryPolicy\x12\x1c\n\x07base_ms\x18\x01 \x01(\x03H\x00R\x06baseMs\x88\x01\x01\x12\x1b\n\x06factor\x18\x02 \x01(\x01H\x01R\x06factor\x88\x01\x01\x12\x1a\n\x06max_ms\x18\x03 \x01(\x03H\x02R\x05maxMs\x88\x01\x01\x12\x1b\n\x06jitter\x18\x04 \x01(\x01H\x03R\x06jitter\x88\x01\x01B\n\n\x08_base_msB\t\n\x07_factorB\t\n\x07_max_msB\t\n\x07_jitter"*\n\x11SubmitJobResponse\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId"E\n\x11SubmitJobsRequest\x120\n\x04jobs\x18\x01 \x03(\x0b2\x1c.osqueue.v1.SubmitJobRequestR\x04jobs"-\n\x12SubmitJobsResponse\x12\x17\n\x07job_ids\x18\x01 \x03(\tR\x06jobIds"\x94\x02\n\x0fClaimJobRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12\x14\n\x05types\x18\x02 \x03(\tR\x05types\x12\x17\n\x07wait_ms\x18\x03 \x01(\x05R\x06waitMs\x12\x1e\n\x08claim_id\x18\x04 \x01(\tH\x00R\x07claimId\x88\x01\x01\x12J\n\x0bmax_by_type\x18\x06 \x03(\x0b2*.osqueue.v1.ClaimJobRequest.MaxByTypeEntryR\tmaxByType\x1a<\n\x0eMaxByTypeEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01B\x0b\n\t_claim_id"\x91\x03\n\x10ClaimJobResponse\x12\x1a\n\x06job_id\x18\x01 \x01(\tH\x00R\x05jobId\x88\x01\x01\x12\x1d\n\x07payload\x18\x02 \x01(\x0cH\x01R\x07payload\x88\x01\x01\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x14\n\x05lease\x18\x04 \x01(\tR\x05lease\x12\x18\n\x07attempt\x18\x05 \x01(\x05R\x07attempt\x12!\n\x0cmax_attempts\x18\x06 \x01(\x05R\x0bmaxAttempts\x12\x1d\n\ncreated_at\x18\x07 \x01(\x03R\tcreatedAt\x12\x1a\n\x08priority\x18\x08 \x01(\x03R\x08priority\x12%\n\x0btraceparent\x18\t \x01(\tH\x02R\x0btraceparent\x88\x01\x01\x12"\n\ntimeout_ms\x18\n \x01(\x03H\x03R\ttimeoutMs\x88\x01\x01\x12\x1f\n\x0bkeep_result\x18\x0b \x01(\x08R\nkeepResultB\t\n\x07_job_idB\n\n\x08_payloadB\x0e\n\x0c_traceparentB\r\n\x0b_timeout_ms"\xb5\x02\n\x10ClaimJobsRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12\x14\n\x05types\x18\x02 \x03(\tR\x05types\x12\x17\n\x07wait_ms\x18\x03 \x01(\x05R\x06waitMs\x12\x1e\n\x08claim_id\x18\x04 \x01(\tH\x00R\x07claimId\x88\x01\x01\x12\x15\n\x03max\x18\x05 \x01(\x05H\x01R\x03max\x88\x01\x01\x12K\n\x0bmax_by_type\x18\x06 \x03(\x0b2+.osqueue.v1.ClaimJobsRequest.MaxByTypeEntryR\tmaxByType\x1a<\n\x0eMaxByTypeEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01B\x0b\n\t_claim_idB\x06\n\x04_max"E\n\x11ClaimJobsResponse\x120\n\x04jobs\x18\x01 \x03(\x0b2\x1c.osqueue.v1.ClaimJobResponseR\x04jobs"k\n\x10HeartbeatRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId\x12\x19\n\x05lease\x18\x03 \x01(\tH\x00R\x05lease\x88\x01\x01B\x08\n\x06_lease"\x13\n\x11HeartbeatResponse"\x95\x01\n\x12CompleteJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId\x12\x19\n\x05lease\x18\x03 \x01(\tH\x00R\x05lease\x88\x01\x01\x12\x1b\n\x06result\x18\x04 \x01(\x0cH\x01R\x06result\x88\x01\x01B\x08\n\x06_leaseB\t\n\x07_result"\x15\n\x13CompleteJobResponse"\xe7\x01\n\x0eFailJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId\x12\x19\n\x05lease\x18\x03 \x01(\tH\x00R\x05lease\x88\x01\x01\x12*\n\x05error\x18\x04 \x01(\x0b2\x14.osqueue.v1.JobErrorR\x05error\x12\x19\n\x05retry\x18\x05 \x01(\x08H\x01R\x05retry\x88\x01\x01\x12\x1e\n\x08delay_ms\x18\x06 \x01(\x03H\x02R\x07delayMs\x88\x01\x01B\x08\n\x06_leaseB\x08\n\x06_retryB\x0b\n\t_delay_ms"\x11\n\x0fFailJobResponse"l\n\x11ReleaseJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId\x12\x19\n\x05lease\x18\x03 \x01(\tH\x00R\x05lease\x88\x01\x01B\x08\n\x06_lease"\x14\n\x12ReleaseJobResponse")\n\x10CancelJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId"\x13\n\x11CancelJobResponse"(\n\x0fRetryJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId"\x12\n\x10RetryJobResponse"W\n\x08Progress\x12\x12\n\x04done\x18\x01 \x01(\x01R\x04done\x12\x19\n\x05total\x18\x02 \x01(\x01H\x00R\x05total\x88\x01\x01\x12\x12\n\x04note\x18\x03 \x01(\tR\x04noteB\x08\n\x06_total"\x8e\x01\n\x0cHeartbeatRef\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x19\n\x05lease\x18\x02 \x01(\tH\x00R\x05lease\x88\x01\x01\x125\n\x08progress\x18\x03 \x01(\x0b2\x14.osqueue.v1.ProgressH\x01R\x08progress\x88\x01\x01B\x08\n\x06_leaseB\x0b\n\t_progress"s\n\x14HeartbeatJobsRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12,\n\x04jobs\x18\x02 \x03(\x0b2\x18.osqueue.v1.HeartbeatRefR\x04jobs\x12\x10\n\x03all\x18\x03 \x01(\x08R\x03all"q\n\x0bCompleteRef\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x19\n\x05lease\x18\x02 \x01(\tH\x00R\x05lease\x88\x01\x01\x12\x1b\n\x06result\x18\x03 \x01(\x0cH\x01R\x06result\x88\x01\x01B\x08\n\x06_leaseB\t\n\x07_result"_\n\x13CompleteJobsRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12+\n\x04jobs\x18\x02 \x03(\x0b2\x17.osqueue.v1.CompleteRefR\x04jobs"\x8a\x01\n\tErrorBody\x12\x10\n\x03tag\x18\x01 \x01(\tR\x03tag\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x1d\n\x07applied\x18\x03 \x01(\tH\x00R\x07applied\x88\x01\x01\x12\x1b\n\x06leader\x18\x04 \x01(\tH\x01R\x06leader\x88\x01\x01B\n\n\x08_appliedB\t\n\x07_leader"^\n\tJobAnswer\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x120\n\x05error\x18\x02 \x01(\x0b2\x15.osqueue.v1.ErrorBodyH\x00R\x05error\x88\x01\x01B\x08\n\x06_error"@\n\rBatchResponse\x12/\n\x07results\x18\x01 \x03(\x0b2\x15.osqueue.v1.JobAnswerR\x07results"\xe0\x01\n\x08JobError\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12!\n\ttraceback\x18\x03 \x01(\tH\x00R\ttraceback\x88\x01\x01\x12\x13\n\x02at\x18\x04 \x01(\x03H\x01R\x02at\x88\x01\x01\x12\x1d\n\x07attempt\x18\x05 \x01(\x05H\x02R\x07attempt\x88\x01\x01\x12 \n\tworker_id\x18\x06 \x01(\tH\x03R\x08workerId\x88\x01\x01B\x0c\n\n_tracebackB\x05\n\x03_atB\n\n\x08_attemptB\x0c\n\n_worker_id"1\n\x0fGetStatsRequest\x12\x1e\n\nconsistent\x18\x01 \x01(\x08R\nconsistent"\x84\x02\n\x10GetStatsResponse\x12\x14\n\x05total\x18\x01 \x01(\x05R\x05total\x12\x1c\n\tunclaimed\x18\x02 \x01(\x05R\tunclaimed\x12\x1f\n\x0bin_progress\x18\x03 \x01(\x05R\ninProgress\x12%\n\x0ebroker_address\x18\x04 \x01(\tR\rbrokerAddress\x12\'\n\x0fcompleted_total\x18\x05 \x01(\x03R\x0ecompletedTotal\x12\x18\n\x07delayed\x18\x06 \x01(\x05R\x07delayed\x12\x12\n\x04dead\x18\x07 \x01(\x05R\x04dead\x12\x1d\n\ndead_total\x18\x08 \x01(\x03R\tdeadTotal"\xc8\x01\n\x0fListJobsRequest\x12\x19\n\x05limit\x18\x01 \x01(\x05H\x00R\x05limit\x88\x01\x01\x12\x1b\n\x06cursor\x18\x02 \x01(\tH\x01R\x06cursor\x88\x01\x01\x12\x1b\n\x06status\x18\x03 \x01(\tH\x02R\x06status\x88\x01\x01\x12\x17\n\x04type\x18\x04 \x01(\tH\x03R\x04type\x88\x01\x01\x12\x1e\n\nconsistent\x18\x05 \x01(\x08R\nconsistentB\x08\n\x06_limitB\t\n\x07_cursorB\t\n\x07_statusB\x07\n\x05_type"\xe3\x02\n\x10ListJobsResponse\x12\'\n\x04jobs\x18\x01 \x03(\x0b2\x13.osqueue.v1.JobInfoR\x04jobs\x12\x14\n\x05total\x18\x02 \x01(\x05R\x05total\x12\x1c\n\tunclaimed\x18\x03 \x01(\x05R\tunclaimed\x12\x1f\n\x0bin_progress\x18\x04 \x01(\x05R\ninProgress\x12\'\n\x0fcompleted_total\x18\x05 \x01(\x05R\x0ecompletedTotal\x12%\n\x0ebroker_address\x18\x06 \x01(\tR\rbrokerAddress\x12\x18\n\x07delayed\x18\x07 \x01(\x05R\x07delayed\x12\x12\n\x04dead\x18\x08 \x01(\x05R\x04dead\x12\x1d\n\ndead_total\x18\t \x01(\x03R\tdeadTotal\x12$\n\x0bnext_cursor\x18\n \x01(\tH\x00R\nnextCursor\x88\x01\x01B\x0e\n\x0c_next_cursor"\x99\x06\n\x07JobInfo\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06status\x18\x02 \x01(\tR\x06status\x12\x18\n\x07payload\x18\x03 \x01(\x0cR\x07payload\x12\x12\n\x04type\x18\x04 \x01(\tR\x04type\x12\x1b\n\tworker_id\x18\x05 \x01(\tR\x08workerId\x12\x1d\n\ncreated_at\x18\x06 \x01(\x03R\tcreatedAt\x12\x1a\n\x08attempts\x18\x07 \x01(\x05R\x08attempts\x12!\n\x0cmax_attempts\x18\x08 \x01(\x05R\x0bmaxAttempts\x12\x1c\n\theartbeat\x18\t \x01(\x03R\theartbeat\x12\x1a\n\x08priority\x18\n \x01(\x03R\x08priority\x12\x1a\n\x06run_at\x18\x0b \x01(\x03H\x00R\x05runAt\x88\x01\x01\x128\n\nlast_error\x18\x0c \x01(\x0b2\x14.osqueue.v1.JobErrorH\x01R\tlastError\x88\x01\x01\x12\x1e\n\x08ended_at\x18\r \x01(\x03H\x02R\x07endedAt\x88\x01\x01\x12(\n\rpayload_bytes\x18\x0e \x01(\x03H\x03R\x0cpayloadBytes\x88\x01\x01\x122\n\x05retry\x18\x0f \x01(\x0b2\x17.osqueue.v1.RetryPolicyH\x04R\x05retry\x88\x01\x01\x12"\n\ntimeout_ms\x18\x10 \x01(\x03H\x05R\ttimeoutMs\x88\x01\x01\x12\x1f\n\x0bkeep_result\x18\x11 \x01(\x08R\nkeepResult\x12\x1b\n\x06result\x18\x12 \x01(\x0cH\x06R\x06result\x88\x01\x01\x125\n\x08progress\x18\x13 \x01(\x0b2\x14.osqueue.v1.ProgressH\x07R\x08progress\x88\x01\x01\x12,\n\x06errors\x18\x14 \x03(\x0b2\x14.osqueue.v1.JobErrorR\x06errorsB\t\n\x07_run_atB\r\n\x0b_last_errorB\x0b\n\t_ended_atB\x10\n\x0e_payload_bytesB\x08\n\x06_retryB\r\n\x0b_timeout_msB\t\n\x07_resultB\x0b\n\t_progress"_\n\rGetJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1e\n\nconsistent\x18\x02 \x01(\x08R\nconsistent\x12\x17\n\x07wait_ms\x18\x03 \x01(\x05R\x06waitMs"J\n\x11GetPayloadRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1e\n\nconsistent\x18\x02 \x01(\x08R\nconsistent"?\n\x12GetPayloadResponse\x12\x1d\n\x07payload\x18\x01 \x01(\x0cH\x00R\x07payload\x88\x01\x01B\n\n\x08_payload"\x12\n\x10GetStatusRequest"`\n\x07Standby\x12\x1b\n\tbroker_id\x18\x01 \x01(\tR\x08brokerId\x12\x18\n\x07address\x18\x02 \x01(\tR\x07address\x12\x1e\n\x0bseen_ms_ago\x18\x03 \x01(\x03R\tseenMsAgo"\xd4\x04\n\x0cBrokerStatus\x12\x14\n\x05ready\x18\x01 \x01(\x08R\x05ready\x12\x12\n\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n\x07address\x18\x03 \x01(\tR\x07address\x12\x1b\n\tbroker_id\x18\x04 \x01(\tR\x08brokerId\x12\x1b\n\x06leader\x18\x05 \x01(\tH\x00R\x06leader\x88\x01\x01\x12\x14\n\x05epoch\x18\x06 \x01(\x03R\x05epoch\x12\x1a\n\x08writable\x18\x07 \x01(\x08R\x08writable\x12\x18\n\x07commits\x18\x08 \x01(\x03R\x07commits\x12"\n\rcommits_per_s\x18\t \x01(\x01R\x0bcommitsPerS\x12$\n\x0bstate_bytes\x18\n \x01(\x03H\x01R\nstateBytes\x88\x01\x01\x12-\n\x10heartbeat_age_ms\x18\x0b \x01(\x03H\x02R\x0eheartbeatAgeMs\x88\x01\x01\x121\n\x12heartbeat_every_ms\x18\x0c \x01(\x03H\x03R\x10heartbeatEveryMs\x88\x01\x01\x12/\n\x08standbys\x18\r \x03(\x0b2\x13.osqueue.v1.StandbyR\x08standbys\x12\x1b\n\x06reason\x18\x0e \x01(\tH\x04R\x06reason\x88\x01\x01\x12 \n\tgrpc_port\x18\x0f \x01(\x05H\x05R\x08grpcPort\x88\x01\x01B\t\n\x07_leaderB\x0e\n\x0c_state_bytesB\x13\n\x11_heartbeat_age_msB\x15\n\x13_heartbeat_every_msB\t\n\x07_reasonB\x0c\n\n_grpc_port"\x11\n\x0fFailOverRequest"\x12\n\x10FailOverResponse"\x8e\x01\n\x10SubscribeRequest\x12\x1b\n\x06events\x18\x01 \x01(\x08H\x00R\x06events\x88\x01\x01\x12\x14\n\x05types\x18\x02 \x03(\tR\x05types\x12)\n\x0estats_every_ms\x18\x03 \x01(\x05H\x01R\x0cstatsEveryMs\x88\x01\x01B\t\n\x07_eventsB\x11\n\x0f_stats_every_ms"\xd4\x01\n\x08JobEvent\x12\x12\n\x04kind\x18\x01 \x01(\tR\x04kind\x12\x15\n\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x0e\n\x02at\x18\x04 \x01(\x03R\x02at\x12\x1b\n\tworker_id\x18\x05 \x01(\tR\x08workerId\x12\x18\n\x07attempt\x18\x06 \x01(\x05R\x07attempt\x125\n\x08progress\x18\x07 \x01(\x0b2\x14.osqueue.v1.ProgressH\x00R\x08progress\x88\x01\x01B\x0b\n\t_progress"\x91\x01\n\x06Update\x12,\n\x06events\x18\x01 \x03(\x0b2\x14.osqueue.v1.JobEventR\x06events\x127\n\x05stats\x18\x02 \x01(\x0b2\x1c.osqueue.v1.GetStatsResponseH\x00R\x05stats\x88\x01\x01\x12\x16\n\x06commit\x18\x03 \x01(\tR\x06commitB\x08\n\x06_stats"{\n\x11StreamJobsRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12\x14\n\x05types\x18\x02 \x03(\tR\x05types\x12\x16\n\x06credit\x18\x03 \x01(\x05R\x06credit\x12\x1b\n\tstream_id\x18\x04 \x01(\tR\x08streamId"G\n\x10AddCreditRequest\x12\x1b\n\tstream_id\x18\x01 \x01(\tR\x08streamId\x12\x16\n\x06credit\x18\x02 \x01(\x05R\x06credit"\x13\n\x11AddCreditResponse"!\n\x0bPushRequest\x12\x12\n\x04data\x18\x01 \x01(\x0cR\x04data"%\n\x0cPushResponse\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId"+\n\x0cClaimRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId"P\n\rClaimResponse\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n\x04data\x18\x02 \x01(\x0cR\x04data\x12\x14\n\x05empty\x18\x03 \x01(\x08R\x05empty"E\n\x0fCompleteRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId"\x12\n\x10CompleteResponse2\xc6\r\n\x0cQueueService\x12H\n\tSubmitJob\x12\x1c.osqueue.v1.SubmitJobRequest\x1a\x1d.osqueue.v1.SubmitJobResponse\x12E\n\x08ClaimJob\x12\x1b.osqueue.v1.ClaimJobRequest\x1a\x1c.osqueue.v1.ClaimJobResponse\x12H\n\tHeartbeat\x12\x1c.osqueue.v1.HeartbeatRequest\x1a\x1d.osqueue.v1.HeartbeatResponse\x12N\n\x0bCompleteJob\x12\x1e.osqueue.v1.CompleteJobRequest\x1a\x1f.osqueue.v1.CompleteJobResponse\x12B\n\x07FailJob\x12\x1a.osqueue.v1.FailJobRequest\x1a\x1b.osqueue.v1.FailJobResponse\x12K\n\nReleaseJob\x12\x1d.osqueue.v1.ReleaseJobRequest\x1a\x1e.osqueue.v1.ReleaseJobResponse\x12H\n\tCancelJob\x12\x1c.osqueue.v1.CancelJobRequest\x1a\x1d.osqueue.v1.CancelJobResponse\x12E\n\x08RetryJob\x12\x1b.osqueue.v1.RetryJobRequest\x1a\x1c.osqueue.v1.RetryJobResponse\x12K\n\nSubmitJobs\x12\x1d.osqueue.v1.SubmitJobsRequest\x1a\x1e.osqueue.v1.SubmitJobsResponse\x12H\n\tClaimJobs\x12\x1c.osqueue.v1.ClaimJobsRequest\x1a\x1d.osqueue.v1.ClaimJobsResponse\x12L\n\rHeartbeatJobs\x12 .osqueue.v1.HeartbeatJobsRequest\x1a\x19.osqueue.v1.BatchResponse\x12J\n\x0cCompleteJobs\x12\x1f.osqueue.v1.CompleteJobsRequest\x1a\x19.osqueue.v1.BatchResponse\x12E\n\x08GetStats\x12\x1b.osqueue.v1.GetStatsRequest\x1a\x1c.osqueue.v1.GetStatsResponse\x12E\n\x08ListJobs\x12\x1b.osqueue.v1.ListJobsRequest\x1a\x1c.osqueue.v1.ListJobsResponse\x128\n\x06GetJob\x12\x19.osqueue.v1.GetJobRequest\x1a\x13.osqueue.v1.JobInfo\x12K\n\nGetPayload\x12\x1d.osqueue.v1.GetPayloadRequest\x1a\x1e.osqueue.v1.GetPayloadResponse\x12C\n\tGetStatus\x12\x1c.osqueue.v1.GetStatusRequest\x1a\x18.osqueue.v1.BrokerStatus\x12E\n\x08FailOver\x12\x1b.osqueue.v1.FailOverRequest\x1a\x1c.osqueue.v1.FailOverResponse\x12?\n\tSubscribe\x12\x1c.osqueue.v1.SubscribeRequest\x1a\x12.osqueue.v1.Update0\x01\x12L\n\nStreamJobs\x12\x1d.osqueue.v1.StreamJobsRequest\x1a\x1d.osqueue.v1.ClaimJobsResponse0\x01\x12H\n\tAddCredit\x12\x1c.osqueue.v1.AddCreditRequest\x1a\x1d.osqueue.v1.AddCreditResponse\x129\n\x04Push\x12\x17.osqueue.v1.PushRequest\x1a\x18.osqueue.v1.PushResponse\x12<\n\x05Claim\x12\x18.osqueue.v1.ClaimRequest\x1a\x19.osqueue.v1.ClaimResponse\x12E\n\x08Complete\x12\x1b.osqueue.v1.CompleteRequest\x1a\x1c.osqueue.v1.CompleteResponseb\x06proto3',
     [],
     {
         "SubmitJobRequest": SubmitJobRequest,
+        "RetryPolicy": RetryPolicy,
         "SubmitJobResponse": SubmitJobResponse,
         "SubmitJobsRequest": SubmitJobsRequest,
         "SubmitJobsResponse": SubmitJobsResponse,
@@ -2069,8 +2330,10 @@ _DESC = file_desc(
         "CancelJobResponse": CancelJobResponse,
         "RetryJobRequest": RetryJobRequest,
         "RetryJobResponse": RetryJobResponse,
-        "JobRef": JobRef,
+        "Progress": Progress,
+        "HeartbeatRef": HeartbeatRef,
         "HeartbeatJobsRequest": HeartbeatJobsRequest,
+        "CompleteRef": CompleteRef,
         "CompleteJobsRequest": CompleteJobsRequest,
         "ErrorBody": ErrorBody,
         "JobAnswer": JobAnswer,

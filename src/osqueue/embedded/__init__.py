@@ -1,0 +1,1 @@
+"""A queue in one process, with no server."""

@@ -1,0 +1,210 @@
+"""The two threads of a process of handlers: the main one runs them, the other one listens.
+
+So a handler is where libraries expect to be, on the main thread, and is still told to end. When the
+worker goes, the process goes: at once if a handler runs, with all that this has started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import asyncio.base_events
+import asyncio.runners
+import contextlib
+import contextvars
+import inspect
+import os
+import queue
+import sys
+import threading
+from collections.abc import Awaitable, Sequence
+from typing import Any, Final
+
+from osqueue.client.failures import describe_failure
+from osqueue.config import MIB
+from osqueue.errors import ConfigError, Discard, PayloadValidationError, Retry
+from osqueue.process import calling
+from osqueue.process.calling import Callee, Program, encode_result
+from osqueue.process.context import JobInProcess, ProgressTeller
+from osqueue.process.frames import (
+    EXHAUSTED_EXIT,
+    Answer,
+    Begin,
+    Begun,
+    Cancel,
+    Discarded,
+    Done,
+    Failed,
+    Progressed,
+    Retried,
+    Run,
+)
+from osqueue.process.link import Link
+from osqueue.process.surroundings import end_group, prepare, settle
+from osqueue.wire.messages import JobError
+
+__all__ = ["main"]
+
+_OWN_FILES: Final = frozenset(
+    {__file__, calling.__file__, asyncio.runners.__file__, asyncio.base_events.__file__}
+)
+
+
+def main(link: int, life: int) -> None:
+    """Serve the worker at the other end of ``link`` until it goes."""
+    settle(life)
+    Serving(Link(link)).run()
+
+
+class _Job:
+    """A job from its arrival to its answer. Cancelled by the thread that listens."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.cancelled = threading.Event()
+        self._runner: tuple[asyncio.AbstractEventLoop, asyncio.Future[Any]] | None = None
+
+    def cancel(self) -> None:
+        self.cancelled.set()
+        if self._runner is not None:
+            loop, task = self._runner
+            loop.call_soon_threadsafe(task.cancel)
+
+    async def on_loop(self, awaitable: Awaitable[Any]) -> Any:
+        """Run an async handler so that it can be cancelled."""
+        task = asyncio.ensure_future(awaitable)
+        self._runner = asyncio.get_running_loop(), task
+        if self.cancelled.is_set():
+            task.cancel()
+        try:
+            return await task
+        finally:
+            self._runner = None
+
+
+class Serving:
+    """Runs what comes, one after another."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._inbox: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._current: _Job | None = None
+        self._runner: asyncio.Runner | None = None
+
+    def run(self) -> None:
+        begin = self._link.receive()
+        if begin is None:
+            return
+        assert isinstance(begin, Begin), "the worker says first what this is to be"
+        prepare(begin)
+        program = Program(begin)
+        threading.Thread(target=self._listen, name="osqueue-listener", daemon=True).start()
+        _import_ahead(program, begin.targets)
+        while (job := self._inbox.get()) is not None:
+            if not self._see_through(program, job):
+                return
+
+    def _listen(self) -> None:
+        while (request := self._link.receive()) is not None:
+            if isinstance(request, Run):
+                self._current = _Job(request)
+                self._inbox.put(self._current)
+            elif isinstance(request, Cancel):
+                self._cancel(request.number)
+        if self._current is not None:
+            end_group()
+        self._inbox.put(None)
+
+    def _cancel(self, number: int) -> None:
+        job = self._current
+        if job is not None and job.run.number == number:
+            job.cancel()
+
+    def _see_through(self, program: Program, job: _Job) -> bool:
+        """Run a job and answer; says whether this process is good for another."""
+        self._link.send(Begun(job.run.number))
+        try:
+            answer, fit = self._answer(program, job)
+        except MemoryError:
+            os._exit(EXHAUSTED_EXIT)
+        _flush()
+        self._current = None
+        self._link.send(answer)
+        return fit
+
+    def _answer(self, program: Program, job: _Job) -> tuple[Answer, bool]:
+        run = job.run
+        try:
+            callee = program.callee(run.target)
+            payload = callee.decode(run.payload)
+        except (ConfigError, PayloadValidationError) as error:
+            return _failed(run, error, retry=False), True
+        try:
+            result = self._call(callee, payload, job)
+        except MemoryError as error:
+            return _failed(run, _explained(error, program.memory_bytes_max), retry=True), False
+        except BaseException as error:  # noqa: BLE001 - whatever it raises, it failed
+            return _raised(run, error), True
+        try:
+            wanted = run.context.keep_result
+            return Done(run.number, encode_result(result) if wanted else None), True
+        except PayloadValidationError as error:
+            return _failed(run, error, retry=False), True
+
+    def _call(self, callee: Callee, payload: Any, job: _Job) -> Any:
+        number = job.run.number
+        teller = ProgressTeller(lambda progress: self._link.send(Progressed(number, progress)))
+        try:
+            told = JobInProcess(job.run.context, job.cancelled, teller)
+            arguments = (payload, told) if callee.takes_context else (payload,)
+            result = contextvars.copy_context().run(callee.function, *arguments)
+            if inspect.isawaitable(result):
+                result = self._await(result, job)
+        finally:
+            if self._link.is_forked:
+                os._exit(0)
+            teller.end()
+        return result
+
+    def _await(self, awaitable: Awaitable[Any], job: _Job) -> Any:
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+        return self._runner.run(job.on_loop(awaitable), context=contextvars.copy_context())
+
+
+def _import_ahead(program: Program, targets: Sequence[str]) -> None:
+    """What cannot be imported is told to the job that needs it."""
+    for target in targets:
+        with contextlib.suppress(ConfigError):
+            program.callee(target)
+
+
+def _raised(run: Run, error: BaseException) -> Answer:
+    match error:
+        case Retry():
+            return Retried(run.number, error.after, str(error.reason))
+        case Discard():
+            return Discarded(run.number, str(error.reason))
+        case _:
+            return _failed(run, error, retry=True)
+
+
+def _explained(error: MemoryError, memory_bytes_max: int | None) -> MemoryError:
+    """The same, saying why, where it says nothing as the interpreter's own do."""
+    if error.args or memory_bytes_max is None:
+        return error
+    limit = f"a process of handlers may take {memory_bytes_max / MIB:g} MiB"
+    return MemoryError(limit).with_traceback(error.__traceback__)
+
+
+def _failed(run: Run, error: BaseException, *, retry: bool) -> Failed:
+    try:
+        described = describe_failure(error, without=_OWN_FILES)
+    except Exception:  # noqa: BLE001 - an exception of a handler's own may break anything
+        described = JobError(type=type(error).__name__, message="(it cannot be shown)")
+    return Failed(run.number, described, retry)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()

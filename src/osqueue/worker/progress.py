@@ -1,0 +1,58 @@
+"""How far jobs are: told by handlers in any thread, sent along with heartbeats."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping
+
+from osqueue.client.models import Progress
+from osqueue.config import PROGRESS_NOTE_CHARS_MAX
+
+__all__ = ["ProgressBoard", "progress_of"]
+
+
+def progress_of(done: float, total: float | None, note: str) -> Progress:
+    """What can be sent. Raises `ValueError` for what is no number; a long note is cut."""
+    for number in (done, total):
+        if number is not None and not math.isfinite(number):
+            raise ValueError(f"progress is counted in finite numbers, not {number}")
+    clean = note.encode(errors="backslashreplace").decode()[:PROGRESS_NOTE_CHARS_MAX]
+    return Progress(done=done, total=total, note=clean)
+
+
+class ProgressBoard:
+    """The latest of each job, by lease, until it is sent."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._latest: dict[str, Progress] = {}
+        self.told = asyncio.Event()
+        """Set while there is something to send."""
+
+    def tell(self, lease: str, progress: Progress) -> None:
+        """From any thread. What a stopped worker is told goes nowhere."""
+        try:
+            self._loop.call_soon_threadsafe(self._put, lease, progress)
+        except RuntimeError:  # the loop is closed: the worker is gone, its thread goes on
+            return
+
+    def take(self) -> dict[str, Progress]:
+        """What is to be sent."""
+        self.told.clear()
+        latest, self._latest = self._latest, {}
+        return latest
+
+    def put_back(self, unsent: Mapping[str, Progress]) -> None:
+        """What could not be sent, where nothing later was told."""
+        self._latest = {**unsent, **self._latest}
+        if self._latest:
+            self.told.set()
+
+    def forget(self, lease: str) -> None:
+        """A job has ended."""
+        self._latest.pop(lease, None)
+
+    def _put(self, lease: str, progress: Progress) -> None:
+        self._latest[lease] = progress
+        self.told.set()
