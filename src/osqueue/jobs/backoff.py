@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from osqueue.config import RetryPolicy
+from osqueue.config import TIME_MS_MAX, RetryPolicy
 from osqueue.errors import ConfigError
 
 __all__ = ["Backoff"]
@@ -24,19 +24,24 @@ class Backoff(msgspec.Struct, frozen=True):
     jitter: float = 0.25
 
     def __post_init__(self) -> None:
-        self.policy()
+        bounds = (
+            (self.base, 0, TIME_MS_MAX / 1_000),
+            (self.factor, 1, 1_000),
+            (self.max, 0, TIME_MS_MAX / 1_000),
+            (self.jitter, 0, 1),
+        )
+        for value, least, most in bounds:
+            if type(value) not in (int, float) or not least <= value <= most:
+                raise ConfigError(
+                    "a Backoff has base and max in seconds from 0 on, a factor from 1 to 1,000 and "
+                    f"a jitter from 0 to 1: not {self}"
+                )
 
     def policy(self) -> RetryPolicy:
-        """The same as it travels with a job. Raises `ConfigError` for what makes no sense."""
-        try:
-            return msgspec.convert(
-                {
-                    "baseMs": round(self.base * 1_000),
-                    "factor": self.factor,
-                    "maxMs": round(self.max * 1_000),
-                    "jitter": self.jitter,
-                },
-                RetryPolicy,
-            )
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ConfigError(f"{self} makes no sense: {error}") from error
+        """The same as it travels with a job."""
+        return RetryPolicy(
+            base_ms=round(self.base * 1_000),
+            factor=float(self.factor),
+            max_ms=round(self.max * 1_000),
+            jitter=float(self.jitter),
+        )

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, overload
 from osqueue.jobs.typed_job import AnnotatedJob, ClassJob, FieldsP, PayloadT, ResultT
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
-    JobContext: TypeAlias = Any
+    from osqueue.worker.job_context import JobContext
 
 __all__ = ["FromAnnotation", "FromClass"]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, get_args
 
 import msgspec
@@ -13,9 +14,9 @@ from osqueue.errors import ConfigError
 from osqueue.jobs.backoff import Backoff
 from osqueue.jobs.handlers import Executor
 
-__all__ = ["JobType", "TypeOptions"]
+__all__ = ["JobType", "TypeOptions", "check_options"]
 
-ATTEMPTS_MAX = 2**31 - 1
+WHOLE_MAX = 2**31 - 1
 """What the wire can say."""
 
 
@@ -63,9 +64,9 @@ class JobType(_OfPayload, frozen=True, kw_only=True):
     concurrency: int | None = None
 
     def __post_init__(self) -> None:
-        _in_range("max_attempts", self.max_attempts, 1, ATTEMPTS_MAX)
-        _in_range("timeout", self.timeout, 0.001, TIME_MS_MAX / 1_000)
-        _in_range("concurrency", self.concurrency, 1, ATTEMPTS_MAX)
+        _whole("max_attempts", self.max_attempts)
+        _whole("concurrency", self.concurrency)
+        _seconds("timeout", self.timeout)
         if self.retry is not None and not isinstance(self.retry, Backoff):
             raise ConfigError(f"retry must be a Backoff, such as Backoff(base=5), not {self.retry}")
         if self.executor not in get_args(Executor):
@@ -77,8 +78,23 @@ class JobType(_OfPayload, frozen=True, kw_only=True):
         return None if self.timeout is None else max(1, round(self.timeout * 1_000))
 
 
-def _in_range(name: str, value: float | None, least: float, most: float) -> None:
-    if value is None:
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` for an option that no job type has."""
+    known = TypeOptions.__annotations__
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            meant = f"did you mean {close[0]!r}?" if close else f"those are {', '.join(known)}"
+            raise ConfigError(f"a job type has no option {name!r}; {meant}")
+
+
+def _whole(name: str, value: Any) -> None:
+    if value is None or (type(value) is int and 1 <= value <= WHOLE_MAX):
         return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise ConfigError(f"{name} must be a number from {least:g} to {most:g}, not {value!r}")
+    raise ConfigError(f"{name} must be a whole number from 1 on, not {value!r}")
+
+
+def _seconds(name: str, value: Any) -> None:
+    if value is None or (type(value) in (int, float) and 0 < value <= TIME_MS_MAX / 1_000):
+        return
+    raise ConfigError(f"{name} must be a number of seconds above 0, not {value!r}")

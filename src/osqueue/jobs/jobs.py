@@ -18,7 +18,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import msgspec
 
@@ -26,8 +26,9 @@ from osqueue.errors import ConfigError
 from osqueue.jobs.decorators import FromAnnotation, FromClass
 from osqueue.jobs.definitions import Definition, is_again, local_names
 from osqueue.jobs.handlers import HandlerSpec, JobCallbacks
-from osqueue.jobs.job_type import TypeOptions
+from osqueue.jobs.job_type import TypeOptions, check_options
 from osqueue.jobs.names import check_job_type
+from osqueue.jobs.references import path_of
 from osqueue.jobs.registry import RegisteredType, Registry, RegistryLike
 from osqueue.jobs.signatures import UNSAID, described, inspect_handler
 from osqueue.jobs.typed_job import (
@@ -41,6 +42,13 @@ from osqueue.jobs.typed_job import (
 
 __all__ = ["Jobs"]
 
+if TYPE_CHECKING:
+    from osqueue.client.models import Job
+    from osqueue.worker.middleware import Middleware
+
+MiddlewareT = TypeVar("MiddlewareT", bound="Middleware")
+ToldT = TypeVar("ToldT", bound="Callable[[Job], Any]")
+ToldOfErrorT = TypeVar("ToldOfErrorT", bound="Callable[[Job, BaseException], Any]")
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 
@@ -55,7 +63,7 @@ class Jobs:
         self._registry = Registry() if registry is None else Registry.of(registry)
         self._shares = registry is not None
         self._jobs: dict[str, TypedJob[Any, Any, ..., Any]] = {}
-        self._middlewares: list[Callable[..., Any]] = []
+        self._middlewares: list[Middleware] = []
         self._callbacks = JobCallbacks()
         self._client: Submitter | None = None
 
@@ -68,7 +76,7 @@ class Jobs:
         return self._registry
 
     @property
-    def middlewares(self) -> tuple[Callable[..., Any], ...]:
+    def middlewares(self) -> tuple[Middleware, ...]:
         """Those that were given to `middleware`; the first is the outermost."""
         return tuple(self._middlewares)
 
@@ -96,6 +104,7 @@ class Jobs:
         type, and for what cannot be a handler.
         """
         check_job_type(name)
+        check_options(options)
         names = local_names(sys._getframe(1))  # noqa: SLF001 - annotations may be strings
 
         def decorate(function: Any) -> TypedJob[Any, Any, ..., Any]:
@@ -139,7 +148,7 @@ class Jobs:
         finally:
             self._client = before
 
-    def middleware(self, function: FunctionT) -> FunctionT:
+    def middleware(self, function: MiddlewareT) -> MiddlewareT:
         """Have every handler run inside of this async function of (ctx, call_next); the first that
         is given is the outermost. ``await call_next()`` runs the handler, and answers its result.
         """
@@ -151,15 +160,15 @@ class Jobs:
         self._middlewares.append(function)
         return function
 
-    def on_job_claimed(self, function: FunctionT) -> FunctionT:
+    def on_job_claimed(self, function: ToldT) -> ToldT:
         """Have a plain or async function told of each job that begins: ``function(job)``."""
         return self._call_back("claimed", function)
 
-    def on_job_completed(self, function: FunctionT) -> FunctionT:
+    def on_job_completed(self, function: ToldT) -> ToldT:
         """The same of each that is done, when that is durable: ``function(job)``."""
         return self._call_back("completed", function)
 
-    def on_job_failed(self, function: FunctionT) -> FunctionT:
+    def on_job_failed(self, function: ToldOfErrorT) -> ToldOfErrorT:
         """The same of each attempt that failed: ``function(job, error)``."""
         return self._call_back("failed", function)
 
@@ -206,8 +215,7 @@ class Jobs:
             return
         raise ConfigError(
             f"{definition.name!r} has two handlers, {_called(first)} and "
-            f"{_called(definition.function)}; a module that was loaded twice, once as a program "
-            "and once by its name, has each of its handlers twice"
+            f"{_called(definition.function)}{_twice(first, definition.function)}"
         )
 
     def _handler_of(self, name: str) -> Any:
@@ -215,6 +223,16 @@ class Jobs:
             return self._jobs[name].spec.function
         known = self._registry.get(name)
         return None if known is None else known.settings.handler
+
+
+def _twice(first: Any, second: Any) -> str:
+    """What may have happened to two functions of one name."""
+    if isinstance(first, str) or path_of(first).split(":")[1] != path_of(second).split(":")[1]:
+        return ""
+    return (
+        "; a module that is loaded twice, once as a program and once by its name, defines all its "
+        "handlers twice"
+    )
 
 
 def _called(handler: Any) -> str:

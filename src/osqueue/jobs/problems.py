@@ -74,6 +74,8 @@ def given(value: Any) -> str:
         return _given_text(value)
     if isinstance(value, int | float):
         return _given_number(value)
+    if isinstance(value, bytes | bytearray):
+        return f"{len(value)} bytes"
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if isinstance(value, Sized) and type(value).__module__ == "builtins":
         return f"a {type(value).__name__} of {len(value)}"
@@ -95,7 +97,7 @@ def nulled(value: Any, sent: Any, path: tuple[str | int, ...] = ()) -> Iterator[
             yield field_path(path), f"{value} is not a number that JSON has"
         case dict(), dict():
             for key, each in value.items():
-                yield from nulled(each, sent.get(key), (*path, str(key)))
+                yield from nulled(each, sent.get(str(key)), (*path, str(key)))
         case (list() | tuple(), list()):
             for index, (each, other) in enumerate(zip(value, sent, strict=False)):
                 yield from nulled(each, other, (*path, index))

@@ -29,6 +29,10 @@ _UNKNOWN: Final = frozenset({"extra_forbidden", "unexpected_keyword_argument"})
 _OWN: Final = frozenset({"value_error", "assertion_error"})
 """Errors of a program's own validators, whose words are kept."""
 
+_OF_BYTES: Final = (
+    "; for bytes that are no text say ser_json_bytes='base64' and val_json_bytes='base64' in the "
+    "config of the type"
+)
 _NOT_SENT: Final = (
     ", but is not in what is sent: look at its aliases, serializers and what they exclude"
 )
@@ -62,7 +66,8 @@ class PydanticCodec:
             encoded = self._adapter.dump_json(value, by_alias=True, warnings="none")
             lost = [*self._lost(value, encoded)]
         except _BEYOND_JSON as error:
-            raise Misfit(("", f"it cannot be written as JSON: {error}")) from error
+            advice = _OF_BYTES if "invalid utf-8" in str(error) else ""
+            raise Misfit(("", f"it cannot be written as JSON: {error}{advice}")) from error
         if lost:
             raise Misfit(*lost)
         try:
@@ -112,14 +117,15 @@ class PydanticCodec:
             return details["msg"].partition(", ")[2]
         text = details["msg"].removeprefix("Input ")
         text = text[:1].lower() + text[1:]
-        return text if self._hides else f"{text}, not {given(details['input'])}"
+        untold = self._hides or details["type"] == "json_invalid"
+        return text if untold else f"{text}, not {given(details['input'])}"
 
     def _lost(self, value: Any, encoded: bytes) -> Iterator[Problem]:
         """What would arrive as something else without a word: NaN as null, secrets as stars."""
         if _SECRET in encoded:
             yield from _secrets(self._adapter.dump_python(value, by_alias=True, warnings="none"))
         if any(sign in encoded for sign in _NOT_FINITE):
-            dumped = self._adapter.dump_python(value, mode="json", by_alias=True, warnings="none")
+            dumped = self._adapter.dump_python(value, by_alias=True, warnings="none")
             yield from nulled(dumped, msgspec.json.decode(encoded))
 
 

@@ -8,10 +8,11 @@ and types may be named as ``package.module:name``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol, get_args, get_origin
 
 from msgspec import Raw
 
+from osqueue.errors import ConfigError, PayloadValidationError
 from osqueue.jobs.problems import Misfit, refusal
 from osqueue.jobs.references import Reference
 from osqueue.jobs.struct_codec import StructCodec, holds_structs
@@ -109,17 +110,29 @@ class Schema:
 
     def _make(self) -> Codec:
         wanted = self.type
-        if wanted is Any or holds_structs(wanted):
-            return StructCodec(wanted)
-        from osqueue.jobs.pydantic_codec import PydanticCodec  # noqa: PLC0415 - see the head
+        try:
+            return _codec(wanted)
+        except Exception as error:  # whatever msgspec, pydantic or the type itself may raise
+            reason = next(iter(str(error).splitlines()), "")
+            raise ConfigError(
+                f"{self._whose} cannot be a {_name(wanted)}: {type(error).__name__}: {reason}"
+            ) from error
 
-        return PydanticCodec(wanted)
-
-    def _refusal(self, misfit: Misfit) -> Exception:
+    def _refusal(self, misfit: Misfit) -> PayloadValidationError:
         return refusal(self._whose, _name(self._wanted), misfit.problems)
+
+
+def _codec(wanted: Any) -> Codec:
+    if wanted is Any or holds_structs(wanted):
+        return StructCodec(wanted)
+    from osqueue.jobs.pydantic_codec import PydanticCodec  # noqa: PLC0415 - see the head
+
+    return PydanticCodec(wanted)
 
 
 def _name(wanted: Any) -> str:
     if isinstance(wanted, Reference):
         return wanted.name
+    if get_origin(wanted) is Annotated:
+        wanted = get_args(wanted)[0]
     return wanted.__name__ if isinstance(wanted, type) else repr(wanted)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 import typing
-from typing import Any, NotRequired, Required, get_args, get_origin, get_type_hints
+from types import GenericAlias, UnionType
+from typing import Any, NotRequired, Required, Union, get_args, get_origin, get_type_hints
 
 import typing_extensions
 
@@ -30,9 +31,15 @@ def _modern(wanted: Any, inside: tuple[Any, ...]) -> Any:
         return _said_anew(wanted, (*inside, wanted))
     arguments = get_args(wanted)
     renewed = tuple(_modern(each, inside) for each in arguments)
-    if renewed == arguments or not hasattr(wanted, "copy_with"):
-        return wanted
-    return wanted.copy_with(renewed)
+    return wanted if renewed == arguments else _with_arguments(wanted, renewed)
+
+
+def _with_arguments(wanted: Any, arguments: tuple[Any, ...]) -> Any:
+    if isinstance(wanted, UnionType):
+        return Union[arguments]  # noqa: UP007 - they are known only now
+    if isinstance(wanted, GenericAlias):
+        return GenericAlias(wanted.__origin__, arguments)
+    return wanted.copy_with(arguments)
 
 
 def _said_anew(wanted: Any, inside: tuple[Any, ...]) -> Any:

@@ -251,7 +251,7 @@ class TransportContract(TransportBench):
     async def test_consistent_read_of_no_job_then_the_error_of_any_read(self) -> None:
         async with self.calls() as calls:
             for operation in (ops.GET_JOB, ops.GET_PAYLOAD):
-                call = calls.call(operation, ops.ReadQuery(consistent=True), job_id="none")
+                call = calls.call(operation, operation.request(consistent=True), job_id="none")
                 error = await expect_error(JobNotFoundError, call)
                 assert (error.status, error.method) == (404, operation.name)
 
@@ -273,7 +273,7 @@ class TransportContract(TransportBench):
             for cls, operation, request, job_id in (
                 (JobNotFoundError, ops.GET_JOB, None, "none"),
                 (JobNotFoundError, ops.GET_PAYLOAD, None, "none"),
-                (LeaseLostError, ops.COMPLETE, stale, "held"),
+                (LeaseLostError, ops.HEARTBEAT, stale, "held"),
             ):
                 error = await expect_error(cls, calls.call(operation, request, job_id=job_id))
                 assert error.position is not None, operation.name

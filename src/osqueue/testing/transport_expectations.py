@@ -136,7 +136,7 @@ class Calls:
     def reads(job_id: str) -> Iterator[tuple[Operation, str | None]]:
         """Every read of the queue, and the job that it is about."""
         for operation in ops.OPERATIONS:
-            if operation.request in (ops.ReadQuery, ops.ListQuery):
+            if operation.request is not None and issubclass(operation.request, ops.ReadQuery):
                 yield operation, job_id if operation.on_one_job else None
 
     async def job(self, job_id: str) -> JobInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from enum import Enum, auto
 
 from osqueue.client.models import Job
@@ -28,6 +29,7 @@ class Attempt:
     __slots__ = (
         "began",
         "context",
+        "deadline",
         "in_thread",
         "interruption",
         "job",
@@ -49,6 +51,7 @@ class Attempt:
         """Made if somebody wants it."""
         self.interruption: Interruption | None = None
         self.timeout_s: float | None = None
+        self.deadline: datetime | None = None
         self.timer: asyncio.TimerHandle | None = None
 
     def interrupt(self, why: Interruption) -> None:

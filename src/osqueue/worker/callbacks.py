@@ -11,21 +11,11 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 
-import msgspec
-
 from osqueue.client.transports.lifetime import is_cancelled
 
-__all__ = ["CallbackRunner", "Callbacks"]
+__all__ = ["CallbackRunner"]
 
 _log = logging.getLogger("osqueue.worker")
-
-
-class Callbacks(msgspec.Struct, frozen=True, kw_only=True):
-    """Each takes the `Job`; ``failed`` takes what was raised as well."""
-
-    claimed: tuple[Callable[..., Any], ...] = ()
-    completed: tuple[Callable[..., Any], ...] = ()
-    failed: tuple[Callable[..., Any], ...] = ()
 
 
 class CallbackRunner:

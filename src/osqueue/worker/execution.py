@@ -9,41 +9,37 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures.thread
-import inspect
 import logging
-from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any, Final, TypeAlias, TypeVar
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from osqueue.client.models import Job
-from osqueue.tracing import handling
+from osqueue.client.transports.lifetime import is_cancelled
+from osqueue.worker import calls as calls_module
 from osqueue.worker import handlers as handlers_module
 from osqueue.worker import middleware as middleware_module
 from osqueue.worker import threads as threads_module
 from osqueue.worker.attempt import Attempt, Interruption
-from osqueue.worker.callbacks import CallbackRunner, Callbacks
+from osqueue.worker.calls import Calls
 from osqueue.worker.context import WorkerContext
 from osqueue.worker.failures import Failure, failure_of, overdue
 from osqueue.worker.handlers import Handler, Handlers
-from osqueue.worker.job_context import JobContext
-from osqueue.worker.middleware import Middleware, wrapped
 from osqueue.worker.progress import ProgressBoard
 from osqueue.worker.releases import Releases
 from osqueue.worker.reports import Reports
-from osqueue.worker.results import kept_result
-from osqueue.worker.threads import Threads
 
-__all__ = ["OWN_FILES", "Around", "Execution"]
+__all__ = ["OWN_FILES", "Execution"]
 
 _log = logging.getLogger("osqueue.worker")
 
 OWN_FILES: Final = frozenset(
     {
         __file__,
+        calls_module.__file__,
         handlers_module.__file__,
         middleware_module.__file__,
         threads_module.__file__,
@@ -53,21 +49,12 @@ OWN_FILES: Final = frozenset(
 """Whose frames are left out at the head of a traceback: they are the same in each."""
 
 
-class Around(msgspec.Struct, frozen=True):
-    """What a program has put around its handlers."""
-
-    middlewares: Sequence[Middleware]
-    callbacks: Callbacks
-    runner: CallbackRunner
-
-
 class Done(msgspec.Struct, frozen=True):
     """The handler returned; ``result`` is kept, if the job asked for that."""
 
     result: Raw | UnsetType = UNSET
 
 
-_T = TypeVar("_T")
 _Outcome: TypeAlias = Done | Failure
 _DONE: Final = Done()
 
@@ -79,17 +66,15 @@ class Execution:
         self,
         context: WorkerContext,
         handlers: Handlers,
-        around: Around,
+        calls: Calls,
         *,
-        threads: Threads,
         progress: ProgressBoard,
         reports: Reports,
         releases: Releases,
     ) -> None:
         self._context = context
         self._handlers = handlers
-        self._around = around
-        self._threads = threads
+        self._calls = calls
         self._progress = progress
         self._reports = reports
         self._releases = releases
@@ -149,78 +134,28 @@ class Execution:
         if attempt.interruption is not None:
             return _DONE  # nobody asks any more
         try:
-            handler = self._handlers.get(attempt.job.type) or await self._load(attempt)
-            self._start_timer(attempt, handler)
-            result = await self._handled(handler, attempt)
+            handler = self._handlers.get(attempt.job.type) or await self._loaded(attempt)
+            self._start_timer(attempt, handler.spec.timeout_s)
+            result = await self._calls.result(handler, attempt)
         except BaseException as error:
             if _is_ours(error, attempt):
                 raise
-            return self._judged(attempt, failure_of(error))
-        return self._judged(attempt, result)
+            return _judged(attempt, failure_of(error))
+        return _judged(attempt, _DONE if result is UNSET else Done(result))
 
-    def _judged(self, attempt: Attempt, outcome: _Outcome) -> _Outcome:
-        """An attempt whose time was up has failed, however it ended."""
-        if attempt.interruption is not Interruption.OVERDUE or attempt.timeout_s is None:
-            return outcome
-        ended_by = outcome.error if isinstance(outcome, Failure) else None
-        return overdue(attempt.timeout_s, ended_by)
-
-    async def _load(self, attempt: Attempt) -> Handler:
-        return await self._in_thread(attempt, self._handlers.load, attempt.job.type)
-
-    async def _handled(self, handler: Handler, attempt: Attempt) -> Done:
-        job, around = attempt.job, self._around
-        if around.callbacks.claimed:
-            await around.runner.told(around.callbacks.claimed, job)
-        payload = handler.payload(job)
-        with handling(job.job_id, job.type, job.attempt, job.traceparent):
-            if around.middlewares:
-                call = partial(self._called, handler, payload, attempt)
-                result = await wrapped(around.middlewares, self._context_of(attempt), call)
-            else:
-                result = await self._called(handler, payload, attempt)
-        return Done(kept_result(result)) if job.keep_result else _DONE
-
-    async def _called(self, handler: Handler, payload: Any, attempt: Attempt) -> Any:
-        """What the handler returns; it is awaited if it can be."""
-        arguments = (payload, self._context_of(attempt)) if handler.takes_context else (payload,)
-        if handler.on_loop:
-            return await handler.function(*arguments)
-        result = await self._in_thread(attempt, handler.function, *arguments)
-        return await result if inspect.isawaitable(result) else result
-
-    async def _in_thread(
-        self, attempt: Attempt, function: Callable[..., _T], *arguments: Any
-    ) -> _T:
-        attempt.in_thread = attempt.was_in_thread = True
-        try:
-            return await self._threads.run(function, *arguments)
-        finally:
-            attempt.in_thread = False
-
-    def _context_of(self, attempt: Attempt) -> JobContext:
-        context = attempt.context
-        if context is None:
-            context = attempt.context = JobContext(
-                attempt.job,
-                deadline=self._deadline(attempt),
-                tell=partial(self._progress.tell, attempt.job.lease),
-            )
-        return context
-
-    def _deadline(self, attempt: Attempt) -> datetime | None:
-        if attempt.timeout_s is None:
-            return None
-        now = datetime.fromtimestamp(self._context.client.runtime.clock.wall_ms() / 1_000, UTC)
-        return now + timedelta(seconds=attempt.timeout_s)
+    async def _loaded(self, attempt: Attempt) -> Handler:
+        """The handler, imported: not on the loop, since that takes its time."""
+        return await self._calls.in_thread(attempt, self._handlers.load, attempt.job.type)
 
     # Handlers whose time is up
 
-    def _start_timer(self, attempt: Attempt, handler: Handler) -> None:
-        given_ms = attempt.job.timeout_ms
-        timeout_s = handler.timeout_s if given_ms is None else given_ms / 1_000
+    def _start_timer(self, attempt: Attempt, timeout_s: float | None) -> None:
+        if attempt.job.timeout_ms is not None:
+            timeout_s = attempt.job.timeout_ms / 1_000
         if timeout_s is not None:
+            now_s = self._context.client.runtime.clock.wall_ms() / 1_000
             attempt.timeout_s = timeout_s
+            attempt.deadline = datetime.fromtimestamp(now_s + timeout_s, UTC)
             loop = asyncio.get_running_loop()
             attempt.timer = loop.call_later(timeout_s, self._time_is_up, attempt)
 
@@ -245,11 +180,17 @@ class Execution:
             self._reports.fail(attempt.job, overdue(attempt.timeout_s))
 
 
+def _judged(attempt: Attempt, outcome: _Outcome) -> _Outcome:
+    """An attempt whose time was up has failed, however it ended."""
+    if attempt.interruption is not Interruption.OVERDUE or attempt.timeout_s is None:
+        return outcome
+    return overdue(attempt.timeout_s, outcome.error if isinstance(outcome, Failure) else None)
+
+
 def _is_ours(error: BaseException, attempt: Attempt) -> bool:
     """Whether an error is not the handler's: its task is torn down, or the program is."""
     if isinstance(error, asyncio.CancelledError):
-        task = asyncio.current_task()
-        return attempt.interruption is None and task is not None and task.cancelling() > 0
+        return attempt.interruption is None and is_cancelled()
     if isinstance(error, KeyboardInterrupt):
         return not attempt.was_in_thread  # Ctrl-C, while the handler ran on the loop
     return isinstance(error, GeneratorExit)

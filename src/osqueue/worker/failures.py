@@ -11,6 +11,7 @@ from osqueue.client.failures import describe_failure
 from osqueue.client.models import JobError
 from osqueue.config import TIME_MS_MAX
 from osqueue.errors import Discard, Retry
+from osqueue.worker.deaths import RemoteFailure
 
 __all__ = ["Failure", "FatalError", "describe", "failure_of", "overdue"]
 
@@ -42,6 +43,8 @@ def failure_of(error: BaseException) -> Failure:
             return Failure(error, retry=False)
         case FatalError():
             return Failure(error.error, retry=False)
+        case RemoteFailure():
+            return Failure(error, retry=error.retry)
         case _:
             return Failure(error)
 
@@ -55,6 +58,8 @@ def overdue(timeout_s: float, ended_by: BaseException | None = None) -> Failure:
 
 def describe(error: BaseException, *, without: AbstractSet[str]) -> JobError:
     """The same as is sent, whatever the error does when it is looked at."""
+    if isinstance(error, RemoteFailure):
+        return error.error.bounded()
     try:
         return describe_failure(error, without=without)
     except BaseException:  # noqa: BLE001 - its ``__str__`` may raise what it likes

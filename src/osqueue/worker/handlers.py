@@ -1,64 +1,104 @@
 """Handlers: what a program does with a job.
 
 A handler takes the payload, or the payload and the `JobContext`, told apart by its required
-positional parameters. Async functions run on the loop, plain ones in a thread. One that is named as
-``module:name`` is imported when the first of its jobs comes.
+positional parameters. Async functions run on the loop, plain ones in a thread, and those that say
+so in a process. One that is named as ``package.module:name`` is imported when the first of its
+jobs comes.
 """
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
+from typing import Any, TypeAlias
 
 import msgspec
+from msgspec import Raw
 
 from osqueue.client.models import Job
 from osqueue.config import CLAIM_TYPES_MAX
 from osqueue.errors import ConfigError, PayloadValidationError, WorkerExecutionError
+from osqueue.jobs import HandlerSpec, Reference, TypedJob, inspect_handler
 from osqueue.worker.failures import FatalError
+from osqueue.worker.processes import target_of
+from osqueue.worker.results import kept_result
 
-__all__ = ["Handler", "HandlerFunction", "Handlers"]
+__all__ = ["AnyHandler", "Handler", "Handlers", "Place"]
 
-HandlerFunction: TypeAlias = Callable[..., Any] | str
-"""A function, or where to import it from: ``module:name``."""
+AnyHandler: TypeAlias = Callable[..., Any] | str | HandlerSpec
+"""A function, or where to import it from: ``package.module:name``."""
 
-_POSITIONAL: Final = frozenset(
-    {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
-)
+
+class Place(Enum):
+    """Where a handler runs."""
+
+    LOOP = auto()
+    THREAD = auto()
+    PROCESS = auto()
 
 
 class Handler(msgspec.Struct, frozen=True, kw_only=True):
-    """A handler's function, looked at once."""
+    """A handler, looked at once."""
 
-    function: Callable[..., Any]
-    on_loop: bool
-    takes_context: bool
-    timeout_s: float | None = None
+    spec: HandlerSpec
+    place: Place
+    function: Callable[..., Any] | None = None
+    """``None`` in a process: it is imported there."""
+    target: str = ""
+    """By what name a process imports it."""
+    takes_context: bool = False
 
     def payload(self, job: Job) -> Any:
         """What the handler is given of a job. Raises `FatalError`."""
+        schema = self.spec.schema
         try:
-            return job.payload
+            return job.payload if schema is None else schema.decode(job.raw_payload)
         except PayloadValidationError as error:
             raise FatalError(error) from None
+
+    def kept(self, result: object) -> Raw:
+        """What it returned, as it is kept with the job. Raises `FatalError`."""
+        return kept_result(result, self.spec.result)
 
 
 class Handlers:
     """Handlers by job type. Raises `ConfigError` for one that cannot be called with a job."""
 
-    def __init__(self, functions: Mapping[str, HandlerFunction]) -> None:
-        if not functions:
+    def __init__(self, handlers: Mapping[str, AnyHandler]) -> None:
+        if not handlers:
             raise ConfigError("a worker needs at least one handler")
-        if len(functions) > CLAIM_TYPES_MAX:
+        if len(handlers) > CLAIM_TYPES_MAX:
             raise ConfigError(f"a worker can have at most {CLAIM_TYPES_MAX} handlers")
-        self.types = list(functions)
+        self._specs = {name: _spec(name, each) for name, each in handlers.items()}
+        self._ready = {
+            name: inspected(name, spec)
+            for name, spec in self._specs.items()
+            if not _wants_import(spec)
+        }
+
+    @property
+    def types(self) -> list[str]:
         """The job types that there are handlers for."""
-        self._ready: dict[str, Handler] = {}
-        self._named: dict[str, str] = {}
-        for job_type, function in functions.items():
-            self._add(job_type, function)
+        return list(self._specs)
+
+    @property
+    def concurrency(self) -> dict[str, int]:
+        """Of these types at most so many run at a time."""
+        return {
+            name: spec.concurrency
+            for name, spec in self._specs.items()
+            if spec.concurrency is not None
+        }
+
+    @property
+    def in_processes(self) -> bool:
+        """Whether any of them runs in a process."""
+        return any(spec.executor == "process" for spec in self._specs.values())
+
+    @property
+    def targets(self) -> list[str]:
+        """What processes import."""
+        return [each.target for each in self._ready.values() if each.place is Place.PROCESS]
 
     def get(self, job_type: str) -> Handler | None:
         """The handler, if there is one that needs no import first."""
@@ -66,79 +106,72 @@ class Handlers:
 
     def load(self, job_type: str) -> Handler:
         """The handler, imported if need be: this takes its time. Raises `FatalError`."""
-        ready = self._ready.get(job_type)
+        ready, spec = self._ready.get(job_type), self._specs.get(job_type)
         if ready is not None:
             return ready
-        if job_type not in self._named:
+        if spec is None:
             raise FatalError(WorkerExecutionError(f"no handler for {job_type!r}"))
         try:
-            handler = inspected(job_type, imported(self._named[job_type]))
+            handler = inspected(job_type, _imported(job_type, spec))
         except ConfigError as error:
             raise FatalError(error) from error.__cause__
         self._ready[job_type] = handler
         return handler
 
-    def _add(self, job_type: str, function: HandlerFunction) -> None:
-        if not job_type:
-            raise ConfigError("a handler needs a job type: jobs without one cannot be asked for")
-        if not isinstance(function, str):
-            self._ready[job_type] = inspected(job_type, function)
-        elif _is_name(function):
-            self._named[job_type] = function
-        else:
-            raise ConfigError(
-                f"the handler of {job_type!r} is neither callable nor named as module:name: "
-                f"{function!r}"
-            )
 
-
-def inspected(job_type: str, function: Callable[..., Any]) -> Handler:
-    """A handler's function, looked at. Raises `ConfigError`."""
-    if not callable(function):
-        raise ConfigError(f"the handler of {job_type!r} is not callable: {function!r}")
+def inspected(job_type: str, spec: HandlerSpec) -> Handler:
+    """A handler, looked at. Raises `ConfigError`."""
+    for schema in (spec.schema, spec.result):
+        if schema is not None:
+            schema.prepare()
+    function = spec.function
+    if isinstance(function, str):
+        return Handler(spec=spec, place=Place.PROCESS, target=function)
+    signature = inspect_handler(job_type, function)
+    if spec.executor == "process":
+        return Handler(spec=spec, place=Place.PROCESS, target=target_of(function))
     return Handler(
+        spec=spec,
+        place=Place.LOOP if signature.on_loop else Place.THREAD,
         function=function,
-        on_loop=_is_async(function),
-        takes_context=_takes_context(job_type, function),
+        takes_context=signature.takes_context,
     )
 
 
-def imported(name: str) -> Any:
-    """What ``module:name`` names. Raises `ConfigError`, whatever the import fails of."""
-    module, _, path = name.partition(":")
+def _spec(job_type: str, handler: AnyHandler) -> HandlerSpec:
+    if not job_type:
+        raise ConfigError("a handler needs a job type: jobs without one cannot be asked for")
+    spec = handler if isinstance(handler, HandlerSpec) else _said(handler)
+    if isinstance(spec.function, str):
+        _reference(job_type, spec.function)
+    return spec
+
+
+def _said(handler: Callable[..., Any] | str) -> HandlerSpec:
+    return handler.spec if isinstance(handler, TypedJob) else HandlerSpec(function=handler)
+
+
+def _wants_import(spec: HandlerSpec) -> bool:
+    schemas = [each for each in (spec.schema, spec.result) if each is not None]
+    if any(each.reference is not None for each in schemas):
+        return True
+    return isinstance(spec.function, str) and spec.executor != "process"
+
+
+def _imported(job_type: str, spec: HandlerSpec) -> HandlerSpec:
+    """The same, with its function. Raises `ConfigError`, whatever the import fails of."""
+    if not isinstance(spec.function, str) or spec.executor == "process":
+        return spec
     try:
-        found: Any = importlib.import_module(module)
-        for part in path.split("."):
-            found = getattr(found, part)
-    except (Exception, SystemExit) as error:  # a module may fail, or exit, as it likes
-        reason = f"{type(error).__name__}: {error}"
-        raise ConfigError(f"the handler {name!r} cannot be imported: {reason}") from error
-    return found
-
-
-def _is_name(name: str) -> bool:
-    module, colon, path = name.partition(":")
-    parts: Iterable[str] = (*module.split("."), *path.split("."))
-    return bool(colon) and all(part.isidentifier() for part in parts)
-
-
-def _is_async(function: Callable[..., Any]) -> bool:
-    call = getattr(type(function), "__call__", None)  # noqa: B004 - asks how, not whether
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
-
-
-def _takes_context(job_type: str, function: Callable[..., Any]) -> bool:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except ValueError:  # built in, and does not say what it takes
-        return False
-    required = [each for each in parameters if each.default is each.empty]
-    positional = [each for each in required if each.kind in _POSITIONAL]
-    keywords = [each.name for each in required if each.kind is each.KEYWORD_ONLY]
-    takes_any = any(each.kind in _POSITIONAL | {each.VAR_POSITIONAL} for each in parameters)
-    if keywords or len(positional) > 2 or not takes_any:
+        found = _reference(job_type, spec.function).load()
+    except SystemExit as error:  # a module may end the program; but not this one
         raise ConfigError(
-            f"the handler of {job_type!r} must take (payload) or (payload, ctx), "
-            f"not {inspect.signature(function)}"
-        )
-    return len(positional) == 2
+            f"the handler of {job_type!r} is {spec.function!r}, whose module exits when it is "
+            f"imported: SystemExit: {error}"
+        ) from error
+    function = found.__wrapped__ if isinstance(found, TypedJob) else found
+    return msgspec.structs.replace(spec, function=function)
+
+
+def _reference(job_type: str, path: str) -> Reference:
+    return Reference(path, f"the handler of {job_type!r}")

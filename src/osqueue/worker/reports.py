@@ -18,7 +18,8 @@ from msgspec import Raw, UnsetType
 from osqueue.client.models import Job
 from osqueue.config import BATCH_JOBS_MAX
 from osqueue.errors import OsqueueError, PayloadValidationError
-from osqueue.worker.callbacks import CallbackRunner, Callbacks
+from osqueue.jobs import JobCallbacks
+from osqueue.worker.callbacks import CallbackRunner
 from osqueue.worker.context import WorkerContext
 from osqueue.worker.failures import Failure, describe
 
@@ -42,7 +43,7 @@ class Reports:
         self,
         context: WorkerContext,
         *,
-        callbacks: Callbacks,
+        callbacks: JobCallbacks,
         runner: CallbackRunner,
         own_files: frozenset[str],
         sent: Callable[[], Callable[[], None]],

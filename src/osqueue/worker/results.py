@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from msgspec import Raw
 
-from osqueue.client.payloads import encode_result as encoded_result
+from osqueue.client.payloads import encode_result
 from osqueue.config import RESULT_BYTES_MAX
 from osqueue.errors import PayloadValidationError
+from osqueue.jobs import Schema
 from osqueue.worker.failures import FatalError
 
 __all__ = ["kept_result"]
 
 
-def kept_result(result: object) -> Raw:
+def kept_result(result: object, schema: Schema | None) -> Raw:
     """JSON of a result. Raises `FatalError` for what cannot be kept: the work is done, and doing it
     again would bring the same.
     """
     try:
-        encoded = encoded_result(result)
+        encoded = encode_result(result) if schema is None else schema.encode(result)
     except PayloadValidationError as error:
         raise FatalError(error) from None
     size = len(memoryview(encoded))
     if size > RESULT_BYTES_MAX:
         raise FatalError(
             PayloadValidationError(
-                f"the result is too large to be kept: {size} bytes, and {RESULT_BYTES_MAX} are the "
-                "most; store it elsewhere, and return where"
+                f"the result takes {size} bytes, at most {RESULT_BYTES_MAX} are kept: store it "
+                "elsewhere and return where"
             )
         )
     return encoded

@@ -13,14 +13,16 @@ import logging
 from collections.abc import Callable, Iterable
 
 from osqueue.client.models import Job
-from osqueue.worker.callbacks import CallbackRunner, Callbacks
+from osqueue.config import ProcessSettings
+from osqueue.worker.callbacks import CallbackRunner
+from osqueue.worker.calls import Around, Calls, Places
 from osqueue.worker.claims import Claims
 from osqueue.worker.context import WorkerContext
-from osqueue.worker.execution import OWN_FILES, Around, Execution
+from osqueue.worker.execution import OWN_FILES, Execution
 from osqueue.worker.handlers import Handlers
 from osqueue.worker.heartbeats import Heartbeats
 from osqueue.worker.leases import Stage
-from osqueue.worker.middleware import Middleware
+from osqueue.worker.processes import ProcessPool
 from osqueue.worker.progress import ProgressBoard
 from osqueue.worker.releases import Releases
 from osqueue.worker.reports import Reports
@@ -32,27 +34,27 @@ _log = logging.getLogger("osqueue.worker")
 
 
 class RunningWorker:
-    """The started parts of one worker. ``threads`` is how many plain handlers run at once."""
+    """The started parts of one worker."""
 
     def __init__(
         self,
         context: WorkerContext,
         handlers: Handlers,
         *,
-        middlewares: Iterable[Middleware],
-        callbacks: Callbacks,
-        threads: int,
+        around: Around,
+        concurrency: int,
+        processes: ProcessSettings,
         names_all: bool,
     ) -> None:
         self._context = context
         self._book = context.book
-        self._threads = Threads(threads)
+        self._places = _places(handlers, concurrency, processes)
         self._runner = CallbackRunner(context.settings.callback_ms)
         self._releases = Releases(context)
         self._claims = Claims(context, handlers.types, give_back=self._releases.begin)
         self._reports = Reports(
             context,
-            callbacks=callbacks,
+            callbacks=around.callbacks,
             runner=self._runner,
             own_files=OWN_FILES,
             sent=self._claims.sent,
@@ -61,8 +63,7 @@ class RunningWorker:
         self._execution = Execution(
             context,
             handlers,
-            Around(tuple(middlewares), callbacks, self._runner),
-            threads=self._threads,
+            Calls(around, self._places, runner=self._runner, progress=progress),
             progress=progress,
             reports=self._reports,
             releases=self._releases,
@@ -75,9 +76,13 @@ class RunningWorker:
             sent=self._claims.sent,
         )
         self._hurried = False
+        self._warming: asyncio.Task[None] | None = None
         context.changes.act = self._act
         context.changes.tell()
         self._beating = asyncio.create_task(heartbeats.run(), name="osqueue-heartbeats")
+        if self._places.processes is not None:
+            warming = self._places.processes.start()
+            self._warming = asyncio.create_task(warming, name="osqueue-processes")
 
     def _act(self) -> None:
         """What there is to do after a turn of the loop in which something changed."""
@@ -103,7 +108,13 @@ class RunningWorker:
         self._beating.cancel()
         await asyncio.wait({self._beating})
         await self._give_up()
-        self._threads.close()
+        await self._close_places()
+
+    async def _close_places(self) -> None:
+        self._places.threads.close()
+        if self._places.processes is not None and self._warming is not None:
+            await asyncio.wait({self._warming})
+            await self._places.processes.close()
 
     async def _unhurried(self, ms: int, true: Callable[[], bool]) -> None:
         """Wait for something, for so long at most; not at all in a hurry."""
@@ -142,3 +153,10 @@ class RunningWorker:
             _log.warning("%d handlers do not end; they are left alone", len(stubborn))
         if unsettled:
             await asyncio.wait(unsettled, timeout=self._context.settings.settle_ms / 1_000)
+
+
+def _places(handlers: Handlers, concurrency: int, processes: ProcessSettings) -> Places:
+    threads = Threads(concurrency)
+    if not handlers.in_processes:
+        return Places(threads, None)
+    return Places(threads, ProcessPool(concurrency, processes, targets=handlers.targets))

@@ -16,11 +16,12 @@ import msgspec
 
 from osqueue.client.client import OsqueueClient
 from osqueue.client.models import Job
-from osqueue.config import WorkerSettings
+from osqueue.config import ProcessSettings, WorkerSettings
 from osqueue.errors import ConfigError, EngineStateError
-from osqueue.worker.callbacks import Callbacks
+from osqueue.jobs import JobCallbacks, Jobs
+from osqueue.worker.calls import Around
 from osqueue.worker.context import Changes, WorkerContext
-from osqueue.worker.handlers import HandlerFunction, Handlers
+from osqueue.worker.handlers import AnyHandler, Handlers
 from osqueue.worker.leases import LeaseBook, Limits
 from osqueue.worker.middleware import Middleware
 from osqueue.worker.running import RunningWorker
@@ -40,7 +41,8 @@ class WorkerOptions(TypedDict, total=False):
       raise is logged.
     - ``worker_id``: by default unique per start. One of your own must not be used by two workers
       at once; the broker is then not asked to release what this worker doesn't know of.
-    - ``settings``: how it paces itself.
+    - ``settings``: how it paces itself; ``process_settings``: how it keeps the processes of
+      handlers that run in some.
     """
 
     prefetch: int
@@ -51,10 +53,13 @@ class WorkerOptions(TypedDict, total=False):
     on_job_failed: Callable[[Job, BaseException], Any] | None
     worker_id: str | None
     settings: WorkerSettings
+    process_settings: ProcessSettings
 
 
 class Worker:
-    """Runs up to ``concurrency`` jobs at a time, of the types that ``handlers`` names.
+    """Runs up to ``concurrency`` jobs at a time, of the types that ``handlers`` names: `Jobs`, or a
+    mapping of job types to functions (or to their names, ``package.module:name``), whose payloads
+    are any JSON.
 
     A handler takes the payload, or the payload and the `JobContext`; async functions run on the
     loop, plain ones in threads. Returning completes the job, raising fails the attempt; `Retry` and
@@ -69,18 +74,19 @@ class Worker:
     def __init__(
         self,
         client: OsqueueClient,
-        handlers: Mapping[str, HandlerFunction],
+        handlers: Jobs | Mapping[str, AnyHandler],
         concurrency: int = 1,
         **options: Unpack[WorkerOptions],
     ) -> None:
         settings = options.get("settings") or WorkerSettings()
         settings.validate()
         own_id = options.get("worker_id")
-        self._handlers = Handlers(handlers)
+        self._handlers = Handlers(handlers.handlers() if isinstance(handlers, Jobs) else handlers)
         self._concurrency = concurrency
+        self._processes = options.get("process_settings") or ProcessSettings()
+        self._processes.validate()
         self._names_all = own_id is None
-        self._middlewares = tuple(options.get("middlewares", ()))
-        self._callbacks = _callbacks(options)
+        self._around = _around(handlers, options)
         self._context = WorkerContext(
             client=_without_retries(client),
             worker_id=own_id or _fresh_worker_id(client),
@@ -119,9 +125,9 @@ class Worker:
             self._parts = RunningWorker(
                 self._context,
                 self._handlers,
-                middlewares=self._middlewares,
-                callbacks=self._callbacks,
-                threads=self._concurrency,
+                around=self._around,
+                concurrency=self._concurrency,
+                processes=self._processes,
                 names_all=self._names_all,
             )
 
@@ -165,7 +171,8 @@ class Worker:
 def _limits(
     handlers: Handlers, concurrency: int, options: WorkerOptions, settings: WorkerSettings
 ) -> Limits:
-    prefetch, by_type = options.get("prefetch", 0), dict(options.get("type_concurrency", {}))
+    prefetch = options.get("prefetch", 0)
+    by_type = {**handlers.concurrency, **options.get("type_concurrency", {})}
     if concurrency < 1:
         raise ConfigError(f"concurrency must be at least 1, not {concurrency}")
     if prefetch < 0:
@@ -184,15 +191,27 @@ def _limits(
     )
 
 
-def _callbacks(options: WorkerOptions) -> Callbacks:
-    claimed = options.get("on_job_claimed")
-    completed = options.get("on_job_completed")
-    failed = options.get("on_job_failed")
-    return Callbacks(
-        claimed=() if claimed is None else (claimed,),
-        completed=() if completed is None else (completed,),
-        failed=() if failed is None else (failed,),
+def _around(handlers: object, options: WorkerOptions) -> Around:
+    """What the worker's options say comes outside of what its jobs say."""
+    middlewares = tuple(options.get("middlewares", ()))
+    said = JobCallbacks(
+        claimed=_one(options.get("on_job_claimed")),
+        completed=_one(options.get("on_job_completed")),
+        failed=_one(options.get("on_job_failed")),
     )
+    if not isinstance(handlers, Jobs):
+        return Around(middlewares, said)
+    own = handlers.callbacks
+    callbacks = JobCallbacks(
+        claimed=(*said.claimed, *own.claimed),
+        completed=(*said.completed, *own.completed),
+        failed=(*said.failed, *own.failed),
+    )
+    return Around((*middlewares, *handlers.middlewares), callbacks)
+
+
+def _one(callback: Callable[..., Any] | None) -> tuple[Callable[..., Any], ...]:
+    return () if callback is None else (callback,)
 
 
 def _without_retries(client: OsqueueClient) -> OsqueueClient:

@@ -1,7 +1,7 @@
 """Installs the test servers that do not come from PyPI. ``make test-all`` runs it first.
 
-Ceph's daemons and npm are Debian packages, and need root; azurite and the client of Connect are npm
-packages, whose lock files pin all that they bring, in folders of this repository that git ignores.
+Ceph's daemons and npm are Debian packages, and need root; azurite, the client of Connect and pyright
+are npm packages, whose lock files pin all that they bring, in folders of this repository that git ignores.
 What is there already is left alone, so a second run costs nothing.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-__all__ = ["AZURITE", "CONNECT_NODE", "MissingServerError", "require"]
+__all__ = ["AZURITE", "CONNECT_NODE", "PYRIGHT", "MissingServerError", "require"]
 
 ROOT = Path(__file__).resolve().parents[3]
 AZURITE = ROOT / ".servers" / "azurite"
@@ -24,10 +24,14 @@ AZURITE = ROOT / ".servers" / "azurite"
 CONNECT_NODE = ROOT / ".servers" / "connect-node"
 """Where the packages of the Connect client are."""
 
+PYRIGHT = ROOT / ".servers" / "pyright"
+"""Where the second type checker is."""
+
 PINNED: Mapping[Path, Path] = MappingProxyType(
     {
         AZURITE: Path(__file__).parent / "azurite",
         CONNECT_NODE: Path(__file__).parents[1] / "connect_node",
+        PYRIGHT: Path(__file__).parents[2] / "static" / "pyright",
     }
 )
 """Each place of npm packages, and the folder whose lock file says what they are."""

@@ -11,7 +11,7 @@ import pytest
 from osqueue.errors import ConfigError, WorkerExecutionError
 from osqueue.worker import JobContext
 from osqueue.worker.failures import FatalError
-from osqueue.worker.handlers import Handler, Handlers
+from osqueue.worker.handlers import Handler, Handlers, Place
 
 
 class Examples:
@@ -71,7 +71,7 @@ def test_handler_takes_the_context_when_it_has_two_required_parameters(
 def test_handler_runs_on_the_loop_when_it_is_async(
     function: Callable[..., Any], on_loop: bool
 ) -> None:
-    assert _handler(function).on_loop is on_loop
+    assert _handler(function).place is (Place.LOOP if on_loop else Place.THREAD)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_handler_runs_on_the_loop_when_it_is_async(
 def test_handlers_with_a_function_that_takes_no_job_are_refused(
     function: Callable[..., Any],
 ) -> None:
-    with pytest.raises(ConfigError, match=r"'t' must take \(payload\) or \(payload, ctx\), not \("):
+    with pytest.raises(ConfigError, match=r"must take \(payload\) or \(payload, ctx\), not \("):
         Handlers({"t": function})
 
 
@@ -95,9 +95,9 @@ def test_handlers_with_a_function_that_takes_no_job_are_refused(
     [
         ({}, "at least one handler"),
         ({"": print}, "job type"),
-        ({"t": 5}, "not callable"),
-        ({"t": "print"}, "neither callable nor named as module:name"),
-        ({"t": "a b:print"}, "neither callable nor named as module:name"),
+        ({"t": 5}, "is no function: 5"),
+        ({"t": "print"}, "must be named as 'package.module:name'"),
+        ({"t": "a b:print"}, "must be named as 'package.module:name'"),
         ({str(number): print for number in range(1_001)}, "at most 1000"),
     ],
     ids=["none", "untyped", "number", "text", "no name", "too many"],
@@ -125,11 +125,11 @@ def test_load_of_a_name_imports_it_once(tmp_path: Path, monkeypatch: pytest.Monk
     ("source", "reason"),
     [
         (None, "ModuleNotFoundError: No module named 'broken'"),
-        ("", "AttributeError: module 'broken' has no attribute 'send'"),
+        ("", "broken has no send"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("def send(", "SyntaxError"),
-        ("send = 5", "not callable: 5"),
+        ("send = 5", "is no function: 5"),
         ("def send(a, b, c): ...", r"must take \(payload\)"),
     ],
 )
