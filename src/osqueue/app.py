@@ -130,6 +130,11 @@ class BrokerServer:
         """How many claims wait here for a job."""
         return 0 if self._engine is None else self._engine.waiting_claims
 
+    @property
+    def waiting_ends(self) -> int:
+        """How many calls wait here for the end of a job."""
+        return 0 if self._service is None else len(self._service.streams.ends)
+
     def status(self) -> BrokerStatus:
         """How the broker is doing. Raises `ConfigError` before the start."""
         return replace(self._started().status(), grpc_port=self.grpc_port)

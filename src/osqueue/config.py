@@ -322,6 +322,9 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     subscriptions_max: int = 2_000
     """Most observers at a time: so many are told twice a second."""
 
+    end_waits_max: int = 10_000
+    """Calls that wait for a job's end at once, some 3 KiB each."""
+
     streams_max: int = 20_000
     """Most workers that are sent jobs: as many as may wait for one."""
 

@@ -277,7 +277,7 @@ async def test_attempts_when_given_then_as_many(peer: Ask, given: int | None, al
         assert job["attempt"] == attempt
         await peer.ask(
             "failJob", jobId=job["jobId"], workerId=WORKER, lease=job["lease"],
-            error={"type": "E", "message": ""},
+            error={"type": "E", "message": ""}, delayMs=0,
         )  # fmt: skip
     assert (await claimed(peer)) == {}
     assert (await peer.ask("getStats")).value["dead"] == 1

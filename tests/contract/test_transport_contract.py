@@ -9,7 +9,7 @@ from osqueue.client.credentials import Credentials
 from osqueue.client.transports import QueueTransportAdapter
 from osqueue.client.transports.kinds import KINDS, dialler_of
 from osqueue.config import ClientSettings
-from osqueue.testing import StreamContract, TransportContract
+from osqueue.testing import JobContract, StreamContract, TransportContract
 
 
 class OfKind:
@@ -30,6 +30,11 @@ class OfKind:
 @pytest.mark.parametrize("kind", KINDS)
 class TestTransports(OfKind, TransportContract):
     """Calls."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestJobs(OfKind, JobContract):
+    """Jobs that are retried, bring results and are waited for."""
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "rest"])

@@ -75,7 +75,9 @@ async def test_document_when_read_then_its_patterns_are_those_of_json_schema(
 ) -> None:
     text = (await shared.rest.get("/openapi.json")).body.decode()
     assert r"\\Z" not in text
-    job_id = (await document(shared))["components"]["schemas"]["JobRef"]["properties"]["jobId"]
+    job_id = (await document(shared))["components"]["schemas"]["HeartbeatRef"]["properties"][
+        "jobId"
+    ]
     assert re.search(job_id["pattern"], "a-b_c.d~9")
     for bad in ("..", ".", "a b", "a/b", ""):
         assert not re.search(job_id["pattern"], bad)

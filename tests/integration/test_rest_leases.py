@@ -161,10 +161,23 @@ async def test_fail_when_attempts_are_left_then_the_job_comes_again_with_its_err
     job_id = await rest.submit(payload=1)
     await rest.claim("w")
     error = {**ERROR, "traceback": "line 1\nline 2"}
-    await rest.post(f"/v1/jobs/{job_id}/fail", {"workerId": "w", "error": error})
+    body = {"workerId": "w", "error": error, "delayMs": 0}
+    await rest.post(f"/v1/jobs/{job_id}/fail", body)
     job = await rest.job(job_id)
-    assert (job["status"], job["attempts"], job["lastError"]) == ("unclaimed", 1, error)
+    noted = {**error, "at": job["lastError"]["at"], "attempt": 1, "workerId": "w"}
+    assert (job["status"], job["attempts"], job["lastError"]) == ("unclaimed", 1, noted)
     assert (await rest.claim("w"))["attempt"] == 2
+
+
+async def test_fail_when_no_delay_is_said_then_the_job_waits_by_its_policy(rest: Rest) -> None:
+    policy = {"baseMs": 3_600_000, "jitter": 0, "maxMs": 7_200_000}
+    job_id = await rest.submit(retry=policy)
+    await rest.claim("w")
+    await rest.post(f"/v1/jobs/{job_id}/fail", {"workerId": "w", "error": ERROR})
+    job = await rest.job(job_id)
+    assert job["runAt"] == job["lastError"]["at"] + 3_600_000
+    assert job["retry"] == policy
+    assert await rest.claim("w") == {}
 
 
 async def test_fail_when_delayed_then_the_job_waits(rest: Rest) -> None:
@@ -182,7 +195,8 @@ async def test_fail_when_it_must_not_be_retried_then_a_dead_letter_at_once(rest:
     body = {"workerId": "w", "error": ERROR, "retry": False}
     await rest.post(f"/v1/jobs/{job_id}/fail", body)
     job = await rest.job(job_id)
-    assert (job["status"], job["lastError"]) == ("dead", ERROR)
+    noted = {**ERROR, "at": job["lastError"]["at"], "attempt": 1, "workerId": "w"}
+    assert (job["status"], job["lastError"]) == ("dead", noted)
     stats = (await rest.get("/v1/stats")).json
     assert (stats["total"], stats["dead"], stats["deadTotal"]) == (0, 1, 1)
 

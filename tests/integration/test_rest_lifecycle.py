@@ -201,7 +201,7 @@ async def test_attempts_when_each_fails_then_as_many_as_asked_for_and_a_dead_let
     for attempt in range(1, tries + 1):
         job = await rest.claim("w")
         assert (job["jobId"], job["attempt"], job["maxAttempts"]) == (job_id, attempt, tries)
-        body = {"workerId": "w", "error": {"type": "E", "message": "no"}}
+        body = {"workerId": "w", "error": {"type": "E", "message": "no"}, "delayMs": 0}
         assert (await rest.post(f"/v1/jobs/{job_id}/fail", body)).status == 204
     assert await rest.claim("w") == {}
     dead = await rest.job(job_id)

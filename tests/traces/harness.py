@@ -28,6 +28,7 @@ from osqueue.engine.requests import (
     Gone,
     Held,
     Instant,
+    JobsOver,
     Landed,
     Notice,
     Publish,
@@ -112,6 +113,7 @@ class Trace:
         self.told_of: list[bytes | None] = []
         """And the object as each of them left it, unless it is over."""
         self.discarded: list[str] = []
+        self.jobs_over: list[str] = []
         """Payload objects that were given up."""
         self.asked: list[Held] = []
         self.gone: set[Held] = set()
@@ -245,7 +247,9 @@ class Trace:
 
     def fail(self, grant: Grant) -> Held:
         """For good: the job is dead."""
-        return self.ask(Fail("w", LeaseRef(grant.id, grant.lease), Raw(b"{}"), retry=False))
+        return self.ask(
+            Fail("w", LeaseRef(grant.id, grant.lease), Raw(b'{"type":"E"}'), retry=False)
+        )
 
     def heartbeat(self, grant: Grant) -> Held:
         return self.ask(Heartbeat("w", (LeaseRef(grant.id, grant.lease),)))
@@ -504,6 +508,8 @@ class Trace:
         elif isinstance(action, Discard):
             self.discarded += action.keys
             assert named_keys(self.committer.durable).isdisjoint(action.keys), "given up too early"
+        elif isinstance(action, JobsOver):
+            self.jobs_over += action.ids
         elif not isinstance(action, End):
             assert type(action) not in map(type, self.todo), "one of a kind at a time"
             self.todo.append(action)

@@ -14,6 +14,7 @@ from osqueue.errors import (
     OsqueueError,
     OverloadedError,
 )
+from osqueue.model.failures import earlier_of
 from osqueue.model.outcomes import (
     ArchiveBehind,
     BadCursor,
@@ -31,9 +32,26 @@ from osqueue.model.outcomes import (
     StateFull,
 )
 from osqueue.wire.errors import error_body
-from osqueue.wire.messages import ClaimedJob, JobAnswer, JobError, JobInfo, JobsPage, Stats
+from osqueue.wire.messages import (
+    ClaimedJob,
+    JobAnswer,
+    JobError,
+    JobInfo,
+    JobsPage,
+    Progress,
+    Stats,
+)
 
-__all__ = ["claimed", "job_answer", "job_info", "page", "refusal", "stats"]
+__all__ = [
+    "claimed",
+    "job_answer",
+    "job_info",
+    "page",
+    "progress",
+    "refusal",
+    "stats",
+    "whole_job_info",
+]
 
 
 def claimed(grant: Grant, text: bytes | None = None) -> ClaimedJob:
@@ -48,6 +66,8 @@ def claimed(grant: Grant, text: bytes | None = None) -> ClaimedJob:
         created_at=grant.created_at,
         priority=grant.priority,
         traceparent=UNSET if grant.traceparent is None else grant.traceparent,
+        timeout_ms=UNSET if grant.terms.timeout_ms is None else grant.terms.timeout_ms,
+        keep_result=grant.terms.keep_result or UNSET,
     )
 
 
@@ -68,7 +88,31 @@ def job_info(view: JobView) -> JobInfo:
         last_error=None if view.last_error is UNSET else _job_error(view.last_error),
         ended_at=view.ended_at,
         payload_bytes=None if view.large is None else view.large.size,
+        retry=view.terms.retry,
+        timeout_ms=view.terms.timeout_ms,
+        keep_result=view.terms.keep_result,
+        result=view.result,
+        progress=progress(view.progress),
     )
+
+
+def whole_job_info(view: JobView) -> JobInfo:
+    """The same with all failures that are kept: too much for a listing."""
+    info = job_info(view)
+    info.errors = [_job_error(text) for text in earlier_of(view.earlier)]
+    if info.last_error is not None:
+        info.errors.append(info.last_error)
+    return info
+
+
+def progress(text: Raw | None) -> Progress | None:
+    """How far a worker says that it is."""
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text, type=Progress)
+    except msgspec.DecodeError:  # of another implementation, which may mean something else
+        return None
 
 
 def stats(counts: Counts, address: str) -> Stats:

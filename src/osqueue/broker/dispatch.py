@@ -17,7 +17,7 @@ from osqueue.broker.streams import JobStream, Subscription
 from osqueue.engine.callers import Caller
 from osqueue.wire import operations as ops
 from osqueue.wire.messages import SubscribeRequest
-from osqueue.wire.operations import ListQuery, ReadQuery, StatusQuery
+from osqueue.wire.operations import JobQuery, ListQuery, ReadQuery, StatusQuery
 
 __all__ = ["BROKER_HANDLERS", "HANDLERS", "STREAM_HANDLERS", "Call", "Handler", "Pushed", "one_job"]
 
@@ -33,7 +33,7 @@ class Call(msgspec.Struct):
     has_room: bool = False
     """Whether there is room for them already; see `QueueService.room_for`."""
     caller: Caller | None = None
-    """Who asks: for claims, which are given back when nobody is there any more."""
+    """Who asks: for what waits, and ends when nobody is there any more."""
 
 
 Handler: TypeAlias = Callable[[QueueService, Call], Awaitable[Reply[Any]]]
@@ -62,11 +62,11 @@ async def _heartbeat_batch(service: QueueService, call: Call) -> Reply[Any]:
 
 
 async def _complete(service: QueueService, call: Call) -> Reply[Any]:
-    return await service.complete(DEFAULT_QUEUE, call.job_id, call.message)
+    return await service.complete(DEFAULT_QUEUE, call.job_id, call.message, size=call.size)
 
 
 async def _complete_batch(service: QueueService, call: Call) -> Reply[Any]:
-    return await service.complete_batch(DEFAULT_QUEUE, call.message)
+    return await service.complete_batch(DEFAULT_QUEUE, call.message, size=call.size)
 
 
 async def _fail(service: QueueService, call: Call) -> Reply[Any]:
@@ -86,8 +86,14 @@ async def _cancel(service: QueueService, call: Call) -> Reply[Any]:
 
 
 async def _get_job(service: QueueService, call: Call) -> Reply[Any]:
-    query = call.message or ReadQuery()
-    return await service.get_job(DEFAULT_QUEUE, call.job_id, consistent=query.consistent)
+    query = call.message or JobQuery()
+    return await service.get_job(
+        DEFAULT_QUEUE,
+        call.job_id,
+        consistent=query.consistent,
+        wait_ms=query.wait_ms,
+        caller=call.caller,
+    )
 
 
 async def _list_jobs(service: QueueService, call: Call) -> Reply[Any]:

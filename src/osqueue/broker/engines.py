@@ -21,6 +21,7 @@ class QueueEngine(Protocol):
 
     payloads: PayloadObjects
     listener: Listener | None
+    awaited: set[str]
 
     @property
     def limits(self) -> QueueLimits: ...
@@ -40,6 +41,8 @@ class QueueEngine(Protocol):
     ) -> Held: ...
 
     def listen(self, *, wanted: bool) -> None: ...
+
+    def await_ends(self) -> None: ...
 
     def discard(self, keys: Iterable[str]) -> None: ...
 

@@ -15,21 +15,21 @@ import msgspec
 from msgspec import UNSET, Raw
 from msgspec.structs import replace
 
-from osqueue.broker import answers
+from osqueue.broker import answers, ends
 from osqueue.broker.engines import Lookup, QueueEngine
 from osqueue.broker.fetches import Delivery
 from osqueue.broker.reply import Reply
 from osqueue.broker.streams import JobStream, Streams, Subscription
 from osqueue.broker.submits import submit_jobs, submit_large
 from osqueue.clock import Entropy
-from osqueue.config import ROOMY_BYTES, StreamSettings
+from osqueue.config import ROOMY_BYTES, RetryPolicy, StreamSettings
 from osqueue.engine.callers import Caller
 from osqueue.engine.payloads import PayloadLostError
 from osqueue.engine.requests import Held
 from osqueue.engine.room import Share
 from osqueue.errors import BrokerProtocolError, JobNotFoundError, OsqueueError
 from osqueue.model.codec import decode_finished
-from osqueue.model.job import JobStatus
+from osqueue.model.job import NO_TERMS, JobStatus, Terms
 from osqueue.model.ops import (
     Cancel,
     Claim,
@@ -65,6 +65,7 @@ from osqueue.wire.messages import (
     ClaimAnswer,
     ClaimRequest,
     CompleteBatchRequest,
+    CompleteRequest,
     CreditRequest,
     FailRequest,
     HeartbeatBatchRequest,
@@ -151,6 +152,11 @@ class QueueService:
             query.priority,
             None if query.run_at is UNSET else query.run_at,
             traceparent=None if query.traceparent is UNSET else query.traceparent,
+            terms=_terms(
+                query.retry,
+                None if query.timeout_ms is UNSET else query.timeout_ms,
+                keep_result=query.keep_result,
+            ),
         )
         if large:
             held = _added(await submit_large(engine, (job,), {job_id: text}))
@@ -207,20 +213,36 @@ class QueueService:
     ) -> Reply[BatchAnswer]:
         """Renew many leases; ``all``: the worker holds no others."""
         complete = request.all and request.worker_id not in self._deliveries
-        return await self._many(
-            queue, Heartbeat(request.worker_id, _refs(request.jobs), complete), request.jobs
-        )
+        progress = ends.progress_of(request.jobs)
+        op = Heartbeat(request.worker_id, _refs(request.jobs), complete, progress)
+        return await self._many(queue, op, request.jobs)
 
-    async def complete(self, queue: str, job_id: str, request: LeaseRequest) -> Reply[None]:
-        """End one job as done."""
+    async def complete(
+        self, queue: str, job_id: str, request: CompleteRequest, *, size: int = 0
+    ) -> Reply[None]:
+        """End one job as done, with its result; where that cannot be kept, it stays held.
+
+        ``size``: bytes of the request.
+        """
         refs = (LeaseRef(job_id, request.lease),)
-        return await self._one(queue, Complete(request.worker_id, refs))
+        if request.result is UNSET:
+            return await self._one(queue, Complete(request.worker_id, refs))
+        error = ends.result_error(request.result)
+        if error is not None:
+            raise error
+        op = Complete(request.worker_id, refs, (request.result,))
+        return await self._one(queue, op, size=size)
 
-    async def complete_batch(self, queue: str, request: CompleteBatchRequest) -> Reply[BatchAnswer]:
-        """End many jobs as done, each for itself."""
-        return await self._many(
-            queue, Complete(request.worker_id, _refs(request.jobs)), request.jobs
-        )
+    async def complete_batch(
+        self, queue: str, request: CompleteBatchRequest, *, size: int = 0
+    ) -> Reply[BatchAnswer]:
+        """End many jobs as done, each for itself. ``size``: bytes of the request."""
+        _refuse_doubles([job.job_id for job in request.jobs], "jobs")
+        errors = ends.result_errors(request.jobs)
+        jobs = [job for job in request.jobs if job.job_id not in errors]
+        op = Complete(request.worker_id, _refs(jobs), ends.results_of(jobs))
+        reply = await self._many(queue, op, jobs, size=size)
+        return reply if not errors else ends.with_errors(reply, request.jobs, errors)
 
     async def fail(self, queue: str, job_id: str, request: FailRequest) -> Reply[None]:
         """End an attempt as failed."""
@@ -229,7 +251,7 @@ class QueueService:
             LeaseRef(job_id, request.lease),
             Raw(msgspec.json.encode(request.error.bounded())),
             request.retry,
-            request.delay_ms or 0,
+            request.delay_ms,
         )
         return await self._one(queue, op)
 
@@ -251,16 +273,33 @@ class QueueService:
                 held = await self._engine_of(queue).ask(Retry(job_id, line))
         return _done(held)
 
-    async def get_job(self, queue: str, job_id: str, *, consistent: bool = False) -> Reply[JobInfo]:
-        """Look at one job, also one that ended, for as long as the archive keeps it."""
-        held = await self._engine_of(queue).ask(GetJob(job_id), consistent=consistent)
+    async def get_job(
+        self,
+        queue: str,
+        job_id: str,
+        *,
+        consistent: bool = False,
+        wait_ms: int = 0,
+        caller: Caller | None = None,
+    ) -> Reply[JobInfo]:
+        """Look at one job, also one that ended, for as long as the archive keeps it.
+
+        ``wait_ms``: for how long to wait until it has ended, or is dead.
+        """
+        engine = self._engine_of(queue)
+        if wait_ms:
+            held = await self.streams.ends.wait(
+                job_id, wait_ms=wait_ms, consistent=consistent, caller=caller
+            )
+        else:
+            held = await engine.ask(GetJob(job_id), consistent=consistent)
         found = held.outcome
         if not isinstance(found, JobView) or found.created_at is None:
             line = await self._archived(job_id)
             found = found if line is None else view(decode_finished(line))
         if not isinstance(found, JobView):
             raise _refused(held)
-        return Reply(answers.job_info(found), held.position)
+        return Reply(answers.whole_job_info(found), held.position)
 
     async def get_payload(
         self, queue: str, job_id: str, *, consistent: bool = False
@@ -361,6 +400,7 @@ class QueueService:
             request.priority,
             request.run_at,
             traceparent=request.traceparent,
+            terms=_terms(request.retry, request.timeout_ms, keep_result=request.keep_result),
         )
 
     async def _submitted(self, queue: str, jobs: tuple[NewJob, ...], size: int) -> Held:
@@ -373,14 +413,17 @@ class QueueService:
             _types(request.types),
             request.max or 1,
             request.claim_id,
+            tuple(request.max_by_type.items()) if request.max_by_type else (),
         )
 
-    async def _one(self, queue: str, op: Op) -> Reply[None]:
-        return _done(await self._engine_of(queue).ask(op))
+    async def _one(self, queue: str, op: Op, *, size: int = 0) -> Reply[None]:
+        return _done(await self._engine_of(queue).ask(op, size=size))
 
-    async def _many(self, queue: str, op: Op, jobs: Sequence[JobRef]) -> Reply[BatchAnswer]:
+    async def _many(
+        self, queue: str, op: Op, jobs: Sequence[JobRef], *, size: int = 0
+    ) -> Reply[BatchAnswer]:
         _refuse_doubles([job.job_id for job in jobs], "jobs")
-        held = await self._engine_of(queue).ask(op)
+        held = await self._engine_of(queue).ask(op, size=size)
         assert isinstance(held.outcome, Results), "batches are answered job by job"
         each = zip(jobs, held.outcome.each, strict=True)
         return Reply(
@@ -400,6 +443,13 @@ def _done(held: Held) -> Reply[None]:
 def _types(types: list[str] | None) -> tuple[str, ...] | None:
     """The types asked for: none given means any. No list matches jobs without a type."""
     return tuple([type_ for type_ in types if type_]) if types else None
+
+
+def _terms(retry: RetryPolicy | None, timeout_ms: int | None, *, keep_result: bool) -> Terms:
+    """Those of a job that says nothing of them are one object."""
+    if retry is None and timeout_ms is None and not keep_result:
+        return NO_TERMS
+    return Terms(retry, timeout_ms, keep_result)
 
 
 def _added(held: Held) -> Held:

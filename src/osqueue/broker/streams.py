@@ -1,13 +1,14 @@
-"""What the broker pushes: events and counts to observers, jobs to workers."""
+"""What the broker pushes: events and counts to observers, jobs to workers, ends to who waits."""
 
 from __future__ import annotations
 
+from osqueue.broker.end_waits import EndWaits
 from osqueue.broker.engines import QueueEngine
 from osqueue.broker.job_streams import JobStream, JobStreams
 from osqueue.broker.subscription import Subscription
 from osqueue.broker.subscriptions import Subscriptions
 from osqueue.config import StreamSettings
-from osqueue.engine.requests import End, Publish
+from osqueue.engine.requests import End, JobsOver, Publish
 
 __all__ = ["JobStream", "Streams", "Subscription"]
 
@@ -18,13 +19,19 @@ class Streams:
     def __init__(self, engine: QueueEngine, settings: StreamSettings, *, address: str) -> None:
         self.subscriptions = Subscriptions(engine, settings, address=address)
         self.jobs = JobStreams(settings)
+        self.ends = EndWaits(engine, settings)
         engine.listener = self
 
     def published(self, publish: Publish) -> None:
         """A commit is durable."""
         self.subscriptions.published(publish)
 
+    def jobs_over(self, over: JobsOver) -> None:
+        """Jobs whose end is awaited have ended, durable or not."""
+        self.ends.jobs_over(over)
+
     def over(self, end: End) -> None:
         """The broker leads no more, for now."""
         self.subscriptions.over(end)
         self.jobs.over(end)
+        self.ends.over(end)

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Self
 
+from osqueue.broker import answers
 from osqueue.config import STATS_EVERY_MS_MIN, UPDATE_EVENTS_MAX, StreamSettings
 from osqueue.errors import OsqueueError, OverloadedError
 from osqueue.model.events import Event
@@ -153,4 +154,5 @@ def _job_event(event: Event) -> JobEvent:
         at=event.at,
         worker_id=event.worker_id or "",
         attempt=event.attempt,
+        progress=answers.progress(event.progress),
     )

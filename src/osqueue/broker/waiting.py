@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from osqueue.engine.requests import Held
+from osqueue.model.caps import left_out
 from osqueue.model.index import ReadyIndex
 from osqueue.model.ops import Claim
 
 __all__ = ["WaitingClaims"]
 
+_Line: TypeAlias = str | frozenset[str] | None
+"""A type; any but these types; any."""
+
 _ANY = None
 
 
 class WaitingClaims:
-    """A line of claims per type, and one of claims of any type.
+    """A line of claims per type, one of claims of any type, and one for any but some types.
 
-    A claim of several types stands in several lines under the same ticket.
+    A claim of several types stands in several lines under the same ticket; of a type that it has
+    capped at none, in no line.
     """
 
     def __init__(self) -> None:
-        self._lines: dict[str | None, dict[int, Held]] = {}
+        self._lines: dict[_Line, dict[int, Held]] = {}
+        self._others: dict[frozenset[str], None] = {}
+        """The lines of claims of any type but these."""
         self._tickets: dict[Held, int] = {}
         self._next = 0
 
@@ -29,19 +38,23 @@ class WaitingClaims:
         """Let a claim wait, behind those already waiting."""
         self._tickets[held] = ticket = self._next
         self._next += 1
-        for type_ in _types(held):
-            self._lines.setdefault(type_, {})[ticket] = held
+        for name in _lines(held):
+            self._lines.setdefault(name, {})[ticket] = held
+            if isinstance(name, frozenset):
+                self._others[name] = None
 
     def remove(self, held: Held) -> bool:
         """Whether it was waiting; it does not any more."""
         ticket = self._tickets.pop(held, None)
         if ticket is None:
             return False
-        for type_ in _types(held):
-            line = self._lines[type_]
+        for name in _lines(held):
+            line = self._lines[name]
             del line[ticket]
             if not line:
-                del self._lines[type_]
+                del self._lines[name]
+                if isinstance(name, frozenset):
+                    del self._others[name]
         return True
 
     def next(self, ready: ReadyIndex) -> Held | None:
@@ -63,14 +76,20 @@ class WaitingClaims:
         waiting = list(self._tickets)
         self._tickets.clear()
         self._lines.clear()
+        self._others.clear()
         return waiting
 
     def _first(self, type_: str) -> tuple[int, Held] | None:
-        lines = [line for key in (type_, _ANY) if (line := self._lines.get(key))]
+        others = [name for name in self._others if type_ not in name] if self._others else ()
+        lines = [line for name in (type_, _ANY, *others) if (line := self._lines.get(name))]
         heads = [next(iter(line.items())) for line in lines]
         return min(heads, key=lambda head: head[0]) if heads else None
 
 
-def _types(held: Held) -> tuple[str | None, ...]:
+def _lines(held: Held) -> tuple[_Line, ...]:
+    """The lines that a claim stands in."""
     assert isinstance(held.op, Claim), "only claims wait"
-    return (_ANY,) if held.op.types is None else tuple(dict.fromkeys(held.op.types))
+    types, without = held.op.types, left_out(held.op.caps)
+    if types is None:
+        return (without or _ANY,)
+    return tuple([type_ for type_ in dict.fromkeys(types) if type_ not in without])

@@ -52,6 +52,7 @@ from osqueue.engine.requests import (
     Gone,
     Held,
     Instant,
+    JobsOver,
     Landed,
     Notice,
     Publish,
@@ -241,6 +242,8 @@ class Committer:
     def take(self) -> tuple[list[Action], list[Held]]:
         """What there is to do, and who can be answered, since the last call."""
         intake = self._intake
+        if intake.state.over:
+            self._actions.append(JobsOver(tuple(intake.state.take_over())))
         actions = [*intake.notices, *self._actions] if intake.notices else self._actions
         answers = intake.answers
         self._actions, intake.answers, intake.notices = [], [], []
@@ -298,7 +301,7 @@ class Committer:
         if len(self._intake.waiting) > 0:
             self._intake.state.promote_due(now.wall)
             self._intake.serve_waiting(moment, now.mono)
-            self._look(now)
+        self._look(now)
         self._patrol(now)
         self._settle(now)
         if self._stopping and self._identity.shares and self._idle():
@@ -536,13 +539,14 @@ class Committer:
         return not self._identity.shares or self._confirmed_at >= now.mono - within_ms
 
     def _look(self, now: Instant) -> None:
-        """While claims wait, see whether others have submitted anything."""
+        """While somebody waits, see whether others have submitted or ended anything."""
         if self._looks() and now.mono >= self._look_at():
             self._ask(now)
 
     def _looks(self) -> bool:
-        shares = self._identity.shares and len(self._intake.waiting) > 0
-        return shares and self._phase is Phase.READY and not self._checking
+        if not self._identity.shares or self._checking or self._phase is not Phase.READY:
+            return False
+        return len(self._intake.waiting) > 0 or len(self._intake.awaited) > 0
 
     def _look_at(self) -> int:
         return max(self._confirmed_at + self._settings.look_ms, self._check_at)

@@ -96,6 +96,8 @@ class Engine:
         self.duties: Sequence[Duty] = ()
         self.listener: Listener | None = None
         """Is told of each term's end, and if it `listen`s, of what commits change."""
+        self.awaited: set[str] = set()
+        """The jobs whose end somebody waits for; `listener` is told."""
         self.observer: Observer = Observers()
         self._told_role: tuple[str, int] | None = None
         self._term: Term | None = None
@@ -302,7 +304,13 @@ class Engine:
         )
         fixed = None if place.base is None else place.base.data
         committer = Committer(
-            Intake(state, fixed, waiting=self._waiting(), settings=self._settings.commit),
+            Intake(
+                state,
+                fixed,
+                waiting=self._waiting(),
+                settings=self._settings.commit,
+                awaited=self.awaited,
+            ),
             place.base,
             identity=identity,
             jitter=self._entropy.jitter,
@@ -457,6 +465,9 @@ class Engine:
             self._leading().listen(wanted=True)
         elif self._term is not None:
             self._term.listen(wanted=False)
+
+    def await_ends(self) -> None:
+        """``awaited`` has changed: a leader hears of every end by itself."""
 
     def discard(self, keys: Iterable[str]) -> None:
         """Delete payload objects that no commit names or will name, in the background."""

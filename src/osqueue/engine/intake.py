@@ -6,7 +6,7 @@ answered exactly once; a faulty operation is refused alone, and leaves no trace.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple, Protocol
 
 from osqueue.config import CommitSettings, QueueLimits
@@ -61,9 +61,18 @@ class Intake:
     """Applies requests, and keeps them until the committer knows what became of them."""
 
     def __init__(
-        self, state: QueueState, fixed: bytes | None, *, waiting: Waiting, settings: CommitSettings
+        self,
+        state: QueueState,
+        fixed: bytes | None,
+        *,
+        waiting: Waiting,
+        settings: CommitSettings,
+        awaited: Collection[str] = (),
     ) -> None:
         self.state = state
+        self.awaited = awaited
+        """The jobs whose end somebody waits for; others change it."""
+        state.await_ends(awaited)
         self.fixed = fixed
         """The bytes on which ``pending`` builds; ``None`` for an empty state."""
         self.pending: list[Held] = []
@@ -145,6 +154,7 @@ class Intake:
         generation = f"{self._generation}-{self._reloads}"
         self.state = self._read(data, moment, generation)
         self.fixed, self._counted = data, self.state.revision
+        self.state.await_ends(self.awaited)
         if self._records:
             self.state.record(whole=True)  # all that is pending is applied again
         self.pending, self.dirty, self._bytes = [], False, 0

@@ -27,6 +27,7 @@ __all__ = [
     "Gone",
     "Held",
     "Instant",
+    "JobsOver",
     "Landed",
     "Notice",
     "Publish",
@@ -198,6 +199,12 @@ class Publish(msgspec.Struct, frozen=True):
     told: Told
 
 
+class JobsOver(msgspec.Struct, frozen=True):
+    """Jobs whose end is awaited have ended, or died: durable or not, it is worth looking again."""
+
+    ids: tuple[str, ...]
+
+
 class Notice(msgspec.Struct, frozen=True):
     """Tell the people who run the broker."""
 
@@ -225,4 +232,6 @@ class End(msgspec.Struct, frozen=True):
     leader: str | None = None
 
 
-Action: TypeAlias = Write | ReadBack | Check | Save | Discard | Landed | Publish | Notice | End
+Action: TypeAlias = (
+    Write | ReadBack | Check | Save | Discard | Landed | Publish | JobsOver | Notice | End
+)

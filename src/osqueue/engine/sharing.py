@@ -72,6 +72,8 @@ class SharedEngine:
         self.broker_id = entropy.token()
         self.listener: Listener | None = None
         """Is told of the end."""
+        self.awaited: set[str] = set()
+        """The jobs whose end somebody waits for; `listener` is told."""
 
     @property
     def end(self) -> End | None:
@@ -137,7 +139,13 @@ class SharedEngine:
         state = place.open(self._settings.limits, Moment(now.wall, now.mono))
         data = None if place.base is None else place.base.data
         committer = Committer(
-            Intake(state, data, waiting=self._waiting(), settings=self._settings.commit),
+            Intake(
+                state,
+                data,
+                waiting=self._waiting(),
+                settings=self._settings.commit,
+                awaited=self.awaited,
+            ),
             place.base,
             identity=_tenure(place, self._entropy.token()),
             jitter=self._entropy.jitter,
@@ -218,6 +226,11 @@ class SharedEngine:
         """What others commit cannot be told: raises `BrokerProtocolError`."""
         if wanted:
             raise unwatched_error()
+
+    def await_ends(self) -> None:
+        """``awaited`` has changed."""
+        if self._term is not None and self._term.end is None:
+            self._term.look_again()
 
     def discard(self, keys: Iterable[str]) -> None:
         """Delete payload objects that no commit names or will name, in the background."""

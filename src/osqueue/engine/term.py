@@ -23,6 +23,7 @@ from osqueue.engine.requests import (
     EndReason,
     Held,
     Instant,
+    JobsOver,
     Landed,
     Notice,
     Publish,
@@ -43,6 +44,10 @@ class Listener(Protocol):
 
     def published(self, publish: Publish) -> None:
         """A commit is durable. The first that is told has no events, or not all of them."""
+        ...
+
+    def jobs_over(self, over: JobsOver) -> None:
+        """Jobs whose end is awaited have ended, durable or not."""
         ...
 
     def over(self, end: End) -> None:
@@ -216,7 +221,7 @@ class Term:
                 self._discard(keys)
             case Landed():
                 self.observer.committed(action)
-            case Publish():
+            case Publish() | JobsOver():
                 self._tell_listener(action)
             case Notice(message, error):
                 logger.log(logging.ERROR if error else logging.WARNING, "%s", message)
@@ -238,15 +243,22 @@ class Term:
             case Save():
                 self._spawn(self._save(action), "save")
 
-    def _tell_listener(self, action: Publish | End) -> None:
+    def look_again(self) -> None:
+        """The end of another job is awaited: what is looked for may have changed."""
+        self._after_event()
+
+    def _tell_listener(self, action: Publish | JobsOver | End) -> None:
         """What goes wrong there must not end the term."""
         if self.listener is None:
             return
         try:
-            if isinstance(action, Publish):
-                self.listener.published(action)
-            else:
-                self.listener.over(action)
+            match action:
+                case Publish():
+                    self.listener.published(action)
+                case JobsOver():
+                    self.listener.jobs_over(action)
+                case End():
+                    self.listener.over(action)
         except Exception:
             logger.exception("telling of a commit failed inside")
 

@@ -180,19 +180,27 @@ def _claim(state: QueueState, op: Claim, now: Moment) -> Outcome:
         return _NOTHING
     grants: list[Grant] = []
     room = state.limits.claim_bytes_max
-    caps = Caps.of(op.types, op.caps)
-    while len(grants) < op.max and (job := state.ready.pop(caps.types, caps.spent)) is not None:
+    caps = Caps(op.types, op.caps) if op.caps else None
+    while len(grants) < op.max and (job := _next(state, op, caps)) is not None:
         size = 0 if job.large is None else job.large.size
         if grants and size > room:
             state.ready.push(job)
             break
         state.claim(job, op, f"{op.lease_seed}-{len(grants)}", now)
-        caps.take(job.type)
         grants.append(grant := _grant(job))
         room -= size or length_of(grant.payload)
         if room <= 0:
             break
     return Claimed(tuple(grants)) if grants else _NOTHING
+
+
+def _next(state: QueueState, op: Claim, caps: Caps | None) -> Job | None:
+    if caps is None:
+        return state.ready.pop(op.types)
+    job = state.ready.pop(caps.types, caps.spent)
+    if job is not None:
+        caps.take(job.type)
+    return job
 
 
 def _grant(job: Job) -> Grant:

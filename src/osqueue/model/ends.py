@@ -218,8 +218,9 @@ class EndMemory:
 
 def weight(job: Job) -> int:
     """About what an ended job takes in ``finished``."""
-    size = FINISHED_OVERHEAD_BYTES + len(job.id) + len(job.type) + len(job.earlier)
-    payload = payload_of(job) if job.status is JobStatus.DEAD else UNSET
-    for text in (job.last_error, job.result, payload):
+    size = FINISHED_OVERHEAD_BYTES + len(job.id) + len(job.type)
+    for text in (job.last_error, payload_of(job) if job.status is JobStatus.DEAD else UNSET):
         size += length_of(text)
+    if job.notes is not None:
+        size += len(job.notes.earlier) + length_of(job.notes.result)
     return size

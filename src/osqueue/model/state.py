@@ -234,7 +234,9 @@ class QueueState:
     def complete(self, job: Job, now: Moment, *, result: Raw | UnsetType) -> None:
         if self.events is not None:
             self._record(EventKind.COMPLETED, job, now)
-        self._leave_lease(job)
+        self.leases.remove(job)
+        if job.notes is not None:
+            self._drop_progress(job)
         if result is not UNSET:
             job.noting().result = result
         self._end(job, Move.COMPLETE, now)
@@ -304,7 +306,8 @@ class QueueState:
             dead = status is JobStatus.DEAD
             self._record(EventKind.DISCARDED if dead else EventKind.CANCELLED, job, now)
         if status is JobStatus.IN_PROGRESS:
-            self._leave_lease(job)
+            self.leases.remove(job)
+            self._drop_progress(job)
         self._end(job, Move.DISCARD if status is JobStatus.DEAD else Move.CANCEL, now)
         if status is JobStatus.DEAD:
             self.dead.pop(job.id, None)
@@ -394,8 +397,8 @@ class QueueState:
         self.order.touch(job)
         self.revision += 1
 
-    def _leave_lease(self, job: Job) -> None:
-        self.leases.remove(job)
+    def _drop_progress(self, job: Job) -> None:
+        """It was of the lease that ends."""
         if job.notes is not None and job.notes.progress is not None:
             self._set_progress(job, None)
             if self.events is not None:
@@ -407,7 +410,9 @@ class QueueState:
         notes.progress = told
 
     def _end_lease(self, job: Job, move: Move) -> None:
-        self._leave_lease(job)
+        self.leases.remove(job)
+        if job.notes is not None:
+            self._drop_progress(job)
         self._move(job, move)
         job.worker_id = job.heartbeat = job.lease = job.claim_id = None
 

@@ -1,7 +1,7 @@
 """A request looked at field by field: only when it has been refused as a whole.
 
 Whole numbers may be written as ``3.0``: JSON knows one kind of number, so they are integers, too.
-Payloads are left as they are.
+Payloads and results are left as they are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from msgspec import Raw
 __all__ = ["not_utf8", "with_plain_integers"]
 
 _WHOLE: Final = re.compile(rb"(-?[0-9]+)\.0+")
-_PAYLOAD: Final = "payload"
+_KEPT: Final = frozenset({"payload", "result"})
+_NESTED: Final = frozenset({"retry", "maxByType", "error"})
+"""Objects with numbers in them."""
+
 _JOBS: Final = "jobs"
 
 _fields = msgspec.json.Decoder(dict[str, Raw])
@@ -52,7 +55,17 @@ def _plain_item(text: bytes) -> Raw:
 
 def _plain_fields(text: bytes) -> dict[str, Raw]:
     fields = _fields.decode(text)
-    return {name: raw if name == _PAYLOAD else _plain(bytes(raw)) for name, raw in fields.items()}
+    return {name: _plain_field(name, raw) for name, raw in fields.items()}
+
+
+def _plain_field(name: str, raw: Raw) -> Raw:
+    if name in _KEPT:
+        return raw
+    text = bytes(raw)
+    if name in _NESTED and text.startswith(b"{"):
+        inner = {each: _plain(bytes(value)) for each, value in _fields.decode(text).items()}
+        return Raw(_encode(inner))
+    return _plain(text)
 
 
 def _plain(text: bytes) -> Raw:

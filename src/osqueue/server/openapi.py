@@ -11,7 +11,14 @@ import osqueue
 from osqueue.wire import operations as ops
 from osqueue.wire.errors import HTTP_STATUS
 from osqueue.wire.messages import ClaimedJob, ErrorBody, JobId, SubscribeRequest
-from osqueue.wire.operations import JobQuery, ListQuery, Operation, PutQuery, ReadQuery, StatusQuery
+from osqueue.wire.operations import (
+    JobQuery,
+    ListQuery,
+    Operation,
+    PutQuery,
+    ReadQuery,
+    StatusQuery,
+)
 
 __all__ = ["openapi_document"]
 
@@ -53,7 +60,7 @@ def openapi_document() -> bytes:
         if type_ is not None and type_ is not Raw
     ]
     _, schemas = msgspec.json.schema_components([*types, ErrorBody, ClaimedJob], ref_template=_REF)
-    for query in (ReadQuery, JobQuery, ListQuery, StatusQuery):
+    for query in (JobQuery, ListQuery, ReadQuery, StatusQuery):
         schemas.pop(query.__name__, None)
     paths: dict[str, dict[str, Any]] = {}
     for operation in ops.OPERATIONS:

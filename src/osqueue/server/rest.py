@@ -107,7 +107,7 @@ class Endpoint:
 
     async def _answer(self, request: Request) -> Answer:
         call = Call(self._message(request), request.job_id, len(request.body))
-        if self._operation is not ops.CLAIM:
+        if self._operation.name not in ops.WAITING:
             return await self._handler(self._service, call)
         call.caller = Caller()
         connection = request.connection
@@ -117,7 +117,8 @@ class Endpoint:
                 reply = await self._handler(self._service, call)
         finally:
             connection.on_lost = None
-        return reply if call.message.max is not None else one_job(reply)
+        claims_one = self._operation is ops.CLAIM and call.message.max is None
+        return one_job(reply) if claims_one else reply
 
     def _message(self, request: Request) -> Any:
         if self._takes_body:

@@ -12,6 +12,7 @@ from osqueue.testing.http_faults import (
     HttpStep,
     RandomHttpFaults,
 )
+from osqueue.testing.job_contract import JobContract
 from osqueue.testing.store_contract import StoreContract
 from osqueue.testing.stream_contract import StreamContract
 from osqueue.testing.transport_contract import TransportContract
@@ -28,6 +29,7 @@ __all__ = [
     "HttpRequest",
     "HttpScript",
     "HttpStep",
+    "JobContract",
     "RandomFaults",
     "RandomHttpFaults",
     "Script",

@@ -53,6 +53,7 @@ from osqueue.wire.messages import (
 from osqueue.wire.roles import Role
 
 __all__ = [
+    "WAITING",
     "WITH_PAYLOADS",
     "JobQuery",
     "ListQuery",
@@ -354,6 +355,9 @@ OPERATIONS: Final = (
     FAIL_OVER,
 )
 """Every operation, most used first. An exact path wins over one with ``{jobId}``."""
+
+WAITING: Final = frozenset({CLAIM.name, GET_JOB.name})
+"""What may be kept waiting on purpose, and is of no use when its caller has gone."""
 
 WITH_PAYLOADS: Final = frozenset({CLAIM.name, GET_PAYLOAD.name})
 """What brings payloads: a client times a silence of its answer, not the whole of it."""

@@ -16,7 +16,7 @@ from osqueue.model.outcomes import (
 )
 from osqueue.wire.messages import (
     BrokerStatus,
-    LeaseRequest,
+    CompleteRequest,
 )
 
 Q = DEFAULT_QUEUE
@@ -24,7 +24,7 @@ AT = (7, 42)
 COUNTS = Counts(
     unclaimed=1, in_progress=0, dead=0, delayed=0, completed_total=0, dead_total=0, broker=None
 )
-LEASE = LeaseRequest(worker_id="w", lease="l-1")
+LEASE = CompleteRequest(worker_id="w", lease="l-1")
 
 
 class ScriptedEngine:
@@ -35,6 +35,7 @@ class ScriptedEngine:
     durable = b'{"jobs":[]}'
 
     def __init__(self) -> None:
+        self.awaited: set[str] = set()
         self.outcomes: list[Outcome] = []
         self.asked: list[Any] = []
         self.options: list[dict[str, Any]] = []

@@ -23,8 +23,8 @@ from osqueue.model.ops import Claim, Heartbeat, Op
 from osqueue.model.outcomes import Claimed
 from osqueue.wire.messages import (
     ClaimRequest,
+    CompleteRequest,
     HeartbeatBatchRequest,
-    LeaseRequest,
     SubmitRequest,
 )
 from osqueue.wire.operations import PutQuery
@@ -183,7 +183,7 @@ async def test_lease_when_its_payload_takes_long_to_fetch_then_it_is_kept() -> N
     reply = await asyncio.wait_for(claiming, 10)
     (job,) = reply.value.jobs
     assert bytes(job.payload) == TEXT  # type: ignore[arg-type] # it has one
-    await soon(world.service.complete(Q, "a", LeaseRequest(worker_id="w", lease=job.lease)))
+    await soon(world.service.complete(Q, "a", CompleteRequest(worker_id="w", lease=job.lease)))
     assert reply.sent is not None
     reply.sent()
     reply.sent()

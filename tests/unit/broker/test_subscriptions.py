@@ -26,7 +26,7 @@ from osqueue.model.events import EventKind
 from osqueue.storage.memory import MemoryBackend
 from osqueue.wire.messages import (
     ClaimRequest,
-    LeaseRequest,
+    CompleteRequest,
     SubmitBatchRequest,
     SubmitRequest,
     SubscribeRequest,
@@ -82,7 +82,7 @@ async def test_subscribe_when_jobs_live_and_end_then_each_change_is_told_in_orde
     subscription = await begin(service)
     await submit(service, "a", type_="t")
     (job,) = await claim(service)
-    await soon(service.complete(Q, "a", LeaseRequest(worker_id="w", lease=job.lease)))
+    await soon(service.complete(Q, "a", CompleteRequest(worker_id="w", lease=job.lease)))
     updates = [await soon(anext(subscription)) for _ in range(3)]
     assert [kinds(update) for update in updates] == [
         ["submitted a"],
@@ -335,7 +335,9 @@ async def test_subscribe_at_the_next_leader_when_the_first_has_handed_over_then_
     subscription = await begin(first.service)
     await submit(first.service, "a", "b", type_="t")
     (job,) = await claim(first.service)
-    await soon(first.service.complete(Q, job.job_id, LeaseRequest(worker_id="w", lease=job.lease)))
+    await soon(
+        first.service.complete(Q, job.job_id, CompleteRequest(worker_id="w", lease=job.lease))
+    )
     await soon(first.engine.stop())
     told = await read_until_over(subscription)
     replay = Replay({})

@@ -13,7 +13,7 @@ from osqueue.config import ServerSettings
 from osqueue.engine.callers import CallerGoneError
 from osqueue.server.asgi import make_app
 from osqueue.server.door.auth import Doorkeeper
-from osqueue.wire.messages import BrokerStatus, LeaseRequest, Stats
+from osqueue.wire.messages import BrokerStatus, CompleteRequest, Stats
 
 WORKER = b'{"workerId":"w"}'
 STATUS = BrokerStatus(
@@ -41,7 +41,10 @@ class Service:
     def status(self) -> BrokerStatus:
         return STATUS
 
-    async def complete(self, queue: str, job_id: str, request: LeaseRequest) -> Reply[None]:
+    async def complete(
+        self, queue: str, job_id: str, request: CompleteRequest, *, size: int
+    ) -> Reply[None]:
+        assert size > 0
         self.asked.append((queue, job_id, request.worker_id))
         return Reply(None, (3, 4))
 

@@ -1,10 +1,10 @@
 """The methods of the service, served alike by Connect, gRPC-Web and gRPC: one table, one answer.
 
-Laws: a payload comes in as bytes that nobody has read, so it is checked to be JSON before it gets
-near the state; what an error is to a caller is said by `osqueue.wire.errors` alone; a request that
-writes runs to its end although its caller has gone or lost patience, so that what it has begun to
-store is not left behind. A claim does not: its jobs go back, also when its answer was made already
-and nothing of it could be sent.
+Laws: a payload comes in as bytes that nobody has read, and so does a result; both are checked to be
+JSON before they get near the state; what an error is to a caller is said by `osqueue.wire.errors`
+alone; a request that writes runs to its end although its caller has gone or lost patience, so that
+what it has begun to store is not left behind. A claim does not: its jobs go back, also when its
+answer was made already and nothing of it could be sent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import Raw, UnsetType
 from protobuf import Message
 
 from osqueue.broker.dispatch import BROKER_HANDLERS, STREAM_HANDLERS, Call
@@ -31,7 +31,14 @@ from osqueue.server.http import describe
 from osqueue.server.rpc import any_bytes
 from osqueue.wire import operations as ops
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
-from osqueue.wire.messages import LeaseRequest, SubmitBatchRequest, SubmitRequest
+from osqueue.wire.messages import (
+    CompleteBatchRequest,
+    CompleteRef,
+    CompleteRequest,
+    LeaseRequest,
+    SubmitBatchRequest,
+    SubmitRequest,
+)
 from osqueue.wire.methods import METHODS, SERVICE, STREAMED, Asked, Method
 from osqueue.wire.operations import Operation
 from osqueue.wire.roles import Role
@@ -125,7 +132,7 @@ class Answerer:
         assert method.serve is not None, "the others are streams"
         serving = method.serve(self._service, message, size=size, caller=caller)
         try:
-            if method.operation is ops.CLAIM and principal is not None:
+            if method.operation.name in ops.WAITING and principal is not None:
                 with principal.waiting(caller, method.role):
                     return await serving
             if size <= BRIEF_BYTES:
@@ -211,15 +218,28 @@ def read_request(method: Method, message: Any, size: int) -> Asked:
         case SubmitBatchRequest():
             for at, job in enumerate(asked.message.jobs):
                 _check_payload(job, "jobs[{}].payload", at)
+        case CompleteRequest():
+            _check_result(asked.message, "result")
+        case CompleteBatchRequest():
+            for at, done in enumerate(asked.message.jobs):
+                _check_result(done, "jobs[{}].result", at)
     return asked
 
 
 def _check_payload(request: SubmitRequest, field: str, at: int = 0) -> None:
     """Let only JSON pass, without the space around it."""
-    if request.payload is UNSET:
-        return
+    if not isinstance(request.payload, UnsetType):
+        request.payload = _json(request.payload, field, at)
+
+
+def _check_result(request: CompleteRequest | CompleteRef, field: str, at: int = 0) -> None:
+    if not isinstance(request.result, UnsetType):
+        request.result = _json(request.result, field, at)
+
+
+def _json(text: Raw, field: str, at: int) -> Raw:
     try:
-        request.payload = _read_json(request.payload)
+        return _read_json(text)
     except RecursionError as error:
         raise BrokerProtocolError(f"`{field.format(at)}` cannot be kept: {TOO_DEEP}") from error
     except msgspec.DecodeError as error:

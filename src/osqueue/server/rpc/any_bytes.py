@@ -21,7 +21,7 @@ from osqueue.model.jsontext import json_fault
 from osqueue.server.http import describe
 from osqueue.wire import operations as ops
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
-from osqueue.wire.messages import ClaimRequest, LeaseRequest, SubmitRequest
+from osqueue.wire.messages import ClaimRequest, CompleteRequest, SubmitRequest
 from osqueue.wire.operations import Operation
 
 __all__ = ["as_payload", "claim", "complete", "from_payload", "push"]
@@ -65,7 +65,7 @@ async def claim(service: QueueService, message: Any, *, size: int, caller: Calle
 async def complete(service: QueueService, message: Any, *, size: int, caller: Caller) -> Reply[Any]:
     """Complete a job that the worker holds."""
     del caller
-    request = _of_worker(message.worker_id, LeaseRequest)
+    request = _of_worker(message.worker_id, CompleteRequest)
     reply = await _done(service, ops.COMPLETE, Call(request, message.job_id, size))
     return reply._replace(value=pb.CompleteResponse())
 

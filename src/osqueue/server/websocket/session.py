@@ -176,6 +176,8 @@ class Session:
             return
         if method.operation in _CLAIMING:
             request.call.caller = request.caller = Caller(self._outbox.room)
+        elif method.operation is ops.GET_JOB:
+            request.call.caller = request.caller = Caller()
         request.waits = method.streams or wait_ms(request.call.message) > 0
         if request.waits:
             self._expect_wait(request, method)
@@ -200,10 +202,10 @@ class Session:
         id_ = request.asking.id
         if self._waits >= self._settings.ws.waits_max:
             raise OverloadedError(
-                f"{self._waits} claims and streams wait on this connection; open another one"
+                f"{self._waits} requests and streams wait on this connection; open another one"
             )
         if id_ in self._by_id:
-            raise BrokerProtocolError("`id`: is the one of a claim or stream that is under way")
+            raise BrokerProtocolError("`id`: is the one of a request or stream that is under way")
         if id_ == NO_ID and method.streams:
             raise BrokerProtocolError("`id`: a stream needs one, that its events come under")
 
