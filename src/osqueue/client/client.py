@@ -191,7 +191,10 @@ class OsqueueClient:
         goes alone. Each request is all or none; when a later one fails, the earlier ones stay
         submitted.
         """
-        requests = [self._submit_request(job_of(self._types, job)) for job in jobs]
+        requests = [
+            self._submit_request(job_of(self._types, NewJob(*job) if type(job) is tuple else job))
+            for job in jobs
+        ]
         job_ids: list[str] = []
         for batch in by_size(requests, self.settings.batch_bytes_max):
             if is_large(batch[0], self.settings.batch_bytes_max):

@@ -15,7 +15,6 @@ from osqueue.client.payloads import encode_payload, encode_result
 from osqueue.config import BATCH_JOBS_MAX
 from osqueue.errors import BrokerProtocolError, ConfigError
 from osqueue.jobs.backoff import Backoff
-from osqueue.jobs.payload_types import PayloadObject
 from osqueue.jobs.registry import Registry
 from osqueue.jobs.submission import JobOptions
 from osqueue.wire.messages import CompleteRef, HeartbeatRef, Progress, SubmitRequest
@@ -44,17 +43,15 @@ _SizedT = TypeVar("_SizedT", SubmitRequest, CompleteRef)
 
 def job_of(
     types: Registry | None,
-    given: NewJob | PayloadObject | tuple[str, object],
+    given: object,
     options: JobOptions | None = None,
 ) -> NewJob:
-    """The job that a caller means, checked where its type is known.
+    """The job that a caller means, by a `NewJob` or a payload; checked where its type is known.
 
     Raises `PayloadValidationError`, and `ConfigError` for a payload whose type is not known.
     """
     if isinstance(given, NewJob):
         job = msgspec.structs.replace(given, **options) if options else given
-    elif type(given) is tuple:
-        job = NewJob(*given)
     elif types is None:
         raise ConfigError(
             "this client has no registry that tells which job type a payload is of: give it one, "

@@ -92,10 +92,10 @@ class PayloadTypes:
 
     def _known(self, payload: Any) -> list[str]:
         """A generic class may say in its object of what it is: ``Box[int](7)``."""
-        exact = self._names.get(getattr(payload, "__orig_class__", None))
+        of = type(payload)
+        exact = self._names.get(getattr(payload, "__orig_class__", of))
         if exact:
             return exact
-        of = type(payload)
         return [name for key, names in self._names.items() if _is(of, key) for name in names]
 
     def _read_where(self, wanted: Callable[[Schema], bool]) -> None:
@@ -112,6 +112,8 @@ class PayloadTypes:
 
     def _hint(self, of: type) -> str:
         """What may have been meant; a class is loaded twice when its file is run as a program."""
+        if of.__module__ == "builtins":
+            return ": say which type it is, submit_job('email:send', payload)"
         for each in filter(_is_class, self._names):
             if each.__qualname__ == of.__qualname__:
                 return (

@@ -58,7 +58,7 @@ class Reference(msgspec.Struct, frozen=True):
     def _import(self) -> Any:
         try:
             return import_module(self.module)
-        except Exception as error:  # a module may raise anything while it is imported
+        except (Exception, SystemExit) as error:  # a module may do anything when it is imported
             raise ConfigError(
                 f"{self.what} is {self.path!r}, but {self.module} cannot be imported: "
                 f"{type(error).__name__}: {error}"

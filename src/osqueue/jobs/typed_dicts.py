@@ -1,7 +1,7 @@
 """`typing.TypedDict` on Python 3.11, where pydantic takes only that of ``typing_extensions``.
 
-The older one does not tell which of its parts were required; `typing.get_type_hints` does, so the
-same can be said anew.
+The older one does not tell which of its fields are required where annotations are strings;
+`typing.get_type_hints` does, so the same can be said anew.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import sys
 import typing
 from types import GenericAlias, UnionType
-from typing import Any, NotRequired, Required, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, NotRequired, Required, Union, get_args, get_origin, get_type_hints
 
 import typing_extensions
 
 __all__ = ["modern"]
+
+_WRAPS: Final = (Required, NotRequired)
 
 
 def modern(wanted: Any) -> Any:
@@ -38,15 +40,17 @@ def _with_arguments(wanted: Any, arguments: tuple[Any, ...]) -> Any:
     if isinstance(wanted, UnionType):
         return Union[arguments]  # noqa: UP007 - they are known only now
     if isinstance(wanted, GenericAlias):
-        return GenericAlias(wanted.__origin__, arguments)
+        generic: Any = get_origin(wanted)
+        return generic[arguments]
     return wanted.copy_with(arguments)
 
 
 def _said_anew(wanted: Any, inside: tuple[Any, ...]) -> Any:
     fields = {}
     for name, hint in get_type_hints(wanted, include_extras=True).items():
-        bare = get_args(hint)[0] if get_origin(hint) in (Required, NotRequired) else hint
-        wrap = Required if name in wanted.__required_keys__ else NotRequired
+        said = get_origin(hint)
+        by_class = Required if name in wanted.__required_keys__ else NotRequired
+        wrap, bare = (said, get_args(hint)[0]) if said in _WRAPS else (by_class, hint)
         fields[name] = wrap[_modern(bare, inside)]
     make: Any = typing_extensions.TypedDict  # type checkers know it as a form of class only
     anew = make(wanted.__name__, fields)
