@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         TlsSettings,
     )
     from osqueue.client.transports import QueueTransportAdapter
+    from osqueue.embedded import Queue, SyncQueue
     from osqueue.errors import (
         Discard,
         JobFailedError,
@@ -38,12 +39,14 @@ __all__ = [
     "Jobs",
     "OsqueueClient",
     "OsqueueError",
+    "Queue",
     "QueueTransportAdapter",
     "Registry",
     "ResultTimeoutError",
     "Retry",
     "SyncJobHandle",
     "SyncOsqueueClient",
+    "SyncQueue",
     "TlsSettings",
     "Worker",
     "__version__",
@@ -60,12 +63,14 @@ _HOME = {
     "Jobs": "osqueue.jobs",
     "OsqueueClient": "osqueue.client",
     "OsqueueError": "osqueue.errors",
+    "Queue": "osqueue.embedded",
     "QueueTransportAdapter": "osqueue.client.transports",
     "Registry": "osqueue.jobs",
     "ResultTimeoutError": "osqueue.errors",
     "Retry": "osqueue.errors",
     "SyncJobHandle": "osqueue.client",
     "SyncOsqueueClient": "osqueue.client",
+    "SyncQueue": "osqueue.embedded",
     "TlsSettings": "osqueue.client",
     "Worker": "osqueue.worker",
     "is_osqueue_error": "osqueue.errors",
