@@ -73,7 +73,8 @@ Lease = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
 Priority = Annotated[int, Meta(ge=-PRIORITY_MAX, le=PRIORITY_MAX)]
 TimeMs = Annotated[int, Meta(ge=0, le=TIME_MS_MAX)]
 Attempts = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-Amount = Annotated[float, Meta(ge=0, le=1e18)]
+AMOUNT_MAX = 1e18
+Amount = Annotated[float, Meta(ge=0, le=AMOUNT_MAX)]
 """A number that JSON can say, which the widest of Protocol Buffers need not be."""
 
 TimeoutMs = Annotated[int, Meta(ge=1, le=TIME_MS_MAX)]

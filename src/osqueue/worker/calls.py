@@ -12,15 +12,14 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from osqueue.client.payloads import decode_payload
 from osqueue.jobs import JobCallbacks
 from osqueue.tracing import handling
 from osqueue.worker.attempt import Attempt
 from osqueue.worker.callbacks import CallbackRunner
 from osqueue.worker.handlers import Handler, Place
-from osqueue.worker.job_context import JobContext, process_context
+from osqueue.worker.job_context import JobContext
 from osqueue.worker.middleware import Middleware, wrapped
-from osqueue.worker.processes import ProcessPool
+from osqueue.worker.processes import ProcessContext, ProcessPool
 from osqueue.worker.progress import ProgressBoard
 from osqueue.worker.threads import Threads
 
@@ -98,10 +97,10 @@ class Calls:
         result = await processes.run(
             handler.target,
             attempt.job.raw_payload,
-            process_context(attempt.job, attempt.deadline),
+            ProcessContext.of(attempt.job, deadline=attempt.deadline, types=handler.types),
             on_progress=partial(self._progress.tell, attempt.job.lease),
         )
-        return None if result is None else decode_payload(result)
+        return None if result is None else handler.returned(result)
 
     def _context_of(self, attempt: Attempt) -> JobContext:
         context = attempt.context

@@ -7,8 +7,8 @@ from typing import Final
 
 from osqueue.config import MIB
 from osqueue.errors import WorkerExecutionError
-from osqueue.process.frames import EXHAUSTED_EXIT, UNHEARD_EXIT
 from osqueue.wire.messages import JobError
+from osqueue.worker.child.frames import EXHAUSTED_EXIT, UNHEARD_EXIT
 
 __all__ = ["NeverBegan", "ProcessDied", "RemoteFailure", "reason_of"]
 

@@ -16,11 +16,12 @@ import msgspec
 from msgspec import Raw
 
 from osqueue.client.models import Job
+from osqueue.client.payloads import decode_payload
 from osqueue.config import CLAIM_TYPES_MAX
 from osqueue.errors import ConfigError, PayloadValidationError, WorkerExecutionError
 from osqueue.jobs import HandlerSpec, Reference, TypedJob, inspect_handler
 from osqueue.worker.failures import FatalError
-from osqueue.worker.processes import target_of
+from osqueue.worker.processes import target_of, types_of
 from osqueue.worker.results import kept_result
 
 __all__ = ["AnyHandler", "Handler", "Handlers", "Place"]
@@ -46,6 +47,8 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
     """``None`` in a process: it is imported there."""
     target: str = ""
     """By what name a process imports it."""
+    types: bytes = b""
+    """What that process is told of the payload and the result."""
     takes_context: bool = False
 
     def payload(self, job: Job) -> Any:
@@ -55,6 +58,11 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
             return job.payload if schema is None else schema.decode(job.raw_payload)
         except PayloadValidationError as error:
             raise FatalError(error) from None
+
+    def returned(self, result: bytes) -> Any:
+        """What it returned in a process, for those who are around it."""
+        schema = self.spec.result
+        return decode_payload(result) if schema is None else schema.decode(result)
 
     def kept(self, result: object) -> Raw:
         """What it returned, as it is kept with the job. Raises `FatalError`."""
@@ -126,16 +134,21 @@ def inspected(job_type: str, spec: HandlerSpec) -> Handler:
             schema.prepare()
     function = spec.function
     if isinstance(function, str):
-        return Handler(spec=spec, place=Place.PROCESS, target=function)
+        return _in_process(spec, function)
     signature = inspect_handler(job_type, function)
     if spec.executor == "process":
-        return Handler(spec=spec, place=Place.PROCESS, target=target_of(function))
+        return _in_process(spec, target_of(function))
     return Handler(
         spec=spec,
         place=Place.LOOP if signature.on_loop else Place.THREAD,
         function=function,
         takes_context=signature.takes_context,
     )
+
+
+def _in_process(spec: HandlerSpec, target: str) -> Handler:
+    types = types_of(spec.schema, spec.result)
+    return Handler(spec=spec, place=Place.PROCESS, target=target, types=types)
 
 
 def _spec(job_type: str, handler: AnyHandler) -> HandlerSpec:

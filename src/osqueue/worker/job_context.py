@@ -10,10 +10,9 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from osqueue.client.models import Job, Progress
-from osqueue.process.frames import ProcessContext
 from osqueue.worker.progress import progress_of
 
-__all__ = ["JobContext", "JobLogger", "process_context"]
+__all__ = ["JobContext", "JobLogger"]
 
 
 class JobLogger(logging.LoggerAdapter[logging.Logger]):
@@ -86,17 +85,3 @@ class JobContext:
         """A logger whose lines name the job."""
         bound = {"job_id": self.job_id, "job_type": self.type, "attempt": self.attempt}
         return JobLogger(logging.getLogger("osqueue.job"), bound)
-
-
-def process_context(job: Job, deadline: datetime | None) -> ProcessContext:
-    """What a handler in a process can know of its job."""
-    return ProcessContext(
-        job_id=job.job_id,
-        type=job.type,
-        attempt=job.attempt,
-        max_attempts=job.max_attempts,
-        created_at=job.created_at,
-        priority=job.priority,
-        deadline_ms=None if deadline is None else round(deadline.timestamp() * 1_000),
-        keep_result=job.keep_result,
-    )

@@ -19,7 +19,8 @@ from typing import Final, Self
 import osqueue
 from osqueue.config import ProcessSettings
 from osqueue.errors import Discard, Retry
-from osqueue.process.frames import (
+from osqueue.wire.messages import Progress
+from osqueue.worker.child.frames import (
     HEADER_BYTES,
     Answer,
     Begin,
@@ -36,7 +37,6 @@ from osqueue.process.frames import (
     decode_answer,
     frame,
 )
-from osqueue.wire.messages import Progress
 from osqueue.worker.deaths import NeverBegan, ProcessDied, RemoteFailure, reason_of
 
 __all__ = ["HandlerProcess"]
@@ -49,7 +49,7 @@ END_S_MAX: Final = 5.0
 
 _BOOT: Final = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from osqueue.process.serving import main; main(*map(int, sys.argv[2:]))"
+    "from osqueue.worker.child.serving import main; main(*map(int, sys.argv[2:]))"
 )
 _ROOT: Final = str(Path(osqueue.__file__).parents[1])
 

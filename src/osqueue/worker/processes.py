@@ -18,13 +18,15 @@ from typing import Any, Self
 
 from osqueue.config import ProcessSettings
 from osqueue.errors import ConfigError, EngineStateError
-from osqueue.process.frames import Begin, ProcessContext, Run
-from osqueue.process.surroundings import LoggingPlan
+from osqueue.jobs.schema import Schema
+from osqueue.jobs.signatures import UNSAID, described
 from osqueue.wire.messages import Progress
+from osqueue.worker.child.frames import Begin, ProcessContext, Run
+from osqueue.worker.child.surroundings import LoggingPlan
 from osqueue.worker.deaths import NeverBegan, ProcessDied, RemoteFailure
 from osqueue.worker.process import HandlerProcess
 
-__all__ = ["ProcessContext", "ProcessDied", "ProcessPool", "RemoteFailure", "target_of"]
+__all__ = ["ProcessContext", "ProcessDied", "ProcessPool", "RemoteFailure", "target_of", "types_of"]
 
 _log = logging.getLogger("osqueue.worker")
 
@@ -139,11 +141,33 @@ def target_of(function: Callable[..., Any]) -> str:
     module = getattr(function, "__module__", None)
     name = getattr(function, "__qualname__", None)
     if not module or not name or "<" in name:
-        raise ConfigError(
-            f"a handler with executor='process' must be a function at the top of its module, "
-            f"which its process can import; {name or repr(function)} is none"
-        )
+        raise _not_found(function)
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if function not in {found, getattr(found, "__wrapped__", None)}:
+        raise _not_found(function)
     return f"{module}:{name}"
+
+
+def _not_found(function: object) -> ConfigError:
+    return ConfigError(
+        "a handler with executor='process' must be a function at the top of its module, where its "
+        f"process finds it by its name: {described(function)} is none"
+    )
+
+
+def types_of(payload: Schema | None, result: Schema | None) -> bytes:
+    """A handler's types for `ProcessContext.types`. Raises `ConfigError` for one that was named and
+    cannot be imported.
+
+    Empty where they cannot be handed over: then those of the handler's own definition hold.
+    """
+    types = [UNSAID if schema is None else schema.type for schema in (payload, result)]
+    try:
+        return pickle.dumps(types)
+    except Exception:  # noqa: BLE001 - a type may be made in any way
+        return b""
 
 
 def _begin(targets: Sequence[str], settings: ProcessSettings) -> Begin:

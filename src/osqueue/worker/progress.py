@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Mapping
 
 from osqueue.client.models import Progress
 from osqueue.config import PROGRESS_NOTE_CHARS_MAX
+from osqueue.wire.messages import AMOUNT_MAX
 
 __all__ = ["ProgressBoard", "progress_of"]
 
 
 def progress_of(done: float, total: float | None, note: str) -> Progress:
-    """What can be sent. Raises `ValueError` for what is no number; a long note is cut."""
+    """What can be sent: a broker would refuse a whole heartbeat for less.
+
+    Raises `ValueError` for what is no amount; a long note is cut.
+    """
     for number in (done, total):
-        if number is not None and not math.isfinite(number):
-            raise ValueError(f"progress is counted in finite numbers, not {number}")
+        if number is not None and not 0 <= number <= AMOUNT_MAX:
+            raise ValueError(f"progress is counted from 0 to {AMOUNT_MAX:g}, not {number}")
     clean = note.encode(errors="backslashreplace").decode()[:PROGRESS_NOTE_CHARS_MAX]
-    return Progress(done=done, total=total, note=clean)
+    return Progress(done=float(done), total=None if total is None else float(total), note=clean)
 
 
 class ProgressBoard:

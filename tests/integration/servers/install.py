@@ -1,8 +1,8 @@
 """Installs the test servers that do not come from PyPI. ``make test-all`` runs it first.
 
-Ceph's daemons and npm are Debian packages, and need root; azurite, the client of Connect and pyright
-are npm packages, whose lock files pin all that they bring, in folders of this repository that git ignores.
-What is there already is left alone, so a second run costs nothing.
+Ceph's daemons and npm are Debian packages, and need root; azurite, the client of Connect and
+pyright are npm packages, whose lock files pin all that they bring, in folders of this repository
+that git ignores. What is there already is left alone, so a second run costs nothing.
 """
 
 from __future__ import annotations

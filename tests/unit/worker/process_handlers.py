@@ -11,12 +11,43 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from osqueue.errors import Discard, Retry
+from osqueue.jobs import Jobs
+from osqueue.worker.job_context import JobContext
 
 FOREVER_S = 600
+
+
+jobs = Jobs()
+
+
+@dataclass
+class Email:
+    to: str
+    copies: int = 1
+
+
+@jobs.job("email:send", executor="process", keep_result=True)
+def send_email(email: Email) -> Email:
+    assert isinstance(email, Email)
+    return email
+
+
+@jobs.job("email:count", executor="process", keep_result=True)
+def count_emails(email: Email) -> int:
+    return str(email)  # type: ignore[return-value]
+
+
+def untyped(payload):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201 - it says nothing
+    return type(payload).__name__
+
+
+def typed(payload: Email, ctx: JobContext) -> str:
+    return f"{payload.to}, attempt {ctx.attempt} of {ctx.job.raw_payload.decode()}"
 
 
 def echo(payload: Any) -> Any:

@@ -1,20 +1,14 @@
-"""What a handler in a process knows of its job, and can say of it."""
+"""How far a job is, told to the worker now and then, however often its handler says it."""
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Final
 
-import msgspec
-
-from osqueue.config import PROGRESS_NOTE_CHARS_MAX
-from osqueue.process.frames import ProcessContext
 from osqueue.wire.messages import Progress
 
-__all__ = ["JobInProcess", "ProgressTeller"]
+__all__ = ["ProgressTeller"]
 
 TELL_S: Final = 0.2
 """Between two reports of one job's progress: what comes sooner replaces the one that waits."""
@@ -60,34 +54,3 @@ class ProgressTeller:
                 return
             self._tell(newest)
             self._ended.wait(TELL_S)
-
-
-class JobInProcess:
-    """The second argument of a handler, as it has it in a worker; but no ``job``, no lease."""
-
-    def __init__(
-        self, told: ProcessContext, cancelled: threading.Event, teller: ProgressTeller
-    ) -> None:
-        self.job_id = told.job_id
-        self.type = told.type
-        self.attempt = told.attempt
-        self.max_attempts = told.max_attempts
-        self.created_at = told.created_at
-        self.priority = told.priority
-        self.deadline = (
-            None
-            if told.deadline_ms is None
-            else datetime.fromtimestamp(told.deadline_ms / 1_000, UTC)
-        )
-        self.cancelled = cancelled
-        about = {"job_id": told.job_id, "job_type": told.type, "attempt": told.attempt}
-        self.log = logging.LoggerAdapter(logging.getLogger("osqueue.job"), about)
-        self._teller = teller
-
-    def progress(self, done: float, total: float | None = None, note: str = "") -> None:
-        """Tell how far the job is: ``done`` of ``total``, and a line for people.
-
-        Raises `ValueError` for what is no amount.
-        """
-        told = {"done": done, "total": total, "note": note[:PROGRESS_NOTE_CHARS_MAX]}
-        self._teller.report(msgspec.convert(told, Progress))

@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 
-from osqueue.process.frames import (
+from osqueue.worker.child.frames import (
     HEADER_BYTES,
     UNHEARD_EXIT,
     Answer,

@@ -7,10 +7,12 @@ and a handler that writes into the socket itself is found out by the mark before
 from __future__ import annotations
 
 import struct
+from datetime import datetime
 from typing import Final, TypeAlias
 
 import msgspec
 
+from osqueue.client.models import Job
 from osqueue.config import MIB
 from osqueue.wire.messages import JobError, Progress
 
@@ -62,9 +64,32 @@ class ProcessContext(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int
     created_at: int
     priority: int = 0
+    worker_id: str = ""
+    lease: str = ""
+    traceparent: str | None = None
+    timeout_ms: int | None = None
     deadline_ms: int | None = None
     keep_result: bool = False
     """Whether what the handler returns is wanted; otherwise it is dropped where it is."""
+    types: bytes = b""
+    """The payload's and the result's, pickled by the worker, who is trusted; where there are none,
+    those of the handler's own definition hold."""
+
+    @classmethod
+    def of(cls, job: Job, *, deadline: datetime | None, types: bytes) -> ProcessContext:
+        """Of a job as it was claimed."""
+        same = {name: getattr(job, name) for name in _OF_JOB}
+        deadline_ms = None if deadline is None else round(deadline.timestamp() * 1_000)
+        return cls(deadline_ms=deadline_ms, types=types, **same)
+
+    def job(self, payload: bytes) -> Job:
+        """The job as it was claimed."""
+        return Job(raw_payload=payload, **{name: getattr(self, name) for name in _OF_JOB})
+
+
+_OF_JOB: Final = tuple(
+    name for name in Job.__struct_fields__ if name in ProcessContext.__struct_fields__
+)
 
 
 class Begin(msgspec.Struct, frozen=True, kw_only=True, tag="begin"):

@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from osqueue.process.frames import Begin
+from osqueue.worker.child.frames import Begin
 
 __all__ = ["LoggingPlan", "end_group", "hold_to", "prepare", "settle"]
 

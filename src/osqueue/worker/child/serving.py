@@ -17,15 +17,14 @@ import queue
 import sys
 import threading
 from collections.abc import Awaitable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from osqueue.client.failures import describe_failure
 from osqueue.config import MIB
 from osqueue.errors import ConfigError, Discard, PayloadValidationError, Retry
-from osqueue.process import calling
-from osqueue.process.calling import Callee, Program, encode_result
-from osqueue.process.context import JobInProcess, ProgressTeller
-from osqueue.process.frames import (
+from osqueue.worker.child import calling
+from osqueue.worker.child.calling import Callee, Program
+from osqueue.worker.child.frames import (
     EXHAUSTED_EXIT,
     Answer,
     Begin,
@@ -38,9 +37,11 @@ from osqueue.process.frames import (
     Retried,
     Run,
 )
-from osqueue.process.link import Link
-from osqueue.process.surroundings import end_group, prepare, settle
-from osqueue.wire.messages import JobError
+from osqueue.worker.child.link import Link
+from osqueue.worker.child.progress import ProgressTeller
+from osqueue.worker.child.surroundings import end_group, prepare, settle
+from osqueue.worker.failures import FatalError, describe
+from osqueue.worker.job_context import JobContext
 
 __all__ = ["main"]
 
@@ -58,13 +59,18 @@ def main(link: int, life: int) -> None:
 class _Job:
     """A job from its arrival to its answer. Cancelled by the thread that listens."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, link: Link) -> None:
         self.run = run
-        self.cancelled = threading.Event()
+        self.progress = ProgressTeller(lambda told: link.send(Progressed(run.number, told)))
+        self.context = JobContext(
+            run.context.job(run.payload),
+            deadline=_moment(run.context.deadline_ms),
+            tell=self.progress.report,
+        )
         self._runner: tuple[asyncio.AbstractEventLoop, asyncio.Future[Any]] | None = None
 
     def cancel(self) -> None:
-        self.cancelled.set()
+        self.context.cancelled.set()
         if self._runner is not None:
             loop, task = self._runner
             loop.call_soon_threadsafe(task.cancel)
@@ -73,7 +79,7 @@ class _Job:
         """Run an async handler so that it can be cancelled."""
         task = asyncio.ensure_future(awaitable)
         self._runner = asyncio.get_running_loop(), task
-        if self.cancelled.is_set():
+        if self.context.cancelled.is_set():
             task.cancel()
         try:
             return await task
@@ -106,7 +112,7 @@ class Serving:
     def _listen(self) -> None:
         while (request := self._link.receive()) is not None:
             if isinstance(request, Run):
-                self._current = _Job(request)
+                self._current = _Job(request, self._link)
                 self._inbox.put(self._current)
             elif isinstance(request, Cancel):
                 self._cancel(request.number)
@@ -134,35 +140,31 @@ class Serving:
     def _answer(self, program: Program, job: _Job) -> tuple[Answer, bool]:
         run = job.run
         try:
-            callee = program.callee(run.target)
+            callee = program.callee(run.target, run.context)
             payload = callee.decode(run.payload)
         except (ConfigError, PayloadValidationError) as error:
             return _failed(run, error, retry=False), True
         try:
             result = self._call(callee, payload, job)
+            kept = callee.encode(result) if run.context.keep_result else None
+            return Done(run.number, kept), True
+        except FatalError as error:
+            return _failed(run, error.error, retry=False), True
         except MemoryError as error:
             return _failed(run, _explained(error, program.memory_bytes_max), retry=True), False
         except BaseException as error:  # noqa: BLE001 - whatever it raises, it failed
             return _raised(run, error), True
-        try:
-            wanted = run.context.keep_result
-            return Done(run.number, encode_result(result) if wanted else None), True
-        except PayloadValidationError as error:
-            return _failed(run, error, retry=False), True
 
     def _call(self, callee: Callee, payload: Any, job: _Job) -> Any:
-        number = job.run.number
-        teller = ProgressTeller(lambda progress: self._link.send(Progressed(number, progress)))
+        arguments = (payload, job.context) if callee.takes_context else (payload,)
         try:
-            told = JobInProcess(job.run.context, job.cancelled, teller)
-            arguments = (payload, told) if callee.takes_context else (payload,)
             result = contextvars.copy_context().run(callee.function, *arguments)
             if inspect.isawaitable(result):
                 result = self._await(result, job)
         finally:
             if self._link.is_forked:
                 os._exit(0)
-            teller.end()
+            job.progress.end()
         return result
 
     def _await(self, awaitable: Awaitable[Any], job: _Job) -> Any:
@@ -175,7 +177,7 @@ def _import_ahead(program: Program, targets: Sequence[str]) -> None:
     """What cannot be imported is told to the job that needs it."""
     for target in targets:
         with contextlib.suppress(ConfigError):
-            program.callee(target)
+            program.load(target)
 
 
 def _raised(run: Run, error: BaseException) -> Answer:
@@ -197,11 +199,11 @@ def _explained(error: MemoryError, memory_bytes_max: int | None) -> MemoryError:
 
 
 def _failed(run: Run, error: BaseException, *, retry: bool) -> Failed:
-    try:
-        described = describe_failure(error, without=_OWN_FILES)
-    except Exception:  # noqa: BLE001 - an exception of a handler's own may break anything
-        described = JobError(type=type(error).__name__, message="(it cannot be shown)")
-    return Failed(run.number, described, retry)
+    return Failed(run.number, describe(error, without=_OWN_FILES), retry)
+
+
+def _moment(ms: int | None) -> datetime | None:
+    return None if ms is None else datetime.fromtimestamp(ms / 1_000, UTC)
 
 
 def _flush() -> None:
