@@ -265,10 +265,11 @@ def _method(operation: str) -> str:
 
 
 def _for_rpc(fields: dict[str, Any]) -> dict[str, Any]:
-    """Payloads are bytes there: base64 in JSON."""
+    """Payloads and results are bytes there: base64 in JSON."""
     said = dict(fields)
-    if "payload" in said:
-        said["payload"] = _base64(json.dumps(said["payload"], separators=(",", ":")).encode())
+    for key in ("payload", "result"):
+        if key in said:
+            said[key] = _base64(json.dumps(said[key], separators=(",", ":")).encode())
     if isinstance(said.get("data"), bytes):
         said["data"] = _base64(said["data"])
     if isinstance(said.get("jobs"), list):
@@ -277,20 +278,28 @@ def _for_rpc(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_rpc(answer: Any) -> Any:
-    """The same words as in REST: payloads as JSON, 64-bit numbers as numbers."""
+    """The same words as in REST: payloads and results as JSON, 64-bit numbers as numbers."""
     if isinstance(answer, list):
         return [_from_rpc(each) for each in answer]
     if not isinstance(answer, dict):
         return answer
     said = {key: _from_rpc(value) for key, value in answer.items()}
-    if "payload" in said:
-        said["payload"] = json.loads(base64.b64decode(said["payload"]))
+    for key in ("payload", "result"):
+        if key in said:
+            said[key] = json.loads(base64.b64decode(said[key]))
     if "data" in said:
         said["data"] = base64.b64decode(said["data"])
-    for key in ("createdAt", "heartbeat", "priority", "completedTotal", "deadTotal", "endedAt"):
+    for key in LONG:
         if isinstance(said.get(key), str):
             said[key] = int(said[key])
     return said
+
+
+LONG = (
+    "createdAt", "heartbeat", "priority", "completedTotal", "deadTotal", "endedAt", "at",
+    "runAt", "baseMs", "maxMs", "timeoutMs",
+)  # fmt: skip
+"""Numbers of 64 bits, which JSON of Protocol Buffers has as texts."""
 
 
 def _plain(message: Any) -> dict[str, Any]:

@@ -115,6 +115,25 @@ async def test_submit_when_the_payload_has_a_megabyte_then_it_comes_back(peer: A
     assert (await claimed(peer))["payload"] == text
 
 
+@row("submit", "time-out, retry policy and the wish for a result are kept, shown and handed out")
+async def test_submit_when_it_says_how_to_be_tried_then_so_it_is_kept(peer: Ask) -> None:
+    policy = {"baseMs": 50, "factor": 3, "maxMs": 900, "jitter": 0}
+    job_id = await submitted(peer, 1, type="t", retry=policy, timeoutMs=1500, keepResult=True)
+    job = await claimed(peer)
+    assert (job["timeoutMs"], job["keepResult"]) == (1500, True)
+    shown = (await peer.ask("getJob", jobId=job_id)).value
+    assert (shown["retry"], shown["timeoutMs"], shown["keepResult"]) == (policy, 1500, True)
+
+
+@row("submit", "a retry policy beyond its bounds is refused", "400")
+@pytest.mark.parametrize("odd", [{"factor": 0.5}, {"jitter": 1.5}, {"baseMs": -1}])
+async def test_submit_when_its_policy_is_out_of_bounds_then_refused(
+    peer: Ask, odd: dict[str, float]
+) -> None:
+    said = await peer.ask("submitJob", payload=1, type="t", retry=odd)
+    peer.expect(said, "BrokerProtocolError", http="400", rpc="invalid_argument")
+
+
 # Claim
 
 
@@ -185,6 +204,17 @@ async def test_claim_when_types_is_no_list_then_refused(
     assert job["type"] == "t1"
 
 
+@row("claim", "at most so many of a type, where that is said, and none of one with 0")
+async def test_claim_when_capped_by_type_then_no_more_of_it(peer: Ask) -> None:
+    for number in range(2):
+        await submitted(peer, f"a{number}", type="a")
+        await submitted(peer, f"b{number}", type="b")
+    said = await peer.ask("claimJobs", workerId=WORKER, max=9, maxByType={"a": 1})
+    assert [job["payload"] for job in said.value["jobs"]] == ["a0", "b0", "b1"]
+    said = await peer.ask("claimJobs", workerId=WORKER, max=9, maxByType={"a": 0})
+    assert said.value.get("jobs", []) == []
+
+
 # Leases
 
 
@@ -252,7 +282,58 @@ async def test_batch_when_one_job_is_not_held_then_only_that_one_is_refused(
     ]
 
 
+@row("lease", "a heartbeat tells how far its job is")
+async def test_heartbeat_when_it_tells_progress_then_it_is_shown(peer: Ask) -> None:
+    job_id = await submitted(peer, 1, type="t")
+    lease = (await claimed(peer))["lease"]
+    progress = {"done": 1.5, "total": 4, "note": "käse"}
+    jobs = [{"jobId": job_id, "lease": lease, "progress": progress}]
+    assert (await peer.ask("heartbeatJobs", workerId=WORKER, jobs=jobs)).tag is None
+    assert (await peer.ask("getJob", jobId=job_id)).value["progress"] == progress
+
+
 # The end
+
+
+@row("end", "a result is kept with the completed job; a repeated complete changes nothing")
+@pytest.mark.parametrize("result", [None, 0, "é", [], {"a": [1, None]}])
+async def test_result_when_the_job_is_completed_then_it_is_kept(peer: Ask, result: object) -> None:
+    job_id = await submitted(peer, 1, type="t")
+    lease = (await claimed(peer))["lease"]
+    for brought in (result, "another"):
+        said = await peer.ask(
+            "completeJob", jobId=job_id, workerId=WORKER, lease=lease, result=brought
+        )
+        assert said.tag is None
+    shown = (await peer.ask("getJob", jobId=job_id)).value
+    assert (shown["status"], shown["result"]) == ("completed", result)
+
+
+@row("end", "a result beyond 64 KiB is refused, and the job stays held", "PayloadValidationError")
+async def test_result_when_it_is_too_large_then_refused_and_the_job_is_held(peer: Ask) -> None:
+    job_id = await submitted(peer, 1, type="t")
+    held = {"jobId": job_id, "workerId": WORKER, "lease": (await claimed(peer))["lease"]}
+    said = await peer.ask("completeJob", **held, result="x" * 65_536)
+    peer.expect(said, "PayloadValidationError", http="422", rpc="invalid_argument")
+    assert (await peer.ask("completeJob", **held, result="x" * 65_534)).tag is None
+
+
+@row("end", "a failed job waits by its policy, or by what is said; the last five failures are kept")
+async def test_fail_when_it_goes_on_then_it_waits_and_its_failures_are_kept(peer: Ask) -> None:
+    policy = {"baseMs": 3_600_000, "jitter": 0, "maxMs": 3_600_000}
+    job_id = await submitted(peer, 1, type="t", maxAttempts=9, retry=policy)
+    for number in range(7):
+        job = await claimed(peer)
+        delay = {} if number == 6 else {"delayMs": 0}
+        await peer.ask(
+            "failJob", jobId=job_id, workerId=WORKER, lease=job["lease"],
+            error={"type": "E", "message": str(number)}, **delay,
+        )  # fmt: skip
+    shown = (await peer.ask("getJob", jobId=job_id)).value
+    assert [error["message"] for error in shown["errors"]] == ["2", "3", "4", "5", "6"]
+    assert (shown["lastError"]["attempt"], shown["lastError"]["workerId"]) == (7, WORKER)
+    assert shown["runAt"] == shown["lastError"]["at"] + 3_600_000
+    assert await claimed(peer) == {}
 
 
 @row("end", "out of attempts is a dead letter: kept, listed, and it can be queued again")
@@ -334,6 +415,25 @@ async def test_job_when_looked_at_then_its_status(peer: Ask) -> None:
     assert (before["status"], before["payload"]) == ("unclaimed", [1])
     assert (held["status"], held["workerId"], held["attempts"]) == ("in_progress", WORKER, 1)
     assert over["status"] == "completed"
+
+
+@row("look", "one job, waiting until it has ended or is dead")
+async def test_job_when_awaited_then_answered_when_it_is_over(
+    peer: Ask, other: Ask, broker: BrokerServer
+) -> None:
+    job_id = await submitted(peer, 1, type="t", maxAttempts=1)
+    lease = (await claimed(peer))["lease"]
+    shown = (await peer.ask("getJob", jobId=job_id, waitMs=10)).value
+    assert shown["status"] == "in_progress"
+    awaiting = asyncio.ensure_future(peer.ask("getJob", jobId=job_id, waitMs=60_000))
+    async with asyncio.timeout(10):
+        while not broker.waiting_ends:
+            assert not awaiting.done(), "it waits"
+            await other.ask("getStatus")
+    await other.ask(
+        "failJob", jobId=job_id, workerId=WORKER, lease=lease, error={"type": "E", "message": ""}
+    )
+    assert (await awaiting).value["status"] == "dead"
 
 
 @row("look", "an unknown job is refused", "JobNotFoundError")

@@ -26,7 +26,7 @@ from osqueue.errors import (
 )
 from osqueue.wire import operations as ops
 from osqueue.wire.messages import ClaimRequest
-from osqueue.wire.operations import Operation
+from osqueue.wire.operations import JobQuery, Operation
 from osqueue.wire.roles import Role
 
 KINDS = ("rest", "connect", "grpc", "ws")
@@ -206,6 +206,27 @@ async def test_claim_when_its_token_is_revoked_while_it_waits_then_it_gets_nothi
         assert locked.waiting_claims == 0
         await call(admin, ops.SUBMIT)
         assert (await call(admin, ops.GET_STATS)).value.unclaimed == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_wait_for_an_end_when_its_token_is_revoked_then_it_is_told_and_forgotten(
+    kind: str, keys: Keys, locked: BrokerServer
+) -> None:
+    async with (
+        dialled(kind, locked, keys[Role.OBSERVE]) as observer,
+        dialled(kind, locked, keys[Role.ADMIN]) as admin,
+        asyncio.timeout(20),
+    ):
+        job_id = (await call(admin, ops.SUBMIT)).value.job_id
+        query = JobQuery(wait_ms=30_000)
+        waiting = asyncio.create_task(
+            observer.call(ops.GET_JOB, query, job_id=job_id, timeout_s=30)
+        )
+        await eventually(lambda: locked.waiting_ends == 1)
+        keys.write(keys.made[Role.ADMIN])
+        with pytest.raises((AuthError, TransportConnectionError), match="was revoked"):
+            await waiting
+        assert locked.waiting_ends == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -102,6 +102,19 @@ async def test_consistent_reads_when_another_process_has_just_written_then_they_
         assert found[-1] == job_id
 
 
+async def test_result_when_another_process_brings_it_then_it_is_seen(
+    stack: AsyncExitStack, url: str
+) -> None:
+    one, other = await opened(stack, url), await opened(stack, url)
+    job_id = await one.client.submit_job("a")
+    result = asyncio.ensure_future(one.client.result(job_id, timeout=60))
+    await asyncio.sleep(0)
+    job = await other.client.claim_job("me")
+    assert job is not None
+    await other.client.complete_job(job, [1])
+    assert await result == [1]
+
+
 async def test_waiting_claim_when_cancelled_then_nothing_is_held(
     stack: AsyncExitStack, url: str
 ) -> None:

@@ -69,7 +69,6 @@ def cancel(broker: Broker, job_ids: list[str]) -> None:
 
 def as_json(job: JobInfo) -> dict[str, Any]:
     """A job with the names of the REST interface, without what is not known."""
-    error = None if job.last_error is None else msgspec.to_builtins(job.last_error)
     fields = {
         "id": job.job_id,
         "status": job.status,
@@ -81,11 +80,24 @@ def as_json(job: JobInfo) -> dict[str, Any]:
         "heartbeat": job.heartbeat,
         "priority": job.priority,
         "runAt": job.run_at,
-        "lastError": error,
+        "lastError": _plain(job.last_error),
         "endedAt": job.ended_at,
+        "retry": _plain(job.retry),
+        "timeoutMs": job.timeout_ms,
+        "keepResult": job.keep_result or None,
+        "progress": _plain(job.progress),
+        "errors": _plain(list(job.errors)) or None,
     }
     known = {name: value for name, value in fields.items() if value is not None}
-    return known if job.raw_payload is None else {**known, "payload": job.payload}
+    if job.raw_payload is not None:
+        known["payload"] = job.payload
+    if job.raw_result is not None:
+        known["result"] = job.result
+    return known
+
+
+def _plain(value: object) -> Any:
+    return None if value is None else msgspec.to_builtins(value)
 
 
 async def _collect(client: OsqueueClient, query: JobsQuery) -> tuple[list[JobInfo], bool]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from osqueue.client import BrokerStatus, JobInfo, Stats
+from osqueue.client import BrokerStatus, JobError, JobInfo, Progress, Stats
 from osqueue.clock import SystemClock
 
 __all__ = [
@@ -133,7 +133,6 @@ def _seconds(ms: int) -> str:
 
 def _rows(job: JobInfo) -> list[tuple[str, str]]:
     of_attempts = f" of {job.max_attempts}" if job.max_attempts else ""
-    error = job.last_error
     rows = [
         ("id", job.job_id),
         ("status", job.status),
@@ -146,9 +145,27 @@ def _rows(job: JobInfo) -> list[tuple[str, str]]:
         ("heartbeat", _time(job.heartbeat)),
         ("ended", _time(job.ended_at)),
         ("payload", "" if job.raw_payload is None else json.dumps(job.payload, ensure_ascii=False)),
-        ("last error", "" if error is None else f"{error.type}: {error.message}"),
+        ("result", "" if job.raw_result is None else json.dumps(job.result, ensure_ascii=False)),
+        ("progress", _progress(job.progress)),
+        ("last error", _failure(job.last_error)),
+        *[("before", _failure(error)) for error in reversed(job.errors[:-1])],
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _failure(error: JobError | None) -> str:
+    if error is None:
+        return ""
+    attempt = "" if error.attempt is None else f" (attempt {error.attempt}, {_time(error.at)})"
+    return f"{error.type}: {error.message}{attempt}"
+
+
+def _progress(progress: Progress | None) -> str:
+    if progress is None:
+        return ""
+    total = "" if progress.total is None else f" of {progress.total:g}"
+    note = f", {progress.note}" if progress.note else ""
+    return f"{progress.done:g}{total}{note}"
 
 
 def _time(ms: int | None) -> str:

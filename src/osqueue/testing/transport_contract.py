@@ -276,7 +276,7 @@ class TransportContract(TransportBench):
             for cls, operation, request, job_id in (
                 (JobNotFoundError, ops.GET_JOB, None, "none"),
                 (JobNotFoundError, ops.GET_PAYLOAD, None, "none"),
-                (LeaseLostError, ops.HEARTBEAT, stale, "held"),
+                (LeaseLostError, ops.COMPLETE, calls.done(stale), "held"),
             ):
                 error = await expect_error(cls, calls.call(operation, request, job_id=job_id))
                 assert error.position is not None, operation.name

@@ -97,9 +97,12 @@ class _Plan(NamedTuple):
 
 
 def to_proto(struct: msgspec.Struct, kind: type[ProtoT]) -> ProtoT:
-    """The message that says the same. Fields that ``kind`` does not have are left out."""
+    """The message that says the same. Fields that ``kind`` does not have are left out, and so are
+    those that a more general struct does not have.
+    """
     given = {}
-    for field in _PLANS[type(struct), kind].fields:
+    plan = _PLANS.get((type(struct), kind)) or _plan(type(struct), kind)
+    for field in plan.fields:
         value = getattr(struct, field.name)
         if value is not None and value is not UNSET:
             given[field.name] = value if field.pack is None else field.pack(value)

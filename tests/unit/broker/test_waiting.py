@@ -4,6 +4,7 @@ import pytest
 
 from osqueue.broker.waiting import WaitingClaims
 from osqueue.engine.requests import Held
+from osqueue.model.caps import Caps
 from osqueue.model.index import ReadyIndex
 from osqueue.model.job import Job
 from osqueue.model.ops import Claim, GetStats
@@ -18,8 +19,9 @@ class Line:
         self.ready = ReadyIndex(self.jobs.__getitem__)
         self.names: dict[Held, str] = {}
 
-    def joins(self, name: str, *types: str) -> Held:
-        held = Held(op=Claim("w", name, types or None), waits=True)
+    def joins(self, name: str, *types: str, caps: dict[str, int] | None = None) -> Held:
+        capped = tuple((caps or {}).items())
+        held = Held(op=Claim("w", name, types or None, caps=capped), waits=True)
         self.names[held] = name
         self.waiting.add(held)
         return held
@@ -35,7 +37,8 @@ class Line:
         served = []
         while (held := self.waiting.next(self.ready)) is not None:
             assert isinstance(held.op, Claim)
-            job = self.ready.pop(held.op.types)
+            caps = Caps(held.op.types, held.op.caps)
+            job = self.ready.pop(caps.types, caps.spent)
             assert job is not None, "taken from the line for nothing"
             served.append(f"{self.names[held]}:{job.type}")
         return served
@@ -187,3 +190,51 @@ def test_memory_when_claims_come_and_go_then_nothing_of_them_stays() -> None:
         line.waiting.remove(line.joins("x", f"type{number}"))
     assert line.waiting._lines == {}
     assert line.waiting._tickets == {}
+
+
+def test_next_when_a_claim_leaves_a_type_out_then_jobs_of_it_pass_it_by() -> None:
+    line = Line()
+    line.joins("not a", caps={"a": 0})
+    line.joins("not a nor b", caps={"a": 0, "b": 0})
+    line.joins("a or b, but no b", "a", "b", caps={"b": 0})
+    line.joins("any")
+    line.comes("a", "a", "b", "c")
+    assert line.served() == ["not a:b", "not a nor b:c", "a or b, but no b:a", "any:a"]
+
+
+def test_next_when_all_leave_a_type_out_then_nobody_is_taken_and_nothing_goes_on_for_ever() -> None:
+    line = Line()
+    line.joins("not a", caps={"a": 0})
+    line.joins("only a, and none of it", "a", caps={"a": 0})
+    line.comes("a")
+    assert line.served() == []
+    assert line.ready.woken == set()
+    assert len(line.waiting) == 2
+    line.comes("b")
+    assert line.served() == ["not a:b"]
+
+
+def test_remove_when_a_claim_leaves_types_out_then_it_waits_no_more() -> None:
+    line = Line()
+    held = line.joins("not a", caps={"a": 0})
+    other = line.joins("nothing", "a", caps={"a": 0})
+    assert line.waiting.remove(held)
+    assert line.waiting.remove(other)
+    assert not line.waiting.remove(held)
+    line.comes("b")
+    assert line.served() == []
+
+
+def test_drain_when_a_claim_leaves_types_out_then_it_comes_too() -> None:
+    line = Line()
+    held = line.joins("not a", caps={"a": 0})
+    assert line.waiting.drain() == [held]
+    line.comes("b")
+    assert line.served() == []
+
+
+def test_next_when_a_claim_is_capped_but_not_at_nothing_then_it_is_served_as_any() -> None:
+    line = Line()
+    line.joins("one of a", "a", caps={"a": 1})
+    line.comes("a")
+    assert line.served() == ["one of a:a"]

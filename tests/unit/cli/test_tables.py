@@ -7,7 +7,7 @@ import re
 import pytest
 
 from osqueue.cli import looking, tables
-from osqueue.client import JobError, JobInfo, Stats
+from osqueue.client import JobError, JobInfo, Progress, RetryPolicy, Stats
 
 
 def job(**changes: object) -> JobInfo:
@@ -113,3 +113,40 @@ def test_json_when_made_of_a_job_then_with_the_names_of_the_wire() -> None:
 def test_json_when_a_payload_is_null_then_kept_and_when_unknown_left_out() -> None:
     assert looking.as_json(job(raw_payload=b"null"))["payload"] is None
     assert "payload" not in looking.as_json(job(raw_payload=None))
+
+
+def test_job_when_it_has_failed_before_then_each_failure_is_told_newest_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    errors = tuple(
+        JobError(type="E", message=f"no {number}", at=1_700_000_000_000, attempt=number)
+        for number in (1, 2, 3)
+    )
+    tables.print_job(job(errors=errors, last_error=errors[-1]))
+    told = re.findall(r"E: no (\d) \(attempt (\d), 20", capsys.readouterr().out)
+    assert told == [("3", "3"), ("2", "2"), ("1", "1")]
+
+
+def test_job_when_it_runs_or_has_a_result_then_that_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    running = Progress(done=3, total=9.5, note="käse")
+    tables.print_job(job(last_error=None, progress=running, raw_result=b'{"a": [1]}'))
+    shown = capsys.readouterr().out
+    assert re.search(r"progress +3 of 9\.5, käse", shown)
+    assert re.search(r'result +\{"a": \[1\]\}', shown)
+
+
+def test_job_as_json_when_it_says_how_to_be_tried_then_with_the_names_of_rest() -> None:
+    shown = looking.as_json(
+        job(
+            retry=RetryPolicy(base_ms=5), timeout_ms=9, keep_result=True, raw_result=b"null",
+            progress=Progress(done=1), errors=(JobError(type="E", message="m", attempt=1),),
+        )
+    )  # fmt: skip
+    assert (shown["retry"], shown["timeoutMs"], shown["keepResult"]) == ({"baseMs": 5}, 9, True)
+    assert shown["result"] is None
+    assert shown["progress"] == {"done": 1}
+    assert shown["errors"] == [{"type": "E", "message": "m", "attempt": 1}]
+    assert "result" not in looking.as_json(job())
+    assert "errors" not in looking.as_json(job())

@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from osqueue.wire.operations import OPERATIONS, ListQuery, Operation
+from osqueue.config import RetryPolicy
+from osqueue.wire.messages import SubmitRequest
+from osqueue.wire.operations import OPERATIONS, JobQuery, ListQuery, Operation, PutQuery
 
 
 def test_table_when_read_then_names_and_routes_are_each_one_of_a_kind() -> None:
@@ -36,3 +38,26 @@ def test_list_query_when_the_status_is_a_live_one_then_it_is_taken(status: str) 
 def test_list_query_when_the_status_is_none_of_these_then_it_is_refused(status: str) -> None:
     with pytest.raises(msgspec.ValidationError, match="status"):
         msgspec.convert({"status": status}, ListQuery)
+
+
+def test_put_query_when_made_of_a_request_then_it_says_the_same() -> None:
+    policy = RetryPolicy(base_ms=1, factor=3.0, max_ms=9, jitter=0.5)
+    request = SubmitRequest(type="t", retry=policy, timeout_ms=7, keep_result=True)
+    query = PutQuery.of(request)
+    assert (query.retry, query.timeout_ms, query.keep_result) == (policy, 7, True)
+    assert PutQuery.of(SubmitRequest()).retry is None
+    assert msgspec.to_builtins(PutQuery.of(SubmitRequest())) == {}
+
+
+def test_put_query_when_it_says_part_of_a_policy_then_the_rest_is_the_default() -> None:
+    query = msgspec.convert(
+        {"retryMaxMs": "9", "keepResult": "true", "timeoutMs": "5"}, PutQuery, strict=False
+    )
+    assert query.retry == RetryPolicy(max_ms=9)
+    assert (query.keep_result, query.timeout_ms) == (True, 5)
+
+
+@pytest.mark.parametrize("wait_ms", [-1, 60_001])
+def test_job_query_when_the_wait_is_out_of_bounds_then_it_is_refused(wait_ms: int) -> None:
+    with pytest.raises(msgspec.ValidationError, match="waitMs"):
+        msgspec.convert({"waitMs": wait_ms}, JobQuery)

@@ -114,6 +114,12 @@ def test_request_when_nothing_is_given_then_the_defaults() -> None:
     assert from_proto(pb.SubscribeRequest(), json.SubscribeRequest).stats_every_ms == 1_000
 
 
+def test_request_when_more_general_than_its_message_then_it_says_what_it_has() -> None:
+    general = json.LeaseRequest(worker_id="w", lease="l")
+    message = to_proto(general, pb.CompleteJobRequest)
+    assert (message.worker_id, message.lease, message.has_field("result")) == ("w", "l", False)
+
+
 def test_payload_when_there_is_none_then_null_is_said() -> None:
     assert to_proto(json.SubmitRequest(), pb.SubmitJobRequest).payload == b"null"
     job = msgspec.structs.replace(CLAIMED, payload=UNSET)
