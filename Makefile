@@ -36,7 +36,7 @@ chaos: servers  ## Prove failover in full, on a disk and on Ceph: about two hour
 	$(BIN)/python -m tests.e2e.chaos --store file $(CHAOS)
 	$(BIN)/python -m tests.e2e.chaos --store ceph $(CHAOS)
 
-servers: $(READY)  ## Install the test servers that PyPI does not have: Debian packages, npm.
+servers: $(READY)  ## Install what the tests want and PyPI does not have: Debian packages, npm.
 	$(BIN)/python -m tests.integration.servers.install
 
 lint: $(READY)  ## Check style, types and the direction of imports.

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
         Retry,
         is_osqueue_error,
     )
-    from osqueue.jobs import Backoff, Jobs, JobType, Registry
-    from osqueue.worker import Worker
+    from osqueue.jobs import Backoff, Jobs, JobType, NewJob, Registry
+    from osqueue.worker import JobContext, Worker
 
 __version__ = "0.1.0"
 
@@ -33,10 +33,12 @@ __all__ = [
     "Backoff",
     "BrokerServer",
     "Discard",
+    "JobContext",
     "JobFailedError",
     "JobHandle",
     "JobType",
     "Jobs",
+    "NewJob",
     "OsqueueClient",
     "OsqueueError",
     "Queue",
@@ -57,10 +59,12 @@ _HOME = {
     "Backoff": "osqueue.jobs",
     "BrokerServer": "osqueue.app",
     "Discard": "osqueue.errors",
+    "JobContext": "osqueue.worker",
     "JobFailedError": "osqueue.errors",
     "JobHandle": "osqueue.client",
     "JobType": "osqueue.jobs",
     "Jobs": "osqueue.jobs",
+    "NewJob": "osqueue.jobs",
     "OsqueueClient": "osqueue.client",
     "OsqueueError": "osqueue.errors",
     "Queue": "osqueue.embedded",

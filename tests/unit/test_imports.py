@@ -7,6 +7,9 @@ import sys
 
 import pytest
 
+import osqueue
+import osqueue.jobs
+
 BROUGHT = "import sys; {program}; print(*{{name.partition('.')[0] for name in sys.modules}})"
 
 
@@ -20,6 +23,12 @@ def brought(program: str) -> set[str]:
     )
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
+
+
+def test_public_names_when_asked_for_then_all_are_there_and_sorted() -> None:
+    assert osqueue.__all__ == sorted(osqueue.__all__)
+    assert all(getattr(osqueue, name) is not None for name in osqueue.__all__)
+    assert osqueue.jobs.__all__ == sorted(osqueue.jobs.__all__)
 
 
 def test_osqueue_when_imported_then_nothing_else_is() -> None:

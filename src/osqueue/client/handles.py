@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from osqueue.client.awaiting import brought, ended
 from osqueue.client.models import JobInfo
+from osqueue.errors import ConfigError
 from osqueue.jobs.schema import Schema
 
 if TYPE_CHECKING:
@@ -45,10 +46,11 @@ class JobHandle(Generic[ResultT_co]):
         return await ended(self._client.get_job, self.job_id, timeout_s=timeout)
 
     async def result(self, timeout: float | None = None) -> ResultT_co:  # noqa: ASYNC109 - the same
-        """What its handler returned, of the handler's type; ``None`` unless it was kept.
+        """What its handler returned, of the handler's type, where that is known.
 
         Waits as `wait` does. Raises `JobFailedError`, with the handler's error, when it brings
-        none, and `PayloadValidationError` for a result of another type.
+        none, `ConfigError` when that was not to be kept, and `PayloadValidationError` for a result
+        of another type.
         """
         return cast("ResultT_co", _result(await self.wait(timeout), self.result_schema))
 
@@ -82,7 +84,7 @@ class SyncJobHandle(Generic[ResultT_co]):
         return self._client.wait(self.job_id, timeout=timeout)
 
     def result(self, timeout: float | None = None) -> ResultT_co:
-        """What its handler returned, of the handler's type; ``None`` unless it was kept."""
+        """What its handler returned, of the handler's type, where that is known."""
         return cast("ResultT_co", _result(self.wait(timeout), self.result_schema))
 
     def cancel(self) -> None:
@@ -92,6 +94,13 @@ class SyncJobHandle(Generic[ResultT_co]):
 
 def _result(info: JobInfo, schema: Schema | None) -> Any:
     raw = brought(info).raw_result
-    if raw is None:
+    if schema is None:
+        return info.result
+    if raw is not None:
+        return schema.decode(raw)
+    if schema.type in (None, type(None)):
         return None
-    return info.result if schema is None else schema.decode(raw)
+    raise ConfigError(
+        f"job {info.job_id} has completed, but its result was not asked for: say keep_result=True "
+        "of its type, or when it is submitted"
+    )

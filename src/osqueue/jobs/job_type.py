@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, get_args
 
@@ -64,6 +65,11 @@ class JobType(_OfPayload, frozen=True, kw_only=True):
     concurrency: int | None = None
 
     def __post_init__(self) -> None:
+        if inspect.isroutine(self.payload) or hasattr(self.payload, "__wrapped__"):
+            raise ConfigError(
+                f"{self.payload!r} is no payload's type; a handler is said beside that: "
+                "JobType(SendEmail, handler='myapp.handlers:send_email')"
+            )
         _whole("max_attempts", self.max_attempts)
         _whole("concurrency", self.concurrency)
         _seconds("timeout", self.timeout)

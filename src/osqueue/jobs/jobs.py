@@ -173,17 +173,25 @@ class Jobs:
         return self._call_back("failed", function)
 
     def handlers(self) -> dict[str, HandlerSpec]:
-        """What a worker runs, by job type. Raises `ConfigError` for a payload's type that there can
-        be no schema of.
+        """What a worker runs, by job type. Raises `ConfigError` for a payload that there can be no
+        schema of, and for such a result, if it is to be kept.
         """
-        specs = {
-            **self._registry.handlers(),
-            **{name: job.spec for name, job in self._jobs.items()},
-        }
-        for spec in specs.values():
-            if spec.schema is not None and spec.schema.reference is None:
-                spec.schema.prepare()
-        return specs
+        specs = self._registry.handlers() | {name: job.spec for name, job in self._jobs.items()}
+        return {name: self._prepared(name, spec) for name, spec in specs.items()}
+
+    def _prepared(self, name: str, spec: HandlerSpec) -> HandlerSpec:
+        """What is named is made when it is imported: with the first job of the type."""
+        if spec.schema is not None and spec.schema.reference is None:
+            spec.schema.prepare()
+        if spec.result is None or spec.result.reference is not None:
+            return spec
+        try:
+            spec.result.prepare()
+        except ConfigError:
+            if self._registry[name].settings.keep_result:
+                raise
+            return msgspec.structs.replace(spec, result=None)
+        return spec
 
     def _submitter(self) -> Submitter:
         if self._client is None:

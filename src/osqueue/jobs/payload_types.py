@@ -5,9 +5,9 @@ The class itself counts, not those it inherits from: what a subclass adds would 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar, Final, Protocol, TypeAlias, get_origin
+from typing import Annotated, Any, ClassVar, Final, Protocol, TypeAlias, get_args, get_origin
 
 import msgspec
 
@@ -16,6 +16,8 @@ from osqueue.jobs.references import path_of
 from osqueue.jobs.schema import Schema
 
 __all__ = ["PayloadObject", "PayloadTypes"]
+
+_PYTHONS_OWN: Final = ("builtins", "types", "collections")
 
 LISTED_MAX: Final = 10
 """Most names that an error lists."""
@@ -65,6 +67,7 @@ class PayloadTypes:
         for names in self._names.values():
             if name in names:
                 names.remove(name)
+        self._names = {key: names for key, names in self._names.items() if names}
 
     def name_of(self, payload: Any) -> str:
         """The name of the type that has such payloads. Raises `ConfigError` for none, or many."""
@@ -94,9 +97,7 @@ class PayloadTypes:
         """A generic class may say in its object of what it is: ``Box[int](7)``."""
         of = type(payload)
         exact = self._names.get(getattr(payload, "__orig_class__", of))
-        if exact:
-            return exact
-        return [name for key, names in self._names.items() if _is(of, key) for name in names]
+        return exact or self._names.get(of, [])
 
     def _read_where(self, wanted: Callable[[Schema], bool]) -> None:
         for name, schema in [*self._unread.items()]:
@@ -107,8 +108,8 @@ class PayloadTypes:
     def _read(self, name: str, schema: Schema) -> None:
         payload = schema.type
         self._unread.pop(name, None)
-        if isinstance(payload, Hashable):
-            self._names.setdefault(payload, []).append(name)
+        for key in _classes(payload):
+            self._names.setdefault(key, []).append(name)
 
     def _hint(self, of: type) -> str:
         """What may have been meant; a class is loaded twice when its file is run as a program."""
@@ -130,8 +131,15 @@ class PayloadTypes:
         return f"; it has those of {_listed([*map(_called, self._names)])}" if self._names else ""
 
 
-def _is(of: type, key: Any) -> bool:
-    return key is of or get_origin(key) is of
+def _classes(payload: Any) -> list[Any]:
+    """A class, or a generic one with what it is of; Python's own tell nothing of an object."""
+    if get_origin(payload) is Annotated:
+        payload = get_args(payload)[0]
+    generic = get_origin(payload)
+    of = generic or payload
+    if not isinstance(of, type) or of.__module__ in _PYTHONS_OWN:
+        return []
+    return [payload] if generic is None else [payload, generic]
 
 
 def _is_class(key: Any) -> bool:

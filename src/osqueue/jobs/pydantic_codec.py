@@ -70,21 +70,22 @@ class PydanticCodec:
             raise Misfit(("", f"it cannot be written as JSON: {error}{advice}")) from error
         if lost:
             raise Misfit(*lost)
-        try:
-            self._adapter.validate_json(encoded)
-        except ValidationError as error:
-            raise Misfit(*self._problems(error, sent=True)) from error
+        self._read(encoded, sent=True)
         return encoded
 
     def decode(self, encoded: bytes) -> Any:
         """The value of a JSON text."""
-        try:
-            return self._adapter.validate_json(encoded)
-        except ValidationError as error:
-            raise Misfit(*self._problems(error)) from error
+        return self._read(encoded)
 
     def json_schema(self) -> dict[str, Any]:
         return self._adapter.json_schema(by_alias=True)
+
+    def _read(self, encoded: bytes, *, sent: bool = False) -> Any:
+        """By alias, as it is written, whatever else the type reads."""
+        try:
+            return self._adapter.validate_json(encoded, by_alias=True)
+        except ValidationError as error:
+            raise Misfit(*self._problems(error, sent=sent)) from error
 
     def _validate(self, value: Any, *, by_name: bool | None) -> Any:
         """Unknown fields at the top are refused, unless the type itself says what to do with them:

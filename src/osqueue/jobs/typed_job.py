@@ -116,7 +116,7 @@ class TypedJob(Generic[PayloadT, ResultT, CallP, ReturnT]):
         try:
             return schema.encode_fields(fields)
         except PayloadValidationError as error:
-            raise _with_advice(error) from error.__cause__
+            raise _with_advice(error) from None
 
 
 class AnnotatedJob(TypedJob[PayloadT, ResultT, CallP, ReturnT]):

@@ -8,10 +8,18 @@ from typing import Any, NamedTuple, TypedDict, assert_type
 import msgspec
 from pydantic import BaseModel
 
-from osqueue import Backoff, JobHandle, Jobs, OsqueueClient, SyncJobHandle, SyncOsqueueClient
+from osqueue import (
+    Backoff,
+    JobContext,
+    JobHandle,
+    Jobs,
+    OsqueueClient,
+    SyncJobHandle,
+    SyncOsqueueClient,
+)
 from osqueue.client import Job
 from osqueue.jobs import CheckedJob, NewJob
-from osqueue.worker import CallNext, JobContext
+from osqueue.worker import CallNext
 
 
 class SendEmail(BaseModel):

@@ -218,7 +218,34 @@ async def test_result_when_it_is_of_another_type_then_the_error_says_so(
         await handle.result()
 
 
-async def test_result_when_none_was_kept_then_none(
+async def test_result_when_it_was_not_to_be_kept_then_config_error_rather_than_none(
+    client: OsqueueClient, transport: ScriptedTransport
+) -> None:
+    jobs = Jobs()
+
+    @jobs.job("report")
+    async def count(point: Point) -> Pages:
+        return Pages(point.x)
+
+    transport.answers(messages.SubmitAnswer(job_id="j"), shown("completed"))
+    handle = await client.submit(count.new(Point(1, 2)))
+    with pytest.raises(ConfigError, match="result was not asked for: say keep_result=True"):
+        await handle.result()
+
+
+async def test_result_when_the_handler_brings_none_then_none(
+    client: OsqueueClient, transport: ScriptedTransport
+) -> None:
+    jobs = Jobs()
+
+    @jobs.job("draw")
+    async def draw(_point: Point) -> None: ...
+
+    transport.answers(messages.SubmitAnswer(job_id="j"), shown("completed"))
+    assert await (await client.submit(draw.new(Point(1, 2)))).result() is None  # type: ignore[func-returns-value]
+
+
+async def test_result_when_nothing_is_known_of_it_and_none_was_kept_then_none(
     client: OsqueueClient, transport: ScriptedTransport
 ) -> None:
     handle = await handle_of(client, transport, shown("completed"))

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.jobs.payloads import SendEmail
 
 from osqueue.errors import ConfigError
-from osqueue.jobs import JobType
+from osqueue.jobs import Jobs, JobType
 from osqueue.jobs.job_type import TypeOptions, check_options
 
 
@@ -54,3 +54,12 @@ def test_options_when_one_is_misspelt_then_config_error_tells_the_right_one() ->
 def test_options_when_compared_with_the_fields_then_all_are_there() -> None:
     check_options(dict.fromkeys(TypeOptions.__annotations__))
     assert set(TypeOptions.__annotations__) < set(JobType.__struct_fields__)
+
+
+def test_job_type_when_its_payload_is_a_handler_then_config_error_says_where_that_goes() -> None:
+    @Jobs().job("email:send")
+    def send_email(_email: SendEmail) -> None: ...
+
+    for wrong in (send_email, send_email.__wrapped__):
+        with pytest.raises(ConfigError, match=r"JobType\(SendEmail, handler="):
+            JobType(wrong)

@@ -20,6 +20,10 @@ def make(report: Report, ctx: JobContext) -> int:
     return report.month + ctx.attempt
 
 
+class Connection:
+    """What no JSON can hold."""
+
+
 def unsaid(email, ctx):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
     return email, ctx
 
@@ -181,11 +185,30 @@ def test_job_when_the_handler_is_a_method_or_a_partial_then_it_is_one() -> None:
 
 
 def test_handlers_when_there_can_be_no_schema_then_config_error_at_once() -> None:
-    def odd(_payload: object.__init__) -> None: ...  # type: ignore[valid-type]
+    def odd(_payload: Connection) -> None: ...
 
     jobs = Jobs()
     jobs.job("odd")(odd)
-    with pytest.raises(ConfigError, match="the payload of 'odd' cannot be"):
+    with pytest.raises(ConfigError, match="the payload of 'odd' cannot be a Connection"):
+        jobs.handlers()
+
+
+def test_handlers_when_a_result_cannot_be_kept_and_need_not_then_nothing_is_said_of_it() -> None:
+    def connect(_email: SendEmail) -> Connection:
+        return Connection()
+
+    jobs = Jobs()
+    jobs.job("connect")(connect)
+    assert jobs.handlers()["connect"].result is None
+
+
+def test_handlers_when_a_result_cannot_be_kept_and_shall_be_then_config_error() -> None:
+    def connect(_email: SendEmail) -> Connection:
+        return Connection()
+
+    jobs = Jobs()
+    jobs.job("connect", keep_result=True)(connect)
+    with pytest.raises(ConfigError, match="the result of 'connect' cannot be a Connection"):
         jobs.handlers()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from msgspec import UNSET
@@ -138,7 +138,15 @@ def test_checked_when_the_type_has_no_payload_then_only_none_fits() -> None:
 
 
 def test_type_of_when_the_class_is_registered_then_its_type() -> None:
-    types = Registry({"box": Box[int], "crate": Crate[int], "point": Point, "resize": Resize})
+    types = Registry(
+        {
+            "box": Box[int],
+            "crate": Crate[int],
+            "point": Point,
+            "resize": Annotated[Resize, "large"],
+            "either": Report | None,
+        }
+    )
     assert types.type_of(Box[int](inside=1)).name == "box"
     assert types.type_of(Crate[int](1)).name == "crate"
     assert types.type_of(Crate(1)).name == "crate"
@@ -151,6 +159,13 @@ def test_type_of_when_a_generic_object_says_of_what_then_that_counts() -> None:
     assert types.type_of(Crate[str]("a")).name == "texts"
     with pytest.raises(ConfigError, match="is the payload of numbers, texts"):
         types.type_of(Crate("a"))
+
+
+def test_type_of_when_the_class_is_pythons_own_then_it_tells_nothing() -> None:
+    types = Registry({"text": str, "numbers": list[int], "nothing": None})
+    for payload in ("a", [1], None):
+        with pytest.raises(ConfigError, match="say which type it is"):
+            types.type_of(payload)
 
 
 def test_type_of_when_the_class_is_named_then_it_is_found_by_importing() -> None:

@@ -88,6 +88,7 @@ NONE = type(None)
         (Mailer(), signature(on_loop=True, result=Report)),
         (lambda _email: None, signature(payload=UNSAID)),
         (print, Signature(on_loop=False, takes_context=False)),
+        (max, Signature(on_loop=False, takes_context=False)),  # it does not say what it takes
     ],
 )
 def test_inspect_when_it_can_be_a_handler_then_tells_what_it_takes_and_returns(
