@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-all chaos servers lint proto format bench docs ci lock clean
+.PHONY: help demo test test-all chaos servers lint proto format bench bench-peers docs ci lock clean
 
 help:  ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -54,6 +54,10 @@ format: $(READY)  ## Lay the code out.
 
 bench: servers  ## Print figures, as JSON lines.
 	@for part in model rest websocket rpc clients observers auth latency slow_store stall payloads failover ceph; do $(BIN)/python bench/$$part.py || exit 1; done
+
+bench-peers: $(READY)  ## Measure osqueue beside other job queues, which it installs; PEERS='rq' for some.
+	-$(BIN)/python bench/peers/install.py
+	$(BIN)/python bench/side_by_side.py $(PEERS)
 
 docs: $(READY)  ## Build the documentation, strictly.
 	$(BIN)/mkdocs build --strict --quiet
