@@ -13,7 +13,7 @@ import sys
 
 import uvloop
 
-from osqueue.allocator import keep_large_buffers
+from osqueue.allocator import collect_seldom, keep_large_buffers
 from osqueue.app import BrokerServer
 from osqueue.config import AccessSettings, BrokerSettings, QueueLimits
 from osqueue.storage import MemoryBackend, Store, Version, open_store
@@ -61,4 +61,5 @@ async def main() -> None:
 
 if __name__ == "__main__":
     keep_large_buffers()
+    collect_seldom()
     uvloop.run(main())

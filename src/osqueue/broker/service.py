@@ -119,7 +119,8 @@ class QueueService:
         if size > ROOMY_BYTES and request.payload is not UNSET:
             text = bytes(request.payload)
             return await self._submit_roomy(queue, request, text, has_room=has_room)
-        job = self._new_job(request, "payload")
+        _expect_keepable(request, "payload")
+        job = _new_job(request, request.job_id or self._entropy.job_id())
         held = await self._submitted(queue, (job,), size)
         return Reply(SubmitAnswer(job.id), held.position)
 
@@ -127,11 +128,11 @@ class QueueService:
         self, queue: str, request: SubmitBatchRequest, *, size: int = 0
     ) -> Reply[SubmitBatchAnswer]:
         """Add jobs, all or none."""
-        jobs = tuple(
-            [self._new_job(job, f"jobs[{at}].payload") for at, job in enumerate(request.jobs)]
-        )
-        ids = [job.id for job in jobs]
+        for at, job in enumerate(request.jobs):
+            _expect_keepable(job, "jobs[{}].payload", at)
+        ids = self._ids_of(request.jobs)
         _refuse_doubles(ids, "jobs")
+        jobs = tuple(map(_new_job, request.jobs, ids))
         held = await self._submitted(queue, jobs, size)
         return Reply(SubmitBatchAnswer(ids), held.position)
 
@@ -388,20 +389,11 @@ class QueueService:
             raise BrokerProtocolError(f"there is no queue {queue!r}: only 'default' exists")
         return self._engine
 
-    def _new_job(self, request: SubmitRequest, field: str) -> NewJob:
-        fault = payload_fault(request.payload)
-        if fault is not None:
-            raise BrokerProtocolError(f"`{field}` cannot be kept: {fault}")
-        return NewJob(
-            request.job_id or self._entropy.job_id(),
-            request.type or "",
-            request.payload,
-            request.max_attempts,
-            request.priority,
-            request.run_at,
-            traceparent=request.traceparent,
-            terms=_terms(request.retry, request.timeout_ms, keep_result=request.keep_result),
-        )
+    def _ids_of(self, requests: list[SubmitRequest]) -> list[str]:
+        """The ids of jobs: what they were given, or fresh ones."""
+        missing = sum([not request.job_id for request in requests])
+        fresh = iter(self._entropy.job_ids(missing))
+        return [request.job_id or next(fresh) for request in requests]
 
     async def _submitted(self, queue: str, jobs: tuple[NewJob, ...], size: int) -> Held:
         return _added(await submit_jobs(self._engine_of(queue), jobs, size=size))
@@ -430,6 +422,25 @@ class QueueService:
             BatchAnswer([answers.job_answer(job.job_id, outcome) for job, outcome in each]),
             held.position,
         )
+
+
+def _expect_keepable(request: SubmitRequest, field: str, at: int = 0) -> None:
+    fault = payload_fault(request.payload)
+    if fault is not None:
+        raise BrokerProtocolError(f"`{field.format(at)}` cannot be kept: {fault}")
+
+
+def _new_job(request: SubmitRequest, job_id: str) -> NewJob:
+    return NewJob(
+        job_id,
+        request.type or "",
+        request.payload,
+        request.max_attempts,
+        request.priority,
+        request.run_at,
+        traceparent=request.traceparent,
+        terms=_terms(request.retry, request.timeout_ms, keep_result=request.keep_result),
+    )
 
 
 def _done(held: Held) -> Reply[None]:

@@ -11,7 +11,7 @@ import msgspec
 import uvloop
 from msgspec import UNSET
 
-from osqueue.allocator import keep_large_buffers
+from osqueue.allocator import collect_seldom, keep_large_buffers
 from osqueue.app import BrokerServer
 from osqueue.cli.failures import USAGE, CliError
 from osqueue.cli.logs import start_access_log
@@ -128,6 +128,7 @@ def run(plan: BrokerPlan, store: Store) -> int:
     if plan.access_log:
         start_access_log()
     keep_large_buffers()
+    collect_seldom()
     ports = 1 if settings.server.grpc_port == 0 else 2
     _allow_many_connections(settings.server.connections_max * ports)
     return uvloop.run(_run(plan, store, settings))

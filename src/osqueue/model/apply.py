@@ -124,32 +124,36 @@ def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR
 
 
 def _submit(state: QueueState, op: Submit, now: Moment) -> Outcome:
-    fresh: dict[str, NewJob] = {}
-    for new in op.jobs:
-        job = state.jobs.get(new.id)
-        if job is not None:
-            same = same_job(job, new)
-        elif new.id in state.ends:
-            content = content_of(new.type, new.payload, new.large)
-            same = state.ends.content_of(new.id) in {None, content}
-        else:
-            first = fresh.setdefault(new.id, new)
-            same = first is new or _same_content(first, new)
-        if not same:
-            return IdConflict(new.id)
+    fresh = {new.id: new for new in op.jobs}
+    if len(fresh) < len(op.jobs) or state.knows_any(fresh.keys()):
+        fresh.clear()
+        for new in op.jobs:
+            if not _is_same(state, new, fresh):
+                return IdConflict(new.id)
     keys = [new.large.key for new in op.jobs if new.large is not None]
     if keys:
         outdated = _outdated(state, fresh.values())
         if outdated is not None:
             return PayloadOutdated(outdated)
-    weights = [new_job_weight(new) for new in fresh.values()]
-    if fresh and state.size + sum(weights) > state.limits.state_bytes_max:
+    weight = sum([new_job_weight(new) for new in fresh.values()])
+    if fresh and state.size + weight > state.limits.state_bytes_max:
         return StateFull(state.limits.state_bytes_max)
     if fresh and state.ends.finished_bytes > state.limits.finished_bytes_max:
         return ArchiveBehind(state.limits.finished_bytes_max)
-    for new, weight in zip(fresh.values(), weights, strict=True):
-        state.submit(new, weight, now)
+    state.submit(fresh.values(), weight, now)
     return Submitted(len(fresh), tuple([key for key in keys if key not in state.payload_keys]))
+
+
+def _is_same(state: QueueState, new: NewJob, fresh: dict[str, NewJob]) -> bool:
+    """Whether a submitted job is the one of its id, if that is known; if not, it is ``fresh``."""
+    job = state.jobs.get(new.id)
+    if job is not None:
+        return same_job(job, new)
+    if new.id in state.ends:
+        content = content_of(new.type, new.payload, new.large)
+        return state.ends.content_of(new.id) in {None, content}
+    first = fresh.setdefault(new.id, new)
+    return first is new or _same_content(first, new)
 
 
 def _same_content(one: NewJob, other: NewJob) -> bool:

@@ -124,21 +124,20 @@ def encode_job(job: Job) -> bytes:
     """Refresh a job's JSON."""
     wire = _JobWire(
         id=job.id,
-        status=job.status.value,
+        status=job.status,
         payload=payload_of(job),
         type=job.type,
         created_at=job.created_at,
         attempts=job.attempts,
         max_attempts=job.max_attempts,
-        worker_id=job.worker_id,
-        heartbeat=job.heartbeat,
-        lease=job.lease,
-        claim_id=job.claim_id,
         priority=job.priority,
         run_at=job.run_at,
         last_error=job.last_error,
         traceparent=job.traceparent,
     )
+    if job.status is JobStatus.IN_PROGRESS:
+        wire.worker_id, wire.heartbeat = job.worker_id, job.heartbeat
+        wire.lease, wire.claim_id = job.lease, job.claim_id
     if job.large is not None:
         wire.payload_key, wire.payload_bytes = job.large.key, job.large.size
         wire.content = job.large.content

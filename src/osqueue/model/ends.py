@@ -10,6 +10,7 @@ of ``recent`` older than the window, or beyond its length, are dropped, oldest f
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from itertools import islice
 
 import msgspec
@@ -80,6 +81,11 @@ class EndMemory:
 
     def __contains__(self, job_id: str) -> bool:
         return job_id in self._finished_by_id or job_id in self._by_id
+
+    def knows_any(self, job_ids: AbstractSet[str]) -> bool:
+        """Whether the end of any of these is remembered."""
+        ended, recent = self._finished_by_id.keys(), self._by_id.keys()
+        return not (ended.isdisjoint(job_ids) and recent.isdisjoint(job_ids))
 
     def finished_job(self, job_id: str) -> Job | None:
         """An ended job, while its details are kept."""

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
-from itertools import chain
+from itertools import chain, groupby
+from operator import attrgetter
 from typing import TypeVar
 
 from osqueue.model.job import Job, JobStatus
 
 __all__ = ["DelayedIndex", "LeaseIndex", "ReadyIndex"]
+
+_type_of = attrgetter("type")
 
 _STALE_MAX = 64
 """Stale entries that are not worth a rebuild."""
@@ -84,14 +87,12 @@ class ReadyIndex:
         return any(type_ in self._queues for type_ in types)
 
     def push(self, job: Job) -> None:
-        queue = self._queues.get(job.type)
-        if queue is None:
-            queue = self._queues[job.type] = _TypeQueue()
-        heappush(queue.heap, _key(job))
-        queue.live += 1
-        self.live += 1
-        self._changed.add(job.type)
-        self.woken.add(job.type)
+        self._push(job.type, (_key(job),))
+
+    def extend(self, jobs: Iterable[Job]) -> None:
+        """Take in jobs: those of one type that follow one another all at once."""
+        for type_, alike in groupby(jobs, _type_of):
+            self._push(type_, [_key(job) for job in alike])
 
     def pop(
         self, types: Sequence[str] | None, without: Collection[str] = frozenset()
@@ -115,6 +116,17 @@ class ReadyIndex:
         queue = self._queues[job.type]
         self._less(job.type, queue)
         _compact(queue.heap, queue.live, self._waiting)
+
+    def _push(self, type_: str, keys: Sequence[int]) -> None:
+        queue = self._queues.get(type_)
+        if queue is None:
+            queue = self._queues[type_] = _TypeQueue()
+        for key in keys:
+            heappush(queue.heap, key)
+        queue.live += len(keys)
+        self.live += len(keys)
+        self._changed.add(type_)
+        self.woken.add(type_)
 
     def _less(self, type_: str, queue: _TypeQueue) -> None:
         queue.live -= 1

@@ -32,8 +32,12 @@ TOO_DEEP: Final = f"it is nested deeper than {PAYLOAD_DEPTH_MAX} levels"
 TOO_LONG: Final = f"it has a number of more than {PAYLOAD_DIGITS_MAX} digits"
 
 _ZEROS: Final = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
+_FLAT_BYTES_MAX: Final = 2 * PAYLOAD_DEPTH_MAX
+"""A shorter text has no room for too many brackets, nor for too many digits."""
+
 _LONG_NUMBER: Final = b"0" * (PAYLOAD_DIGITS_MAX + 1)
 _NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+assert _FLAT_BYTES_MAX <= PAYLOAD_DIGITS_MAX, "or short texts have to be looked at for digits"
 _CLOSES: Final = {0x5D: 0x5B, 0x7D: 0x7B}
 _FOLDS: Final = 3
 """Rounds of taking out empty pairs before the brackets are walked one by one: most are leaves. A
@@ -49,9 +53,11 @@ def payload_fault(payload: Raw | UnsetType) -> str | None:
     if payload is UNSET:
         return None
     text = bytes(payload)
+    if len(text) <= _FLAT_BYTES_MAX and text.isascii():
+        return None  # as most are
     if not is_utf8(text):
         return NOT_UTF8
-    deep = len(text) > 2 * PAYLOAD_DEPTH_MAX and _openers(text) > PAYLOAD_DEPTH_MAX
+    deep = len(text) > _FLAT_BYTES_MAX and _openers(text) > PAYLOAD_DEPTH_MAX
     long = len(text) > PAYLOAD_DIGITS_MAX and has_long_number(text)
     if not deep and not long:
         return None

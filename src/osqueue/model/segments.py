@@ -7,7 +7,7 @@ is then a join of about 100 pieces. Adding, finding, removing and touching are O
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -58,16 +58,17 @@ class SegmentedArray(Generic[ItemT]):
 
     def append(self, item: ItemT) -> None:
         """Add an item behind all others; sets its number."""
-        seq = self._next
-        item.seq = seq
-        segment = self._segments.get(seq >> _SHIFT)
-        if segment is None:
-            segment = self._segments[seq >> _SHIFT] = _Segment([None] * (seq & _MASK))
-        segment.slots.append(item)
-        segment.live += 1
-        segment.encoded = None
-        self._next = seq + 1
-        self._live += 1
+        item.seq = self._next
+        self._fill((item,))
+
+    def extend(self, items: Sequence[ItemT]) -> None:
+        """Add items behind all others, in their order; sets their numbers."""
+        for seq, item in enumerate(items, self._next):
+            item.seq = seq
+        while items:
+            room = SEGMENT_SLOTS - (self._next & _MASK)
+            self._fill(items[:room])
+            items = items[room:]
 
     def get(self, seq: int) -> ItemT | None:
         """The item of a number, or ``None`` once it is removed."""
@@ -119,6 +120,18 @@ class SegmentedArray(Generic[ItemT]):
             segment.encoded if segment.encoded is not None else self._join(segment)
             for segment in self._segments.values()
         ]
+
+    def _fill(self, items: Sequence[ItemT]) -> None:
+        """Put items into the last segment, which has room for them."""
+        number, added = self._next >> _SHIFT, len(items)
+        segment = self._segments.get(number)
+        if segment is None:
+            segment = self._segments[number] = _Segment([None] * (self._next & _MASK))
+        segment.slots += items
+        segment.live += added
+        segment.encoded = None
+        self._next += added
+        self._live += added
 
     def _join(self, segment: _Segment) -> bytes:
         encode = self._encode

@@ -7,7 +7,8 @@ change that must be durable before it is answered.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Iterable
+from collections.abc import Set as AbstractSet
 from itertools import islice
 
 import msgspec
@@ -157,41 +158,38 @@ class QueueState:
             broker=self.header.broker,
         )
 
-    def submit(self, new: NewJob, weight: int, now: Moment) -> None:
-        """Add a job whose id is not taken. ``weight`` is that of `new_job_weight`."""
-        run_at = new.run_at if new.run_at is not None and new.run_at > now.wall else None
-        job = Job(
-            new.id,
-            new.type,
-            now.wall,
-            new.payload,
-            JobStatus.UNCLAIMED,
-            new.priority,
-            run_at,
-            0,
-            new.max_attempts,
-            large=new.large,
-        )
-        if new.traceparent is not None:
-            job.traceparent = new.traceparent
-        if new.terms is not NO_TERMS:
-            job.terms = new.terms
-        self.admit(job, weight)
-        self.revision += 1
+    def knows_any(self, job_ids: AbstractSet[str]) -> bool:
+        """Whether any of these is the id of a job, or of one whose end is remembered."""
+        return not self.jobs.keys().isdisjoint(job_ids) or self.ends.knows_any(job_ids)
+
+    def submit(self, jobs: Iterable[NewJob], weight: int, now: Moment) -> None:
+        """Add jobs whose ids are not taken. ``weight`` is the sum of their `new_job_weight`."""
+        made = [_made(new, now) for new in jobs]
+        self._take_in(made, weight)
+        self.ready.extend([job for job in made if job.run_at is None])
+        for job in made:
+            if job.run_at is not None:
+                self.delayed.push(job)
+        self.revision += len(made)
         if self.events is not None:
-            self._record(EventKind.SUBMITTED, job, now)
+            for job in made:
+                self._record(EventKind.SUBMITTED, job, now)
 
     def admit(self, job: Job, weight: int) -> None:
-        """Take in a job as it is: a new one, or one read back."""
-        if job.terms is not NO_TERMS:
-            job.terms = self._shared(job.terms)
-        self.order.append(job)
-        self.jobs[job.id] = job
-        self.counts[job.status] += 1
-        self.size += weight
-        if job.large is not None:
-            self.payload_keys[job.large.key] = self.payload_keys.get(job.large.key, 0) + 1
+        """Take in a job as it is, read back."""
+        self._take_in([job], weight)
         self._place(job)
+
+    def _take_in(self, jobs: list[Job], weight: int) -> None:
+        self.order.extend(jobs)
+        self.size += weight
+        for job in jobs:
+            if job.terms is not NO_TERMS:
+                job.terms = self._shared(job.terms)
+            self.jobs[job.id] = job
+            self.counts[job.status] += 1
+            if job.large is not None:
+                self.payload_keys[job.large.key] = self.payload_keys.get(job.large.key, 0) + 1
 
     def claim(self, job: Job, request: Claim, lease: str, now: Moment) -> None:
         """Grant a lease on a job just taken from ``ready``."""
@@ -460,6 +458,24 @@ class QueueState:
         if len(self._terms) >= TERMS_SHARED_MAX:
             self._terms.clear()  # who shares one already keeps it
         return self._terms.setdefault(terms, terms)
+
+
+def _made(new: NewJob, now: Moment) -> Job:
+    run_at = new.run_at if new.run_at is not None and new.run_at > now.wall else None
+    return Job(
+        new.id,
+        new.type,
+        now.wall,
+        new.payload,
+        JobStatus.UNCLAIMED,
+        new.priority,
+        run_at,
+        0,
+        new.max_attempts,
+        terms=new.terms,
+        large=new.large,
+        traceparent=new.traceparent,
+    )
 
 
 def weight_of(job: Job) -> int:

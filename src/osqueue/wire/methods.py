@@ -30,7 +30,7 @@ class Asked(NamedTuple):
     """A request, read: what the operation takes, and the job it is about."""
 
     message: Any
-    job_id: str
+    job_id: str = ""
 
 
 class Method(NamedTuple):

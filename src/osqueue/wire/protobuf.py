@@ -7,13 +7,21 @@ sides; where there is none, Protocol Buffers say ``null``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw
-from msgspec.inspect import ListType, RawType, StructType, Type, UnionType, type_info
+from msgspec.inspect import (
+    ListType,
+    RawType,
+    StructType,
+    Type,
+    UnionType,
+    VarTupleType,
+    type_info,
+)
 from protobuf import Message
 from protobuf.wkt.google.protobuf.descriptor_pb import FieldDescriptorProto
 
@@ -113,12 +121,11 @@ def to_proto(struct: msgspec.Struct, kind: type[ProtoT]) -> ProtoT:
 
 def from_proto(message: Message[Any], kind: type[StructT]) -> StructT:
     """The struct that says the same. Raises `msgspec.ValidationError` when it breaks a limit."""
-    return msgspec.convert(_builtins(message, kind), kind)
+    return msgspec.convert(_builtins(message, _PLANS[kind, type(message)]), kind)
 
 
-def _builtins(message: Message[Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
+def _builtins(message: Message[Any], plan: _Plan) -> dict[str, Any]:
     """What was given of a message; this is done for each job of a batch."""
-    plan = _PLANS[kind, type(message)]
     given = {}
     for name, key, required, unpack in plan.plain:
         value = getattr(message, name)
@@ -186,18 +193,27 @@ def _converts(inner: Type) -> tuple[Convert | None, Convert | None]:
         return bytes, Raw
     if isinstance(inner, StructType):
         return _each_way(inner.cls)
-    if isinstance(inner, ListType) and isinstance(inner.item_type, StructType):
-        pack, unpack = _each_way(inner.item_type.cls)
-        return lambda many: [pack(each) for each in many], lambda many: [unpack(x) for x in many]
-    if isinstance(inner, msgspec.inspect.VarTupleType) and isinstance(inner.item_type, StructType):
-        pack, unpack = _each_way(inner.item_type.cls)
-        return lambda many: [pack(each) for each in many], lambda many: [unpack(x) for x in many]
+    if isinstance(inner, ListType | VarTupleType) and isinstance(inner.item_type, StructType):
+        return _all_each_way(inner.item_type.cls)
     return None, None
 
 
 def _each_way(kind: type[msgspec.Struct]) -> tuple[Convert, Convert]:
+    pack, unpack = _all_each_way(kind)
+    return lambda struct: pack((struct,))[0], lambda message: unpack((message,))[0]
+
+
+def _all_each_way(kind: type[msgspec.Struct]) -> tuple[Convert, Convert]:
     proto = _PROTO_OF[kind]
-    return lambda struct: to_proto(struct, proto), lambda message: _builtins(message, kind)
+
+    def pack(structs: Iterable[msgspec.Struct]) -> list[Message[Any]]:
+        return [to_proto(each, proto) for each in structs]
+
+    def unpack(messages: Iterable[Message[Any]]) -> list[dict[str, Any]]:
+        plan = _PLANS[kind, proto]
+        return [_builtins(each, plan) for each in messages]
+
+    return pack, unpack
 
 
 def _clamped(count: int) -> int:

@@ -67,6 +67,9 @@ class Ids:
         self.made += 1
         return f"id-{self.made}"
 
+    def job_ids(self, number: int) -> list[str]:
+        return [self.job_id() for _ in range(number)]
+
     def secret(self) -> str:
         return self.token()
 

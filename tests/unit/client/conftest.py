@@ -55,6 +55,9 @@ class CountingEntropy:
         self._made += 1
         return f"job-{self._made}"
 
+    def job_ids(self, number: int) -> list[str]:
+        return [self.job_id() for _ in range(number)]
+
     def secret(self) -> str:
         return self.token()
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from uuid import RFC_4122, UUID
+
 import pytest
 
 from osqueue.clock import SystemClock, SystemEntropy
@@ -27,6 +29,16 @@ def test_id_time_when_it_is_our_id_then_the_time_of_its_making() -> None:
     time = id_time(SystemEntropy().job_id())
     assert time is not None
     assert before <= time <= SystemClock().wall_ms()
+
+
+def test_ids_when_made_at_once_then_each_is_a_uuid_of_its_own_and_of_now() -> None:
+    before = SystemClock().wall_ms()
+    ids = SystemEntropy().job_ids(1_000)
+    assert len(set(ids)) == 1_000
+    assert {(UUID(job_id).version, UUID(job_id).variant) for job_id in ids} == {(7, RFC_4122)}
+    assert {str(UUID(job_id)) for job_id in ids} == set(ids)
+    assert {before <= (id_time(job_id) or 0) <= SystemClock().wall_ms() for job_id in ids} == {True}
+    assert SystemEntropy().job_ids(0) == []
 
 
 @pytest.mark.parametrize(

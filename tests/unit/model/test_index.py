@@ -61,6 +61,16 @@ def test_ready_when_a_job_comes_back_then_it_has_its_place_again() -> None:
     assert [board.pop(), board.pop()] == [first, second]
 
 
+def test_ready_when_many_come_at_once_then_as_one_by_one() -> None:
+    board = Board()
+    jobs = [board.job(*each) for each in (("a", 1), ("a", 0), ("b", 0), ("a", -1), ("b", 0))]
+    board.ready.extend(jobs)
+    board.ready.extend([])
+    assert board.ready.counts() == {"a": 3, "b": 2}
+    assert (board.ready.live, board.ready.woken) == (5, {"a", "b"})
+    assert [board.pop() for _ in jobs] == [jobs[place] for place in (3, 1, 2, 4, 0)]
+
+
 def test_ready_when_several_types_are_wanted_then_the_first_of_all_of_them() -> None:
     board = Board()
     a1, b1, c1, a2 = (board.push(type_) for type_ in "abca")

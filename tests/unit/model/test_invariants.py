@@ -28,7 +28,7 @@ def busy_state() -> QueueState:
 
 
 def resurrect(state: QueueState) -> None:
-    state.submit(NewJob("e"), new_job_weight(NewJob("e")), START)
+    state.submit([NewJob("e")], new_job_weight(NewJob("e")), START)
 
 
 def lose_job(state: QueueState) -> None:

@@ -107,6 +107,29 @@ def test_append_when_the_last_segment_was_emptied_then_numbers_go_on() -> None:
     assert joined(array) == b"late"
 
 
+def test_extend_when_items_fill_several_segments_then_as_one_by_one() -> None:
+    one_by_one, items = filled(2 * SEGMENT_SLOTS + 7)
+    array: SegmentedArray[Item] = SegmentedArray(encode)
+    array.append(items[0])
+    array.extend(items[1:5])
+    array.extend([])
+    array.extend(items[5:])
+    assert [item.seq for item in items] == list(range(len(items)))
+    assert list(array) == items
+    assert len(array) == len(items)
+    assert array.pieces() == one_by_one.pieces()
+
+
+def test_extend_when_the_last_segment_was_emptied_then_numbers_go_on() -> None:
+    array, items = filled(3)
+    for item in items:
+        array.remove(item)
+    late = [Item(f"late{number}") for number in range(SEGMENT_SLOTS)]
+    array.extend(late)
+    assert [item.seq for item in late] == list(range(3, 3 + SEGMENT_SLOTS))
+    assert joined(array) == wanted(late)
+
+
 def test_oldest_when_items_leave_then_the_next_one() -> None:
     array, items = filled(3 * SEGMENT_SLOTS)
     for item in items[1:-1]:

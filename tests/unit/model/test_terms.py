@@ -51,7 +51,8 @@ def test_terms_when_many_jobs_say_the_same_then_they_share_one_object() -> None:
 def test_terms_when_all_are_different_then_what_is_shared_stays_bounded() -> None:
     queue = Driver()
     for number in range(TERMS_SHARED_MAX + 5):
-        queue.state.submit(NewJob(f"j{number}", terms=Terms(timeout_ms=number + 1)), 1, queue.now)
+        new = NewJob(f"j{number}", terms=Terms(timeout_ms=number + 1))
+        queue.state.submit([new], 1, queue.now)
     assert len(queue.state._terms) <= TERMS_SHARED_MAX
     assert queue.state.jobs["j3"].terms == Terms(timeout_ms=4)
 

@@ -84,6 +84,9 @@ class CountingEntropy:
     def job_id(self) -> str:
         return self.token()
 
+    def job_ids(self, number: int) -> list[str]:
+        return [self.job_id() for _ in range(number)]
+
     def secret(self) -> str:
         return self.token()
 

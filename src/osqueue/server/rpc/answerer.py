@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Raw, UnsetType
@@ -59,11 +60,16 @@ NOT_JSON: Final = "it is not JSON"
 _read_json: Final = msgspec.json.Decoder(Raw).decode
 
 
+Read: TypeAlias = Callable[[Any, int], Asked]
+"""What a message of so many bytes asks for. The message is not needed any more then: one of many
+jobs is dropped before its answer is waited for, or the collector looks at all its parts."""
+
+
 class Serve(Protocol):
     """What does a method. ``size``: bytes of the request."""
 
     async def __call__(
-        self, service: QueueService, message: Any, *, size: int, caller: Caller
+        self, service: QueueService, asked: Asked, *, size: int, caller: Caller
     ) -> Reply[Any]: ...
 
 
@@ -74,6 +80,7 @@ class Served(NamedTuple):
     operation: Operation
     request: type[Message[Any]]
     answer: type[Message[Any]]
+    read: Read
     serve: Serve | None
     """``None``: its answers are a stream (`osqueue.server.rpc.streams`)."""
     large: str = ""
@@ -118,45 +125,46 @@ class Answerer:
             status=413,
         )
 
+    def read(self, method: Served, message: Any, size: int) -> Asked:
+        """What a message of ``size`` bytes asks for. Raises `OsqueueError`."""
+        self._check_payload_size(method, message, size)
+        with _faults_told(method):
+            return method.read(message, size)
+
     async def answer(
         self,
         method: Served,
-        message: Any,
+        asked: Asked,
         *,
         size: int,
         caller: Caller,
         principal: Principal | None,
     ) -> Reply[Any]:
         """The message that answers. Raises `OsqueueError`, and `CallerGoneError`."""
-        self._check_payload_size(method, message, size)
         assert method.serve is not None, "the others are streams"
-        serving = method.serve(self._service, message, size=size, caller=caller)
-        try:
+        serving = method.serve(self._service, asked, size=size, caller=caller)
+        with _faults_told(method):
             if method.operation.name in ops.WAITING and principal is not None:
                 with principal.waiting(caller, method.role):
                     return await serving
             if size <= BRIEF_BYTES:
                 return await serving
             return await self._to_its_end(serving)
-        except (OsqueueError, CallerGoneError):
-            raise
-        except Exception as error:
-            logger.exception("%s failed inside", method.name)
-            raise OsqueueError("the broker failed on this request") from error
 
-    def give_back(self, method: Served, message: Any, answer: Any) -> None:
+    def give_back(self, method: Served, asked: Asked, answer: Any) -> None:
         """Nothing of an answer was sent: if it is to a claim, let others have its jobs.
 
         Not of one that can be repeated: another request of it may have brought them by now.
         """
-        if method.operation is not ops.CLAIM or getattr(message, "claim_id", False):
+        message = asked.message
+        if method.operation is not ops.CLAIM or getattr(message, "claim_id", None) is not None:
             return
         jobs = getattr(answer, "jobs", None)
         for job in [answer] if jobs is None else jobs:
             if job.job_id:
                 lease: str | None = getattr(job, "lease", None)
-                asked = LeaseRequest(worker_id=message.worker_id, lease=lease)
-                self._run(self._service.release(DEFAULT_QUEUE, job.job_id, asked))
+                held = LeaseRequest(worker_id=message.worker_id, lease=lease)
+                self._run(self._service.release(DEFAULT_QUEUE, job.job_id, held))
                 logger.info("job %s is given back: its claim's caller has gone", job.job_id)
 
     def _check_payload_size(self, method: Served, message: Any, size: int) -> None:
@@ -183,12 +191,21 @@ class Answerer:
         _ = task.cancelled() or task.exception()  # told to whoever is still there
 
 
+@contextmanager
+def _faults_told(method: Served) -> Iterator[None]:
+    """Faults of our own are logged, and are errors like others to the caller."""
+    try:
+        yield
+    except (OsqueueError, CallerGoneError):
+        raise
+    except Exception as error:
+        logger.exception("%s failed inside", method.name)
+        raise OsqueueError("the broker failed on this request") from error
+
+
 async def _serve(
-    service: QueueService, message: Any, *, size: int, caller: Caller, method: Method
+    service: QueueService, asked: Asked, *, size: int, caller: Caller, method: Method
 ) -> Reply[Any]:
-    asked = read_request(method, message, size)
-    if method.operation.on_one_job:
-        _check_job_id(asked.job_id)
     call = Call(asked.message, asked.job_id, size, caller=caller)
     reply = await BROKER_HANDLERS[method.operation.name](service, call)
     value = reply.value
@@ -223,6 +240,8 @@ def read_request(method: Method, message: Any, size: int) -> Asked:
         case CompleteBatchRequest():
             for at, done in enumerate(asked.message.jobs):
                 _check_result(done, "jobs[{}].result", at)
+    if method.operation.on_one_job:
+        _check_job_id(asked.job_id)
     return asked
 
 
@@ -256,8 +275,23 @@ def _check_job_id(job_id: str) -> None:
 
 def _unary(method: Method) -> Served:
     large = "payload" if method.operation is ops.SUBMIT else ""
-    serve = partial(_serve, method=method)
-    return Served(method.name, method.operation, method.request, method.answer, serve, large)
+    read, serve = partial(read_request, method), partial(_serve, method=method)
+    return Served(method.name, method.operation, method.request, method.answer, read, serve, large)
+
+
+def _of_any_bytes(
+    name: str,
+    operation: Operation,
+    request: type[Message[Any]],
+    answer: type[Message[Any]],
+    serve: Serve,
+) -> Served:
+    large = "data" if operation is ops.SUBMIT else ""
+    return Served(name, operation, request, answer, _as_it_is, serve, large)
+
+
+def _as_it_is(message: Any, _size: int) -> Asked:
+    return Asked(message)
 
 
 def _is_unary(method: Method) -> bool:
@@ -266,14 +300,23 @@ def _is_unary(method: Method) -> bool:
 
 UNARY: Final = (
     *(_unary(method) for method in (*METHODS, *STREAMED) if _is_unary(method)),
-    Served("Push", ops.SUBMIT, pb.PushRequest, pb.PushResponse, any_bytes.push, "data"),
-    Served("Claim", ops.CLAIM, pb.ClaimRequest, pb.ClaimResponse, any_bytes.claim),
-    Served("Complete", ops.COMPLETE, pb.CompleteRequest, pb.CompleteResponse, any_bytes.complete),
+    _of_any_bytes("Push", ops.SUBMIT, pb.PushRequest, pb.PushResponse, any_bytes.push),
+    _of_any_bytes("Claim", ops.CLAIM, pb.ClaimRequest, pb.ClaimResponse, any_bytes.claim),
+    _of_any_bytes(
+        "Complete", ops.COMPLETE, pb.CompleteRequest, pb.CompleteResponse, any_bytes.complete
+    ),
 )
 """Every method with one answer."""
 
 PUSHED: Final = tuple(
-    Served(method.name, method.operation, method.request, method.answer, None)
+    Served(
+        method.name,
+        method.operation,
+        method.request,
+        method.answer,
+        partial(read_request, method),
+        None,
+    )
     for method in STREAMED
     if not _is_unary(method)
 )

@@ -22,6 +22,7 @@ from osqueue.server.http import describe
 from osqueue.wire import operations as ops
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
 from osqueue.wire.messages import ClaimRequest, CompleteRequest, SubmitRequest
+from osqueue.wire.methods import Asked
 from osqueue.wire.operations import Operation
 
 __all__ = ["as_payload", "claim", "complete", "from_payload", "push"]
@@ -43,18 +44,18 @@ _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(_Bytes).decode
 
 
-async def push(service: QueueService, message: Any, *, size: int, caller: Caller) -> Reply[Any]:
+async def push(service: QueueService, asked: Asked, *, size: int, caller: Caller) -> Reply[Any]:
     """Submit a job."""
     del caller
-    payload = await _as_payload(message.data)
+    payload = await _as_payload(asked.message.data)
     request = SubmitRequest(payload=Raw(payload))
     reply = await _done(service, ops.SUBMIT, Call(request, size=max(size, len(payload))))
     return reply._replace(value=pb.PushResponse(job_id=reply.value.job_id))
 
 
-async def claim(service: QueueService, message: Any, *, size: int, caller: Caller) -> Reply[Any]:
+async def claim(service: QueueService, asked: Asked, *, size: int, caller: Caller) -> Reply[Any]:
     """Claim one job of any type; never waits."""
-    request = _of_worker(message.worker_id, ClaimRequest)
+    request = _of_worker(asked.message.worker_id, ClaimRequest)
     reply = await _done(service, ops.CLAIM, Call(request, size=size, caller=caller))
     if not reply.value.jobs:
         return reply._replace(value=pb.ClaimResponse(empty=True))
@@ -62,11 +63,11 @@ async def claim(service: QueueService, message: Any, *, size: int, caller: Calle
     return reply._replace(value=pb.ClaimResponse(job_id=job.job_id, data=from_payload(job.payload)))
 
 
-async def complete(service: QueueService, message: Any, *, size: int, caller: Caller) -> Reply[Any]:
+async def complete(service: QueueService, asked: Asked, *, size: int, caller: Caller) -> Reply[Any]:
     """Complete a job that the worker holds."""
     del caller
-    request = _of_worker(message.worker_id, CompleteRequest)
-    reply = await _done(service, ops.COMPLETE, Call(request, message.job_id, size))
+    request = _of_worker(asked.message.worker_id, CompleteRequest)
+    reply = await _done(service, ops.COMPLETE, Call(request, asked.message.job_id, size))
     return reply._replace(value=pb.CompleteResponse())
 
 

@@ -25,7 +25,7 @@ from connectrpc.server import ConnectASGIApplication, Endpoint
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from osqueue.broker.service import QueueService
-from osqueue.config import ROOMY_BYTES, RPC_BODIES_BYTES_MAX, RPC_BODIES_WAIT_MS, ServerSettings
+from osqueue.config import RPC_BODIES_BYTES_MAX, RPC_BODIES_WAIT_MS, ServerSettings
 from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.engine.room import Room
 from osqueue.errors import BrokerProtocolError, OsqueueError
@@ -188,21 +188,8 @@ class ConnectPort:
         else:
             expect_few_parts(body, ENVELOPE_BYTES if is_enveloped(headers) else 0)
         visit.size = len(body)
-        if visit.size > ROOMY_BYTES:
-            body = await self._read_ahead(visit, headers, body)
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def _read_ahead(self, visit: Visit, headers: Headers, body: bytes) -> bytes:
-        """What stands for a large message that has been decoded off the loop."""
-        empty, text = bytes(ENVELOPE_BYTES), visit.text
-        if not is_enveloped(headers):
-            visit.message = await decode(visit.method.request, body, as_text=text)
-            return b""
-        if body.startswith(b"\0" + (len(body) - ENVELOPE_BYTES).to_bytes(4, "big")):
-            message = body[ENVELOPE_BYTES:]
-            visit.message = await decode(visit.method.request, message, as_text=text)
-            return empty
-        return body
+        stand_in = visit.take_message(body, enveloped=is_enveloped(headers))
+        return {"type": "http.request", "body": stand_in, "more_body": False}
 
     def _answer(
         self, visit: Visit, headers: Headers, extra: HeaderPairs, send: Send
@@ -229,25 +216,23 @@ class ConnectPort:
             return Endpoint.server_stream(info, partial(self._push, method))
         return Endpoint.unary(info, partial(self._serve, method))
 
-    async def _serve(self, method: Served, request: Any, context: Context) -> Any:
-        visit = self._visit.get()
-        answering = self._answerer.answer(
-            method, request, size=visit.size, caller=Caller(), principal=visit.principal
+    async def _serve(self, method: Served, visit: Visit, context: Context) -> Any:
+        asked = self._answerer.read(method, await _decoded(visit), visit.size)
+        reply = await self._answerer.answer(
+            method, asked, size=visit.size, caller=Caller(), principal=visit.principal
         )
-        reply = await answering
         visit.sent = reply.sent
         if is_large(reply.value):
             visit.encoded = await encode(reply.value, as_text=visit.text)
-        visit.undo = partial(self._answerer.give_back, method, request, reply.value)
+        visit.undo = partial(self._answerer.give_back, method, asked, reply.value)
         name_commit(context, reply.position)
         return reply.value
 
-    async def _push(self, method: Served, request: Any, _context: Context) -> AsyncIterator[Any]:
-        visit = self._visit.get()
+    async def _push(self, method: Served, visit: Visit, _context: Context) -> AsyncIterator[Any]:
         assert visit.principal is not None, "streams are not open to everybody"
         stream = MessageStream(self._service, method, visit.principal)
         try:
-            stream.begin(request, visit.size)
+            stream.begin(await _decoded(visit), visit.size)
             await visit.begin()
             async for message in stream:
                 yield message
@@ -261,6 +246,12 @@ class _Application(ConnectASGIApplication[Endpoints]):
     @property
     def path(self) -> str:
         return f"/{SERVICE}"
+
+
+async def _decoded(visit: Visit) -> Any:
+    """What was asked, whose bytes are kept no longer."""
+    data, visit.message = visit.message or b"", None
+    return await decode(visit.method.request, data, as_text=visit.text)
 
 
 def _as_they_are(endpoints: Endpoints) -> Endpoints:

@@ -19,6 +19,7 @@ from osqueue.server.connection import Connection
 from osqueue.server.door.auth import Principal
 from osqueue.server.http import commit_header
 from osqueue.server.rpc.answerer import Served
+from osqueue.server.rpc.bodies import ENVELOPE_BYTES
 from osqueue.server.telemetry.observing import SeenRequest
 from osqueue.wire.errors import error_info, rpc_code
 
@@ -73,10 +74,24 @@ class Visit:
         self.text = False
         """Whether messages are JSON."""
         self.unread = True
-        self.message: Any = None
-        """A large request, read already."""
+        self.message: bytes | None = None
+        """The request without its envelope, until it is decoded."""
         self.encoded: bytes | None = None
         """A large answer, written already."""
+
+    def take_message(self, body: bytes, *, enveloped: bool) -> bytes:
+        """What stands for a body whose message `connectrpc` need not see: it hands it on as it is.
+
+        An envelope that is not as it should be is left to be judged.
+        """
+        if not enveloped:
+            self.message = body
+            return b""
+        length = len(body) - ENVELOPE_BYTES
+        if length >= 0 and body.startswith(b"\0" + length.to_bytes(4, "big")):
+            self.message = body[ENVELOPE_BYTES:]
+            return bytes(ENVELOPE_BYTES)
+        return body
 
     def close(self, *, delivered: bool) -> None:
         """The answer has been sent, or could not be."""
@@ -89,7 +104,9 @@ class Visit:
 
 
 class VisitCodec:
-    """Reads and writes messages, but for those that were read and written off the loop."""
+    """Hands on requests unread, for whoever serves them; writes answers, but for those that were
+    written off the loop.
+    """
 
     def __init__(self, plain: Codec[Any, Any], visit: ContextVar[Visit]) -> None:
         self._plain = plain
@@ -102,9 +119,12 @@ class VisitCodec:
         ready = self._visit.get().encoded
         return self._plain.encode(message) if ready is None else ready
 
-    def decode(self, data: bytes | bytearray, kind: type[Any]) -> Any:
-        ready = self._visit.get().message
-        return self._plain.decode(data, kind) if ready is None else ready
+    def decode(self, data: bytes | bytearray, _kind: type[Any]) -> Any:
+        """The visit, which has the message: whoever else held it would hold it to the end."""
+        visit = self._visit.get()
+        if visit.message is None:
+            visit.message = bytes(data)
+        return visit
 
 
 class Reception:

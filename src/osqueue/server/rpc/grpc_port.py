@@ -39,7 +39,7 @@ from osqueue.server.rpc.streams import MessageStream
 from osqueue.server.telemetry.observing import Observed, SeenRequest
 from osqueue.wire.errors import CODES, error_info, rpc_code
 from osqueue.wire.gen.google.rpc.errors_pb import Status
-from osqueue.wire.methods import SERVICE
+from osqueue.wire.methods import SERVICE, Asked
 from osqueue.wire.roles import Role
 
 __all__ = ["GrpcServer", "open_grpc"]
@@ -171,14 +171,16 @@ class GrpcServer:
         principal = None if method.role is None else self._admit(context, method.role, seen)
         data = b"" if principal is None else await self._read(method, context, seen)
         message = await decode(method.request, data)
-        reply = await self._answer(method, message, len(data), principal)
+        asked = self._answerer.read(method, message, len(data))
+        del message
+        reply = await self._answer(method, asked, len(data), principal)
         if reply.sent is not None:
             sent = reply.sent
             context.add_done_callback(lambda _: sent())
         try:
             await _name_commit(context, reply.position)
         except BaseException:
-            self._answerer.give_back(method, message, reply.value)
+            self._answerer.give_back(method, asked, reply.value)
             raise
         answer = await encode(reply.value)
         seen.sent = len(answer)
@@ -194,11 +196,11 @@ class GrpcServer:
         context.add_done_callback(lambda _: timer.cancel())
 
     async def _answer(
-        self, method: Served, message: Any, size: int, principal: Principal | None
+        self, method: Served, asked: Asked, size: int, principal: Principal | None
     ) -> Reply[Any]:
         await self._gathering.turn()
         return await self._answerer.answer(
-            method, message, size=size, caller=Caller(), principal=principal
+            method, asked, size=size, caller=Caller(), principal=principal
         )
 
     async def _push(self, method: Served, _requests: object, context: Context) -> None:

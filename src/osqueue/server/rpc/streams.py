@@ -20,7 +20,7 @@ from osqueue.engine.callers import Caller, CallerGoneError
 from osqueue.errors import OsqueueError
 from osqueue.server.door.auth import Principal
 from osqueue.server.encode_once import encode_once
-from osqueue.server.rpc.answerer import Served, read_request
+from osqueue.server.rpc.answerer import Served
 from osqueue.wire.messages import Update
 from osqueue.wire.methods import STREAMED
 
@@ -42,6 +42,7 @@ class MessageStream:
 
     def __init__(self, service: QueueService, method: Served, principal: Principal) -> None:
         self._service = service
+        self._served = method
         self._method = _METHODS[method.name]
         self._principal = principal
         self._stream: Any = None
@@ -50,7 +51,7 @@ class MessageStream:
 
     def begin(self, message: Any, size: int) -> None:
         """Open the stream that a request asks for."""
-        asked = read_request(self._method, message, size)
+        asked = self._served.read(message, size)
         call = Call(asked.message, size=size, caller=Caller())
         self._stream = STREAM_HANDLERS[self._method.operation.name](self._service, call)
         watch = self._end_once_revoked()
