@@ -1,7 +1,7 @@
 """Being told to stop: SIGINT and SIGTERM, and for a supervised process the end of its stdin.
 
-The first signal asks, the second ends the process at once. That is safe at any time: what was
-acknowledged is durable.
+The first signal asks, the second ends the process at once, or asks to hurry where something can be
+done in a hurry; then the third ends it. That is safe at any time: what was acknowledged is durable.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Final, NoReturn, Self, TypeVar
 
 from osqueue.clock import SystemClock
 
-__all__ = ["KEEP_RUNNING", "StopRequest", "StopRequestedError", "first_of"]
+__all__ = ["KEEP_RUNNING", "StopRequest", "StopRequestedError", "either", "first_of"]
 
 _T = TypeVar("_T")
 
@@ -39,11 +39,18 @@ class StopRequestedError(Exception):
 
 
 class StopRequest:
-    """Whether this process has been asked to stop. A context manager, inside a running loop."""
+    """Whether this process has been asked to stop. A context manager, inside a running loop.
 
-    def __init__(self, *, supervised: bool = False) -> None:
+    ``hurries``: whether somebody waits to be asked to hurry.
+    """
+
+    def __init__(self, *, supervised: bool = False, hurries: bool = False) -> None:
         self._supervised = supervised
+        self._hurries = hurries
         self._event = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self.before_exit: Callable[[], None] = lambda: None
+        """Called when the last signal ends this process at once."""
         self._loop = asyncio.get_running_loop()
         self._clock = SystemClock()
         self._signal = signal.SIGTERM
@@ -72,9 +79,24 @@ class StopRequest:
         """Whether it was asked."""
         return self._event.is_set()
 
+    @property
+    def exit_code(self) -> int:
+        """0, unless it was in a hurry: what a shell expects then."""
+        return 128 + self._signal if self._hurry.is_set() else 0
+
+    def request(self, *, hurry: bool = False) -> None:
+        """Ask it."""
+        self._event.set()
+        if hurry:
+            self._hurry.set()
+
     async def wait(self) -> None:
         """Wait to be asked."""
         await self._event.wait()
+
+    async def wait_hurry(self) -> None:
+        """Wait to be asked to hurry."""
+        await self._hurry.wait()
 
     async def unless_requested(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Do the work; when asked to stop, cancel it and raise `StopRequestedError`."""
@@ -89,7 +111,13 @@ class StopRequest:
         if not self.requested:
             self._signal, self._asked_ms = number, now_ms
             self._event.set()
-        elif now_ms - self._asked_ms >= SAME_SIGNAL_MS:
+        elif now_ms - self._asked_ms < SAME_SIGNAL_MS:
+            return
+        elif self._hurries and not self._hurry.is_set():
+            self._signal, self._asked_ms = number, now_ms
+            self._hurry.set()
+        else:
+            self.before_exit()
             os._exit(128 + number)
 
     def _stdin_readable(self) -> None:
@@ -110,3 +138,14 @@ async def first_of(work: Coroutine[Any, Any, _T], guard: Coroutine[Any, Any, NoR
         await asyncio.gather(*tasks, return_exceptions=True)
     working, guarding = tasks
     return await (guarding if working.cancelled() else working)
+
+
+async def either(*waits: Coroutine[Any, Any, Any]) -> None:
+    """Wait until one of them is over; the others are cancelled."""
+    tasks = [asyncio.ensure_future(each) for each in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

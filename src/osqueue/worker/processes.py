@@ -60,7 +60,7 @@ class ProcessPool:
     async def start(self) -> None:
         """Start as many as are to be there from the beginning; they load while others go on."""
         try:
-            while len(self._all) < self._warm:
+            for _ in range(self._warm):
                 self._idle.append(await self._start())
         except ProcessDied as death:
             _log.warning("%s; trying again with the first job", death)

@@ -33,3 +33,12 @@ def test_submit_when_run_then_no_broker_is_loaded() -> None:
     loaded = loaded_by("['submit', 't', '{}', '--broker-url', 'http://127.0.0.1:1']")
     assert "osqueue.client" in loaded
     assert loaded.isdisjoint({"starlette", "uvicorn", "osqueue.engine", "rich.table"})
+
+
+def test_process_of_handlers_when_started_then_neither_client_nor_pydantic_is_loaded() -> None:
+    code = "import osqueue.worker.child.serving, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
+    heavy = {"aiohttp", "pydantic", "osqueue.client.client", "osqueue.worker.worker", "typer"}
+    assert heavy.isdisjoint(done.stdout.split())

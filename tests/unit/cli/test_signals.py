@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import pytest
 
 from osqueue.cli import signals
-from osqueue.cli.signals import KEEP_RUNNING, StopRequest, StopRequestedError, first_of
+from osqueue.cli.signals import KEEP_RUNNING, StopRequest, StopRequestedError, either, first_of
 from osqueue.clock import SystemClock
 
 
@@ -92,6 +92,45 @@ async def test_stop_when_signalled_twice_then_at_once_but_not_for_the_same_signa
         clock.now_ms += signals.SAME_SIGNAL_MS
         stop._signalled(signal.SIGINT)
     assert exits == [130]
+
+
+async def test_stop_when_somebody_can_hurry_then_the_second_asks_that_and_the_third_ends_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exits: list[int] = []
+    monkeypatch.setattr(os, "_exit", exits.append)
+    with StopRequest(hurries=True) as stop:
+        stop._clock = clock = ManualClock()
+        stop._signalled(signal.SIGTERM)
+        assert (stop.requested, stop.exit_code) == (True, 0)
+        clock.now_ms += signals.SAME_SIGNAL_MS
+        stop._signalled(signal.SIGINT)
+        stop._signalled(signal.SIGINT)
+        await stop.wait_hurry()
+        assert (stop.exit_code, exits) == (130, [])
+        clock.now_ms += signals.SAME_SIGNAL_MS
+        stop._signalled(signal.SIGINT)
+    assert exits == [130]
+
+
+async def test_stop_when_requested_by_another_part_then_as_by_a_signal() -> None:
+    with StopRequest(hurries=True) as stop:
+        stop.request()
+        await stop.wait()
+        assert stop.exit_code == 0
+        stop.request(hurry=True)
+        await stop.wait_hurry()
+        assert stop.exit_code == 143
+
+
+async def test_either_when_one_is_over_then_the_others_are_cancelled() -> None:
+    others = asyncio.ensure_future(never())
+
+    async def other() -> None:
+        await others
+
+    await either(other(), after_a_turn(1))
+    assert others.cancelled()
 
 
 class ManualClock(SystemClock):
