@@ -22,7 +22,7 @@ class System:
 
 
 SYSTEMS = (
-    System(OURS, "osqueue", Service.BROKER),
+    System(OURS, "osqueue", Service.BROKER, ("default", "ten", "best")),
     System("dramatiq", "dramatiq", Service.REDIS),
     System("taskiq", "taskiq", Service.REDIS, ("default", "best", "unacknowledged")),
     System("celery", "celery", Service.REDIS),

@@ -404,6 +404,18 @@ async def test_job_when_its_body_discards_it_then_it_is_a_dead_letter(q: Queue[S
     assert (await q.client.get_job(job_id)).status == "dead"
 
 
+async def test_job_when_its_time_is_over_then_its_body_is_cancelled_and_it_has_failed(
+    q: Queue[Send],
+) -> None:
+    job_id = await q.push(Send("ada"), timeout_ms=20)
+    job = await q.claim()
+    assert job is not None
+    with pytest.raises(TimeoutError, match="longer than 20 ms"):
+        async with job:
+            await asyncio.Event().wait()
+    await assert_failed(q, job_id, "TimeoutError")
+
+
 async def test_job_when_its_lease_is_lost_then_its_body_is_cancelled_and_told(
     options: dict[str, Any],
 ) -> None:
@@ -542,19 +554,37 @@ async def test_push_when_given_options_then_the_job_has_them(q: Queue[Send]) -> 
     assert await q.claim() is None
 
 
+async def test_complete_when_given_a_result_then_it_is_kept(q: Queue[Send]) -> None:
+    job_id = await q.push(Send("ada"), keep_result=True)
+    job = await q.claim()
+    assert job is not None
+    async with job:
+        await q.complete(job, {"sent": True})
+    assert await q.client.result(job_id, timeout=5) == {"sent": True}
+
+
 # The queue itself
 
 
 async def test_queue_when_not_open_then_it_says_so() -> None:
     q = Queue(Send, storage="memory://")
-    for _ in range(2):
-        with pytest.raises(EngineStateError, match="async with"):
-            await q.push(Send("ada"))
-        with pytest.raises(EngineStateError, match="async with"):
-            q.consume()
-        async with q:
-            await q.open()
-        await q.close()
+    with pytest.raises(EngineStateError, match="not open"):
+        await q.push(Send("ada"))
+    with pytest.raises(EngineStateError, match="not open"):
+        q.consume()
+    await q.close()
+    async with q:
+        await q.open()
+        await q.push(Send("ada"))
+
+
+async def test_queue_when_closed_then_it_is_not_opened_again() -> None:
+    q = Queue(Send, storage="memory://")
+    await asyncio.gather(q.open(), q.open())
+    await asyncio.gather(q.close(), q.close())
+    for again in (q.push(Send("ada")), q.open()):
+        with pytest.raises(EngineStateError, match="make a new one"):
+            await again
 
 
 @pytest.mark.parametrize(

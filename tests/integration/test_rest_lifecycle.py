@@ -254,3 +254,28 @@ async def test_submit_when_it_has_a_priority_then_lower_runs_first(rest: Rest) -
     ids = {n: await rest.submit(priority=n) for n in (5, -3, 0, 2**53 - 1, -(2**53 - 1))}
     got = [(await rest.claim("w"))["jobId"] for _ in ids]
     assert got == [ids[n] for n in sorted(ids)]
+
+
+async def test_answers_when_nothing_new_is_asked_for_then_they_are_byte_for_byte_what_they_were(
+    rest: Rest,
+) -> None:
+    job_id = await rest.submit(payload={"to": "x"}, type="mail")
+    created = (await rest.job(job_id))["createdAt"]
+    queued = (
+        f'{{"id":"{job_id}","status":"unclaimed","payload":{{"to":"x"}},"type":"mail",'
+        f'"createdAt":{created},"attempts":0,"maxAttempts":0,"heartbeat":0}}'
+    )
+    assert (await rest.get(f"/v1/jobs/{job_id}")).body.decode() == queued
+    assert (await rest.get("/v1/jobs")).body.decode().endswith(f'"jobs":[{queued}]}}')
+    claim = (await rest.post("/v1/jobs/claim", {"workerId": "w"})).body.decode()
+    lease = re.search(r'"lease":"([^"]+)"', claim)
+    assert lease is not None
+    assert claim == (
+        f'{{"jobId":"{job_id}","payload":{{"to":"x"}},"type":"mail","lease":"{lease[1]}",'
+        f'"attempt":1,"maxAttempts":3,"createdAt":{created},"priority":0}}'
+    )
+    stored = (await rest.get("/state")).json["jobs"][0]
+    assert list(stored) == [
+        "id", "status", "payload", "type", "createdAt", "attempts", "workerId", "heartbeat",
+        "lease",
+    ]  # fmt: skip

@@ -16,8 +16,26 @@ from osqueue.config import QueueLimits
 from osqueue.engine.requests import Conflicted, Gone, Held, Write, Written
 from osqueue.model.invariants import check
 from osqueue.model.job import Moment
-from osqueue.model.ops import Claim, Complete, Drop, GetPayloadKeys, Retry, Seal, Submit
-from osqueue.model.outcomes import Claimed, Done, Grant, PayloadKeys, Results, Sealed, Submitted
+from osqueue.model.ops import (
+    Claim,
+    Complete,
+    Drop,
+    GetJob,
+    GetPayloadKeys,
+    Retry,
+    Seal,
+    Submit,
+)
+from osqueue.model.outcomes import (
+    Claimed,
+    Done,
+    Grant,
+    JobView,
+    PayloadKeys,
+    Results,
+    Sealed,
+    Submitted,
+)
 from osqueue.model.snapshot import decode_state, read_origin
 from osqueue.storage.protocol import Stored, Version
 
@@ -28,6 +46,7 @@ from .follower import Follower
 __all__ = ["World"]
 
 PLACES = ("jobs", "finished", "recent")
+GOING_ON = ("unclaimed", "in_progress")
 
 LIMITS = QueueLimits(archived=True, dead_max=1)
 
@@ -69,6 +88,8 @@ class World:
         self.superseded: set[Held] = set()
         """Claims that were repeated: whoever came later has what they got."""
         self.position = (0, 0)
+        self.awaits: dict[str, Held | None] = {}
+        """By job whose end somebody waits for, the look at it; ``None`` while there is none."""
         self.leader = Trace(epoch=self.epoch, limits=LIMITS)
         self.seen = 0
         self.observer: Follower | None = None
@@ -105,6 +126,43 @@ class World:
         listed = {key for key in self.uploaded if int(key.split("/")[1]) < epoch}
         self.sweeps[self.leader.ask(GetPayloadKeys())] = listed
         self.look()
+
+    def await_end(self, job_id: str) -> None:
+        """Somebody waits for a job's end, as `osqueue.broker.end_waits` does it."""
+        if self.leader.end is None and job_id not in self.awaits:
+            self.leader.awaited.add(job_id)
+            self.awaits[job_id] = None
+            self.awaits[job_id] = self.leader.ask(GetJob(job_id))
+        self.look()
+
+    def _wake(self) -> None:
+        """Who waits for what has ended looks again."""
+        over, self.leader.jobs_over = self.leader.jobs_over, []
+        for job_id in over:
+            if job_id in self.awaits and self.leader.end is None:
+                self.awaits[job_id] = self.leader.ask(GetJob(job_id))
+
+    def _told_of_end(self, held: Held, job_id: str) -> None:
+        """A look is answered: the wait is over, or goes on."""
+        if self.awaits.get(job_id) is not held:
+            return  # there has been a later one
+        going_on = isinstance(held.outcome, JobView) and held.outcome.status in GOING_ON
+        if held.error is None and going_on:
+            self.awaits[job_id] = None
+        else:
+            del self.awaits[job_id]
+            self.leader.awaited.discard(job_id)
+
+    def nobody_waits_in_vain(self) -> None:
+        """When all is quiet, who waits still waits for a job that goes on."""
+        leader = self.leader
+        busy = leader.asks_for() or leader.committer.pending or self.current is None
+        if leader.end is not None or busy:
+            return
+        statuses = {job_id: job["status"] for job_id, job in self._jobs().items()}
+        for job_id, look in self.awaits.items():
+            waits = look is None and statuses.get(job_id) in GOING_ON
+            assert waits, f"{job_id} is {statuses.get(job_id)}, and nobody was told"
 
     def observe(self, *, wanted: bool) -> None:
         """Somebody comes who wants to be told of every change, or goes."""
@@ -252,6 +310,7 @@ class World:
         self.grants.clear()
         self.seen = self.told = 0
         self.observer = None
+        self.awaits.clear()
         now = self.leader.now
         if self.current is None:
             self.leader = Trace(epoch=self.epoch, start=now, limits=LIMITS)
@@ -262,6 +321,7 @@ class World:
     def settle(self) -> None:
         """From here on nothing goes wrong; the leader stops cleanly."""
         self.goes_well(4_000)
+        self.nobody_waits_in_vain()
         if self.leader.end is None:
             self.leader.stop()
             self.look()
@@ -295,6 +355,7 @@ class World:
         for held in answered[self.seen :]:
             self._judge(held)
         self.seen = len(answered)
+        self._wake()
         self._hear()
         self.deleted.update(self.leader.discarded)
         if self.current is not None:
@@ -350,6 +411,8 @@ class World:
 
     def _judge(self, held: Held) -> None:  # noqa: C901 - one law for each kind of answer
         op, outcome = held.op, held.outcome
+        if isinstance(op, GetJob):
+            self._told_of_end(held, op.id)
         if held.error is not None:
             if isinstance(op, Submit) and held.error.applied == "no":
                 self.not_applied.add(op.jobs[0].id)

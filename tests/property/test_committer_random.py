@@ -97,15 +97,22 @@ class CommitterInTheWorld(RuleBasedStateMachine):
         self.world.look()
 
     @precondition(leads)
-    @rule(how=st.sampled_from(["complete", "fail", "fail", "cancel"]), wait=st.booleans())
-    def jobs_come_and_end(self, how: str, wait: bool) -> None:
+    @rule(
+        how=st.sampled_from(["complete", "fail", "fail", "cancel"]),
+        wait=st.booleans(),
+        awaited=st.booleans(),
+    )
+    def jobs_come_and_end(self, how: str, wait: bool, awaited: bool) -> None:
         """A few jobs, from submit to end, while all goes well; the end may not be durable yet."""
         for _ in range(3):
             self.jobs += 1
             self.world.submit(f"j{self.jobs}", "a")
+            if awaited:
+                self.world.await_end(f"j{self.jobs}")
         self.work_off(how)
         if wait:
             self.world.goes_well(50)
+            self.world.nobody_waits_in_vain()
 
     def work_off(self, how: str) -> None:
         had = len(self.world.grants)
@@ -113,6 +120,11 @@ class CommitterInTheWorld(RuleBasedStateMachine):
         self.world.goes_well(50)
         for at in range(had, len(self.world.grants)):
             self.work(at, how)
+
+    @precondition(lambda self: self.jobs > 0)
+    @rule(number=numbers)
+    def somebody_waits_for_an_end(self, number: int) -> None:
+        self.world.await_end(f"j{number % self.jobs + 1}")
 
     @rule(wanted=st.booleans())
     def observer_comes_or_goes(self, wanted: bool) -> None:

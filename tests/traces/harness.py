@@ -113,8 +113,11 @@ class Trace:
         self.told_of: list[bytes | None] = []
         """And the object as each of them left it, unless it is over."""
         self.discarded: list[str] = []
-        self.jobs_over: list[str] = []
         """Payload objects that were given up."""
+        self.awaited: set[str] = set()
+        """Jobs whose end somebody waits for."""
+        self.jobs_over: list[str] = []
+        """Those of them that have ended, durable or not."""
         self.asked: list[Held] = []
         self.gone: set[Held] = set()
         """Whose callers have gone away."""
@@ -130,7 +133,9 @@ class Trace:
         moment = Moment(start.wall, start.mono)
         settings = commit or CommitSettings()
         state = read_state(data, limits or QueueLimits(), moment=moment, generation="g")
-        self.intake = Intake(state, data, waiting=WaitingClaims(), settings=settings)
+        self.intake = Intake(
+            state, data, waiting=WaitingClaims(), settings=settings, awaited=self.awaited
+        )
         self.committer = Committer(
             self.intake,
             base,

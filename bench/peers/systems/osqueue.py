@@ -1,6 +1,7 @@
 """osqueue: a broker that keeps the queue in a directory; the worker and the producer are clients.
 
-Page "Clients and workers" of its documentation.
+Default: one job at a time over Connect. ``ten``: ten at a time. Best: "Transports" (one WebSocket
+for all requests) and "Clients and workers" (more at a time, and a prefetch); uvloop.
 """
 
 from __future__ import annotations
@@ -25,10 +26,15 @@ __all__ = ["connect", "work"]
 class Setting:
     transport: str = "connect"
     concurrency: int = 1
+    prefetch: int = 0
 
 
 SETTINGS: Mapping[str, Setting] = MappingProxyType(
-    {"default": Setting(), "best": Setting(transport="ws", concurrency=1_000)}
+    {
+        "default": Setting(),
+        "ten": Setting(concurrency=10),
+        "best": Setting(transport="ws", concurrency=500, prefetch=500),
+    }
 )
 
 
@@ -62,4 +68,7 @@ def work(setting: str, store: str) -> None:
 
 async def run_worker(chosen: Setting, store: str) -> None:
     async with OsqueueClient(store, transport=chosen.transport) as client:
-        await Worker(client, {NAME: run_async}, concurrency=chosen.concurrency).run()
+        worker = Worker(
+            client, {NAME: run_async}, concurrency=chosen.concurrency, prefetch=chosen.prefetch
+        )
+        await worker.run()

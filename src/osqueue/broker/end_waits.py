@@ -26,7 +26,7 @@ from osqueue.model.outcomes import JobView
 
 __all__ = ["EndWaits"]
 
-LOOKS_MAX: Final = 256
+LOOKS_MAX: Final = 64
 """How many look again at once: thousands of jobs can end by one commit, and others want to ask."""
 
 _GOING_ON: Final = frozenset({JobStatus.UNCLAIMED, JobStatus.IN_PROGRESS})

@@ -23,6 +23,7 @@ from osqueue.client.caller import Caller, Seen
 from osqueue.client.credentials import Credentials, TlsSettings
 from osqueue.client.discovery import LeaderStore
 from osqueue.client.failures import describe_failure
+from osqueue.client.gathering import Submits
 from osqueue.client.handles import JobHandle
 from osqueue.client.models import (
     Job,
@@ -41,6 +42,7 @@ from osqueue.client.requests import (
     heartbeat_refs,
     is_large,
     job_of,
+    jobs_of,
     only_worker,
     result_text,
     submit_request,
@@ -111,6 +113,7 @@ class OsqueueClient:
             credentials=Credentials(token=token, tls=tls),
         )
         self._caller = Caller(way, settings, runtime=runtime, seen=Seen())
+        self._submits = Submits(self._caller)
 
     async def __aenter__(self) -> Self:
         return self
@@ -131,6 +134,7 @@ class OsqueueClient:
         settings.validate()
         client = copy(self)
         client._caller = self._caller.with_settings(settings)  # noqa: SLF001 - its own class
+        client._submits = Submits(client._caller)  # noqa: SLF001
         return client
 
     async def reconnect(self) -> None:
@@ -191,10 +195,7 @@ class OsqueueClient:
         goes alone. Each request is all or none; when a later one fails, the earlier ones stay
         submitted.
         """
-        requests = [
-            self._submit_request(job_of(self._types, NewJob(*job) if type(job) is tuple else job))
-            for job in jobs
-        ]
+        requests = [self._submit_request(job) for job in jobs_of(self._types, jobs)]
         job_ids: list[str] = []
         for batch in by_size(requests, self.settings.batch_bytes_max):
             if is_large(batch[0], self.settings.batch_bytes_max):
@@ -480,11 +481,10 @@ class OsqueueClient:
 
     async def _submit(self, request: messages.SubmitRequest) -> str:
         with submitting((request,)):
-            if is_large(request, self.settings.batch_bytes_max):
-                job_id = request.job_id
-                answer = await self._caller.call(operations.SUBMIT_LARGE, request, job_id=job_id)
-            else:
-                answer = await self._caller.call(operations.SUBMIT, request)
+            if not is_large(request, self.settings.batch_bytes_max):
+                return await self._submits.submit(request)
+            job_id = request.job_id
+            answer = await self._caller.call(operations.SUBMIT_LARGE, request, job_id=job_id)
         return cast("messages.SubmitAnswer", answer).job_id
 
     def _submit_request(self, job: NewJob) -> messages.SubmitRequest:

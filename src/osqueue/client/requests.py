@@ -26,6 +26,7 @@ __all__ = [
     "heartbeat_refs",
     "is_large",
     "job_of",
+    "jobs_of",
     "only_worker",
     "result_text",
     "submit_request",
@@ -60,6 +61,11 @@ def job_of(
     else:
         job = NewJob(types.type_of(given).name, given, **(options or {}))
     return job if types is None else types.checked(job)
+
+
+def jobs_of(types: Registry | None, given: Iterable[object]) -> list[NewJob]:
+    """The same of many, which may also be (type, payload)."""
+    return [job_of(types, NewJob(*each) if type(each) is tuple else each) for each in given]
 
 
 def submit_request(job: NewJob, *, fresh_id: str, now_ms: int) -> SubmitRequest:

@@ -36,6 +36,7 @@ from osqueue.client.discovery import LeaderStore
 from osqueue.client.handles import SyncJobHandle
 from osqueue.client.loop_thread import LoopThread
 from osqueue.client.models import Job, JobInfo, JobOptions, JobsPage, NewJob
+from osqueue.client.requests import job_of, jobs_of
 from osqueue.client.runtime import Runtime
 from osqueue.client.transports.kinds import TransportSpec
 from osqueue.config import LIST_PAGE_MAX, ClientSettings
@@ -83,10 +84,10 @@ class SyncOsqueueClient:
             transport=transport,
             token=token,
             tls=tls,
-            registry=None if registry is None else Registry.of(registry),
             settings=settings,
             runtime=runtime,
         )
+        self._types = None if registry is None else Registry.of(registry)
         self._shared = _Shared(make, forks=_forks(transport))
         self._settings: ClientSettings | None = None
         self._whole: SyncOsqueueClient | None = None
@@ -127,7 +128,7 @@ class SyncOsqueueClient:
         self, job_type: str, payload: object = None, **options: Unpack[JobOptions]
     ) -> str:
         """Submit a job and return its id. ``options``: see `JobOptions`."""
-        return self._run(lambda client: client.submit_job(job_type, payload, **options))
+        return self.submit(NewJob(job_type, payload, **options)).job_id
 
     @overload
     def submit(
@@ -141,14 +142,15 @@ class SyncOsqueueClient:
         self, job: NewJob | PayloadObject, /, **options: Unpack[JobOptions]
     ) -> SyncJobHandle[Any]:
         """Submit a payload, whose class tells its type by the registry, or a job made before."""
-        handle = self._run(lambda client: client.submit(job, **options))
+        here = job_of(self._types, job, options)  # validators may want the caller's thread
+        handle = self._run(lambda client: client.submit(here))
         return SyncJobHandle(self, handle.job_id, result_schema=handle.result_schema)
 
     def submit_jobs(self, jobs: Iterable[NewJob | PayloadObject | tuple[str, object]]) -> list[str]:
         """Submit many jobs and return their ids, in order; each a `NewJob`, (type, payload), or
         a payload whose class tells its type by the registry.
         """
-        here = list(jobs)  # what makes them belongs to this thread
+        here = jobs_of(self._types, jobs)  # what makes them belongs to this thread
         return self._run(lambda client: client.submit_jobs(here))
 
     def cancel_job(self, job_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Iterable
@@ -76,6 +77,7 @@ class Queue(Generic[T]):
         self._settings = options.get("settings") or BrokerSettings()
         self._settings.validate()
         _refuse_waiting(options)
+        self._turning = asyncio.Lock()
         self._stack: AsyncExitStack | None = None
         self._source: Source[T] | None = None
 
@@ -88,15 +90,17 @@ class Queue(Generic[T]):
         """Take the queue. A second call does nothing.
 
         Raises `BrokerLeadershipError` naming who leads, unless told to wait; `CorruptStateError`,
-        `UnsupportedStoreError` and the store's errors.
+        `UnsupportedStoreError` and the store's errors; `EngineStateError` once it was closed.
         """
-        if self._source is not None:
-            return
-        async with AsyncExitStack() as stack:
-            joined = await stack.enter_async_context(self._opening())
-            self._source = self._new_source(joined.client)
-            stack.push_async_callback(self._source.keeper.close)
-            self._stack = stack.pop_all()
+        async with self._turning:
+            if self._source is not None:
+                self._opened()
+                return
+            async with AsyncExitStack() as stack:
+                joined = await stack.enter_async_context(self._opening())
+                self._source = self._new_source(joined.client)
+                stack.push_async_callback(self._source.keeper.close)
+                self._stack = stack.pop_all()
 
     async def close(
         self, error: BaseException | None = None, *, holder: Holder | None = None
@@ -105,10 +109,12 @@ class Queue(Generic[T]):
 
         The job that a loop of the caller holds has failed, if ``error`` is an exception.
         """
-        if self._stack is None or self._source is None:
-            return
-        async with self._stack:
-            await self._source.close(holder or holder_now(), error)
+        holder = holder or holder_now()
+        async with self._turning:
+            stack, self._stack = self._stack, None
+            if stack is not None and self._source is not None:
+                async with stack:
+                    await self._source.close(holder, error)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -190,8 +196,10 @@ class Queue(Generic[T]):
         return Consumer(self._opened(), concurrency, holder)
 
     def _opened(self) -> Source[T]:
-        if self._source is None or self._source.closed:
+        if self._source is None:
             raise EngineStateError("the queue is not open: use it inside of async with Queue(...)")
+        if self._source.closed:
+            raise EngineStateError("the queue was closed: make a new one, async with Queue(...)")
         return self._source
 
     def _opening(self) -> AbstractAsyncContextManager[LedQueue | BrokerlessQueue]:

@@ -96,8 +96,10 @@ class Source(Generic[T]):
         for handout in list(self._handouts):
             self.end(handout, handout.error_of(holder, error))
         self.reports.give_back([hold for hold in self.keeper.kept if not hold.entered])
-        for claim in self._claims:
+        claims = list(self._claims)
+        for claim in claims:
             claim.cancel()
+        await asyncio.gather(*claims, return_exceptions=True)
         await self.reports.settle()
 
     def _orphaned(self, hold: Hold) -> None:
@@ -111,6 +113,9 @@ class Source(Generic[T]):
         jobs: list[QueueJob[T]] = []
         while not jobs:
             jobs = await self.claim(handout.free, wait_ms=WAIT_MS_MAX, changed=handout.changed)
+        if self.closed:
+            self.reports.give_back([job.hold for job in jobs])
+            raise asyncio.CancelledError
         for job in jobs:
             self.keeper.keep(job.hold)
         return jobs

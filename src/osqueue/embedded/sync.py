@@ -8,6 +8,7 @@ told so. What it was handed before the fork stays its parent's.
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -15,6 +16,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar, Unpack, cast, overload
 
+import msgspec
 from msgspec import UNSET
 
 from osqueue.client.client import OsqueueClient
@@ -24,6 +26,7 @@ from osqueue.embedded.consumer import Consumer
 from osqueue.embedded.handout import Holder
 from osqueue.embedded.job import QueueJob
 from osqueue.embedded.queue import Queue, QueueOptions
+from osqueue.errors import TransportConfigError
 
 __all__ = ["SyncConsumer", "SyncQueue", "SyncQueueJob"]
 
@@ -33,6 +36,20 @@ R = TypeVar("R")
 _END: Final = object()
 
 
+class _Here(msgspec.Struct, frozen=True):
+    """The thread of a queue, for what belongs to one process."""
+
+    thread: LoopThread
+    pid: int
+
+    def run(self, make: Callable[[], Coroutine[Any, Any, R]]) -> R:
+        if self.pid != os.getpid():
+            raise TransportConfigError(
+                "this was handed out before a fork, and is the parent's: ask the queue for another"
+            )
+        return self.thread.run(make)
+
+
 class SyncQueueJob(Generic[T]):
     """A job that this process holds; ``with job:`` ends it by how the body ends.
 
@@ -40,10 +57,10 @@ class SyncQueueJob(Generic[T]):
     ``timeout_ms`` is over, ``job.cancelled`` is set, and ``with`` raises what has happened.
     """
 
-    def __init__(self, job: QueueJob[T], thread: LoopThread) -> None:
+    def __init__(self, job: QueueJob[T], here: _Here) -> None:
         self.payload = job.payload
         self.inner = job
-        self._thread = thread
+        self._here = here
 
     def __repr__(self) -> str:
         return repr(self.inner)
@@ -81,30 +98,30 @@ class SyncQueueJob(Generic[T]):
         return self.inner.cancelled
 
     def __enter__(self) -> Self:
-        self._thread.run(partial(_enter, self.inner))
+        self._here.run(partial(_enter, self.inner))
         return self
 
     def __exit__(
         self, exc_type: object, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._thread.run(lambda: self.inner.end(exc))
+        self._here.run(lambda: self.inner.end(exc))
 
 
 class SyncConsumer(Iterator[SyncQueueJob[T]], Generic[T]):
     """The jobs of a queue, for one ``for``; see `SyncQueue.consume`."""
 
-    def __init__(self, inner: Consumer[T], thread: LoopThread) -> None:
+    def __init__(self, inner: Consumer[T], here: _Here) -> None:
         self._inner = inner
-        self._thread = thread
+        self._here = here
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> SyncQueueJob[T]:
-        job = self._thread.run(partial(_next, self._inner))
+        job = self._here.run(partial(_next, self._inner))
         if job is _END:
             raise StopIteration
-        return SyncQueueJob(cast("QueueJob[T]", job), self._thread)
+        return SyncQueueJob(cast("QueueJob[T]", job), self._here)
 
     def __enter__(self) -> Self:
         return self
@@ -112,11 +129,11 @@ class SyncConsumer(Iterator[SyncQueueJob[T]], Generic[T]):
     def __exit__(
         self, exc_type: object, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._thread.run(lambda: self._inner.end(exc))
+        self._here.run(lambda: self._inner.end(exc))
 
     def close(self) -> None:
         """End the loop: what it holds is given back."""
-        self._thread.run(self._inner.aclose)
+        self._here.run(self._inner.aclose)
 
 
 class SyncQueue(Generic[T]):
@@ -181,7 +198,7 @@ class SyncQueue(Generic[T]):
     def claim(self, *, wait_ms: int = 0) -> SyncQueueJob[T] | None:
         """Claim the next job, waiting up to ``wait_ms`` (at most a minute) for one."""
         job = self._run(lambda queue: queue.claim(wait_ms=wait_ms))
-        return None if job is None else SyncQueueJob(job, self._shared.thread)
+        return None if job is None else SyncQueueJob(job, self._shared.here)
 
     def heartbeat(self, job: SyncQueueJob[T]) -> None:
         """Keep a job's lease. Raises `LeaseLostError` or `JobNotFoundError` when it is lost."""
@@ -216,7 +233,7 @@ class SyncQueue(Generic[T]):
         """
         holder = threading.get_ident()
         inner = self._run(lambda queue: _consume(queue, concurrency, holder))
-        return SyncConsumer(inner, self._shared.thread)
+        return SyncConsumer(inner, self._shared.here)
 
     def _run(self, ask: Callable[[Queue[T]], Coroutine[Any, Any, R]]) -> R:
         queue = self._shared.opened()
@@ -233,6 +250,11 @@ class _Shared(Generic[T]):
         self._lock = threading.Lock()
         self._open = False
 
+    @property
+    def here(self) -> _Here:
+        """For what is handed out now."""
+        return _Here(self.thread, os.getpid())
+
     def opened(self) -> Queue[T]:
         """The queue of this process, open."""
         with self._lock:
@@ -241,6 +263,7 @@ class _Shared(Generic[T]):
             if not self._open:
                 self.thread.run(self.queue.open)
                 self._open = True
+                _before_the_threads_end(self)
             return self.queue
 
     def close(self, error: BaseException | None = None, *, holder: Holder = 0) -> None:
@@ -253,6 +276,22 @@ class _Shared(Generic[T]):
     def _abandon(self) -> None:
         self.thread.abandon(self.queue)
         self.queue, self._open = self._make(), False
+
+
+def _before_the_threads_end(shared: _Shared[Any]) -> None:
+    """Close it when the program ends: what `atexit` calls comes after the threads of executors have
+    been ended, the store's among them, and could write nothing.
+    """
+    this = weakref.ref(shared)
+
+    def close() -> None:
+        still = this()
+        if still is not None:
+            still.close()
+
+    register = getattr(threading, "_register_atexit", None)
+    if register is not None:
+        register(close)
 
 
 async def _enter(job: QueueJob[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import isfunction
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -13,6 +14,7 @@ from msgspec import UNSET
 from osqueue.errors import ConfigError
 from osqueue.jobs.handlers import HandlerSpec
 from osqueue.jobs.job_type import JobType, TypeOptions
+from osqueue.jobs.kinds import inherits
 from osqueue.jobs.references import path_of
 from osqueue.jobs.registry import RegisteredType, Registry
 from osqueue.jobs.schema import Schema
@@ -35,12 +37,10 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
 
     def own_type(self) -> JobType:
         """The job type that this makes. Raises `ConfigError` when nothing says what it takes."""
-        annotation = self.signature.payload
-        payload = annotation if self.payload is UNSAID else self.payload
-        if payload is UNSAID:
+        if self.payload is UNSAID and self.signature.payload is UNSAID:
             raise ConfigError(self._unsaid())
-        if self.payload is not UNSAID:
-            self._refuse_other(self.payload, "it was given")
+        payload = self.signature.payload if self.payload is UNSAID else self.payload
+        self._refuse_other(payload, self.signature.payload, "it was given")
         result = UNSET if self.signature.result is UNSAID else self.signature.result
         return JobType(payload, result=result, **self.options)
 
@@ -54,17 +54,20 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
                 "where producers see it: it travels with each job"
             )
         said = self.signature.payload if self.payload is UNSAID else self.payload
-        schema = known.schema
-        if schema is None or (schema.reference and schema.reference.path == path_of(said)):
-            return self._with_result(known)
-        if not (schema.reference and not schema.reference.imported):
-            self._refuse_other(schema.type, "the registry says", said)
+        if known.schema is not None and not _is_unread(known.schema):
+            self._refuse_other(known.schema.type, said, "the registry says")
         return self._with_result(known)
 
     def spec(self, of: RegisteredType) -> HandlerSpec:
-        """What a worker is told."""
+        """What a worker is told. Raises `ConfigError` for an async function in a thread."""
         own = {name: value for name, value in self.options.items() if name in _WORKERS_OWN}
-        return msgspec.structs.replace(of.spec(self.function), **own)
+        spec = msgspec.structs.replace(of.spec(self.function), **own)
+        if spec.executor == "thread" and self.signature.on_loop:
+            raise ConfigError(
+                f"the handler of {self.name!r}, {described(self.function)}, is async, and runs on "
+                "the loop: leave executor='thread' out, or make it a plain function"
+            )
+        return spec
 
     def _with_result(self, known: RegisteredType) -> RegisteredType:
         if known.result is not None or self.signature.result is UNSAID:
@@ -72,12 +75,11 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
         result = Schema.of(self.signature.result, job_type=self.name, part="result")
         return msgspec.structs.replace(known, result=result)
 
-    def _refuse_other(self, wanted: Any, who: str, said: Any = UNSAID) -> None:
+    def _refuse_other(self, wanted: Any, said: Any, who: str) -> None:
         """Where both are classes, it can be told whether one is the other."""
-        said = self.signature.payload if said is UNSAID else said
-        if not (isinstance(wanted, type) and isinstance(said, type)) or said is UNSAID:
+        if said is UNSAID or not (isinstance(wanted, type) and isinstance(said, type)):
             return
-        if not issubclass(wanted, said):
+        if not inherits(wanted, said):
             raise ConfigError(
                 f"the handler of {self.name!r}, {described(self.function)}, takes "
                 f"{path_of(said)}, but {who} {path_of(wanted)}"
@@ -95,17 +97,23 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_again(first: Any, second: Any) -> bool:
-    """Whether two handlers are one that was defined again: a cell of a notebook has no file."""
+    """Whether two handlers are one that was defined again, by a module that was loaded again, or by
+    a cell of a notebook, which has no file. What a function makes, it may make twice.
+    """
     if isinstance(first, str):
         return first == path_of(second)
-    if first is second or described(first) == described(second):
+    if first == second:
         return True
-    code = getattr(first, "__code__", None)
-    return (
-        path_of(first) == path_of(second)
-        and code is not None
-        and not Path(code.co_filename).exists()
-    )
+    if not (isfunction(first) and isfunction(second)) or "<" in first.__qualname__:
+        return False
+    in_a_file = Path(first.__code__.co_filename).exists()
+    same = described(first) == described(second)
+    return same or (path_of(first) == path_of(second) and not in_a_file)
+
+
+def _is_unread(schema: Schema) -> bool:
+    """Whether its type would have to be imported."""
+    return schema.reference is not None and not schema.reference.imported
 
 
 def local_names(frame: FrameType) -> Mapping[str, Any]:

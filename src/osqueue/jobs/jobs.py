@@ -27,6 +27,7 @@ from osqueue.jobs.decorators import FromAnnotation, FromClass
 from osqueue.jobs.definitions import Definition, is_again, local_names
 from osqueue.jobs.handlers import HandlerSpec, JobCallbacks
 from osqueue.jobs.job_type import TypeOptions, check_options
+from osqueue.jobs.lending import LENT
 from osqueue.jobs.names import check_job_type
 from osqueue.jobs.references import path_of
 from osqueue.jobs.registry import RegisteredType, Registry, RegistryLike
@@ -119,14 +120,14 @@ class Jobs:
             made: type[TypedJob[Any, Any, ..., Any]] = (
                 AnnotatedJob if payload is UNSAID else ClassJob
             )
-            job = made(function, of, definition.spec(of), self._submitter)
-            self._jobs[name] = job
-            return job
+            self._jobs[name] = made(function, of, definition.spec(of), self._submitter)
+            return self._jobs[name]
 
         return decorate
 
     def use(self, client: Submitter) -> None:
-        """From now on ``.submit(…)`` of these jobs goes to this client.
+        """From now on ``.submit(…)`` of these jobs goes to this client. Handlers need none: unless
+        there is one, they submit by their worker's.
 
         An `osqueue.OsqueueClient`; plain code submits by its own:
         ``client.submit(send_email.new(…))``.
@@ -194,12 +195,13 @@ class Jobs:
         return spec
 
     def _submitter(self) -> Submitter:
-        if self._client is None:
+        client = self._client or LENT.get()
+        if client is None:
             raise ConfigError(
                 "these jobs have no client to submit by: call jobs.use(client) first, or submit "
                 "what .new(…) makes: client.submit(send_email.new(…))"
             )
-        return self._client
+        return client
 
     def _call_back(self, when: str, function: FunctionT) -> FunctionT:
         if not callable(function):

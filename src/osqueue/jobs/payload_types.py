@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Final, Protocol, TypeAlias, get_arg
 import msgspec
 
 from osqueue.errors import ConfigError
+from osqueue.jobs.kinds import inherits
 from osqueue.jobs.references import path_of
 from osqueue.jobs.schema import Schema
 
@@ -121,7 +122,7 @@ class PayloadTypes:
                     f", but those of {path_of(each)}: two classes of the same name, or one whose "
                     "module was loaded twice, once as a program and once by its name"
                 )
-            if issubclass(of, each):
+            if inherits(of, each):
                 return (
                     f"; it inherits from {path_of(each)}, but what it adds would be lost: make it "
                     "a type of its own"

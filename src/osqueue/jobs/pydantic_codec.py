@@ -14,6 +14,7 @@ import msgspec
 from pydantic import Secret, SecretBytes, SecretStr, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError
 
+from osqueue.jobs.kinds import refuse_losses
 from osqueue.jobs.problems import Misfit, Problem, field_path, given, nulled, unknown_field
 from osqueue.jobs.typed_dicts import modern
 
@@ -54,6 +55,8 @@ class PydanticCodec:
 
     def validate(self, value: Any) -> Any:
         """A value of the type, of an instance (which `encode` will judge) or of what makes one."""
+        if isinstance(self._wanted, type):
+            refuse_losses(value, self._wanted, _fields_of)
         return self._validate(value, by_name=None)
 
     def validate_fields(self, fields: Mapping[str, Any]) -> Any:
@@ -113,7 +116,7 @@ class PydanticCodec:
         if details["type"] in _MISSING:
             return "is required" + (_NOT_SENT if sent else "")
         if details["type"] in _UNKNOWN:
-            return unknown_field(str(details["loc"][-1]), _field_names(self._wanted))
+            return unknown_field(str(details["loc"][-1]), _fields_of(self._wanted))
         if details["type"] in _OWN:
             return details["msg"].partition(", ")[2]
         text = details["msg"].removeprefix("Input ")
@@ -147,7 +150,7 @@ def _config(wanted: Any) -> Mapping[str, Any]:
     return {}
 
 
-def _field_names(wanted: Any) -> Iterable[str]:
+def _fields_of(wanted: Any) -> Iterable[str]:
     origin = get_origin(wanted) or wanted
     for name in ("model_fields", "__dataclass_fields__", "_fields", "__annotations__"):
         if found := getattr(origin, name, None):

@@ -96,11 +96,13 @@ class Registry:
         Registry({"email:send": SendEmail, "report:generate": "myapp.reports:GenerateReport"})
 
     A payload type is a pydantic model, a dataclass, a TypedDict, a NamedTuple, a `msgspec.Struct`,
-    or any other type that pydantic's `TypeAdapter` takes; ``Any`` is any JSON. Raises `ConfigError`
-    for what cannot be one.
+    or any other type that pydantic's `TypeAdapter` takes; ``Any`` is any JSON. With ``closed``,
+    jobs of other types are refused, so that a misspelt name is found. Raises `ConfigError` for what
+    cannot be a job type.
     """
 
-    def __init__(self, types: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, types: Mapping[str, Any] | None = None, *, closed: bool = False) -> None:
+        self._closed = closed
         self._types: dict[str, RegisteredType] = {}
         self._classes = PayloadTypes()
         for name, each in (types or {}).items():
@@ -179,11 +181,14 @@ class Registry:
         return self.type_of(payload).new(payload, **options)
 
     def checked(self, job: NewJob) -> NewJob:
-        """A job with its payload checked, if its type is known; any other as it is."""
+        """A job with its payload checked, if its type is known; any other as it is, unless the
+        registry is closed. Raises `PayloadValidationError`, and `ConfigError` for such a type.
+        """
         if isinstance(job, CheckedJob):
             return job
-        known = self._types.get(job.type)
-        return job if known is None else known.checked(job)
+        if job.type in self._types or self._closed:
+            return self[job.type].checked(job)
+        return job
 
     def handlers(self) -> dict[str, HandlerSpec]:
         """What a worker runs, of the types that say it."""

@@ -8,6 +8,7 @@ from typing import Any, Final, get_args, get_origin
 
 import msgspec
 
+from osqueue.jobs.kinds import refuse_losses
 from osqueue.jobs.problems import Misfit, Problem, field_path, given, nulled, unknown_field
 
 __all__ = ["StructCodec", "holds_structs"]
@@ -44,6 +45,8 @@ class StructCodec:
     def validate(self, value: Any) -> Any:
         """A value of the type, of an instance (which `encode` will judge) or of what makes one."""
         if isinstance(value, self._struct or msgspec.Struct):
+            if self._struct is not None:
+                refuse_losses(value, self._struct, _fields_of)
             return value
         if self._struct is not None:
             self._look_at_fields(self._struct, value)
@@ -98,6 +101,11 @@ class StructCodec:
             raise Misfit(_problem(error)) from error
         except (TypeError, ValueError, RecursionError) as error:
             raise Misfit(("", str(error))) from error
+
+
+def _fields_of(struct: type) -> tuple[str, ...]:
+    fields: tuple[str, ...] = getattr(struct, "__struct_fields__", ())
+    return fields
 
 
 def _refuse_unknown(fields: Mapping[str, Any], known: Any) -> None:

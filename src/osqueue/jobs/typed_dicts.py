@@ -9,7 +9,17 @@ from __future__ import annotations
 import sys
 import typing
 from types import GenericAlias, UnionType
-from typing import Any, Final, NotRequired, Required, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    NotRequired,
+    Required,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import typing_extensions
 
@@ -39,7 +49,7 @@ def _modern(wanted: Any, inside: tuple[Any, ...]) -> Any:
 def _with_arguments(wanted: Any, arguments: tuple[Any, ...]) -> Any:
     if isinstance(wanted, UnionType):
         return Union[arguments]  # noqa: UP007 - they are known only now
-    if isinstance(wanted, GenericAlias):
+    if isinstance(wanted, GenericAlias) or get_origin(wanted) is Annotated:
         generic: Any = get_origin(wanted)
         return generic[arguments]
     return wanted.copy_with(arguments)

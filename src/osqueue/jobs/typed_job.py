@@ -65,7 +65,7 @@ class TypedJob(Generic[PayloadT, ResultT, CallP, ReturnT]):
         spec: HandlerSpec,
         submitter: Callable[[], Submitter],
     ) -> None:
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function, updated=())
         self._function = function
         self._of = of
         self._spec = spec

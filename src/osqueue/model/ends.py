@@ -191,18 +191,17 @@ class EndMemory:
             self._forget_oldest()
 
     def _make_room(self) -> None:
-        """Without an archive, let the oldest go; what an open outbox names must stay."""
-        while self._crowded and self.outbox is None:
+        """Without an archive, let the oldest go when they are too many, or too large: the newest
+        stays in any case, and so does what an open outbox names.
+        """
+        limits = self._limits
+        while self.outbox is None and (
+            len(self.finished) > limits.finished_max
+            or (self.finished_bytes > limits.finished_bytes_max and len(self.finished) > 1)
+        ):
             oldest = self.finished.oldest()
             assert oldest is not None, "there are more than none"
             self._retire(oldest)
-
-    @property
-    def _crowded(self) -> bool:
-        """Whether there are too many, or they are too large; the newest stays in any case."""
-        many = len(self.finished) > self._limits.finished_max
-        large = self.finished_bytes > self._limits.finished_bytes_max
-        return many or (large and len(self.finished) > 1)
 
     def _retire(self, job: Job) -> None:
         self.finished.remove(job)

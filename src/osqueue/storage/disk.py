@@ -31,9 +31,11 @@ __all__ = [
     "Spot",
     "descriptor",
     "digest",
+    "digest_file",
     "digest_object",
     "keys_below",
     "locked",
+    "open_object",
     "opened",
     "read_object",
     "sync",
@@ -124,14 +126,20 @@ def digest(data: bytes) -> Version:
 
 
 def digest_object(spot: Spot) -> Version:
-    """The version of the object at ``spot``, read piece by piece."""
-    with descriptor(_open_object(spot)) as file, open(file, "rb", 0, closefd=False) as stream:
+    """The version of the object at ``spot``."""
+    with descriptor(open_object(spot)) as file:
+        return digest_file(file)
+
+
+def digest_file(file: int) -> Version:
+    """The version of the object that is open as ``file``, read piece by piece from its start."""
+    with open(file, "rb", 0, closefd=False) as stream:
         return Version(hashlib.file_digest(stream, "sha256").hexdigest())
 
 
 def read_object(spot: Spot) -> bytes:
     """The whole content of the object at ``spot``."""
-    with descriptor(_open_object(spot)) as file, open(file, "rb", 0, closefd=False) as stream:
+    with descriptor(open_object(spot)) as file, open(file, "rb", 0, closefd=False) as stream:
         return b"".join(iter(partial(stream.read, SLICE_BYTES), b""))
 
 
@@ -179,7 +187,8 @@ def _enter(parent: int, name: str, *, make: bool = False) -> int:
     return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
 
 
-def _open_object(spot: Spot) -> int:
+def open_object(spot: Spot) -> int:
+    """The object at ``spot``, open for reading. Raises `FileNotFoundError`."""
     file = os.open(spot.name, _OBJECT, dir_fd=spot.parent)
     mode = os.fstat(file).st_mode
     if stat.S_ISREG(mode):

@@ -15,8 +15,8 @@ edited by hand, in place or by an editor's rename, is a new version.
    After SIGKILL the new ones stand; after a power loss it is one or the other. Nobody was told
    yet, so both are right.
 4. *Sync the directories* from the object's to the store's own. Now the name survives, too.
-5. *Answer*. What fails before 3 was not applied; a rename that the disk breaks off, and what fails
-   in 4, is `StoreUnknownError`.
+5. *Answer*, and let go of what was replaced. What fails before 3 was not applied; a rename that
+   the disk breaks off, and what fails in 4, is `StoreUnknownError`.
 
 A read syncs the directories as well before it answers, and so does a `create` that finds the name
 taken: what another process renamed and died before syncing is durable before anyone builds on it.
@@ -41,7 +41,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -51,9 +51,11 @@ from osqueue.errors import CASConflictError, StoreUnavailableError, StoreUnknown
 from osqueue.storage.disk import (
     Spot,
     digest,
+    digest_file,
     digest_object,
     keys_below,
     locked,
+    open_object,
     opened,
     read_object,
     sync,
@@ -83,8 +85,8 @@ class LocalBackend:
     def __init__(
         self, path: str | os.PathLike[str], *, lock_wait_ms: int = LOCK_WAIT_MS_MAX
     ) -> None:
-        self._files = _Files(str(Path(path).absolute()), lock_wait_ms)
         self._threads = StoreThreads()
+        self._files = _Files(str(Path(path).absolute()), lock_wait_ms, self._threads.later)
 
     @property
     def url(self) -> str:
@@ -130,9 +132,12 @@ class LocalBackend:
 class _Files:
     """The store without its event loop: every method blocks, and is one operation."""
 
-    def __init__(self, root: str, lock_wait_ms: int) -> None:
+    def __init__(
+        self, root: str, lock_wait_ms: int, later: Callable[[Callable[[], object]], None]
+    ) -> None:
         self.root = root
         self._lock_wait_ms = lock_wait_ms
+        self._later = later
         self._prepared = False
 
     def get(self, key: str, unless: Version | None) -> Stored | None:
@@ -157,9 +162,13 @@ class _Files:
         return digest(data)
 
     def put(self, key: str, data: bytes, if_version: Version) -> Version:
-        with self._opened(key) as spot:
+        with self._opened(key) as spot, ExitStack() as held:
             with drafted(spot.root, data) as draft, self._locked(spot):
-                if digest_object(spot) != if_version:
+                old = open_object(spot)
+                # It stays open past the rename: whoever closes the last name or descriptor of a
+                # file frees its blocks, which takes about as long as a sync.
+                held.callback(self._later, partial(os.close, old))
+                if digest_file(old) != if_version:
                     raise CASConflictError(f"cannot put {key!r}: it is at another version")
                 _rename(draft, spot)
             with _after_change():

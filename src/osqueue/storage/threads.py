@@ -10,6 +10,8 @@ Two lanes, so that a slow transfer never holds up the state object:
 - ``TRANSFER``: everything else (payloads, archive, listings). Four threads: enough to fill a
   network link with large objects, few enough to bound their memory.
 
+Beside them one thread tidies up, so that no answer waits for it (`StoreThreads.later`).
+
 A call whose awaiting is cancelled is dropped if it has not begun, and otherwise carried out in
 full. Each call ends by its library's own time-out, so neither `StoreThreads.close` nor the end of
 the process waits longer than that; the threads are no daemons, because a library that returns
@@ -19,17 +21,22 @@ into an interpreter that is gone aborts the process.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from enum import StrEnum
 from typing import TypeVar
 
 from osqueue.errors import StoreUnavailableError
 
-__all__ = ["STATE_THREADS", "TRANSFER_THREADS", "Lane", "StoreThreads"]
+__all__ = ["LATER_MAX", "STATE_THREADS", "TRANSFER_THREADS", "Lane", "StoreThreads"]
 
 STATE_THREADS = 2
 TRANSFER_THREADS = 4
+LATER_MAX = 16
+"""Tidying that waits, at most: what is beyond it is done at once, so a disk that is slow at it
+slows its writers down, and never runs the process out of open files."""
 
 T = TypeVar("T")
 
@@ -49,6 +56,8 @@ class StoreThreads:
             Lane.STATE: _pool(Lane.STATE, STATE_THREADS),
             Lane.TRANSFER: _pool(Lane.TRANSFER, TRANSFER_THREADS),
         }
+        self._tidying = ThreadPoolExecutor(1, thread_name_prefix="osqueue-store-tidying")
+        self._room = threading.BoundedSemaphore(LATER_MAX)
         self._closed = False
 
     async def run(self, lane: Lane, work: Callable[[], T]) -> T:
@@ -57,10 +66,21 @@ class StoreThreads:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pools[lane], self._unless_closed, work)
 
+    def later(self, work: Callable[[], object]) -> None:
+        """For the work of `run`: do this some time, and leave it when the system refuses."""
+        if self._room.acquire(blocking=False):
+            self._tidying.submit(self._tidy, work)
+        else:
+            _if_possible(work)
+
     async def close(self) -> None:
         """Finish what was begun, refuse what waits, end the threads. Harmless when repeated."""
         self._closed = True
         await asyncio.get_running_loop().run_in_executor(None, self._end)
+
+    def _tidy(self, work: Callable[[], object]) -> None:
+        _if_possible(work)
+        self._room.release()
 
     def _unless_closed(self, work: Callable[[], T]) -> T:
         self._check_open()
@@ -71,8 +91,13 @@ class StoreThreads:
             raise StoreUnavailableError("the store is closed: open another one")
 
     def _end(self) -> None:
-        for pool in self._pools.values():
+        for pool in (*self._pools.values(), self._tidying):
             pool.shutdown()
+
+
+def _if_possible(work: Callable[[], object]) -> None:
+    with suppress(OSError):
+        work()
 
 
 def _pool(lane: Lane, threads: int) -> ThreadPoolExecutor:

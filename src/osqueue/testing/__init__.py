@@ -1,21 +1,30 @@
 """For tests of programs that use osqueue, and of stores made for it. Imports no test framework."""
 
-from osqueue.testing.fault_proxy import FaultProxy
-from osqueue.testing.faults import Fault, FaultSource, RandomFaults, Script, Step
-from osqueue.testing.faulty_store import FaultyStore, Happened, ScriptedStore
-from osqueue.testing.http_faults import (
-    Exchange,
-    HttpFault,
-    HttpFaultSource,
-    HttpRequest,
-    HttpScript,
-    HttpStep,
-    RandomHttpFaults,
-)
-from osqueue.testing.job_contract import JobContract
-from osqueue.testing.store_contract import StoreContract
-from osqueue.testing.stream_contract import StreamContract
-from osqueue.testing.transport_contract import TransportContract
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from osqueue.testing.emptying import JobRun
+    from osqueue.testing.fault_proxy import FaultProxy
+    from osqueue.testing.faults import Fault, FaultSource, RandomFaults, Script, Step
+    from osqueue.testing.faulty_store import FaultyStore, Happened, ScriptedStore
+    from osqueue.testing.http_faults import (
+        Exchange,
+        HttpFault,
+        HttpFaultSource,
+        HttpRequest,
+        HttpScript,
+        HttpStep,
+        RandomHttpFaults,
+    )
+    from osqueue.testing.job_contract import JobContract
+    from osqueue.testing.memory_broker import MemoryBroker
+    from osqueue.testing.store_contract import StoreContract
+    from osqueue.testing.stream_contract import StreamContract
+    from osqueue.testing.submitted import SubmittedJob
+    from osqueue.testing.transport_contract import TransportContract
 
 __all__ = [
     "Exchange",
@@ -30,6 +39,8 @@ __all__ = [
     "HttpScript",
     "HttpStep",
     "JobContract",
+    "JobRun",
+    "MemoryBroker",
     "RandomFaults",
     "RandomHttpFaults",
     "Script",
@@ -37,5 +48,43 @@ __all__ = [
     "Step",
     "StoreContract",
     "StreamContract",
+    "SubmittedJob",
     "TransportContract",
 ]
+
+_HOME = {
+    "Exchange": "osqueue.testing.http_faults",
+    "Fault": "osqueue.testing.faults",
+    "FaultProxy": "osqueue.testing.fault_proxy",
+    "FaultSource": "osqueue.testing.faults",
+    "FaultyStore": "osqueue.testing.faulty_store",
+    "Happened": "osqueue.testing.faulty_store",
+    "HttpFault": "osqueue.testing.http_faults",
+    "HttpFaultSource": "osqueue.testing.http_faults",
+    "HttpRequest": "osqueue.testing.http_faults",
+    "HttpScript": "osqueue.testing.http_faults",
+    "HttpStep": "osqueue.testing.http_faults",
+    "JobContract": "osqueue.testing.job_contract",
+    "JobRun": "osqueue.testing.emptying",
+    "MemoryBroker": "osqueue.testing.memory_broker",
+    "RandomFaults": "osqueue.testing.faults",
+    "RandomHttpFaults": "osqueue.testing.http_faults",
+    "Script": "osqueue.testing.faults",
+    "ScriptedStore": "osqueue.testing.faulty_store",
+    "Step": "osqueue.testing.faults",
+    "StoreContract": "osqueue.testing.store_contract",
+    "StreamContract": "osqueue.testing.stream_contract",
+    "SubmittedJob": "osqueue.testing.submitted",
+    "TransportContract": "osqueue.testing.transport_contract",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for: the pytest plugin is loaded by everybody."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'osqueue.testing' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -7,6 +7,7 @@ then refused, logged and dropped.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from osqueue.client.models import Job
 from osqueue.config import ProcessSettings, WorkerSettings
 from osqueue.errors import ConfigError, EngineStateError
 from osqueue.jobs import JobCallbacks, Jobs
+from osqueue.jobs.lending import LENT
 from osqueue.worker.calls import Around
 from osqueue.worker.context import Changes, WorkerContext
 from osqueue.worker.handlers import AnyHandler, Handlers
@@ -81,6 +83,7 @@ class Worker:
         settings = options.get("settings") or WorkerSettings()
         settings.validate()
         own_id = options.get("worker_id")
+        self._client = client
         self._handlers = Handlers(handlers.handlers() if isinstance(handlers, Jobs) else handlers)
         self._concurrency = concurrency
         self._processes = options.get("process_settings") or ProcessSettings()
@@ -122,14 +125,9 @@ class Worker:
         if self._stopping is not None or self._stopped.is_set():
             raise EngineStateError(f"worker {self.worker_id} was stopped; make a new one")
         if self._parts is None:
-            self._parts = RunningWorker(
-                self._context,
-                self._handlers,
-                around=self._around,
-                concurrency=self._concurrency,
-                processes=self._processes,
-                names_all=self._names_all,
-            )
+            context = contextvars.copy_context()  # in which all that runs here is begun
+            context.run(LENT.set, self._client)
+            self._parts = context.run(self._begun)
 
     async def stop(self) -> None:
         """Claim nothing more, let running jobs finish for ``settings.grace_ms``, release the rest.
@@ -159,6 +157,16 @@ class Worker:
             await self._stopped.wait()
         finally:
             await self.stop()
+
+    def _begun(self) -> RunningWorker:
+        return RunningWorker(
+            self._context,
+            self._handlers,
+            around=self._around,
+            concurrency=self._concurrency,
+            processes=self._processes,
+            names_all=self._names_all,
+        )
 
     async def _shut_down(self) -> None:
         assert self._parts is not None

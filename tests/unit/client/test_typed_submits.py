@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 from msgspec import Raw
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 from tests.unit.client.conftest import ScriptedTransport
 
 from osqueue.client import JobHandle, NewJob, OsqueueClient, RetryPolicy, Runtime, SyncOsqueueClient
+from osqueue.config import ClientSettings
 from osqueue.errors import (
     ConfigError,
     JobFailedError,
     PayloadValidationError,
     ResultTimeoutError,
+    TransportConnectionError,
 )
 from osqueue.jobs import Backoff, Jobs, JobType, Registry
 from osqueue.wire import messages, operations
@@ -37,6 +40,19 @@ class Point(NamedTuple):
 @dataclasses.dataclass
 class Pages:
     count: int
+
+
+class Watched(BaseModel):
+    """Knows which threads have looked at it."""
+
+    seen: ClassVar[list[threading.Thread]] = []
+    to: str
+
+    @field_validator("to")
+    @classmethod
+    def look(cls, to: str) -> str:
+        cls.seen.append(threading.current_thread())
+        return to
 
 
 EMAIL = b'{"to":"a","subject":"hello"}'
@@ -290,3 +306,22 @@ async def test_registry_when_it_makes_no_sense_then_config_error() -> None:
         OsqueueClient("http://127.0.0.1:1", registry=wrong)
     with pytest.raises(ConfigError, match="a registry is a Registry, a Jobs or a mapping"):
         SyncOsqueueClient("http://127.0.0.1:1", registry=wrong)
+
+
+@pytest.mark.parametrize(
+    "submit",
+    [
+        lambda client: client.submit(Watched(to="a")),
+        lambda client: client.submit_job("watched", {"to": "a"}),
+        lambda client: client.submit_jobs([("watched", {"to": "a"})]),
+    ],
+)
+async def test_plain_client_when_it_checks_a_payload_then_in_the_callers_thread(
+    submit: Callable[[SyncOsqueueClient], object],
+) -> None:
+    Watched.seen.clear()
+    with SyncOsqueueClient("http://127.0.0.1:1", registry={"watched": Watched}) as client:
+        hasty = client.with_settings(ClientSettings(retry_for_ms=0))
+        with pytest.raises(TransportConnectionError):
+            submit(hasty)
+    assert set(Watched.seen) == {threading.current_thread()}

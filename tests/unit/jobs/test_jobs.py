@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 import pytest
-from tests.unit.jobs.payloads import Point, Report, SendEmail
+from tests.unit.jobs.payloads import Line, Order, Point, Report, SendEmail
 
 from osqueue.client import Job, OsqueueClient, SyncOsqueueClient
 from osqueue.errors import ConfigError
@@ -184,6 +184,45 @@ def test_job_when_the_handler_is_a_method_or_a_partial_then_it_is_one() -> None:
     assert jobs.job("b")(functools.partial(send_by, Mailer()))(SendEmail(to="y")) == "y"
 
 
+def test_job_when_a_function_makes_its_handler_twice_then_config_error() -> None:
+    jobs = Jobs()
+
+    def define() -> None:
+        @jobs.job("a")
+        async def handle(_email: SendEmail) -> None: ...
+
+    define()
+    with pytest.raises(ConfigError, match="two handlers"):
+        define()
+
+
+def test_job_when_two_objects_handle_it_then_config_error() -> None:
+    class Mailer:
+        def send(self, _email: SendEmail) -> None: ...
+
+    jobs, mailer = Jobs(), Mailer()
+    jobs.job("a")(mailer.send)
+    jobs.job("a")(mailer.send)
+    with pytest.raises(ConfigError, match="two handlers"):
+        jobs.job("a")(Mailer().send)
+
+
+def test_job_when_the_handler_is_an_object_then_its_attributes_stay_its_own() -> None:
+    class Mailer:
+        def __init__(self) -> None:
+            self.new = self.options = "its own"
+
+        def __call__(self, email: SendEmail) -> str:
+            return email.to
+
+    assert Jobs().job("a")(Mailer()).options(priority=1).new(to="x").priority == 1
+
+
+def test_job_when_an_async_handler_shall_run_in_a_thread_then_config_error() -> None:
+    with pytest.raises(ConfigError, match="is async, and runs on the loop: leave executor='thr"):
+        Jobs().job("a", executor="thread")(send_email)
+
+
 def test_handlers_when_there_can_be_no_schema_then_config_error_at_once() -> None:
     def odd(_payload: Connection) -> None: ...
 
@@ -249,6 +288,17 @@ def test_registry_when_shared_then_what_travels_is_said_there() -> None:
 def test_registry_when_shared_then_another_class_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"takes .*:SendEmail, but the registry says .*:Point"):
         Jobs(shared()).job("point")(send_email)
+
+
+def test_registry_when_shared_then_a_typed_dict_fits_itself_alone() -> None:
+    def price(_line: Line) -> None: ...
+
+    def ship(_order: Order) -> None: ...
+
+    registry = Registry({"line": Line, "order": Line})
+    Jobs(registry).job("line")(price)
+    with pytest.raises(ConfigError, match=r"takes .*:Order, but the registry says .*:Line"):
+        Jobs(registry).job("order")(ship)
 
 
 def test_registry_when_it_names_the_handler_then_another_is_refused() -> None:

@@ -115,6 +115,15 @@ def test_checked_when_the_type_is_not_known_then_the_job_stays_as_it_is() -> Non
     assert registry().checked(job) is job
 
 
+def test_checked_when_the_registry_is_closed_then_another_type_is_refused() -> None:
+    closed = Registry({"email:send": SendEmail}, closed=True)
+    with pytest.raises(ConfigError, match=r"no job type 'email:sned' .* did you mean 'email:send'"):
+        closed.checked(NewJob("email:sned", {"to": "a"}))
+    with pytest.raises(ConfigError, match="no job type ''"):
+        closed.checked(NewJob(""))
+    assert closed.checked(NewJob("email:send", {"to": "a"})).type == "email:send"
+
+
 def test_checked_when_the_job_has_been_then_it_is_not_again() -> None:
     job = registry().new(SendEmail(to="a"))
     assert registry().checked(job) is job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from datetime import UTC, datetime
@@ -176,6 +177,42 @@ def test_encode_when_what_is_written_cannot_be_read_then_refused_with_where_to_l
 
     error = refused(Renamed, {"recipient": "a"})
     assert dict(error.errors)["to"].startswith("is required, but is not in what is sent")
+
+
+class LateEmail(SendEmail):
+    deadline: int = 0
+
+
+class SameEmail(SendEmail):
+    """Adds nothing."""
+
+
+@dataclasses.dataclass
+class DailyReport(Report):
+    day: int = 1
+
+
+class LargeResize(Resize):
+    height: int = 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "value", "lost"),
+    [
+        (SendEmail, LateEmail(to="a"), "deadline"),
+        (Report, DailyReport(7), "day"),
+        (Resize, LargeResize(7), "height"),
+    ],
+)
+def test_encode_when_the_object_has_more_fields_than_its_type_then_refused(
+    wanted: Any, value: Any, lost: str
+) -> None:
+    error = refused(wanted, value)
+    assert f"whose {lost} would be lost" in error.message
+
+
+def test_encode_when_the_object_is_of_a_kind_that_adds_nothing_then_it_fits() -> None:
+    assert encoded(SendEmail, SameEmail(to="a")) == {"to": "a", "subject": "hello"}
 
 
 def test_encode_when_the_type_wants_more_fields_then_it_gets_them() -> None:

@@ -30,6 +30,15 @@ OPERATIONS: dict[str, tuple[str, Callable[[_Files], object]]] = {
 CALLS = ["open", "close", "write", "fsync", "fstat", "mkdir", "link", "replace", "unlink"]
 
 
+def files_in(root: Path) -> _Files:
+    """What it leaves for later is done at once: dying before that is a point, too."""
+    return _Files(str(root), 1_000, at_once)
+
+
+def at_once(work: Callable[[], object]) -> None:
+    work()
+
+
 def kill_before(call: int) -> None:
     """Count this process's system calls, and die before the one of this number."""
     made = 0
@@ -53,14 +62,14 @@ def dies(root: Path, operation: str, call: int) -> bool:
     child = os.fork()
     if not child:
         kill_before(call)
-        OPERATIONS[operation][1](_Files(str(root), 1_000))
+        OPERATIONS[operation][1](files_in(root))
         os._exit(0)
     return os.waitpid(child, 0)[1] != 0
 
 
 def left_behind(root: Path, operation: str) -> str:
     """What the next process finds; it must be able to go on from there, and to clean up."""
-    files, key = _Files(str(root), 1_000), OPERATIONS[operation][0]
+    files, key = files_in(root), OPERATIONS[operation][0]
     try:
         stored = files.get(key, None)
     except FileNotFoundError:
@@ -80,7 +89,7 @@ def main(directory: str, operation: str) -> None:
         call += 1
         root = Path(directory, f"{operation}-{call}")
         if operation in {"put", "delete"}:
-            _Files(str(root), 1_000).create("queue.json", OLD)
+            files_in(root).create("queue.json", OLD)
         alive = not dies(root, operation, call)
         found.append(left_behind(root, operation))
     sys.stdout.write(json.dumps(found))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from osqueue.errors import CASConflictError
-from osqueue.storage import LocalBackend
+from osqueue.storage import LocalBackend, Version
 from osqueue.storage.drafts import DRAFT_PREFIX
 
 KEY = "queue.json"
@@ -91,6 +93,32 @@ async def test_put_then_draft_synced_before_the_lock_and_directory_before_the_an
         "sync store",
         "answer",
     ]
+
+
+@pytest.mark.parametrize("fits", [True, False])
+async def test_put_then_what_it_replaced_is_let_go_of_on_no_caller_s_time(
+    used: LocalBackend, monkeypatch: pytest.MonkeyPatch, *, fits: bool
+) -> None:
+    version = await used.create(KEY, b"one")
+    opened, closed = list[int](), dict[int, str]()
+    real_open, real_close = os.open, os.close
+
+    def open_(path: str, *args: Any, **options: Any) -> int:
+        file = real_open(path, *args, **options)
+        opened.extend([file] * (path == KEY))
+        return file
+
+    def close(file: int) -> None:
+        closed[file] = threading.current_thread().name
+        real_close(file)
+
+    monkeypatch.setattr(os, "open", open_)
+    monkeypatch.setattr(os, "close", close)
+    with suppress(CASConflictError):
+        await used.put(KEY, b"two", if_version=version if fits else Version("another"))
+    await used.close()
+    (old,) = opened
+    assert closed[old].startswith("osqueue-store-tidying")
 
 
 async def test_create_in_new_directories_then_all_synced_from_the_inner_one_to_the_store(

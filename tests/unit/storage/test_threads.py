@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+from functools import partial
 
 import pytest
 
 from osqueue.errors import StoreUnavailableError
-from osqueue.storage.threads import STATE_THREADS, TRANSFER_THREADS, Lane, StoreThreads
+from osqueue.storage.threads import LATER_MAX, STATE_THREADS, TRANSFER_THREADS, Lane, StoreThreads
 
 
 class Gate:
@@ -108,3 +110,34 @@ async def test_close_twice_then_harmless_and_later_calls_are_refused() -> None:
     await threads.close()
     with pytest.raises(StoreUnavailableError, match="closed"):
         await threads.run(Lane.TRANSFER, lambda: None)
+
+
+async def test_later_when_others_tidy_already_then_nobody_waits_and_at_close_all_is_done() -> None:
+    threads, gate, done = StoreThreads(), Gate(), list[int]()
+    threads.later(gate.work)
+    await gate.wait_begun(1)
+    for number in range(LATER_MAX - 1):
+        threads.later(partial(done.append, number))
+    assert done == []
+    gate.go.set()
+    await threads.close()
+    assert done == list(range(LATER_MAX - 1))
+
+
+async def test_later_when_too_much_waits_then_it_is_done_at_once() -> None:
+    threads, gate, done = StoreThreads(), Gate(), list[str]()
+    for _ in range(LATER_MAX):
+        threads.later(gate.work)
+    threads.later(lambda: done.append(threading.current_thread().name))
+    assert done == [threading.current_thread().name]
+    gate.go.set()
+    await threads.close()
+
+
+async def test_later_when_the_system_refuses_then_nobody_hears_and_there_is_room_again() -> None:
+    threads, done = StoreThreads(), list[int]()
+    for _ in range(LATER_MAX * 2):
+        threads.later(partial(os.close, -1))
+    threads.later(partial(done.append, 1))
+    await threads.close()
+    assert done == [1]
