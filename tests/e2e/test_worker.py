@@ -10,6 +10,7 @@ import signal
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from osqueue.clock import SystemClock
 
 HANDLERS = """
 import asyncio, os, signal, time
+from contextlib import suppress
 from pathlib import Path
 from osqueue import Jobs
 
@@ -60,6 +62,15 @@ def die(payload: int) -> None:
 @jobs.job("take")
 def take(payload: int) -> None:
     kept.append(b"x" * payload)
+
+@jobs.job("slow", executor="process")
+def slow(payload: str) -> None:
+    Path(payload).write_text(str(os.getpid()))
+    time.sleep(600)
+
+@jobs.job("late", executor="process", timeout=3)
+def late(payload: str) -> None:
+    slow(payload)
 
 @jobs.job("crunch", executor="process")
 def crunch(payload: str) -> str:
@@ -143,6 +154,14 @@ def started(process: Running, count: int) -> None:
         process.wait_for("^Worker .* takes jobs from")
 
 
+def hurried(process: Running) -> int:
+    """The exit code after a second signal, sent until it is not taken for the first once more."""
+    while True:
+        process.send(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(5)
+
+
 def error_of(done: subprocess.CompletedProcess[str]) -> str:
     assert "Traceback" not in done.stderr
     (line,) = done.stderr.splitlines()
@@ -174,6 +193,33 @@ def test_worker_when_a_handler_ends_its_process_then_a_dead_letter_and_it_goes_o
         assert reason in dead["lastError"]["message"]
         assert ended(queue, submit(queue, "crunch", "more"))["status"] == "completed"
         assert process.stop() == 0
+
+
+def test_worker_when_a_handler_in_a_process_takes_too_long_then_that_is_killed(
+    queue: str, program: Path, tmp_path: Path
+) -> None:
+    with worker(queue, program) as process:
+        job = submit(queue, "late", str(tmp_path / "pid"), "--max-attempts", "1")
+        dead = ended(queue, job)
+        assert dead["lastError"]["type"] == "TimeoutError"
+        pid = int((tmp_path / "pid").read_text())
+        until(lambda: not is_running(pid))
+        assert process.stop() == 0
+
+
+def test_worker_when_stopped_while_a_process_works_then_its_job_is_given_back(
+    queue: str, program: Path, tmp_path: Path
+) -> None:
+    with worker(queue, program) as process:
+        job = submit(queue, "slow", str(tmp_path / "pid"))
+        until((tmp_path / "pid").exists)
+        pid = int(until((tmp_path / "pid").read_text))
+        process.send(signal.SIGTERM)
+        process.wait_for("Stopping worker")
+        assert hurried(process) == 128 + signal.SIGTERM
+        until(lambda: not is_running(pid))
+    shown = json.loads(osqueue("jobs", "show", job, "--json", "--broker-url", queue).stdout)
+    assert (shown["status"], shown["attempts"]) == ("unclaimed", 0)
 
 
 def test_supervisor_when_stopped_then_all_let_their_jobs_finish(
@@ -262,16 +308,9 @@ def test_worker_when_signalled_again_then_jobs_are_given_back_at_once(
         process.wait_for("hanging in")
         process.send(signal.SIGTERM)
         process.wait_for("letting 1 running job finish")
-        code = None
-        while code is None:
-            process.send(signal.SIGTERM)
-            try:
-                code = process.wait(0.3)
-            except subprocess.TimeoutExpired:
-                continue
-        assert code == 128 + signal.SIGTERM
+        assert hurried(process) == 128 + signal.SIGTERM
     shown = json.loads(osqueue("jobs", "show", job, "--json", "--broker-url", queue).stdout)
-    assert shown["status"] == "unclaimed"
+    assert (shown["status"], shown["attempts"]) == ("unclaimed", 0)
 
 
 def test_supervisor_when_it_is_killed_then_its_processes_stop(queue: str, program: Path) -> None:

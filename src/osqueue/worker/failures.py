@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Set as AbstractSet
 
 import msgspec
@@ -67,6 +66,6 @@ def describe(error: BaseException, *, without: AbstractSet[str]) -> JobError:
 
 
 def _delay_ms(after_s: object) -> int | None:
-    if not isinstance(after_s, int | float) or math.isnan(after_s):
+    if not isinstance(after_s, int | float) or after_s != after_s:  # noqa: PLR0124 - NaN alone
         return None
     return round(min(max(0.0, after_s * 1_000), TIME_MS_MAX))

@@ -8,7 +8,7 @@ from typing import Final, NoReturn
 
 from osqueue.cli.workers.heartbeat_file import BEAT_S
 from osqueue.client import OsqueueClient
-from osqueue.errors import OsqueueError
+from osqueue.errors import OsqueueError, TransportConfigError
 
 __all__ = ["PULSE_S", "Pulse"]
 
@@ -42,6 +42,8 @@ class Pulse:
         try:
             async with asyncio.timeout(BEAT_S):
                 await self._client.get_status()
+        except TransportConfigError:
+            return True  # there is none: this process writes the queue, and ends when it cannot
         except (OsqueueError, TimeoutError):
             return False
         return True

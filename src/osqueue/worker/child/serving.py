@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from osqueue.config import MIB
+from osqueue.config import MIB, TIME_MS_MAX
 from osqueue.errors import ConfigError, Discard, PayloadValidationError, Retry
 from osqueue.worker.child import calling
 from osqueue.worker.child.calling import Callee, Program
@@ -106,8 +106,7 @@ class Serving:
         threading.Thread(target=self._listen, name="osqueue-listener", daemon=True).start()
         _import_ahead(program, begin.targets)
         while (job := self._inbox.get()) is not None:
-            if not self._see_through(program, job):
-                return
+            self._see_through(program, job)
 
     def _listen(self) -> None:
         while (request := self._link.receive()) is not None:
@@ -125,8 +124,8 @@ class Serving:
         if job is not None and job.run.number == number:
             job.cancel()
 
-    def _see_through(self, program: Program, job: _Job) -> bool:
-        """Run a job and answer; says whether this process is good for another."""
+    def _see_through(self, program: Program, job: _Job) -> None:
+        """Run a job and answer. A process that ran out of memory is not used again."""
         self._link.send(Begun(job.run.number))
         try:
             answer, fit = self._answer(program, job)
@@ -135,15 +134,19 @@ class Serving:
         _flush()
         self._current = None
         self._link.send(answer)
-        return fit
+        if not fit:
+            os._exit(0)
 
     def _answer(self, program: Program, job: _Job) -> tuple[Answer, bool]:
         run = job.run
         try:
             callee = program.callee(run.target, run.context)
             payload = callee.decode(run.payload)
-        except (ConfigError, PayloadValidationError) as error:
-            return _failed(run, error, retry=False), True
+        except MemoryError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - types of the program's own may raise it
+            for_good = isinstance(error, ConfigError | PayloadValidationError)
+            return _failed(run, error, retry=not for_good), True
         try:
             result = self._call(callee, payload, job)
             kept = callee.encode(result) if run.context.keep_result else None
@@ -183,11 +186,23 @@ def _import_ahead(program: Program, targets: Sequence[str]) -> None:
 def _raised(run: Run, error: BaseException) -> Answer:
     match error:
         case Retry():
-            return Retried(run.number, error.after, str(error.reason))
+            return Retried(run.number, _seconds(error.after), _text(error.reason))
         case Discard():
-            return Discarded(run.number, str(error.reason))
+            return Discarded(run.number, _text(error.reason))
         case _:
             return _failed(run, error, retry=True)
+
+
+def _seconds(after: object) -> float | None:
+    """Whatever a handler has put there."""
+    if not isinstance(after, int | float) or after != after:  # noqa: PLR0124 - so is NaN alone
+        return None
+    return float(max(0, min(after, TIME_MS_MAX)))
+
+
+def _text(reason: object) -> str:
+    """The same of what can travel, and is kept."""
+    return describe(Exception(reason), without=_OWN_FILES).message
 
 
 def _explained(error: MemoryError, memory_bytes_max: int | None) -> MemoryError:

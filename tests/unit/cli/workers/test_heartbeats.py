@@ -14,7 +14,7 @@ from osqueue.cli.failures import CliError
 from osqueue.cli.workers.heartbeat_file import HeartbeatFile
 from osqueue.cli.workers.pulse import Pulse
 from osqueue.client import OsqueueClient
-from osqueue.errors import TransportConnectionError
+from osqueue.errors import OsqueueError, TransportConfigError, TransportConnectionError
 
 
 class Broker:
@@ -22,12 +22,12 @@ class Broker:
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
-        self.answers = True
+        self.error: OsqueueError | None = None
 
     async def get_status(self) -> None:
         self.asked.set()
-        if not self.answers:
-            raise TransportConnectionError("not there")
+        if self.error is not None:
+            raise self.error
 
 
 async def asked(broker: Broker, pulse: Pulse) -> None:
@@ -45,9 +45,12 @@ async def test_pulse_when_the_broker_answers_then_told_and_otherwise_not() -> No
     pulse = Pulse(cast("OsqueueClient", broker), answered=lambda: told.append(True))
     await asked(broker, pulse)
     assert (pulse.broker_answers, told) == (True, [True])
-    broker.answers = False
+    broker.error = TransportConnectionError("not there")
     await asked(broker, pulse)
     assert (pulse.broker_answers, told) == (False, [True])
+    broker.error = TransportConfigError("there is no broker to do this")
+    await asked(broker, pulse)
+    assert (pulse.broker_answers, told) == (True, [True, True])
 
 
 async def test_pulse_when_the_broker_is_silent_then_it_beats_all_the_same() -> None:

@@ -10,10 +10,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
+
+from pydantic import BaseModel, field_validator
 
 from osqueue.errors import Discard, Retry
 from osqueue.jobs import Jobs
@@ -35,6 +38,20 @@ class Email:
 def send_email(email: Email) -> Email:
     assert isinstance(email, Email)
     return email
+
+
+class Odd(BaseModel):
+    """Its check fails of itself."""
+
+    to: str
+
+    @field_validator("to")
+    @classmethod
+    def check(cls, _to: str) -> str:
+        raise RuntimeError("the address book is closed")
+
+
+def take_odd(payload: Odd) -> None: ...
 
 
 @jobs.job("email:count", executor="process", keep_result=True)
@@ -92,6 +109,24 @@ def fail_unprintably(_payload: Any) -> NoReturn:
 
 def retry(_payload: Any) -> NoReturn:
     raise Retry(2.5, "the other side is busy")
+
+
+def retry_oddly(_payload: Any) -> NoReturn:
+    raise Retry("soon", UnprintableError())  # type: ignore[arg-type]
+
+
+def retry_very_late(_payload: Any) -> NoReturn:
+    raise Retry(10**400, "lone \udcff surrogate")
+
+
+def discard_at_length(_payload: Any) -> NoReturn:
+    raise Discard("x" * 1_000_000)
+
+
+def run_out_beside_a_thread(_payload: Any) -> NoReturn:
+    """The interpreter would wait for the thread."""
+    threading.Thread(target=time.sleep, args=(FOREVER_S,)).start()
+    raise MemoryError
 
 
 def discard(_payload: Any) -> NoReturn:

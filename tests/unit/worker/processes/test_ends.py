@@ -125,6 +125,16 @@ async def test_run_when_it_eats_memory_then_a_memory_error_and_a_new_process() -
         assert await run(pool, "pid") != before
 
 
+async def test_run_when_a_process_out_of_memory_has_a_thread_left_then_it_ends_all_the_same(
+    one: ProcessPool,
+) -> None:
+    before = await run(one, "pid")
+    with pytest.raises(RemoteFailure, match="MemoryError"):
+        await run(one, "run_out_beside_a_thread")
+    await gone(before)
+    assert await run(one, "pid") != before
+
+
 async def test_run_when_no_memory_is_left_for_its_end_then_the_reason() -> None:
     settings = ProcessSettings(memory_bytes_max=128 * MIB)
     async with ProcessPool(1, settings) as pool:

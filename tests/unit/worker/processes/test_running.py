@@ -17,7 +17,13 @@ from tests.unit.worker.processes.driver import (
     told,
 )
 
-from osqueue.config import MIB, PROGRESS_NOTE_CHARS_MAX, RESULT_BYTES_MAX
+from osqueue.config import (
+    ERROR_TEXT_CHARS_MAX,
+    MIB,
+    PROGRESS_NOTE_CHARS_MAX,
+    RESULT_BYTES_MAX,
+    TIME_MS_MAX,
+)
 from osqueue.errors import Discard, Retry
 from osqueue.jobs import Schema
 from osqueue.wire.messages import Progress
@@ -146,6 +152,28 @@ async def test_run_when_the_handler_wants_another_try_then_retry(pool: ProcessPo
     with pytest.raises(Retry) as caught:
         await run(pool, "retry")
     assert (caught.value.after, caught.value.reason) == (2.5, "the other side is busy")
+
+
+async def test_run_when_the_handler_says_odd_things_of_another_try_then_what_can_be_said(
+    pool: ProcessPool,
+) -> None:
+    with pytest.raises(Retry) as caught:
+        await run(pool, "retry_oddly")
+    assert (caught.value.after, caught.value.reason) == (None, "(its message cannot be shown)")
+    with pytest.raises(Retry) as caught:
+        await run(pool, "retry_very_late")
+    assert (caught.value.after, caught.value.reason) == (TIME_MS_MAX, "lone \\udcff surrogate")
+    with pytest.raises(Discard) as discarded:
+        await run(pool, "discard_at_length")
+    assert len(discarded.value.reason) == ERROR_TEXT_CHARS_MAX
+
+
+async def test_run_when_the_payloads_type_fails_of_itself_then_that_may_pass(
+    pool: ProcessPool,
+) -> None:
+    with pytest.raises(RemoteFailure, match="the address book is closed") as caught:
+        await run(pool, "take_odd", {"to": "ada"})
+    assert caught.value.retry
 
 
 async def test_run_when_the_handler_gives_up_then_discard(pool: ProcessPool) -> None:
