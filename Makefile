@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-all chaos servers lint proto format bench bench-peers docs ci lock clean
+.PHONY: help demo test test-all chaos kills servers lint proto format bench bench-peers docs ci lock clean
 
 help:  ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -36,6 +36,9 @@ chaos: servers  ## Prove failover in full, on a disk and on Ceph: about two hour
 	$(BIN)/python -m tests.e2e.chaos --store file $(CHAOS)
 	$(BIN)/python -m tests.e2e.chaos --store ceph $(CHAOS)
 
+kills: $(READY)  ## Kill workers 200 times under load, and look what has become of their jobs.
+	$(BIN)/python -m tests.e2e.kills $(KILLS)
+
 servers: $(READY)  ## Install what the tests want and PyPI does not have: Debian packages, npm.
 	$(BIN)/python -m tests.integration.servers.install
 
@@ -53,7 +56,7 @@ format: $(READY)  ## Lay the code out.
 	$(BIN)/ruff format .
 
 bench: servers  ## Print figures, as JSON lines.
-	@for part in model rest websocket rpc clients observers auth latency slow_store stall payloads failover embedded ceph; do $(BIN)/python bench/$$part.py || exit 1; done
+	@for part in model rest websocket rpc clients observers auth worker latency slow_store stall payloads failover embedded ceph; do $(BIN)/python bench/$$part.py || exit 1; done
 
 bench-peers: $(READY)  ## Measure osqueue beside other job queues, which it installs; PEERS='rq' for some.
 	-$(BIN)/python bench/peers/install.py

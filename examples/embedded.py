@@ -3,7 +3,9 @@
     python -m examples.embedded file:pictures push cat.jpg dog.jpg
     python -m examples.embedded file:pictures work
 
-What was pushed is on disk. Kill the one that works at any moment: the next one goes on from there.
+What was pushed is on disk. Kill the one that works at any moment: the next one goes on from there,
+once it is sure that the first is dead. The job that was being worked on is due again half a minute
+later.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,18 @@ def test_side_by_side_when_osqueue_is_measured_then_each_job_has_run_once() -> N
     assert figures["ran"]["figure"] == 64
     assert figures["ran"]["twice"] == 0
     assert "1.00x" in shown
+
+
+def test_side_by_side_when_it_is_terminated_then_nothing_stays_behind(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCH / "side_by_side.py"), OURS, "--settings", "default"]
+    own = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=own) as running:
+        assert running.stdout is not None
+        assert json.loads(running.stdout.readline())["measure"] == "bulk"
+        assert list(tmp_path.glob("peers-*"))
+        running.terminate()
+        assert running.wait() == 1
+    assert list(tmp_path.glob("peers-*")) == []
 
 
 def test_side_by_side_when_a_peer_cannot_run_then_each_measure_says_why(

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET, Raw
 from msgspec.structs import replace
 
-from osqueue.broker import answers, ends
+from osqueue.broker import answers, reports
 from osqueue.broker.engines import Lookup, QueueEngine
 from osqueue.broker.fetches import Delivery
 from osqueue.broker.reply import Reply
@@ -214,7 +214,7 @@ class QueueService:
     ) -> Reply[BatchAnswer]:
         """Renew many leases; ``all``: the worker holds no others."""
         complete = request.all and request.worker_id not in self._deliveries
-        progress = ends.progress_of(request.jobs)
+        progress = reports.progress_of(request.jobs)
         op = Heartbeat(request.worker_id, _refs(request.jobs), complete, progress)
         return await self._many(queue, op, request.jobs)
 
@@ -228,7 +228,7 @@ class QueueService:
         refs = (LeaseRef(job_id, request.lease),)
         if request.result is UNSET:
             return await self._one(queue, Complete(request.worker_id, refs))
-        error = ends.result_error(request.result)
+        error = reports.result_error(request.result)
         if error is not None:
             raise error
         op = Complete(request.worker_id, refs, (request.result,))
@@ -239,11 +239,11 @@ class QueueService:
     ) -> Reply[BatchAnswer]:
         """End many jobs as done, each for itself. ``size``: bytes of the request."""
         _refuse_doubles([job.job_id for job in request.jobs], "jobs")
-        errors = ends.result_errors(request.jobs)
+        errors = reports.result_errors(request.jobs)
         jobs = [job for job in request.jobs if job.job_id not in errors]
-        op = Complete(request.worker_id, _refs(jobs), ends.results_of(jobs))
+        op = Complete(request.worker_id, _refs(jobs), reports.results_of(jobs))
         reply = await self._many(queue, op, jobs, size=size)
-        return reply if not errors else ends.with_errors(reply, request.jobs, errors)
+        return reply if not errors else reports.with_errors(reply, request.jobs, errors)
 
     async def fail(self, queue: str, job_id: str, request: FailRequest) -> Reply[None]:
         """End an attempt as failed."""

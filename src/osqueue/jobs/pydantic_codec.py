@@ -66,7 +66,9 @@ class PydanticCodec:
     def encode(self, value: Any) -> bytes:
         """The JSON of a value of the type, which is known to be read again."""
         try:
-            encoded = self._adapter.dump_json(value, by_alias=True, warnings="none")
+            encoded = self._adapter.dump_json(
+                value, by_alias=True, round_trip=True, warnings="none"
+            )
             lost = [*self._lost(value, encoded)]
         except _BEYOND_JSON as error:
             advice = _OF_BYTES if "invalid utf-8" in str(error) else ""

@@ -7,8 +7,9 @@ and types may be named as ``package.module:name``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Protocol, get_args, get_origin
+from typing import Annotated, Any, Final, Protocol, get_args, get_origin
 
 from msgspec import Raw
 
@@ -18,6 +19,9 @@ from osqueue.jobs.references import Reference
 from osqueue.jobs.struct_codec import StructCodec, holds_structs
 
 __all__ = ["Codec", "Schema"]
+
+_MODULES: Final = re.compile(r"(?<!['\w.])(?:\w+\.)+(?=\w)")
+"""``myapp.`` of ``myapp.Order | None``, but not of ``Literal['myapp.order']``."""
 
 
 class Codec(Protocol):
@@ -135,4 +139,4 @@ def _name(wanted: Any) -> str:
         return wanted.name
     if get_origin(wanted) is Annotated:
         wanted = get_args(wanted)[0]
-    return wanted.__name__ if isinstance(wanted, type) else repr(wanted)
+    return wanted.__name__ if isinstance(wanted, type) else _MODULES.sub("", repr(wanted))

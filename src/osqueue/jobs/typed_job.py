@@ -136,7 +136,8 @@ class AnnotatedJob(TypedJob[PayloadT, ResultT, CallP, ReturnT]):
     async def submit(self, /, **fields: Any) -> JobHandle[ResultT]: ...
     async def submit(self, /, *payload: Any, **fields: Any) -> JobHandle[ResultT]:
         """Submit a job by the client of `Jobs.use`. Raises `PayloadValidationError` first."""
-        return await self._submitter().submit(self._new(payload, fields))
+        job = self._new(payload, fields)
+        return await self._submitter().submit(job)
 
 
 class ClassJob(

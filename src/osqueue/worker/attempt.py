@@ -54,6 +54,10 @@ class Attempt:
         self.deadline: datetime | None = None
         self.timer: asyncio.TimerHandle | None = None
 
+    def is_in_vain(self) -> bool:
+        """Whether it was told to end: nobody asks any more what comes of it."""
+        return self.interruption is not None
+
     def interrupt(self, why: Interruption) -> None:
         """Tell the handler to end, unless it was told before."""
         if self.interruption is not None:

@@ -19,6 +19,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from osqueue.client.models import Job
 from osqueue.client.transports.lifetime import is_cancelled
+from osqueue.config import TIME_MS_MAX
 from osqueue.worker import calls as calls_module
 from osqueue.worker import handlers as handlers_module
 from osqueue.worker import middleware as middleware_module
@@ -47,6 +48,10 @@ OWN_FILES: Final = frozenset(
     }
 )
 """Whose frames are left out at the head of a traceback: they are the same in each."""
+
+
+LAST_S: Final = TIME_MS_MAX // 1_000
+"""The last moment that a `datetime` can tell, since the epoch: a deadline may be far beyond."""
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -98,6 +103,7 @@ class Execution:
         if self._context.book.lose(job):
             _log.warning("job %s: lease lost; its handler is told to end", job.job_id)
             self._attempts[job.lease].interrupt(Interruption.LOST)
+        self._context.changes.tell()  # one that waited has left room for another
 
     def withdraw(self) -> list[Job]:
         """Tell all running handlers to end; answers their jobs, which are to be released."""
@@ -131,10 +137,12 @@ class Execution:
 
     async def _outcome(self, attempt: Attempt) -> _Outcome:
         attempt.began = True
-        if attempt.interruption is not None:
+        if attempt.is_in_vain():
             return _DONE  # nobody asks any more
         try:
             handler = self._handlers.get(attempt.job.type) or await self._loaded(attempt)
+            if attempt.is_in_vain():  # while its handler was imported
+                return _DONE
             self._start_timer(attempt, handler.spec.timeout_s)
             result = await self._calls.result(handler, attempt)
         except BaseException as error:
@@ -155,7 +163,7 @@ class Execution:
         if timeout_s is not None:
             now_s = self._context.client.runtime.clock.wall_ms() / 1_000
             attempt.timeout_s = timeout_s
-            attempt.deadline = datetime.fromtimestamp(now_s + timeout_s, UTC)
+            attempt.deadline = datetime.fromtimestamp(min(now_s + timeout_s, LAST_S), UTC)
             loop = asyncio.get_running_loop()
             attempt.timer = loop.call_later(timeout_s, self._time_is_up, attempt)
 

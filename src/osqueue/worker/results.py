@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Raw
 
 from osqueue.client.payloads import encode_result
@@ -15,10 +16,12 @@ __all__ = ["kept_result"]
 
 def kept_result(result: object, schema: Schema | None) -> Raw:
     """JSON of a result. Raises `FatalError` for what cannot be kept: the work is done, and doing it
-    again would bring the same.
+    again would bring the same. What is said to be JSON is looked at: it travels with other jobs'.
     """
     try:
         encoded = encode_result(result) if schema is None else schema.encode(result)
+        if isinstance(result, Raw):
+            _expect_json(encoded)
     except PayloadValidationError as error:
         raise FatalError(error) from None
     size = len(memoryview(encoded))
@@ -30,3 +33,11 @@ def kept_result(result: object, schema: Schema | None) -> Raw:
             )
         )
     return encoded
+
+
+def _expect_json(text: Raw) -> None:
+    try:
+        msgspec.json.decode(text, type=Raw)
+        bytes(text).decode()
+    except (ValueError, RecursionError) as error:
+        raise PayloadValidationError(f"the result is not JSON: {error}") from error

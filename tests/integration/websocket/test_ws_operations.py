@@ -262,3 +262,18 @@ async def test_answer_when_large_then_in_pieces_between_which_pings_are_answered
         assert len(opcodes) > 20
         claimed = await ws.result("claimJobs", {"workerId": "w", "max": 8})
         assert [len(job["payload"]) for job in claimed["jobs"]] == [900_000] * 8
+
+
+async def test_job_when_its_wait_is_cancelled_then_it_is_forgotten_and_others_wait_on(
+    ws: Ws, rest: Rest
+) -> None:
+    job_id = await rest.submit(payload=1)
+    params = {"jobId": job_id, "waitMs": 60_000}
+    first, second = await ws.send("getJob", params), await ws.send("getJob", params)
+    cancel = await ws.send("cancel", {"id": first})
+    answers = [await ws.receive(), await ws.receive()]
+    assert {"id": cancel, "ok": True, "result": {"cancelled": True}} in answers
+    assert {"id": first, "ok": True, "result": {}} in answers
+    await rest.send("DELETE", f"/v1/jobs/{job_id}")
+    last = await ws.receive()
+    assert (last["id"], last["result"]["status"]) == (second, "cancelled")

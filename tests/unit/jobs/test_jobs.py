@@ -9,7 +9,7 @@ import pytest
 from tests.unit.jobs.payloads import Line, Order, Point, Report, SendEmail
 
 from osqueue.client import Job, OsqueueClient, SyncOsqueueClient
-from osqueue.errors import ConfigError
+from osqueue.errors import ConfigError, PayloadValidationError
 from osqueue.jobs import Backoff, Jobs, JobType, Registry, TypedJob
 from osqueue.worker import CallNext, JobContext
 
@@ -376,6 +376,8 @@ async def test_using_when_left_then_the_client_before_it_is_used() -> None:
             pass
     with pytest.raises(ConfigError, match=r"no client to submit by: call jobs\.use\(client\)"):
         await job.submit(to="a")
+    with pytest.raises(PayloadValidationError):  # that is known without a client
+        await job.submit(too="a")
 
 
 def test_repr_when_there_are_jobs_then_names_them() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -18,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    computed_field,
     field_validator,
 )
 from tests.unit.jobs.payloads import (
@@ -177,6 +179,41 @@ def test_encode_when_what_is_written_cannot_be_read_then_refused_with_where_to_l
 
     error = refused(Renamed, {"recipient": "a"})
     assert dict(error.errors)["to"].startswith("is required, but is not in what is sent")
+
+
+def test_encode_when_a_field_is_computed_then_it_is_not_sent_as_one_that_is_given() -> None:
+    class Square(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        side: int
+
+        @computed_field  # type: ignore[prop-decorator]
+        @property
+        def area(self) -> int:
+            return self.side**2
+
+    assert encoded(Square, Square(side=2)) == {"side": 2}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name"),
+    [
+        (SendEmail, "SendEmail"),
+        (Box[int], "Box[int]"),
+        (Crate[int], "Crate[int]"),
+        (SendEmail | Report, "SendEmail | Report"),
+        (list[Report], "list[Report]"),
+        (Annotated[Report, "large"], "Report"),
+        (Literal["a.b"], "Literal['a.b']"),
+        ("tests.unit.jobs.payloads:Report", "Report"),
+    ],
+)
+def test_error_when_told_what_does_not_fit_then_the_type_has_its_short_name(
+    wanted: Any, name: str
+) -> None:
+    schema = Schema.of(wanted, job_type="a:b")
+    assert repr(schema) == f"<schema of the payload of 'a:b': {name}>"
+    with pytest.raises(PayloadValidationError, match=re.escape(f"does not fit {name}: ")):
+        schema.encode(7)
 
 
 class LateEmail(SendEmail):

@@ -27,7 +27,7 @@ class Crossing:
         self, broker: BrokerServer, settings: ClientSettings
     ) -> QueueTransportAdapter:
         direct = dialler_of({"kind": "direct", "brokers": broker}, settings, Credentials())
-        return CrossingTransport(streaming(direct.dial("")), asyncio.get_running_loop())
+        return CrossingTransport(streaming(direct.dial(broker.url)), asyncio.get_running_loop())
 
 
 class TestTransport(Crossing, TransportContract):

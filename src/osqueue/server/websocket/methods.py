@@ -30,7 +30,7 @@ _EMPTY: Final = b"{}"
 
 
 class Cancel(msgspec.Struct):
-    """What `cancel` takes: the id of a stream or a waiting claim, written as it was there."""
+    """What `cancel` takes: the id of a stream or of what waits, written as it was there."""
 
     id: Raw
 
@@ -127,7 +127,7 @@ def _method(operation: Operation) -> Method:
 
 
 CANCEL: Final = Method("cancel", None, msgspec.json.Decoder(Cancel))
-"""Ends a stream or a waiting claim."""
+"""Ends a stream, a waiting claim, or a wait for a job's end."""
 
 METHODS: Final = MappingProxyType(
     {

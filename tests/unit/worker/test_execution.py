@@ -1,0 +1,92 @@
+"""Attempts at the edges: times without end, leases lost early, results that are not JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Raw
+from tests.unit.worker.conftest import ManualTime, NaiveQueue, eventually, settled
+
+from osqueue.client import OsqueueClient
+from osqueue.config import TIME_MS_MAX
+from osqueue.worker import JobContext, Worker
+
+BEAT_MS = 5_000
+
+LAZY = """
+import {test} as test
+test.IMPORTING.set()
+assert test.GO_ON.wait(30)
+def handle(payload):
+    test.HANDLED.append(payload)
+"""
+
+IMPORTING, GO_ON = threading.Event(), threading.Event()
+HANDLED: list[Any] = []
+
+
+async def test_attempt_when_it_may_take_till_the_end_of_time_then_its_handler_runs(
+    client: OsqueueClient, queue: NaiveQueue
+) -> None:
+    deadlines: list[datetime | None] = []
+
+    async def handle(_: Any, ctx: JobContext) -> None:
+        deadlines.append(ctx.deadline)
+
+    job_id = queue.push()
+    queue.ready[0] = msgspec.structs.replace(queue.ready[0], timeout_ms=TIME_MS_MAX)
+    async with Worker(client, {"t": handle}):
+        await eventually(lambda: queue.completed or queue.failed)
+
+    assert (queue.failed, queue.completed) == ([], [job_id])
+    assert deadlines == [datetime.max.replace(microsecond=0, tzinfo=UTC)]
+
+
+async def test_attempt_whose_lease_is_lost_while_its_handler_is_imported_then_it_does_not_run(
+    client: OsqueueClient,
+    queue: NaiveQueue,
+    time: ManualTime,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "lazy_handlers_of_test_execution.py").write_text(LAZY.format(test=__name__))
+    monkeypatch.syspath_prepend(tmp_path)
+    worker = Worker(client, {"t": "lazy_handlers_of_test_execution:handle"})
+    job_id = queue.push()
+    async with worker:
+        await asyncio.to_thread(IMPORTING.wait, 30)
+        queue.lose(job_id)
+        await time.pass_ms(BEAT_MS)
+        GO_ON.set()
+        next_id = queue.push(b"2")
+        await eventually(lambda: queue.completed == [next_id])
+    sys.modules.pop("lazy_handlers_of_test_execution")
+
+    assert HANDLED == [2]
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"nonsense", b"NaN", b'1},{"jobId":"job-2"', b'"\xff"', b"[" * 2_000]
+)
+async def test_attempt_that_returns_a_text_that_is_no_json_then_it_alone_fails_for_good(
+    client: OsqueueClient, queue: NaiveQueue, text: bytes
+) -> None:
+    async def handle(_: Any) -> Raw:
+        return Raw(text)
+
+    queue.push()
+    queue.ready[0] = msgspec.structs.replace(queue.ready[0], keep_result=True)
+    async with Worker(client, {"t": handle}):
+        await eventually(lambda: queue.completed or queue.failed)
+        await settled()
+
+    ((_, report),) = queue.failed
+    assert (queue.completed, report.retry) == ([], False)
+    assert "result" in report.error.message
