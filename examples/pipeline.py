@@ -47,13 +47,13 @@ async def tick(run: Tick) -> None:
     """Begin one run, and have the next one begin in its time. A handler may submit, too."""
     await begin(run.at + run.every, run.every)
     for city in CITIES:
-        await fetch.options(job_id=f"fetch {city} {run.at}").submit(at=run.at, city=city)
+        await fetch.options(job_id=f"fetch-{city}-{run.at}").submit(at=run.at, city=city)
 
 
 @jobs.job("weather:fetch", Fetch, max_attempts=5, timeout=20)
 async def fetch(wanted: Fetch) -> None:
     degrees = 25 - abs(CITIES[wanted.city]) / 3  # a real one would ask somebody
-    stored = store.options(job_id=f"store {wanted.city} {wanted.at}")
+    stored = store.options(job_id=f"store-{wanted.city}-{wanted.at}")
     await stored.submit(at=wanted.at, city=wanted.city, degrees=round(degrees, 1))
 
 
@@ -65,7 +65,7 @@ async def store(reading: Store) -> None:
 
 async def begin(at: int, every: int) -> None:
     """Submit the tick of that time. Its id is the time, so there is only one."""
-    first = tick.options(job_id=f"tick {at}", run_at=datetime.fromtimestamp(at, UTC))
+    first = tick.options(job_id=f"tick-{at}", run_at=datetime.fromtimestamp(at, UTC))
     await first.submit(at=at, every=every)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,11 @@ from osqueue.model.transitions import mermaid
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INI = """[pytest]
+filterwarnings = error
+asyncio_mode = auto
+asyncio_default_fixture_loop_scope = function
+"""
 BLOCKS = [
     pytest.param(block, id=f"{page.relative_to(ROOT)}-{number}")
     for page in PAGES
@@ -23,15 +29,27 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_python_block_when_run_as_printed_then_succeeds(block: str) -> None:
+def test_python_block_when_run_as_printed_then_succeeds(block: str, tmp_path: Path) -> None:
+    command = ["-c", block]
+    if re.search(r"^(async )?def test_", block, re.MULTILINE):
+        (tmp_path / "test_block.py").write_text(block)
+        (tmp_path / "pytest.ini").write_text(INI)
+        command = ["-m", "pytest", "-q", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", block],
+        [sys.executable, "-W", "error", *command],
+        env=as_a_user_has_it(),
         capture_output=True,
         text=True,
         timeout=50,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def as_a_user_has_it() -> dict[str, str]:
+    """Our pytest plugin and pytest-asyncio, and no others, however osqueue is installed here."""
+    plugins = "osqueue.testing.pytest_plugin,pytest_asyncio.plugin"
+    return {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": plugins}
 
 
 def test_state_diagram_when_compared_with_the_table_then_equal() -> None:

@@ -109,13 +109,13 @@ def test_broker_when_an_embedded_queue_was_closed_then_it_leads_at_once(
 def test_brokerless_queues_when_several_processes_push_and_consume_then_none_is_lost(
     stack: ExitStack, url: str, killed: int
 ) -> None:
-    processes = [start(stack, "share", url, "brokerless") for _ in range(PROCESSES)]
-    pushed = {
-        process.wait_for(r"pushed (\S+)").group(1) for process in processes for _ in range(EACH)
-    }
-    for process in processes[:killed]:
+    processes = [start(stack, "share", url, "brokerless") for _ in range(killed)]
+    pushed = {job_id for process in processes for job_id in all_pushed(process)}
+    for process in processes:
         process.wait_for("done")
         process.stop(signal.SIGKILL)
+    processes += [start(stack, "share", url, "brokerless") for _ in range(PROCESSES)]
+    pushed |= {job_id for process in processes[killed:] for job_id in all_pushed(process)}
     mine = [*consumed(url, len(pushed))]
     for process in processes[killed:]:
         process.stop(signal.SIGINT)
@@ -135,6 +135,10 @@ def consumed(url: str, until: int) -> Iterator[str]:
             if job is not None:
                 with job:
                     yield job.job_id
+
+
+def all_pushed(process: Running) -> list[str]:
+    return [process.wait_for(r"pushed (\S+)").group(1) for _ in range(EACH)]
 
 
 def handed_out(process: Running) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +219,26 @@ async def test_loop_when_dropped_then_its_job_is_given_back(q: Queue[Send]) -> N
     del jobs
     gc.collect()
     await assert_given_back(q, job_id)
+
+
+async def test_loop_when_inside_of_a_generator_that_is_closed_then_its_job_is_given_back(
+    q: Queue[Send],
+) -> None:
+    ids = await q.push_many([Send("a"), Send("b")])
+
+    async def exact() -> AsyncGenerator[str, None]:
+        async for job in q.consume():
+            async with job:
+                yield job.job_id
+
+    async def plain() -> AsyncGenerator[str, None]:
+        async for job in q.consume():
+            yield job.job_id
+
+    for wrapped in (exact(), plain()):
+        assert await anext(wrapped) == ids[0]
+        await wrapped.aclose()
+        await assert_given_back(q, ids[0])
 
 
 async def test_loop_when_its_task_is_cancelled_in_the_body_then_its_job_is_given_back(
@@ -628,21 +648,25 @@ async def test_complete_when_the_store_fails_for_a_while_then_it_is_made_all_the
         await assert_completed(q, job_id)
 
 
-async def test_queue_when_a_rival_takes_over_then_its_calls_name_it_and_what_it_held_is_safe(
+async def test_loop_when_a_rival_takes_over_then_it_raises_who_leads_and_reports_nothing(
     tmp_path: Path,
 ) -> None:
     """Whoever was taken for dead learns it at the next write, and nothing is done twice over."""
-    path = tmp_path / "queue.json"
-    async with Queue(Send, storage=f"file://{tmp_path}", settings=SETTINGS) as q:
+    path, once = tmp_path / "queue.json", ClientSettings(retry_for_ms=0)
+    storage = f"file://{tmp_path}"
+    async with Queue(Send, storage=storage, settings=SETTINGS, client_settings=once) as q:
         job_id = await first(q)
+        jobs = q.consume()
+        job = await anext(jobs)
         path.with_suffix(".new").write_bytes(_led_by_a_rival(path.read_bytes()))
         path.with_suffix(".new").replace(path)
-        once = q.client.with_settings(ClientSettings(retry_for_ms=0))
         with pytest.raises(OsqueueError):
-            await once.cancel_job(job_id)
+            await anext(jobs)
+        assert not job.hold.is_over, "it may have been completed, or not"
         with pytest.raises(BrokerLeadershipError):
-            await once.cancel_job(job_id)
-    assert json.loads(path.read_bytes())["jobs"][0]["id"] == job_id
+            await anext(jobs)
+    (kept,) = json.loads(path.read_bytes())["jobs"]
+    assert (kept["id"], kept["status"]) == (job_id, "in_progress")
 
 
 def _led_by_a_rival(data: bytes) -> bytes:

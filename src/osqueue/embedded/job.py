@@ -140,7 +140,8 @@ class QueueJob(Generic[T]):
     def _interruption(self, exc: BaseException | None) -> Exception | None:
         """Why we have cancelled the task, if that is what it leaves by."""
         hold = self._hold
-        if hold.task is None or hold.interruption is None:
+        task, hold.task = hold.task, None  # from here on it is told by what is raised
+        if task is None or hold.interruption is None:
             return None
-        ours = hold.task.uncancel() <= self._cancels
+        ours = task.uncancel() <= self._cancels
         return hold.interruption if ours and isinstance(exc, asyncio.CancelledError) else None

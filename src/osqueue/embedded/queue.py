@@ -15,7 +15,7 @@ from msgspec import UNSET
 from osqueue.brokerless import BrokerlessQueue, open_brokerless
 from osqueue.client.client import OsqueueClient
 from osqueue.client.models import JobError, JobOptions, NewJob
-from osqueue.config import BrokerSettings, WorkerSettings
+from osqueue.config import BrokerSettings, ClientSettings, WorkerSettings
 from osqueue.embedded.consumer import Consumer
 from osqueue.embedded.handout import Holder, holder_now
 from osqueue.embedded.job import QueueJob
@@ -40,7 +40,8 @@ class QueueOptions(TypedDict, total=False):
     - ``job_type``: what its jobs are called; by default as the type is.
     - ``brokerless``: write the queue beside other processes that do the same, and lead nothing.
     - ``wait``: stand by for as long as a broker or another process leads, rather than raise.
-    - ``settings``: as of a broker.
+    - ``settings``: as of a broker; ``client_settings``: as of a client, such as how long a call is
+      tried again while the store does not answer, or another leads.
     """
 
     storage: Required[str | Store]
@@ -48,6 +49,7 @@ class QueueOptions(TypedDict, total=False):
     brokerless: bool
     wait: bool
     settings: BrokerSettings | None
+    client_settings: ClientSettings | None
 
 
 class Queue(Generic[T]):
@@ -203,11 +205,12 @@ class Queue(Generic[T]):
         return self._source
 
     def _opening(self) -> AbstractAsyncContextManager[LedQueue | BrokerlessQueue]:
-        storage = self._options["storage"]
-        if self._options.get("brokerless", False):
-            return open_brokerless(storage, settings=self._settings)
-        wait = self._options.get("wait", False)
-        return open_leading(storage, settings=self._settings, wait=wait)
+        options, settings = self._options, self._settings
+        storage, calls = options["storage"], options.get("client_settings")
+        if options.get("brokerless", False):
+            return open_brokerless(storage, settings=settings, client_settings=calls)
+        wait = options.get("wait", False)
+        return open_leading(storage, settings=settings, client_settings=calls, wait=wait)
 
     def _new_source(self, client: OsqueueClient) -> Source[T]:
         token = client.runtime.entropy.token()

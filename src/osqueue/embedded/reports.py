@@ -1,7 +1,7 @@
 """Says what became of a job: completed, failed, or given back.
 
 A report that has begun is made, also when its caller goes away meanwhile: the work it tells of was
-done. Closing waits for the reports under way.
+done. Closing waits for the reports under way, but not for ever.
 """
 
 from __future__ import annotations
@@ -69,10 +69,13 @@ class Reports:
         """In the background: the attempt has failed for good."""
         self._failing(hold, error, retry=False)
 
-    async def settle(self) -> None:
-        """Wait for what is under way."""
+    async def settle(self, most_s: float | None = None) -> None:
+        """Wait for what is under way. What takes longer than ``most_s`` is given up."""
         if self._under_way:
-            await asyncio.wait(self._under_way)
+            _, late = await asyncio.wait(set(self._under_way), timeout=most_s)
+            for report in late:
+                report.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _failing(
         self,

@@ -25,6 +25,9 @@ logger = logging.getLogger("osqueue.embedded")
 
 T = TypeVar("T")
 
+SETTLE_S_MAX = 10.0
+"""How long closing waits for reports: as long as for a commit. Their leases run out otherwise."""
+
 LEFT_S = 0.1
 """How long it is waited, after a loop was dropped, for the exception that did it to come out."""
 
@@ -100,7 +103,7 @@ class Source(Generic[T]):
         for claim in claims:
             claim.cancel()
         await asyncio.gather(*claims, return_exceptions=True)
-        await self.reports.settle()
+        await self.reports.settle(SETTLE_S_MAX)
 
     def _orphaned(self, hold: Hold) -> None:
         with suppress(RuntimeError):  # the loop is closed

@@ -100,7 +100,9 @@ async def test_job_whose_middleware_misbehaves_then_has_failed_and_the_worker_li
     job_id = await client.submit_job("bad", max_attempts=1)
     fine = await client.submit_job("fine")
     chosen = middleware if middleware in {_never, _twice} else only_bad
-    handlers = {"bad": bad} if chosen is middleware else {"bad": bad, "fine": _echo}
+    handlers: dict[str, Any] = {"bad": bad}
+    if chosen is not middleware:
+        handlers["fine"] = _echo
     async with Worker(client, handlers, settings=BRISK, middlewares=[chosen]):
         info = await ended(client, job_id)
         if "fine" in handlers:

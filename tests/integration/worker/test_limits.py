@@ -44,6 +44,9 @@ class Gates:
         finally:
             self.running[ctx.type] -= 1
 
+    async def until_begun(self, count: int) -> None:
+        await eventually(lambda: self.begun == count)
+
     def let(self, job_type: str) -> None:
         """Let one go."""
         self._gates[job_type].pop(0).set()
@@ -65,7 +68,7 @@ async def test_type_at_its_limit_when_one_of_it_ends_then_the_next_is_asked_for_
     jobs.job("other")(gates)
     async with Worker(client, jobs, 5, settings=PATIENT) as worker:
         for number in range(6):
-            await eventually(lambda number=number: gates.begun == min(6, number + 2))
+            await gates.until_begun(min(6, number + 2))
             gates.let("slow")
         await eventually(lambda: not gates.running["slow"])
         await client.submit_job("other")
@@ -111,7 +114,7 @@ async def test_worker_whose_types_are_all_at_their_limit_asks_for_nothing(
     await client.submit_jobs([("a", n) for n in range(3)])
     async with Worker(client, {"a": gates}, 5, settings=PATIENT, type_concurrency={"a": 1}):
         for number in range(3):
-            await eventually(lambda number=number: gates.begun == number + 1)
+            await gates.until_begun(number + 1)
             gates.let("a")
 
     assert gates.most["a"] == 1
@@ -149,7 +152,7 @@ async def test_prefetch_when_a_slot_is_free_then_starts_the_next_without_the_bro
     await client.submit_jobs([("a", n) for n in range(3)])
     async with Worker(client, {"a": gates}, 1, prefetch=2, settings=BRISK):
         for number in range(3):
-            await eventually(lambda number=number: gates.begun == number + 1)
+            await gates.until_begun(number + 1)
             gates.let("a")
 
     assert (gates.most["a"], (await client.get_stats()).completed_total) == (1, 3)

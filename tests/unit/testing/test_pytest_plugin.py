@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -45,22 +46,47 @@ def test_that_fails(osqueue_broker):
 """
 
 
-def run_pytest(where: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_pytest(where: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     return subprocess.run(
-        command, cwd=where, capture_output=True, text=True, timeout=50, check=False
+        command,
+        cwd=where,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
     )
 
 
-def test_plugin_when_installed_then_pytest_finds_it_by_this_name() -> None:
+def run_with_plugin(where: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """With this plugin alone, however osqueue is installed here."""
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": PLUGIN}
+    return run_pytest(where, *arguments, **alone)
+
+
+def test_plugin_when_installed_then_pytest_finds_it_by_itself(tmp_path: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["entry-points"]["pytest11"] == {"osqueue": PLUGIN}
+    ((name, module),) = project["entry-points"]["pytest11"].items()
+    installed = tmp_path / "installed" / "osqueue_of_a_user-1.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: osqueue_of_a_user\nVersion: 1\n"
+    )
+    (installed / "entry_points.txt").write_text(f"[pytest11]\n{name} = {module}\n")
+    (tmp_path / "test_mine.py").write_text(TESTS)
+
+    path = os.pathsep.join([str(installed.parent), *sys.path])
+    done = run_pytest(tmp_path, "-k", "not fails", PYTHONPATH=path)
+
+    assert module == PLUGIN
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_fixtures_when_pytest_asyncio_is_absent_then_serve_plain_tests(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(TESTS)
 
-    done = run_pytest(tmp_path, "-p", PLUGIN, "-p", "no:asyncio", "-W", "error")
+    done = run_with_plugin(tmp_path, "-W", "error")
 
     assert "1 failed, 3 passed" in done.stdout, done.stdout + done.stderr
     assert "AssertionError: no 'n:double' was submitted, nor was any other job" in done.stdout
@@ -89,6 +115,6 @@ def test_fixtures_when_only_the_client_is_installed_then_serve_all_the_same(
     (tmp_path / "conftest.py").write_text(absent)
     (tmp_path / "test_mine.py").write_text(TESTS)
 
-    done = run_pytest(tmp_path, "-p", PLUGIN, "-k", "not fails")
+    done = run_with_plugin(tmp_path, "-k", "not fails")
 
     assert "3 passed" in done.stdout, done.stdout + done.stderr

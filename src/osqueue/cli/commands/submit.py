@@ -14,6 +14,8 @@ __all__ = ["submit"]
 DELAY_S_MAX = 10 * 365 * 86_400
 """Ten years: what is later is a mistake."""
 
+TIMEOUT_S_MIN = 0.001
+
 JobType = Annotated[
     str, typer.Argument(metavar="TYPE", help="The job's type, which picks its handler.")
 ]
@@ -29,6 +31,18 @@ MaxAttempts = Annotated[
     int | None, typer.Option(metavar="N", help="Attempts before it becomes a dead letter.")
 ]
 Delay = Annotated[float, typer.Option(metavar="SECONDS", help="Not before that much from now.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS", help="Time of one attempt, which its worker keeps (default: no end)."
+    ),
+]
+Wait = Annotated[
+    bool,
+    typer.Option(
+        "--wait", help="Wait until it has ended, and print what its handler returned, as JSON."
+    ),
+]
 
 
 @speaks_to_brokers
@@ -41,17 +55,25 @@ def submit(  # noqa: PLR0913 - the signature is the list of options
     priority: Priority = 0,
     max_attempts: MaxAttempts = None,
     delay: Delay = 0,
+    timeout: Timeout = None,
+    wait: Wait = False,
     broker_url: options.BrokerUrl = None,
     storage: options.ClientStorage = None,
     brokerless: options.Brokerless = False,
     json_output: options.JsonOutput = False,
     debug: options.Debug = False,
 ) -> None:
-    """Submit one job and print its id, once it is safely stored."""
+    """Submit one job and print its id, once it is safely stored.
+
+    With --wait, print its result instead, once it is done; exit with 1, and
+    say why, if it fails for good.
+    """
     options.set_up(context, debug=debug)
     options.check_range(context, "delay", delay, least=0, most=DELAY_S_MAX)
     if max_attempts is not None:
         options.check_range(context, "max_attempts", max_attempts, least=0)
+    if timeout is not None:
+        options.check_range(context, "timeout", timeout, least=TIMEOUT_S_MIN, most=DELAY_S_MAX)
     from osqueue.cli import asking  # noqa: PLC0415 - loads the client and its packages
     from osqueue.client import NewJob  # noqa: PLC0415 - the same
 
@@ -62,9 +84,9 @@ def submit(  # noqa: PLR0913 - the signature is the list of options
         max_attempts=max_attempts,
         priority=priority,
         delay_ms=round(delay * 1_000) or None,
+        timeout_ms=None if timeout is None else round(timeout * 1_000),
+        keep_result=True if wait else None,
     )
-    asking.submit(
-        options.broker(context, broker_url, storage, brokerless=brokerless),
-        job,
-        json_output=json_output,
-    )
+    broker = options.broker(context, broker_url, storage, brokerless=brokerless)
+    submit = asking.submit_and_wait if wait else asking.submit
+    submit(broker, job, json_output=json_output)
