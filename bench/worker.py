@@ -42,6 +42,8 @@ SETTINGS = (
     Setting("connect", 500),
     Setting("ws", 500),
     Setting("ws", 500, prefetch=500),
+    Setting("ws", 1_000),
+    Setting("ws", 1_000, prefetch=1_000),
 )
 
 

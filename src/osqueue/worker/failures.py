@@ -37,7 +37,7 @@ def failure_of(error: BaseException) -> Failure:
     """What an attempt that raised ``error`` comes to."""
     match error:
         case Retry():
-            return Failure(error, delay_ms=_delay_ms(error.after))
+            return Failure(error, delay_ms=_delay_ms(getattr(error, "after", None)))
         case Discard():
             return Failure(error, retry=False)
         case FatalError():
@@ -66,6 +66,7 @@ def describe(error: BaseException, *, without: AbstractSet[str]) -> JobError:
 
 
 def _delay_ms(after_s: object) -> int | None:
+    """``None`` for what is no number; a class of its own may say anything."""
     if not isinstance(after_s, int | float) or after_s != after_s:  # noqa: PLR0124 - NaN alone
         return None
-    return round(min(max(0.0, after_s * 1_000), TIME_MS_MAX))
+    return round(min(max(0.0, after_s), TIME_MS_MAX / 1_000) * 1_000)

@@ -18,6 +18,7 @@ from tests.integration.worker.conftest import BRISK, ended
 
 from osqueue import Discard, Retry
 from osqueue.client import Job, JobInfo, OsqueueClient
+from osqueue.config import TIME_MS_MAX
 from osqueue.jobs import HandlerSpec, Jobs, Schema
 from osqueue.worker import JobContext, Worker
 
@@ -254,13 +255,38 @@ async def test_job_whose_handler_raises_retry_at_once_then_runs_again(
     assert (info.status, info.attempts) == ("dead", 2)
 
 
-@pytest.mark.parametrize("after", [float("nan"), "soon"])
+@pytest.mark.parametrize("after", [float("nan"), "soon", object()], ids=repr)
 async def test_job_whose_handler_raises_a_retry_of_no_sense_then_runs_again_by_its_policy(
     client: OsqueueClient, after: Any
 ) -> None:
     info = await _run(client, lambda _: _raise(Retry(after=after)))
 
     assert (info.status, info.attempts) == ("dead", 2)
+
+
+class Careless(Retry):
+    def __init__(self) -> None:
+        """Says nothing of when."""
+
+
+async def test_job_whose_handler_raises_a_retry_of_its_own_then_runs_again_by_its_policy(
+    client: OsqueueClient,
+) -> None:
+    info = await _run(client, lambda _: _raise(Careless()))
+
+    assert (info.status, info.attempts) == ("dead", 2)
+
+
+async def test_job_whose_handler_raises_retry_after_an_age_then_waits_as_long_as_can_be_said(
+    client: OsqueueClient,
+) -> None:
+    job_id = await client.submit_job("bad", max_attempts=2)
+    async with Worker(client, {"bad": lambda _: _raise(Retry(after=10**400))}, settings=BRISK):
+        while not (info := await client.get_job(job_id)).errors:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0)
+
+    assert info.status == "unclaimed"
+    assert (info.run_at or 0) > TIME_MS_MAX // 2
 
 
 async def test_job_whose_handler_raises_discard_then_is_dead_at_once(

@@ -177,8 +177,9 @@ async def test_job_held_ahead_that_is_cancelled_then_never_runs(client: OsqueueC
 
 
 async def test_ten_jobs_of_a_worker_of_ten_then_take_two_commits_at_the_most(
-    client: OsqueueClient,
+    any_client: OsqueueClient,
 ) -> None:
+    client = any_client
     await client.submit_jobs([("a", n) for n in range(500)])
     done = asyncio.Event()
     completed: list[object] = []
