@@ -26,7 +26,7 @@ from peers.catalogue import OURS, SYSTEMS, System
 from peers.install import PYTHON, MissingPeerError
 from peers.measures import MEASURES, Plan
 from peers.services import serving
-from peers.table import Row, table
+from peers.table import Row, markdown, table
 
 HERE = Path(__file__).parent
 
@@ -56,7 +56,7 @@ def main() -> None:
         if setting in (arguments.settings or system.settings)
         for row in measured(system, setting, plan)
     ]
-    print(table(rows))
+    print(markdown(rows) if arguments.markdown else table(rows))
     sys.exit(any(row.failed and row.system == OURS for row in rows))
 
 
@@ -67,6 +67,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--settings", action="append", help="only this one; may be repeated")
     parser.add_argument("--jobs", type=int, default=10_000, help="the backlog (default: 10000)")
     parser.add_argument("--rounds", type=int, default=1, help="all of it so often (default: 1)")
+    parser.add_argument("--markdown", action="store_true", help="end with a table for the docs")
     return parser.parse_args()
 
 

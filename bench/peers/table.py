@@ -9,7 +9,7 @@ from statistics import median
 from peers.catalogue import OURS
 from peers.measures import MEASURES
 
-__all__ = ["Row", "table"]
+__all__ = ["Row", "markdown", "table"]
 
 UNITS: Mapping[str, str] = {
     "drain": "jobs/s that one worker process drains of a backlog",
@@ -19,6 +19,7 @@ UNITS: Mapping[str, str] = {
     "latency": "ms from submit to the handler's start, idle (p50)",
     "ran": "jobs that were submitted, each of which has run",
 }
+FIGURES = MEASURES[:-1]
 LESS_IS_BETTER = ("single", "latency")
 AGAINST = ("default", "best")
 """The settings of ours that each peer is compared with."""
@@ -40,6 +41,23 @@ def table(rows: Iterable[Row]) -> str:
     """Of several rounds, the median. Ratios above 1 are in osqueue's favour, whatever the unit."""
     given = list(rows)
     return "\n".join(line for measure in MEASURES for line in _section(measure, given))
+
+
+def markdown(rows: Iterable[Row]) -> str:
+    """The figures alone, as they stand in the documentation: a line for each setting."""
+    given = list(rows)
+    lines = ["| | " + " | ".join(FIGURES) + " |", "|---" * (len(FIGURES) + 1) + "|"]
+    for key in dict.fromkeys(map(_key, given)):
+        cells = (_cell(key, [row for row in given if row.measure == name]) for name in FIGURES)
+        lines.append(f"| {' '.join(key)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(key: tuple[str, str], rows: list[Row]) -> str:
+    figure, p99 = _median(key, rows), _p99(key, rows)
+    if figure is None:
+        return "failed"
+    return f"{figure:,g} / {p99}" if p99 else f"{figure:,.0f}"
 
 
 def _section(measure: str, rows: list[Row]) -> Iterator[str]:

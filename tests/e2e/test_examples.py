@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from tests.e2e.processes import Running, broker, environment, osqueue, running
 
 ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").iterdir() if path.name[0] not in "._")
 
 
@@ -51,25 +53,36 @@ def worker(target: str, env: Mapping[str, str]) -> Iterator[Running]:
         assert process.stop() == 0
 
 
-def test_examples_when_read_then_each_is_told_of_in_the_docs_and_tested_here() -> None:
-    docs, tests = (ROOT / "docs/examples.md").read_text(), Path(__file__).read_text()
+def test_examples_when_read_then_each_is_told_of_and_tested_here() -> None:
+    tests = Path(__file__).read_text()
     for name in EXAMPLES:
-        assert f"examples/{name}" in docs
+        assert f"examples/{name}" in README
+        assert f"examples/{name}" in (ROOT / "docs/examples.md").read_text()
         assert f"examples.{name}" in tests
 
 
-def test_email_when_its_worker_runs_then_sends_and_refuses_what_does_not_fit(
+def test_readme_when_its_commands_are_run_as_printed_then_its_output_comes(
     env: Mapping[str, str],
 ) -> None:
-    with worker("examples.email:jobs", env) as process:
-        submitted = python("examples.email", "ada@example.org", "bob@example.org", env=env)
-        assert [line.split()[0] for line in submitted] == ["submitted", "submitted"]
+    (worker,) = re.findall(r"^\$ osqueue (worker .*)$", README, re.MULTILINE)
+    submits = re.findall(r"^\$ osqueue (submit email:send .*)$", README, re.MULTILINE)[:2]
+    with running(*worker.split(), env=env, cwd=ROOT) as process:
+        python("examples.email", "ada@example.org", env=env)
         process.wait_for("^to ada@example.org: hello$")
-        osqueue("submit", "email:send", '{"to": "eve@example.org", "subject": "hi"}', env=env)
-        process.wait_for("^to eve@example.org: hi$")
-        wrong = osqueue("submit", "email:send", '{"too": "eve"}', env=env).stdout.strip()
+        _, wrong = [osqueue(*shlex.split(each), env=env).stdout.strip() for each in submits]
+        process.wait_for("^to bob@example.org: good news$")
         process.wait_for(f"job {wrong}: failed: .*PayloadValidationError: .* to: is required$")
-    assert json.loads(osqueue("jobs", "show", wrong, "--json", env=env).stdout)["status"] == "dead"
+        assert process.stop() == 0
+    shown = json.loads(osqueue("jobs", "show", wrong, "--json", env=env).stdout)
+    assert (shown["status"], shown["attempts"]) == ("dead", 1)
+
+
+def test_email_when_the_handler_raises_then_it_is_tried_again_later(env: Mapping[str, str]) -> None:
+    with worker("examples.email:jobs", env) as process:
+        (submitted,) = python("examples.email", "nobody", env=env)
+        process.wait_for("failed: ValueError: 'nobody' is not an address")
+    shown = json.loads(osqueue("jobs", "show", submitted.split()[1], "--json", env=env).stdout)
+    assert (shown["status"], shown["attempts"], shown["maxAttempts"]) == ("unclaimed", 1, 5)
 
 
 def test_typed_when_producer_and_worker_share_a_registry_then_the_report_is_sent(

@@ -17,7 +17,7 @@ from peers.catalogue import OURS, SYSTEMS
 from peers.jobs import PAYLOAD_BYTES, payload
 from peers.measures import MEASURES, Plan, WrongCountError, expect, percentiles, ran
 from peers.producers import Tasks, Threads
-from peers.table import Row, table
+from peers.table import Row, markdown, table
 from peers.tally import Tally
 from peers.worker_process import WorkerProcess
 
@@ -204,3 +204,14 @@ def test_table_when_there_were_rounds_then_shows_the_median_of_those_that_succee
     rows.append(Row("rq", "best", "bulk", failed="once"))
     (line,) = [line for line in table(rows).splitlines() if line.startswith("rq")]
     assert line.split() == ["rq", "best", "3"]
+
+
+def test_markdown_then_each_setting_has_a_line_and_each_measure_a_column() -> None:
+    rows = [
+        Row("rq", "best", "drain", figure=1_234.0),
+        Row("rq", "best", "latency", figure=1.5, p99=9.25),
+        Row("rq", "best", "bulk", failed="why"),
+    ]
+    head, _, line = markdown(rows).splitlines()
+    assert head == "| | drain | bulk | concurrent | single | latency |"
+    assert line == "| rq best | 1,234 | failed | failed | failed | 1.5 / 9.25 |"
