@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import math
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -412,6 +413,71 @@ async def test_job_when_its_body_asks_for_another_attempt_then_after_that_time(
     info = await q.client.get_job(job_id)
     assert info.run_at is not None
     assert 3_590_000 < info.run_at - job.created_at < 3_700_000
+
+
+async def test_close_when_jobs_are_worked_on_then_their_bodies_end_and_they_are_given_back(
+    options: dict[str, Any],
+) -> None:
+    q = Queue(Send, **options)
+    await q.open()
+    ids = await q.push_many([Send("a"), Send("b"), Send("c")])
+    inside: list[asyncio.Task[None]] = []
+    full = asyncio.Event()
+
+    async def work(job: QueueJob[Send]) -> None:
+        async with job:
+            await asyncio.Event().wait()
+
+    async def loop() -> None:
+        async for job in q.consume(concurrency=2):
+            inside.append(asyncio.create_task(work(job)))
+            if len(inside) == 2:
+                full.set()
+
+    looping = asyncio.create_task(loop())
+    await full.wait()
+    await asyncio.sleep(0)
+    await q.close()
+
+    ends = await asyncio.gather(*inside, return_exceptions=True)
+    assert [type(end) for end in ends] == [LeaseLostError] * 2
+    assert "queue was closed" in str(ends[0])
+    await looping
+    async with Queue(Send, **options) as again:
+        infos = [await again.client.get_job(job_id) for job_id in ids]
+    assert [(info.status, info.attempts) for info in infos] == [("unclaimed", 0)] * 3
+
+
+async def test_close_when_called_inside_of_a_job_then_it_is_given_back_and_that_is_said(
+    options: dict[str, Any],
+) -> None:
+    q = Queue(Send, **options)
+    await q.open()
+    job_id = await q.push(Send("a"))
+    job = await q.claim()
+    assert job is not None
+    closed = False
+    with pytest.raises(LeaseLostError, match="queue was closed"):
+        async with job:
+            await q.close()
+            closed = True
+    assert closed
+    async with Queue(Send, **options) as again:
+        assert (await again.client.get_job(job_id)).status == "unclaimed"
+
+
+@pytest.mark.parametrize("after", [math.nan, math.inf, -5.0, "soon"])
+async def test_job_when_its_body_asks_for_another_attempt_at_no_time_then_it_has_failed(
+    q: Queue[Send], after: Any
+) -> None:
+    job_id = await first(q)
+    job = await q.claim()
+    assert job is not None
+    with pytest.raises(Retry):
+        async with job:
+            raise Retry(after=after)
+    info = await q.client.get_job(job_id)
+    assert (info.status, info.attempts) == ("unclaimed", 1)
 
 
 async def test_job_when_its_body_discards_it_then_it_is_a_dead_letter(q: Queue[Send]) -> None:

@@ -416,7 +416,8 @@ class QueueService:
     ) -> Reply[BatchAnswer]:
         _refuse_doubles([job.job_id for job in jobs], "jobs")
         held = await self._engine_of(queue).ask(op, size=size)
-        assert isinstance(held.outcome, Results), "batches are answered job by job"
+        if not isinstance(held.outcome, Results):
+            raise _refused(held)
         each = zip(jobs, held.outcome.each, strict=True)
         return Reply(
             BatchAnswer([answers.job_answer(job.job_id, outcome) for job, outcome in each]),

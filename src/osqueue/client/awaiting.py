@@ -65,8 +65,8 @@ async def _ended(ask: AskForJob, job_id: str, timeout_s: float | None) -> JobInf
     until = None if timeout_s is None else now() + timeout_s
     while True:
         asked_at = now()
-        left_ms = RESULT_WAIT_MS if until is None else max(0, round((until - asked_at) * 1_000))
-        wait_ms = min(RESULT_WAIT_MS, left_ms)
+        left_ms = RESULT_WAIT_MS if until is None else max(0.0, (until - asked_at) * 1_000)
+        wait_ms = round(min(RESULT_WAIT_MS, left_ms))
         info = await ask(job_id, wait_ms=wait_ms)
         if info.status in _ENDED:
             return info

@@ -1,4 +1,4 @@
-"""An exception as the queue keeps it: type, message, traceback. Pure."""
+"""An exception as the queue keeps it: type, message, traceback; and what it asks for. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import traceback
 from collections.abc import Set as AbstractSet
 from types import TracebackType
 
-from osqueue.config import NAME_CHARS_MAX
+from osqueue.config import NAME_CHARS_MAX, TIME_MS_MAX
+from osqueue.errors import Retry
 from osqueue.wire.messages import JobError
 
-__all__ = ["describe_failure"]
+__all__ = ["describe_failure", "pause_ms"]
 
 
 def describe_failure(
@@ -31,6 +32,14 @@ def describe_failure(
         message=_clean(_message(error)),
         traceback=_clean("".join(lines)),
     ).bounded()
+
+
+def pause_ms(error: Retry) -> int | None:
+    """The pause that a handler asks for; ``None``, also for what is no number: by the policy."""
+    after: object = error.after
+    if not isinstance(after, int | float) or after != after:  # noqa: PLR0124 - NaN alone
+        return None
+    return round(min(max(0.0, after * 1_000), TIME_MS_MAX))
 
 
 def _after(trace: TracebackType | None, files: AbstractSet[str]) -> TracebackType | None:

@@ -5,8 +5,9 @@ at the broker, is its request. Nothing is waited for: a lone submit leaves in th
 
 What a caller sees is what it would see alone:
 
-- a request of several that is refused, and not because of the moment, is sent again in halves, so
-  that a job at fault is refused alone. Each has its id: what was taken is not taken twice.
+- a request of several that is refused for what it holds, and not for who asks or when, is sent
+  again in halves, so that a job at fault is refused alone. Each has its id: what was taken is not
+  taken twice.
 - a caller that goes away before its job was sent leaves no job behind, and when all callers of a
   request have gone away, it is given up.
 """
@@ -17,15 +18,30 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from osqueue.client.caller import Caller
 from osqueue.client.requests import by_size
-from osqueue.errors import OsqueueError, TransportRequestError, for_one
+from osqueue.errors import (
+    BrokerProtocolError,
+    JobIdConflictError,
+    OsqueueError,
+    PayloadValidationError,
+    TransportRequestError,
+    for_one,
+)
 from osqueue.wire import messages, operations
 from osqueue.wire.messages import SubmitRequest
 
 __all__ = ["Submits"]
+
+_OF_ONE: Final = (
+    BrokerProtocolError,
+    JobIdConflictError,
+    PayloadValidationError,
+    TransportRequestError,
+)
+"""Refusals that one job may have brought on all that travel with it."""
 
 
 class _Waiting(NamedTuple):
@@ -78,7 +94,7 @@ class Submits:
                 if not each.gone:
                     each.job_id.set_result(job_id)
         except OsqueueError as error:
-            if len(batch) == 1 or error.retryable:
+            if len(batch) == 1 or not isinstance(error, _OF_ONE):
                 _refuse(batch, error)
             else:
                 await self._deliver_halves(batch)

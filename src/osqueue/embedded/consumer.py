@@ -89,6 +89,8 @@ class Consumer(AsyncIterator[QueueJob[T]], Generic[T]):
         await self._has_room()
         if self._handout.ready:
             return
+        if self._source.closed:  # while there was no room
+            raise StopAsyncIteration
         claiming = self._source.claiming(self._handout)
         try:
             if completing is not None:

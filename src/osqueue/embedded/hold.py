@@ -101,10 +101,12 @@ class Hold:
         self.interrupt(error)
 
     def interrupt(self, why: Exception) -> None:
-        """Cancel the task inside, which is told why when it leaves."""
+        """Cancel the task inside, which is told why when it leaves; one that says so itself goes on
+        until then.
+        """
         if self.interruption is None:
             self.interruption = why
-            if self.task is not None:
+            if self.task is not None and self.task is not asyncio.current_task():
                 self.task.cancel()
 
     def _tell(self) -> None:

@@ -109,7 +109,8 @@ class Queue(Generic[T]):
     ) -> None:
         """Give back what is held, commit what is pending, let others lead. Harmless at any time.
 
-        The job that a loop of the caller holds has failed, if ``error`` is an exception.
+        The job that a loop of the caller holds has failed, if ``error`` is an exception. Whoever is
+        inside of ``async with job`` is cancelled, and leaves by a `LeaseLostError`.
         """
         holder = holder or holder_now()
         async with self._turning:

@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import UNSET
 
 from osqueue.client.client import OsqueueClient
+from osqueue.client.failures import pause_ms
 from osqueue.client.models import JobError
 from osqueue.embedded.hold import Hold, Stage
 from osqueue.embedded.keeper import Keeper
@@ -87,8 +88,8 @@ class Reports:
     ) -> asyncio.Task[None]:
         if isinstance(error, Discard):
             retry = False
-        if isinstance(error, Retry) and error.after is not None:
-            delay_ms = round(error.after * 1_000)
+        if isinstance(error, Retry) and (asked_ms := pause_ms(error)) is not None:
+            delay_ms = asked_ms
         return self._report(
             hold,
             Stage.FAILED,

@@ -16,7 +16,7 @@ from osqueue.embedded.hold import Hold
 from osqueue.embedded.job import QueueJob
 from osqueue.embedded.keeper import Keeper
 from osqueue.embedded.reports import Reports
-from osqueue.errors import PayloadValidationError
+from osqueue.errors import LeaseLostError, PayloadValidationError
 from osqueue.jobs.schema import Schema
 
 __all__ = ["Source"]
@@ -98,12 +98,20 @@ class Source(Generic[T]):
         self.closed = True
         for handout in list(self._handouts):
             self.end(handout, handout.error_of(holder, error))
-        self.reports.give_back([hold for hold in self.keeper.kept if not hold.entered])
+        for hold in self.keeper.kept:
+            self._withdraw(hold)
         claims = list(self._claims)
         for claim in claims:
             claim.cancel()
         await asyncio.gather(*claims, return_exceptions=True)
         await self.reports.settle(SETTLE_S_MAX)
+
+    def _withdraw(self, hold: Hold) -> None:
+        """Give back a job, and tell whoever is inside of it."""
+        if hold.entered and hold.is_open:
+            closed = f"job {hold.job.job_id} was given back: its queue was closed meanwhile"
+            hold.interrupt(LeaseLostError(closed))
+        self.reports.give_back([hold])
 
     def _orphaned(self, hold: Hold) -> None:
         with suppress(RuntimeError):  # the loop is closed

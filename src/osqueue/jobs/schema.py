@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Protocol, get_args, get_origin
 
+import msgspec
 from msgspec import Raw
 
 from osqueue.errors import ConfigError, PayloadValidationError
@@ -80,6 +81,7 @@ class Schema:
         """
         try:
             if isinstance(value, Raw):
+                _expect_json(value)
                 self._ready().decode(bytes(value))
                 return value
             return self._encode(self._ready().validate(value))
@@ -124,6 +126,15 @@ class Schema:
 
     def _refusal(self, misfit: Misfit) -> PayloadValidationError:
         return refusal(self._whose, _name(self._wanted), misfit.problems)
+
+
+def _expect_json(text: Raw) -> None:
+    """As brokers read it: codecs look only at what they build, and pydantic takes NaN for JSON."""
+    try:
+        msgspec.json.decode(text, type=Raw)
+        bytes(text).decode()
+    except (ValueError, RecursionError) as error:
+        raise Misfit(("", f"it is not JSON: {error}")) from error
 
 
 def _codec(wanted: Any) -> Codec:

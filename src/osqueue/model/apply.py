@@ -228,6 +228,8 @@ def _complete_all(state: QueueState, op: Complete, now: Moment) -> Outcome:
         return Results(
             tuple([_complete(state, op.worker_id, ref, now, result=UNSET) for ref in op.refs])
         )
+    if state.limits.archived and state.ends.finished_bytes > state.limits.state_bytes_max:
+        return ArchiveBehind(state.limits.state_bytes_max)  # results are what makes it grow
     each = zip(op.refs, op.results, strict=True)
     return Results(
         tuple([_complete(state, op.worker_id, ref, now, result=result) for ref, result in each])

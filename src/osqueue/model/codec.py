@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from osqueue.config import RetryPolicy
+from osqueue.config import TIME_MS_MAX, RetryPolicy
 from osqueue.errors import CorruptStateError
 from osqueue.model.ends import End
 from osqueue.model.failures import earlier_of
@@ -44,6 +44,9 @@ _ENDED = {status.value: status for status in (*END_STATUSES, JobStatus.DEAD)}
 _ATTEMPTS_MAX = 2**31 - 1
 """The most that every transport can show."""
 
+_TimeoutMs = Annotated[int, Meta(ge=1, le=TIME_MS_MAX)]
+"""As it can be submitted: no transport need show more."""
+
 
 class _JobWire(
     msgspec.Struct,
@@ -72,7 +75,7 @@ class _JobWire(
     content: int = 0
     traceparent: str | None = None
     retry: RetryPolicy | None = None
-    timeout_ms: Annotated[int, Meta(ge=1)] | None = None
+    timeout_ms: _TimeoutMs | None = None
     keep_result: bool = False
     earlier_errors: list[Raw] = []
     progress: Raw | UnsetType = UNSET
@@ -330,7 +333,7 @@ def _coerce(fields: dict[str, Raw]) -> None:
 
 _OURS_ALONE = {
     "retry": RetryPolicy | None,
-    "timeoutMs": Annotated[int, Meta(ge=1)] | None,
+    "timeoutMs": _TimeoutMs | None,
     "keepResult": bool,
     "earlierErrors": list[Raw],
 }

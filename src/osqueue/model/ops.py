@@ -110,6 +110,7 @@ class Complete(msgspec.Struct, frozen=True, gc=False):
     """End jobs as done, each for itself.
 
     ``results``: of each what it brought, as checked JSON text of a bounded size, or nothing of any.
+    While those that wait for the archive are beyond the state's bound, none more are taken.
     """
 
     worker_id: str

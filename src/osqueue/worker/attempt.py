@@ -68,6 +68,11 @@ class Attempt:
         if self.began and not self.in_thread and self.task is not None:
             self.task.cancel()
 
+    def left_thread(self) -> None:
+        """What follows can be cancelled: it is, if the handler was told to end in its thread."""
+        if self.interruption is not None and self.task is not None:
+            self.task.cancel()
+
     def stop_timer(self) -> None:
         if self.timer is not None:
             self.timer.cancel()

@@ -89,7 +89,10 @@ class Calls:
         if handler.place is Place.LOOP:
             return await handler.function(*arguments)
         returned = await self.in_thread(attempt, handler.function, *arguments)
-        return await returned if inspect.isawaitable(returned) else returned
+        if not inspect.isawaitable(returned):
+            return returned
+        attempt.left_thread()
+        return await returned
 
     async def _in_process(self, handler: Handler, attempt: Attempt) -> Any:
         processes = self._places.processes

@@ -2,7 +2,8 @@
 
 A claim that waits may have left out a type whose limit was reached. When there is room for that
 type again, the claim is given up and made anew; but only once it is known to wait: one that is
-about to bring jobs is left alone.
+about to bring jobs is left alone. If it was answered all the same, on its way past that, the next
+one is given those jobs: it goes by the same id.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Claims:
         """What the claim that is under way may bring."""
         self._waits = False
         """Whether that claim is known to wait for jobs."""
+        self._claim_id: str | None = None
+        """Of a claim whose answer has not been seen."""
         self._stopped = False
 
     def turn(self) -> bool:
@@ -87,8 +90,9 @@ class Claims:
 
     async def _brought(self, ask: Ask) -> list[Job]:
         """What the claim brings."""
-        context, claim_id = self._context, self._context.client.runtime.entropy.token()
-        return await self._persistence.until_done(
+        context = self._context
+        claim_id = self._claim_id = self._claim_id or context.client.runtime.entropy.token()
+        jobs = await self._persistence.until_done(
             lambda: context.client.claim_jobs(
                 context.worker_id,
                 self._types,
@@ -98,6 +102,8 @@ class Claims:
                 max_by_type=ask.by_type or None,
             )
         )
+        self._claim_id = None
+        return jobs
 
     def _take(self, ask: Ask, jobs: list[Job]) -> None:
         """A claim that was cancelled may bring jobs all the same."""

@@ -6,9 +6,8 @@ from collections.abc import Set as AbstractSet
 
 import msgspec
 
-from osqueue.client.failures import describe_failure
+from osqueue.client.failures import describe_failure, pause_ms
 from osqueue.client.models import JobError
-from osqueue.config import TIME_MS_MAX
 from osqueue.errors import Discard, Retry
 from osqueue.worker.deaths import RemoteFailure
 
@@ -37,7 +36,7 @@ def failure_of(error: BaseException) -> Failure:
     """What an attempt that raised ``error`` comes to."""
     match error:
         case Retry():
-            return Failure(error, delay_ms=_delay_ms(getattr(error, "after", None)))
+            return Failure(error, delay_ms=pause_ms(error))
         case Discard():
             return Failure(error, retry=False)
         case FatalError():
@@ -63,10 +62,3 @@ def describe(error: BaseException, *, without: AbstractSet[str]) -> JobError:
         return describe_failure(error, without=without)
     except BaseException:  # noqa: BLE001 - its ``__str__`` may raise what it likes
         return JobError(type=type(error).__name__, message="(it cannot be shown)").bounded()
-
-
-def _delay_ms(after_s: object) -> int | None:
-    """``None`` for what is no number; a class of its own may say anything."""
-    if not isinstance(after_s, int | float) or after_s != after_s:  # noqa: PLR0124 - NaN alone
-        return None
-    return round(min(max(0.0, after_s), TIME_MS_MAX / 1_000) * 1_000)

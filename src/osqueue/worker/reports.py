@@ -17,7 +17,7 @@ from msgspec import Raw, UnsetType
 
 from osqueue.client.models import Job
 from osqueue.config import BATCH_JOBS_MAX
-from osqueue.errors import OsqueueError, PayloadValidationError
+from osqueue.errors import OsqueueError, PayloadValidationError, WorkerExecutionError
 from osqueue.jobs import JobCallbacks
 from osqueue.worker.callbacks import CallbackRunner
 from osqueue.worker.context import WorkerContext
@@ -118,6 +118,9 @@ class Reports:
             )
         except OsqueueError as error:
             return [error] * len(jobs)
+        except Exception as error:  # noqa: BLE001 - they would be kept for ever
+            _log.exception("%d completions could not be sent", len(jobs))
+            return [WorkerExecutionError(str(error))] * len(jobs)
 
     def _completed(self, done: _Done, refusal: OsqueueError | None) -> None:
         job = done.job

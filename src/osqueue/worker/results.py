@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any, Final
+
 from msgspec import Raw
 
 from osqueue.client.payloads import encode_result
@@ -13,15 +14,17 @@ from osqueue.worker.failures import FatalError
 
 __all__ = ["kept_result"]
 
+_ANY_JSON: Final = Schema.of(Any, part="result")
+
 
 def kept_result(result: object, schema: Schema | None) -> Raw:
     """JSON of a result. Raises `FatalError` for what cannot be kept: the work is done, and doing it
     again would bring the same. What is said to be JSON is looked at: it travels with other jobs'.
     """
     try:
+        if schema is None and isinstance(result, Raw):
+            schema = _ANY_JSON
         encoded = encode_result(result) if schema is None else schema.encode(result)
-        if isinstance(result, Raw):
-            _expect_json(encoded)
     except PayloadValidationError as error:
         raise FatalError(error) from None
     size = len(memoryview(encoded))
@@ -33,11 +36,3 @@ def kept_result(result: object, schema: Schema | None) -> Raw:
             )
         )
     return encoded
-
-
-def _expect_json(text: Raw) -> None:
-    try:
-        msgspec.json.decode(text, type=Raw)
-        bytes(text).decode()
-    except (ValueError, RecursionError) as error:
-        raise PayloadValidationError(f"the result is not JSON: {error}") from error

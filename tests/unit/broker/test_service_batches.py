@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 import pytest
+from msgspec import Raw
 from tests.unit.broker.scripted_engine import AT, COUNTS, LEASE, Q, Under
 
 from osqueue.engine.callers import Caller
@@ -16,6 +17,7 @@ from osqueue.errors import (
 )
 from osqueue.model import ops
 from osqueue.model.outcomes import (
+    ArchiveBehind,
     BadCursor,
     Done,
     IdConflict,
@@ -69,6 +71,15 @@ async def test_batch_when_a_job_stands_twice_then_nothing_is_asked() -> None:
     with pytest.raises(BrokerProtocolError, match="'a' twice"):
         await under.service.complete_batch(Q, CompleteBatchRequest(worker_id="w", jobs=jobs))
     assert under.engine.asked == []
+
+
+async def test_complete_batch_when_results_are_too_many_for_the_state_then_it_is_overloaded() -> (
+    None
+):
+    under = Under(ArchiveBehind(5))
+    jobs = [CompleteRef(job_id="a", lease="l", result=Raw(b"1"))]
+    with pytest.raises(OverloadedError, match="more than 5 bytes of ended jobs"):
+        await under.service.complete_batch(Q, CompleteBatchRequest(worker_id="w", jobs=jobs))
 
 
 async def test_read_when_it_must_be_fresh_then_the_engine_is_told() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 from tests.unit.client.conftest import ScriptedTransport
@@ -37,6 +38,16 @@ async def test_result_when_the_time_is_short_then_the_broker_waits_no_longer(
     await client.result("a", timeout=1.5)
 
     assert transport.calls[0].request.wait_ms in range(1_400, 1_501)
+
+
+async def test_result_when_the_time_is_without_end_then_it_is_as_if_none_was_given(
+    client: OsqueueClient, transport: ScriptedTransport
+) -> None:
+    transport.answers(_job("completed", created_at=5))
+
+    assert await client.result("a", timeout=math.inf) is None
+
+    assert transport.calls[0].request == JobQuery(wait_ms=RESULT_WAIT_MS)
 
 
 async def test_result_when_what_the_job_brought_is_not_kept_any_more_then_that_is_said(

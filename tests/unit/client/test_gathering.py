@@ -11,6 +11,7 @@ from osqueue.client import NewJob, OsqueueClient
 from osqueue.client.transports import Answer
 from osqueue.config import BATCH_JOBS_MAX, ClientSettings
 from osqueue.errors import (
+    AuthError,
     CommitUnknownError,
     JobIdConflictError,
     OsqueueError,
@@ -129,6 +130,16 @@ async def test_submit_when_one_of_several_is_refused_then_the_others_are_taken(
     assert (taken, last) == (["a", "b"], "d")
     assert isinstance(refused, JobIdConflictError)
     assert broker.asked == [["a", "b", "c", "d"], ["a", "b"], ["c", "d"], ["c"], ["d"]]
+
+
+async def test_submit_when_all_are_refused_for_who_asks_then_it_is_asked_once(
+    broker: Broker, producer: OsqueueClient
+) -> None:
+    broker.refused["b"] = AuthError("who are you")
+    ends = await asyncio.gather(*submits(producer, "a", "b", "c", "d"), return_exceptions=True)
+
+    assert [type(end) for end in ends] == [AuthError] * 4
+    assert broker.asked == [["a", "b", "c", "d"]]
 
 
 async def test_submit_when_the_moment_is_bad_then_each_caller_has_an_error_of_its_own(

@@ -8,7 +8,7 @@ import hashlib
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import aiohttp
@@ -25,6 +25,7 @@ from osqueue.errors import (
     AuthError,
     BrokerLeadershipError,
     LeaseLostError,
+    OsqueueError,
     OverloadedError,
     TransportConfigError,
     TransportConnectionError,
@@ -334,6 +335,33 @@ async def test_claim_cancelled_whose_jobs_are_on_their_way_gives_them_back(
     await broker.until(lambda: len(broker.heard) == 3)
     assert broker.heard[2]["method"] == "releaseJob"
     assert broker.heard[2]["params"] == {"jobId": "a", "workerId": "w", "lease": "l"}
+
+
+async def test_claim_cancelled_and_asked_again_then_what_comes_for_the_first_is_not_given_back(
+    broker: SocketBroker, ws: WsTransport
+) -> None:
+    """A broker answers the second with the same jobs."""
+    result = {"jobs": [{"jobId": "a", "lease": "l"}]}
+
+    async def say(connection: web.WebSocketResponse, frame: dict[str, Any]) -> None:
+        if frame["method"] == "claimJobs" and len(broker.heard) > 1:
+            for asked in (broker.heard[0], frame):
+                await connection.send_json({"id": asked["id"], "ok": True, "result": result})
+        elif frame["method"] == "getStats":
+            await connection.send_json({"id": frame["id"], "ok": False, "error": {"_tag": "x"}})
+
+    broker.say = say
+    request = ClaimRequest(worker_id="w", max=1, claim_id="c")
+    claim = asyncio.ensure_future(ws.call(CLAIM, request, timeout_s=5))
+    await broker.until(lambda: broker.heard)
+    claim.cancel()
+    with suppress(OsqueueError):
+        await ws.call(CLAIM, request, timeout_s=5)
+    with suppress(OsqueueError):
+        await ws.call(GET_STATS, timeout_s=5)
+    methods = [frame["method"] for frame in broker.heard]
+    assert "releaseJob" not in methods
+    assert methods[-1] == "getStats"
     broker.say = says(STATS)
     await _call(ws)
     assert len(broker.heard) == 4, "once"

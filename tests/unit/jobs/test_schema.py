@@ -94,7 +94,7 @@ UNFIT = [
     (SendEmail, SendEmail.model_construct(to=3), "to", "should be a valid string, not 3"),
     (SendEmail, 3, "", "should be a valid dictionary or instance of SendEmail, not 3"),
     (SendEmail, Raw(b'{"to": 3}'), "to", "should be a valid string, not 3"),
-    (SendEmail, Raw(b'{"to": '), "", "invalid JSON"),
+    (SendEmail, Raw(b'{"to": '), "", "is not JSON"),
     (Aliased, {"to": "a"}, "recipient", "is required"),
     (Report, Report("July"), "month", "should be a valid integer"),  # type: ignore[arg-type]
     (Report, {"month": 1, "day": 1}, "day", "there is no such field"),
@@ -125,6 +125,23 @@ def test_encode_when_the_value_does_not_fit_then_the_error_names_type_path_and_r
     assert text in found[path]
     assert "the payload of 'a:b' does not fit" in error.message
     assert found[path] in error.message
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        (float, b"NaN"),
+        (dict[str, float], b'{"a":Infinity}'),
+        (SendEmail, b'{"to":"ada","unknown":[-Infinity]}'),
+        (Point, b'{"x":1,"y":2,"unknown":"\xff"}'),
+        (Any, b'1},{"jobId":"b"'),
+    ],
+)
+def test_encode_when_a_raw_text_is_no_json_to_a_broker_then_refused(
+    wanted: Any, text: bytes
+) -> None:
+    with pytest.raises(PayloadValidationError, match="is not JSON"):
+        Schema.of(wanted).encode(Raw(text))
 
 
 NOT_FINITE = [

@@ -84,6 +84,24 @@ def test_results_when_they_wait_for_the_archive_then_they_count_towards_its_boun
     assert queue.submit("b") == Submitted(1)
 
 
+def test_results_when_the_archive_cannot_be_written_then_they_wait_at_the_states_bound() -> None:
+    queue = Driver(archived=True, state_bytes_max=100_000)
+    queue.submit("a", "b", "c", "d")
+    refs = [LeaseRef(grant.id, grant.lease) for grant in queue.claim(most=4)]
+    result = Raw(b'"' + b"x" * 60_000 + b'"')
+    for ref in refs[:2]:
+        assert queue.do(Complete("w", (ref,), (result,))) == Results((Done(),))
+
+    assert queue.do(Complete("w", (refs[2],), (result,))) == ArchiveBehind(100_000)
+    assert queue.view("c").status == "in_progress"
+    assert queue.do(Complete("w", (refs[3],))) == Results((Done(),))
+
+    sealed = queue.do(Seal("t", 10, 2**20))
+    assert isinstance(sealed, Sealed)
+    queue.do(Drop(sealed.key))
+    assert queue.do(Complete("w", (refs[2],), (result,))) == Results((Done(),))
+
+
 def test_results_when_nothing_archives_them_then_the_oldest_go_and_submits_go_on() -> None:
     queue = Driver(finished_bytes_max=100_000)
     for number in range(5):

@@ -80,6 +80,7 @@ def test_submit_when_repeated_with_other_terms_then_it_is_the_same_job() -> None
         {"retry": {"baseMs": -1}},
         {"timeoutMs": "1s"},
         {"timeoutMs": 0},
+        {"timeoutMs": 10**30},
         {"keepResult": 1},
         {"earlierErrors": {}},
     ],

@@ -72,6 +72,32 @@ async def test_attempt_whose_lease_is_lost_while_its_handler_is_imported_then_it
     assert HANDLED == [2]
 
 
+async def test_attempt_whose_time_is_up_in_its_thread_then_what_it_returns_to_wait_for_is_cancelled(
+    client: OsqueueClient, queue: NaiveQueue
+) -> None:
+    failed, cancelled = threading.Event(), asyncio.Event()
+
+    async def rest() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    def handle(_: Any) -> Any:
+        assert failed.wait(30)
+        return rest()
+
+    queue.push()
+    queue.ready[0] = msgspec.structs.replace(queue.ready[0], timeout_ms=1)
+    async with Worker(client, {"t": handle}, on_job_failed=lambda *_: failed.set()):
+        async with asyncio.timeout(10):
+            await cancelled.wait()
+        await settled()
+
+    assert len(queue.failed) == 1
+
+
 @pytest.mark.parametrize(
     "text", [b"", b"nonsense", b"NaN", b'1},{"jobId":"job-2"', b'"\xff"', b"[" * 2_000]
 )

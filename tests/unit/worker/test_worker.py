@@ -471,6 +471,21 @@ async def test_worker_whose_completions_are_refused_altogether_goes_on(
     assert "who are you" in caplog.text
 
 
+async def test_worker_whose_completion_breaks_inside_says_so_and_keeps_the_job_no_longer(
+    client: OsqueueClient, queue: NaiveQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue.faults["completeJobs"] = [RuntimeError("out of cheese")]
+    queue.push()
+    kept = queue.push()
+
+    async with Worker(client, {"t": _ignore}):
+        await eventually(lambda: queue.completed == [kept])
+
+    assert "1 completions could not be sent" in caplog.text
+    assert "out of cheese" in caplog.text
+    assert "reports did not reach the broker" not in caplog.text
+
+
 async def test_worker_whose_failure_report_is_refused_does_not_tell_of_it(
     client: OsqueueClient, queue: NaiveQueue, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -21,7 +21,7 @@ from osqueue.client.transports.http_answers import HttpAnswer, error_of
 from osqueue.client.transports.http_pool import BYTES_PER_S_MIN, PAYLOADS_S_MAX, HttpPool
 from osqueue.client.transports.kinds import Dialler, parse_options
 from osqueue.client.transports.protocol import Answer
-from osqueue.client.transports.ws_connection import Regret, WsConnection
+from osqueue.client.transports.ws_connection import REGRETS_MAX, Regret, WsConnection
 from osqueue.client.transports.ws_frames import (
     Frame,
     read_event,
@@ -85,6 +85,8 @@ class WsTransport:
         self._connection: WsConnection | None = None
         self._opening: asyncio.Future[WsConnection] | None = None
         self._running: set[asyncio.Task[None]] = set()
+        self._last_asked: dict[str, object] = {}
+        """Of each claim its last request, by the claim's id."""
 
     async def call(
         self,
@@ -103,7 +105,7 @@ class WsTransport:
         try:
             connection = await self._connected(until)
             if operation.name in WITH_PAYLOADS:
-                asking = connection.ask(text, regret=_regret(request))
+                asking = connection.ask(text, regret=self._regret(request))
                 frame = await self._patiently(connection, asking, timeout_s)
             else:
                 frame = await self._asked(connection, text, timeout_s, until=until)
@@ -229,6 +231,20 @@ class WsTransport:
 
     def _late(self, timeout_s: float) -> TransportConnectionError:
         return TransportConnectionError(f"no answer from {self._pool.base} within {timeout_s:g} s")
+
+    def _regret(self, request: msgspec.Struct | None) -> Regret | None:
+        """Nothing is given back of a claim that was asked again: that brings the same jobs."""
+        give_back = _regret(request)
+        if give_back is None or not isinstance(request, ClaimRequest) or request.claim_id is None:
+            return give_back
+        claim_id, asked = request.claim_id, object()
+        self._last_asked.pop(claim_id, None)
+        self._last_asked[claim_id] = asked
+        if len(self._last_asked) > REGRETS_MAX:
+            del self._last_asked[next(iter(self._last_asked))]
+        return lambda frame: (
+            give_back(frame) if self._last_asked.get(claim_id, asked) is asked else []
+        )
 
 
 def _regret(request: msgspec.Struct | None) -> Regret | None:

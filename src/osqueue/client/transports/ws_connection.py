@@ -27,7 +27,7 @@ from osqueue.errors import (
     TransportRequestError,
 )
 
-__all__ = ["PUSHED_MAX", "Regret", "WsConnection"]
+__all__ = ["PUSHED_MAX", "REGRETS_MAX", "Regret", "WsConnection"]
 
 Regret: TypeAlias = Callable[[Frame], list[bytes]]
 """The requests that undo what an answer has brought that nobody waits for any more."""
@@ -147,8 +147,13 @@ class WsConnection:
     def _undo(self, key: str, frame: Frame) -> None:
         """Do what an answer for nobody asks for; a stream goes on until it is said to be over."""
         regret = self._regrets.get(key) if frame.ok is None else self._regrets.pop(key, None)
-        for text in [] if regret is None else regret(frame):
-            self._post(request_frame(next(self._numbers), text))
+        if regret is not None and self.alive:
+            self._aside(partial(self._send_regrets, regret, frame))
+
+    async def _send_regrets(self, regret: Regret, frame: Frame) -> None:
+        """What there is to undo is asked now: what is sent by then is before it."""
+        for text in regret(frame):
+            await self._send(request_frame(next(self._numbers), text))
 
     def _post(self, frame: bytes) -> None:
         """Send, without waiting for it."""

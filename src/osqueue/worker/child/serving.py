@@ -20,7 +20,8 @@ from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from osqueue.config import MIB, TIME_MS_MAX
+from osqueue.client.failures import pause_ms
+from osqueue.config import MIB
 from osqueue.errors import ConfigError, Discard, PayloadValidationError, Retry
 from osqueue.worker.child import calling
 from osqueue.worker.child.calling import Callee, Program
@@ -186,22 +187,17 @@ def _import_ahead(program: Program, targets: Sequence[str]) -> None:
 def _raised(run: Run, error: BaseException) -> Answer:
     match error:
         case Retry():
-            return Retried(run.number, _seconds(error.after), _text(error.reason))
+            asked_ms = pause_ms(error)
+            after_s = None if asked_ms is None else asked_ms / 1_000
+            return Retried(run.number, after_s, _text(error.reason))
         case Discard():
             return Discarded(run.number, _text(error.reason))
         case _:
             return _failed(run, error, retry=True)
 
 
-def _seconds(after: object) -> float | None:
-    """Whatever a handler has put there."""
-    if not isinstance(after, int | float) or after != after:  # noqa: PLR0124 - so is NaN alone
-        return None
-    return float(max(0, min(after, TIME_MS_MAX)))
-
-
 def _text(reason: object) -> str:
-    """The same of what can travel, and is kept."""
+    """Of what a handler has put there, what can travel, and is kept."""
     return describe(Exception(reason), without=_OWN_FILES).message
 
 

@@ -162,7 +162,10 @@ async def test_run_when_the_handler_says_odd_things_of_another_try_then_what_can
     assert (caught.value.after, caught.value.reason) == (None, "(its message cannot be shown)")
     with pytest.raises(Retry) as caught:
         await run(pool, "retry_very_late")
-    assert (caught.value.after, caught.value.reason) == (TIME_MS_MAX, "lone \\udcff surrogate")
+    assert (caught.value.after, caught.value.reason) == (
+        TIME_MS_MAX / 1_000,
+        "lone \\udcff surrogate",
+    )
     with pytest.raises(Discard) as discarded:
         await run(pool, "discard_at_length")
     assert len(discarded.value.reason) == ERROR_TEXT_CHARS_MAX
