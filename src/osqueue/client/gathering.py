@@ -55,26 +55,27 @@ class _Waiting(NamedTuple):
 
 
 class Submits:
-    """Gathers the submits of one client. None of them is large."""
+    """Gathers the submits of one client, those of each event loop. None of them is large."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
-        self._gathered: list[_Waiting] = []
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
     async def submit(self, request: SubmitRequest) -> str:
         """The job's id, when the broker has taken it."""
         loop = asyncio.get_running_loop()
         waiting = _Waiting(request, loop.create_future())
-        self._gathered.append(waiting)
-        if len(self._gathered) == 1:
-            loop.call_soon(self._send)
+        gathered = self._gathered.setdefault(loop, [])
+        gathered.append(waiting)
+        if len(gathered) == 1:
+            loop.call_soon(self._send, loop)
         return await waiting.job_id
 
-    def _send(self) -> None:
-        gathered, self._gathered = self._gathered, []
+    def _send(self, loop: asyncio.AbstractEventLoop) -> None:
+        gathered = self._gathered.pop(loop)
         for batch in self._batches([each for each in gathered if not each.gone]):
-            delivering = asyncio.create_task(self._deliver(batch), name="osqueue-submits")
+            delivering = loop.create_task(self._deliver(batch), name="osqueue-submits")
             self._sending.add(delivering)
             delivering.add_done_callback(self._sending.discard)
             for each in batch:

@@ -56,7 +56,10 @@ class Keeper:
         while True:
             await self._client.runtime.sleep(self._interval_s)
             if self._kept:
-                await self._beat(self.kept)
+                try:
+                    await self._beat(self.kept)
+                except Exception:
+                    logger.exception("keeping leases failed inside; they are kept on")
 
     async def _beat(self, kept: list[Hold]) -> None:
         """A beat that fails is made up for by the next: a lease outlives several."""

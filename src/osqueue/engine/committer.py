@@ -235,6 +235,11 @@ class Committer:
         """How many requests wait for a commit or a confirmation."""
         return len(self._intake.pending) + (0 if self._commit is None else len(self._commit.held))
 
+    @property
+    def writing(self) -> bool:
+        """Whether a commit is under way: its bytes are fixed, and its fate is not known."""
+        return self._commit is not None
+
     def confirmed_within(self, age_ms: int, mono_ms: int) -> bool:
         """Whether leadership was confirmed at most this long ago."""
         return self.leads and mono_ms - self._confirmed_at <= age_ms

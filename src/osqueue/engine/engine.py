@@ -400,6 +400,11 @@ class Engine:
         return self._leading().committer.durable
 
     @property
+    def writing(self) -> bool:
+        """Whether a commit is under way."""
+        return self._term is not None and self._term.committer.writing
+
+    @property
     def waiting_claims(self) -> int:
         """How many claims wait here for a job."""
         return 0 if self._term is None else self._term.committer.waiting_claims

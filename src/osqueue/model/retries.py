@@ -20,7 +20,7 @@ def delay_ms(policy: RetryPolicy, job_id: str, attempt: int) -> int:
     if policy.base_ms == 0:
         return 0
     try:
-        grown = policy.base_ms * policy.factor ** (attempt - 1)
+        grown = policy.base_ms * float(policy.factor) ** (attempt - 1)
     except OverflowError:
         grown = math.inf
     return int(min(policy.max_ms, grown) * (1 - policy.jitter * _share(job_id, attempt)))

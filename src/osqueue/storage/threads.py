@@ -68,10 +68,13 @@ class StoreThreads:
 
     def later(self, work: Callable[[], object]) -> None:
         """For the work of `run`: do this some time, and leave it when the system refuses."""
-        if self._room.acquire(blocking=False):
-            self._tidying.submit(self._tidy, work)
-        else:
+        if not self._room.acquire(blocking=False):
             _if_possible(work)
+            return
+        try:
+            self._tidying.submit(self._tidy, work)
+        except RuntimeError:  # the interpreter is ending, or the store was closed meanwhile
+            self._tidy(work)
 
     async def close(self) -> None:
         """Finish what was begun, refuse what waits, end the threads. Harmless when repeated."""

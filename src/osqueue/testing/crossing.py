@@ -2,14 +2,16 @@
 
 Laws: a call runs where the service is, and its answer comes where the caller waits; a caller that
 goes away has its call cancelled; an answer that comes too late for it is not lost, but handed to
-``unwanted``, where the service is.
+``unwanted``, where the service is; when the service ends, so do all calls.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -19,7 +21,7 @@ from osqueue.errors import OsqueueError, TransportConfigError
 from osqueue.wire.messages import ClaimAnswer, ClaimRequest, ReleaseRequest
 from osqueue.wire.operations import RELEASE, Operation
 
-__all__ = ["CrossingTransport"]
+__all__ = ["CrossingTransport", "Gate"]
 
 T = TypeVar("T")
 
@@ -27,15 +29,35 @@ RELEASE_S = 10.0
 """For giving a job back: as long as an answer may take."""
 
 
-class CrossingTransport:
-    """``inner``, which belongs to ``loop``, for callers in any loop. It is not this one's to close.
+class Gate:
+    """The way into a loop, for as long as it is open: what has entered is run."""
 
-    It may be used by any number of loops and threads at a time.
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._lock = threading.Lock()
+        self._open = True
+
+    def enter(self, call: Callable[[], object]) -> None:
+        """Have something called in the loop. Raises `TransportConfigError` when it is closed."""
+        with self._lock:
+            if not self._open:
+                raise _ended()
+            self._loop.call_soon_threadsafe(call)
+
+    def close(self) -> None:
+        """Before the loop is stopped."""
+        with self._lock:
+            self._open = False
+
+
+class CrossingTransport:
+    """``inner``, which belongs to a loop behind ``gate``, for callers in any loop. It is not this
+    one's to close. It may be used by any number of loops and threads at a time.
     """
 
-    def __init__(self, inner: StreamingTransportAdapter, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, inner: StreamingTransportAdapter, gate: Gate) -> None:
         self._inner = inner
-        self._loop = loop
+        self._gate = gate
         self._closed = False
 
     async def call(
@@ -52,7 +74,7 @@ class CrossingTransport:
             await self._give_back(request, answer)
 
         work = self._inner.call(operation, request, job_id=job_id, timeout_s=timeout_s)
-        return await _Across(self._loop, work, unwanted).arrived()
+        return await _Across(self._gate, work, unwanted).arrived()
 
     async def stream(
         self, operation: Operation, request: msgspec.Struct, *, timeout_s: float
@@ -60,10 +82,11 @@ class CrossingTransport:
         self._refuse_closed()
         pushed = self._inner.stream(operation, request, timeout_s=timeout_s)
         try:
-            while each := await _Across(self._loop, _next(pushed), _forget).arrived():
+            while each := await _Across(self._gate, _next(pushed), _forget).arrived():
                 yield each[0]
         finally:
-            await _Across(self._loop, pushed.aclose(), _forget).arrived()
+            with suppress(TransportConfigError):  # it has ended, with all its streams
+                await _Across(self._gate, _close(pushed), _forget).arrived()
 
     async def reconnect(self) -> None:
         """There is no connection that could be dropped."""
@@ -74,8 +97,6 @@ class CrossingTransport:
     def _refuse_closed(self) -> None:
         if self._closed:
             raise TransportConfigError("this client is closed; make a new one")
-        if self._loop.is_closed():
-            raise TransportConfigError("the broker of this test has ended; so has this client")
 
     async def _give_back(self, request: msgspec.Struct | None, answer: Answer) -> None:
         """Release what a claim has brought for nobody."""
@@ -92,32 +113,37 @@ class _Across(Generic[T]):
 
     def __init__(
         self,
-        there: asyncio.AbstractEventLoop,
+        gate: Gate,
         work: Coroutine[Any, Any, T],
         unwanted: Callable[[T], Coroutine[Any, Any, None]],
     ) -> None:
-        self._there = there
+        self._gate = gate
         self._here = asyncio.get_running_loop()
         self._work = work
         self._unwanted = unwanted
         self._task: asyncio.Task[T] | None = None
+        self._handing_over: asyncio.Task[None] | None = None
         self._outcome: asyncio.Future[T] = self._here.create_future()
 
     async def arrived(self) -> T:
         """What it returns or raises."""
-        self._there.call_soon_threadsafe(self._begin)
+        try:
+            self._gate.enter(self._begin)
+        except TransportConfigError:
+            self._work.close()
+            raise
         try:
             return await self._outcome
         except asyncio.CancelledError:
             if self._outcome.done() and not self._outcome.cancelled():
                 self._refuse(self._outcome)
-            with suppress(RuntimeError):  # it has ended, and the loop there as well
-                self._there.call_soon_threadsafe(self._cancel)
+            with suppress(TransportConfigError):  # it has ended
+                self._gate.enter(self._cancel)
             raise
 
     def _begin(self) -> None:
         """There."""
-        self._task = self._there.create_task(self._work)
+        self._task = asyncio.get_running_loop().create_task(self._work)
         self._task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[T]) -> None:
@@ -132,7 +158,7 @@ class _Across(Generic[T]):
         if self._outcome.done():
             self._refuse(task)
         elif task.cancelled():
-            self._outcome.cancel()
+            self._outcome.set_exception(_ended())
         elif (error := task.exception()) is not None:
             self._outcome.set_exception(error)
         else:
@@ -141,9 +167,12 @@ class _Across(Generic[T]):
     def _refuse(self, outcome: asyncio.Future[T]) -> None:
         """Nobody waits for it any more."""
         if not outcome.cancelled() and outcome.exception() is None:
-            with suppress(RuntimeError):  # there is nobody to hand it to either
-                work = self._unwanted(outcome.result())
-                asyncio.run_coroutine_threadsafe(work, self._there)
+            with suppress(TransportConfigError):  # there is nobody to hand it to either
+                self._gate.enter(partial(self._hand_over, outcome.result()))
+
+    def _hand_over(self, answer: T) -> None:
+        """There."""
+        self._handing_over = asyncio.get_running_loop().create_task(self._unwanted(answer))
 
     def _cancel(self) -> None:
         """There."""
@@ -158,5 +187,13 @@ async def _next(pushed: AsyncGenerator[T, None]) -> tuple[T, ...]:
     return ()
 
 
+async def _close(pushed: AsyncGenerator[T, None]) -> None:
+    await pushed.aclose()
+
+
 async def _forget(_: object) -> None:
     """It has had no effect."""
+
+
+def _ended() -> TransportConfigError:
+    return TransportConfigError("the broker of this test has ended, and so has this client")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -123,17 +123,27 @@ class _Emptying:
         token = RUNNING.set(self._broker)
 
         def tell() -> None:
-            here.call_soon_threadsafe(self._changed.set)
+            with suppress(RuntimeError):  # the loop is closed: it is over
+                here.call_soon_threadsafe(self._changed.set)
 
         try:
             with self._broker.told_of_commits(tell):
-                async with self._worker:
-                    await self._until_empty()
+                await self._work()
         finally:
             RUNNING.reset(token)
         if self._failure is not None:
             raise self._failure
         return self._runs
+
+    async def _work(self) -> None:
+        """After a failure nothing else is let finish: that may take long."""
+        await self._worker.start()
+        try:
+            await self._until_empty()
+        except BaseException:
+            await self._worker.stop_at_once()
+            raise
+        await (self._worker.stop() if self._failure is None else self._worker.stop_at_once())
 
     async def _until_empty(self) -> None:
         while self._failure is None:

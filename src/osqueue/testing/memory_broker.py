@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Self
@@ -160,7 +160,10 @@ class MemoryBroker:
         fail_fast: bool = True,
         concurrency: int = 1,
     ) -> list[JobRun]:
-        """The same in a plain test."""
+        """The same in a plain test. Raises `ConfigError` where a loop runs: await the other."""
+        with suppress(RuntimeError):  # there is none
+            asyncio.get_running_loop()
+            raise ConfigError("an event loop runs here: await broker.run_until_empty(…)")
         return asyncio.run(
             self.run_until_empty(
                 jobs, delayed=delayed, fail_fast=fail_fast, concurrency=concurrency

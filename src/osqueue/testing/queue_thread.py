@@ -18,9 +18,8 @@ from osqueue.config import BrokerSettings
 from osqueue.core import QueueCore
 from osqueue.engine.observer import Observers, unheard
 from osqueue.engine.requests import Landed
-from osqueue.errors import EngineStateError
 from osqueue.storage.memory import MemoryBackend
-from osqueue.testing.crossing import CrossingTransport
+from osqueue.testing.crossing import CrossingTransport, Gate
 from osqueue.testing.submitted import NotingTransport, Submissions
 from osqueue.testing.travelling_clock import TravellingClock
 from osqueue.wire.operations import GET_STATS, ReadQuery
@@ -46,7 +45,7 @@ class QueueThread:
         self._settings = replace(settings, commit=commit)
         self._thread = LoopThread()
         self._core: QueueCore | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._gate: Gate | None = None
         try:
             self._thread.run(self._start)
         except BaseException:
@@ -55,13 +54,15 @@ class QueueThread:
 
     def stop(self) -> None:
         """Harmless at any time. Calls under way end with an error."""
+        if self._gate is not None:
+            self._gate.close()
         self._thread.stop(self._stop)
 
     def transport(self) -> CrossingTransport:
         """A way to the queue, from anywhere in this process."""
-        core, loop = self._started()
-        noting = NotingTransport(core.transport(), self.submissions, self.clock)
-        return CrossingTransport(noting, loop)
+        assert self._core is not None and self._gate is not None, "it has started"  # noqa: PT018
+        noting = NotingTransport(self._core.transport(), self.submissions, self.clock)
+        return CrossingTransport(noting, self._gate)
 
     def travel(self, ms: int) -> None:
         """Let so much time pass, and return when all that was due by then has happened."""
@@ -77,7 +78,7 @@ class QueueThread:
             self._commits.heard_by.discard(tell)
 
     async def _start(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._gate = Gate(asyncio.get_running_loop())
         self._core = QueueCore(
             MemoryBackend(),
             address="in-a-test:0",
@@ -94,25 +95,22 @@ class QueueThread:
             await self._core.stop()
 
     async def _travel(self, ms: int) -> None:
-        """Nothing is being written when the clock is put on: a write would seem to have hung.
+        """A lease expires a short while after it was first seen due, so there are two journeys."""
+        for each in (ms, self._settings.commit.expiry_grace_ms):
+            await self._put_on(each)
+            await self._settle()
 
-        A lease expires a short while after it was first seen due, so there are two journeys.
-        """
-        await self._settle()
+    async def _put_on(self, ms: int) -> None:
+        """While nothing is written: a write that is under way would seem to have hung."""
+        assert self._core is not None, "it has started"
+        while self._core.engine.writing:  # noqa: ASYNC110 - in memory it takes a turn of the loop
+            await asyncio.sleep(0)
         self.clock.travel(ms)
-        await self._settle()
-        self.clock.travel(self._settings.commit.expiry_grace_ms)
-        await self._settle()
 
     async def _settle(self) -> None:
         """Wait until what has happened is durable."""
-        core, _ = self._started()
-        await core.transport().call(GET_STATS, ReadQuery(consistent=True), timeout_s=ANSWER_S)
-
-    def _started(self) -> tuple[QueueCore, asyncio.AbstractEventLoop]:
-        if self._core is None or self._loop is None or self._loop.is_closed():
-            raise EngineStateError("the broker of this test does not run: use it inside of `with`")
-        return self._core, self._loop
+        assert self._core is not None, "it has started"
+        await self._core.transport().call(GET_STATS, ReadQuery(consistent=True), timeout_s=ANSWER_S)
 
 
 class _Commits:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -264,3 +265,17 @@ async def test_submit_jobs_then_its_requests_are_as_it_was_told(
 ) -> None:
     await producer.submit_jobs([NewJob("t", 1, job_id="a"), NewJob("t", 2, job_id="b")])
     assert broker.asked == [["a", "b"]]
+
+
+def test_submit_when_many_loops_do_at_once_then_each_job_is_told_in_its_own() -> None:
+    producer = OsqueueClient(transport=Broker(), settings=ClientSettings(retry_for_ms=0))
+
+    async def several(loop: int) -> list[str | BaseException]:
+        job_ids = [f"{loop}-{number}" for number in range(50)]
+        for _ in range(20):
+            assert await told(submits(producer, *job_ids)) == job_ids
+        return list(job_ids)
+
+    with ThreadPoolExecutor(4) as threads:
+        results = list(threads.map(lambda loop: asyncio.run(several(loop)), range(4)))
+    assert [len(result) for result in results] == [50] * 4

@@ -20,6 +20,11 @@ def test_delay_when_the_power_is_beyond_any_float_then_the_bound(attempt: int) -
     assert delay_ms(STEADY, "j", attempt) == 60_000
 
 
+def test_delay_when_the_factor_is_a_whole_number_then_no_number_without_end_is_made() -> None:
+    whole = RetryPolicy(base_ms=1_000, factor=2, max_ms=60_000, jitter=0)
+    assert delay_ms(whole, "j", 2**31 - 1) == 60_000
+
+
 def test_delay_when_the_base_is_zero_then_at_once_always() -> None:
     policy = RetryPolicy(base_ms=0, factor=1_000)
     assert [delay_ms(policy, "j", attempt) for attempt in (1, 500)] == [0, 0]

@@ -141,3 +141,11 @@ async def test_later_when_the_system_refuses_then_nobody_hears_and_there_is_room
     threads.later(partial(done.append, 1))
     await threads.close()
     assert done == [1]
+
+
+async def test_later_when_the_threads_have_ended_then_it_is_done_at_once_each_time() -> None:
+    threads, done = StoreThreads(), list[int]()
+    await threads.close()
+    for number in range(LATER_MAX * 2):
+        threads.later(partial(done.append, number))
+    assert done == list(range(LATER_MAX * 2))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+import threading
+from contextlib import aclosing, suppress
 from typing import Any
 
 import pytest
@@ -15,9 +16,9 @@ from osqueue.client.transports import QueueTransportAdapter
 from osqueue.client.transports.kinds import dialler_of
 from osqueue.client.transports.protocol import streaming
 from osqueue.config import ClientSettings
-from osqueue.errors import TransportConfigError
+from osqueue.errors import OsqueueError, TransportConfigError
 from osqueue.testing import JobContract, MemoryBroker, StreamContract, TransportContract
-from osqueue.testing.crossing import CrossingTransport
+from osqueue.testing.crossing import CrossingTransport, Gate
 
 
 class Crossing:
@@ -27,7 +28,9 @@ class Crossing:
         self, broker: BrokerServer, settings: ClientSettings
     ) -> QueueTransportAdapter:
         direct = dialler_of({"kind": "direct", "brokers": broker}, settings, Credentials())
-        return CrossingTransport(streaming(direct.dial(broker.url)), asyncio.get_running_loop())
+        return CrossingTransport(
+            streaming(direct.dial(broker.url)), Gate(asyncio.get_running_loop())
+        )
 
 
 class TestTransport(Crossing, TransportContract):
@@ -110,3 +113,41 @@ async def test_calls_when_of_many_loops_at_once_then_each_has_its_own_answer() -
         answers = await asyncio.gather(*submits)
         assert answers == [[f"{number}-{n}" for n in range(50)] for number in range(4)]
         await eventually(lambda: len(broker.submitted()) == 200)
+
+
+async def test_calls_when_the_broker_ends_meanwhile_then_each_ends() -> None:
+    broker = MemoryBroker()
+    broker.start()
+    claims = [
+        asyncio.ensure_future(broker.client.claim_job(f"me-{n}", wait_ms=60_000)) for n in range(20)
+    ]
+    jobs = broker.client.stream_jobs("me", credit=1)
+    streamed = asyncio.ensure_future(anext(jobs))
+    await broker.client.get_stats()
+
+    await asyncio.to_thread(broker.stop)
+
+    ended, _ = await asyncio.wait({*claims, streamed}, timeout=10)
+    assert len(ended) == 21
+    assert all(isinstance(each.exception(), OsqueueError) for each in ended)
+    await jobs.aclose()
+
+
+def test_claims_when_the_broker_ends_at_any_moment_then_each_ends() -> None:
+    """Callers of another thread, that begin new calls until they are refused."""
+    for _ in range(20):
+        broker = MemoryBroker()
+        broker.start()
+
+        async def ask_on(broker: MemoryBroker = broker) -> None:
+            client = broker.client.with_settings(ClientSettings(retry_for_ms=0))
+            with suppress(OsqueueError):
+                while True:
+                    await client.get_stats()
+
+        asking = threading.Thread(target=asyncio.run, args=(ask_on(),))
+        asking.start()
+        broker.sync_client.get_stats()
+        broker.stop()
+        asking.join(10)
+        assert not asking.is_alive()

@@ -10,6 +10,7 @@ from unittest.mock import ANY
 import msgspec
 import pytest
 
+from examples import cpu
 from osqueue import Discard, Jobs, JobType, Registry, Retry
 from osqueue.config import BrokerSettings, QueueLimits
 from osqueue.errors import (
@@ -266,6 +267,44 @@ def test_run_in_a_plain_test_then_runs(broker: MemoryBroker) -> None:
     assert [run.payload["to"] for run in broker.run_until_empty_sync(jobs)] == ["ada"]
 
 
+async def test_run_in_a_plain_way_where_a_loop_runs_then_says_what_to_do(
+    broker: MemoryBroker,
+) -> None:
+    with pytest.raises(ConfigError, match=r"await broker\.run_until_empty"):
+        broker.run_until_empty_sync(jobs)
+
+
+async def test_run_when_one_fails_while_another_hangs_then_fails_at_once(
+    broker: MemoryBroker,
+) -> None:
+    hanging = asyncio.Event()
+
+    async def hang(_: object) -> None:
+        hanging.set()
+        await asyncio.Event().wait()
+
+    async def fail(_: object) -> None:
+        await hanging.wait()
+        raise ValueError("this one")
+
+    hung = await broker.client.submit_job("hang")
+    await broker.client.submit_job("fail")
+    async with asyncio.timeout(5):
+        with pytest.raises(ValueError, match="this one"):
+            await broker.run_until_empty({"hang": hang, "fail": fail}, concurrency=2)
+    assert (await broker.client.get_job(hung)).status == "unclaimed"
+
+
+async def test_run_when_a_handler_runs_in_a_process_then_its_result_is_kept(
+    broker: MemoryBroker,
+) -> None:
+    job_id = await broker.client.submit_job("primes", {"start": 0, "stop": 100}, keep_result=True)
+
+    await broker.run_until_empty({"primes": cpu.count_primes})
+
+    assert await broker.client.result(job_id, timeout=5) == 25
+
+
 # Eagerly
 
 
@@ -395,6 +434,25 @@ async def test_travel_to_when_the_moment_has_been_then_nothing_passes(broker: Me
     assert broker.now - before < timedelta(hours=1)
     broker.travel_to(before + timedelta(days=1))
     assert broker.now >= before + timedelta(days=1)
+
+
+async def test_travel_when_others_submit_meanwhile_then_leases_see_all_of_it(
+    broker: MemoryBroker,
+) -> None:
+    """However busy the broker is, a journey never passes for a pause of it."""
+
+    async def be_busy() -> None:
+        for _ in range(150):
+            await broker.client.submit_job("busy")
+
+    busy = asyncio.ensure_future(asyncio.to_thread(lambda: asyncio.run(be_busy())))
+    for _ in range(30):
+        job_id = await broker.client.submit_job("t")
+        assert await broker.client.claim_job("me", ["t"]) is not None
+        await asyncio.to_thread(broker.travel, seconds=31)
+        assert (await broker.client.get_job(job_id)).status == "unclaimed"
+        await broker.client.cancel_job(job_id)
+    await busy
 
 
 def test_travel_when_back_then_refused(broker: MemoryBroker) -> None:
