@@ -8,6 +8,7 @@ jobs comes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Any, TypeAlias
@@ -91,12 +92,11 @@ class Handlers:
 
     @property
     def concurrency(self) -> dict[str, int]:
-        """Of these types at most so many run at a time."""
-        return {
-            name: spec.concurrency
-            for name, spec in self._specs.items()
-            if spec.concurrency is not None
-        }
+        """Of these types at most so many run at a time: what was said, and in processes no more
+        than there are processors, which is all that such work can use.
+        """
+        limits = {name: _limit(spec) for name, spec in self._specs.items()}
+        return {name: limit for name, limit in limits.items() if limit is not None}
 
     @property
     def in_processes(self) -> bool:
@@ -125,6 +125,12 @@ class Handlers:
             raise FatalError(error) from error.__cause__
         self._ready[job_type] = handler
         return handler
+
+
+def _limit(spec: HandlerSpec) -> int | None:
+    if spec.concurrency is None and spec.executor == "process":
+        return os.cpu_count() or 1
+    return spec.concurrency
 
 
 def inspected(job_type: str, spec: HandlerSpec) -> Handler:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from osqueue.errors import ConfigError, WorkerExecutionError
+from osqueue.jobs import HandlerSpec
 from osqueue.worker import JobContext
 from osqueue.worker.failures import FatalError
 from osqueue.worker.handlers import Handler, Handlers, Place
@@ -105,6 +106,22 @@ def test_handlers_with_a_function_that_takes_no_job_are_refused(
 def test_handlers_that_make_no_sense_are_refused(functions: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         Handlers(functions)
+
+
+def test_concurrency_of_a_type_is_what_was_said_and_in_processes_that_of_the_processors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    processes: dict[str, Any] = {"function": "json:dumps", "schema": None, "executor": "process"}
+    handlers = Handlers(
+        {
+            "free": HandlerSpec(function="json:dumps", schema=None),
+            "limited": HandlerSpec(function="json:dumps", schema=None, concurrency=7),
+            "cpu": HandlerSpec(**processes),
+            "said": HandlerSpec(**processes, concurrency=50),
+        }
+    )
+    assert handlers.concurrency == {"limited": 7, "cpu": 3, "said": 50}
 
 
 def test_load_of_a_name_imports_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
