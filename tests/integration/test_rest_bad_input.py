@@ -67,7 +67,7 @@ FAILURES = [
     *each("message", [{"type": "E"}], into="error"),
     *each("traceback", [{**ERROR, "traceback": value} for value in ANYTHING[1:]], into="error"),
     *each("retry", [None, 1, "yes", []]),
-    *each("delayMs", [-1, "5", 1.5, None, 2**60]),
+    *each("delayMs", [-1, "5", 1.5, 2**60]),
 ]
 SPOILED = {
     "/v1/jobs": JOB,
