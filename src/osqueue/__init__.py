@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from osqueue.lazy import lazy_names
 
 if TYPE_CHECKING:
     from osqueue.app import BrokerServer
@@ -80,13 +81,4 @@ _HOME = {
     "is_osqueue_error": "osqueue.errors",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for: a client needs no broker's packages."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'osqueue' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from osqueue.lazy import lazy_names
 
 if TYPE_CHECKING:
     from osqueue.client.client import OsqueueClient
@@ -70,13 +71,4 @@ _HOME = {
     "TlsSettings": "osqueue.client.credentials",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for: a process of handlers needs few of them."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'osqueue.client' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

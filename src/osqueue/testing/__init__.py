@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from osqueue.lazy import lazy_names
 
 if TYPE_CHECKING:
     from osqueue.testing.emptying import JobRun
@@ -78,13 +79,4 @@ _HOME = {
     "TransportContract": "osqueue.testing.transport_contract",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for: the pytest plugin is loaded by everybody."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'osqueue.testing' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from osqueue.lazy import lazy_names
 
 if TYPE_CHECKING:
     from osqueue.worker.job_context import JobContext
@@ -20,13 +21,4 @@ _HOME = {
     "WorkerOptions": "osqueue.worker.worker",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for: a process of handlers needs few of them."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'osqueue.worker' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

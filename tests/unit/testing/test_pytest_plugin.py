@@ -102,7 +102,7 @@ def test_import_then_loads_nothing_but_pytest_and_names(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert set(done.stdout.split()) <= {"osqueue", "osqueue.testing", PLUGIN}
+    assert set(done.stdout.split()) <= {"osqueue", "osqueue.lazy", "osqueue.testing", PLUGIN}
 
 
 def test_fixtures_when_only_the_client_is_installed_then_serve_all_the_same(
