@@ -36,7 +36,7 @@ def describe_failure(
 
 def pause_ms(error: Retry) -> int | None:
     """The pause that a handler asks for; ``None``, also for what is no number: by the policy."""
-    after: object = error.after
+    after: object = getattr(error, "after", None)  # a class of its own may have none
     if not isinstance(after, int | float) or after != after:  # noqa: PLR0124 - NaN alone
         return None
     return round(min(max(0.0, after * 1_000), TIME_MS_MAX))

@@ -116,6 +116,9 @@ class Execution:
         outcome: _Outcome | None = None
         try:
             outcome = await self._outcome(attempt)
+        except Exception as error:  # a fault of the worker's own, which could come again at once:
+            outcome = Failure(error)  # so the attempt counts
+            raise
         finally:
             self._over(attempt, outcome)
 

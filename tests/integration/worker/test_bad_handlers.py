@@ -277,6 +277,22 @@ async def test_job_whose_handler_raises_a_retry_of_its_own_then_runs_again_by_it
     assert (info.status, info.attempts) == ("dead", 2)
 
 
+async def test_job_at_which_the_worker_itself_is_at_fault_then_is_dead_after_its_attempts(
+    client: OsqueueClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given back instead, it would come again at once, for ever."""
+
+    def faulty(_: BaseException) -> NoReturn:
+        raise ZeroDivisionError("a fault of our own")
+
+    monkeypatch.setattr("osqueue.worker.execution.failure_of", faulty)
+    info = await _run(client, lambda _: _raise(ValueError("of the handler")))
+
+    assert (info.status, info.attempts) == ("dead", 2)
+    assert info.last_error is not None
+    assert info.last_error.message == "a fault of our own"
+
+
 async def test_job_whose_handler_raises_retry_after_an_age_then_waits_as_long_as_can_be_said(
     client: OsqueueClient,
 ) -> None:
