@@ -29,6 +29,7 @@ from osqueue.storage.protocol import Version
 __all__ = [
     "SLICE_BYTES",
     "Spot",
+    "Traits",
     "descriptor",
     "digest",
     "digest_file",
@@ -40,6 +41,7 @@ __all__ = [
     "read_object",
     "sync",
     "sync_ancestors",
+    "traits_of",
 ]
 
 SLICE_BYTES = 1024 * 1024
@@ -78,6 +80,16 @@ class Spot(msgspec.Struct, frozen=True, gc=False):
         """Make the name, and the directories above it up to the store's, survive a power loss."""
         for directory in reversed(self.directories):
             sync(directory)
+
+
+class Traits(msgspec.Struct, frozen=True, gc=False):
+    """What tells a file from others, and whether it was touched."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
 
 
 @contextmanager
@@ -135,6 +147,12 @@ def digest_file(file: int) -> Version:
     """The version of the object that is open as ``file``, read piece by piece from its start."""
     with open(file, "rb", 0, closefd=False) as stream:
         return Version(hashlib.file_digest(stream, "sha256").hexdigest())
+
+
+def traits_of(file: int) -> Traits:
+    """The traits of an open file."""
+    found = os.fstat(file)
+    return Traits(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def read_object(spot: Spot) -> bytes:

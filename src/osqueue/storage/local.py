@@ -27,6 +27,11 @@ for a compare and a rename, while all writing and syncing go on beside it, so lo
 buy nothing. There is no lock file that somebody could delete under its holder, and none to clean
 up. A file system that locks only files open for writing (NFS) is refused by the first `put`.
 
+**What is hashed**: a file that this store put there itself and that nobody has touched since need
+not be hashed to be compared. Each draft gets a time of modification that its writer draws by lot
+before anyone else can reach the file; whoever writes to it later, in whatever tick of the clock,
+gives it another one. Without a disk that keeps such times exactly, every compare hashes.
+
 All of it runs on threads of the store (`osqueue.storage.threads`), so the event loop never waits
 for a disk, and a commit not for a large payload. A call whose awaiting was cancelled is carried
 out whole or not at all.
@@ -47,9 +52,12 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
+import msgspec
+
 from osqueue.errors import CASConflictError, StoreUnavailableError, StoreUnknownError
 from osqueue.storage.disk import (
     Spot,
+    Traits,
     digest,
     digest_file,
     digest_object,
@@ -60,6 +68,7 @@ from osqueue.storage.disk import (
     read_object,
     sync,
     sync_ancestors,
+    traits_of,
 )
 from osqueue.storage.drafts import drafted, sweep_drafts
 from osqueue.storage.keys import check_key
@@ -72,6 +81,9 @@ __all__ = ["LOCK_WAIT_MS_MAX", "LocalBackend"]
 LOCK_WAIT_MS_MAX = 5_000
 """Longest wait for the lock: comparing an object of the largest size on a slow disk takes under a
 second, so whoever holds it for longer is stopped, and the caller should hear of it."""
+
+BESIDE_BYTES_MIN = 128 * 1024
+"""Hashing as many takes about as long as handing it to another thread."""
 
 T = TypeVar("T")
 
@@ -86,7 +98,7 @@ class LocalBackend:
         self, path: str | os.PathLike[str], *, lock_wait_ms: int = LOCK_WAIT_MS_MAX
     ) -> None:
         self._threads = StoreThreads()
-        self._files = _Files(str(Path(path).absolute()), lock_wait_ms, self._threads.later)
+        self._files = _Files(str(Path(path).absolute()), lock_wait_ms, self._threads)
 
     @property
     def url(self) -> str:
@@ -129,16 +141,22 @@ class LocalBackend:
         return await self._threads.run(lane, partial(_translated, whole, work))
 
 
+class _Left(msgspec.Struct, frozen=True, gc=False):
+    """The file that the last put left under a name, and its version."""
+
+    traits: Traits
+    version: Version
+
+
 class _Files:
     """The store without its event loop: every method blocks, and is one operation."""
 
-    def __init__(
-        self, root: str, lock_wait_ms: int, later: Callable[[Callable[[], object]], None]
-    ) -> None:
+    def __init__(self, root: str, lock_wait_ms: int, threads: StoreThreads) -> None:
         self.root = root
         self._lock_wait_ms = lock_wait_ms
-        self._later = later
+        self._threads = threads
         self._prepared = False
+        self._left: _Left | None = None
 
     def get(self, key: str, unless: Version | None) -> Stored | None:
         with self._opened(key) as spot:
@@ -156,24 +174,43 @@ class _Files:
     def create(self, key: str, data: bytes) -> Version:
         with self._opened(key, make=True) as spot:
             with drafted(spot.root, data) as draft:
-                _link(draft, spot)
+                _link(draft.name, spot)
             with _after_change():
                 spot.sync_all()
         return digest(data)
 
     def put(self, key: str, data: bytes, if_version: Version) -> Version:
         with self._opened(key) as spot, ExitStack() as held:
-            with drafted(spot.root, data) as draft, self._locked(spot):
-                old = open_object(spot)
-                # It stays open past the rename: whoever closes the last name or descriptor of a
-                # file frees its blocks, which takes about as long as a sync.
-                held.callback(self._later, partial(os.close, old))
-                if digest_file(old) != if_version:
-                    raise CASConflictError(f"cannot put {key!r}: it is at another version")
-                _rename(draft, spot)
+            version = self._beside(len(data), partial(digest, data))
+            with drafted(spot.root, data) as draft:
+                with self._locked(spot):
+                    old = open_object(spot)
+                    # It stays open past the rename: whoever closes the last name or descriptor of
+                    # a file frees its blocks, which takes about as long as a sync.
+                    held.callback(self._threads.later, partial(os.close, old))
+                    if self._version(old) != if_version:
+                        raise CASConflictError(f"cannot put {key!r}: it is at another version")
+                    _rename(draft.name, spot)
+                left = traits_of(draft.file)
             with _after_change():
                 sync(spot.parent)
-        return digest(data)
+        if left.modified_ns == draft.stamp_ns:
+            self._left = _Left(left, version())
+        return version()
+
+    def _version(self, file: int) -> Version:
+        """The version of an open object, which is known if it is the one that we left there."""
+        left = self._left
+        if left is not None and traits_of(file) == left.traits:
+            return left.version
+        return digest_file(file)
+
+    def _beside(self, size: int, work: Callable[[], T]) -> Callable[[], T]:
+        """The result of work on ``size`` bytes, which others do meanwhile if it takes a while."""
+        if size >= BESIDE_BYTES_MIN:
+            return self._threads.beside(work)
+        result = work()
+        return lambda: result
 
     def delete(self, key: str) -> None:
         with suppress(FileNotFoundError), self._opened(key) as spot:

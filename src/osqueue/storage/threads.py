@@ -10,7 +10,8 @@ Two lanes, so that a slow transfer never holds up the state object:
 - ``TRANSFER``: everything else (payloads, archive, listings). Four threads: enough to fill a
   network link with large objects, few enough to bound their memory.
 
-Beside them one thread tidies up, so that no answer waits for it (`StoreThreads.later`).
+Beside them one thread tidies up, so that no answer waits for it (`StoreThreads.later`), and two
+take over parts of a call that it can do without for a while (`StoreThreads.beside`).
 
 A call whose awaiting is cancelled is dropped if it has not begun, and otherwise carried out in
 full. Each call ends by its library's own time-out, so neither `StoreThreads.close` nor the end of
@@ -30,10 +31,20 @@ from typing import TypeVar
 
 from osqueue.errors import StoreUnavailableError
 
-__all__ = ["LATER_MAX", "STATE_THREADS", "TRANSFER_THREADS", "Lane", "StoreThreads"]
+__all__ = [
+    "BESIDE_THREADS",
+    "LATER_MAX",
+    "STATE_THREADS",
+    "TRANSFER_THREADS",
+    "Lane",
+    "StoreThreads",
+]
 
 STATE_THREADS = 2
 TRANSFER_THREADS = 4
+BESIDE_THREADS = 2
+"""For the old and the new content of the object that one commit writes."""
+
 LATER_MAX = 16
 """Tidying that waits, at most: what is beyond it is done at once, so a disk that is slow at it
 slows its writers down, and never runs the process out of open files."""
@@ -56,6 +67,7 @@ class StoreThreads:
             Lane.STATE: _pool(Lane.STATE, STATE_THREADS),
             Lane.TRANSFER: _pool(Lane.TRANSFER, TRANSFER_THREADS),
         }
+        self._beside = ThreadPoolExecutor(BESIDE_THREADS, thread_name_prefix="osqueue-store-beside")
         self._tidying = ThreadPoolExecutor(1, thread_name_prefix="osqueue-store-tidying")
         self._room = threading.BoundedSemaphore(LATER_MAX)
         self._closed = False
@@ -65,6 +77,16 @@ class StoreThreads:
         self._check_open()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pools[lane], self._unless_closed, work)
+
+    def beside(self, work: Callable[[], T]) -> Callable[[], T]:
+        """For the work of `run`: begin this part of it now, and have its result when asked.
+
+        A part may not begin parts of its own. Whoever asks for nothing leaves it running.
+        """
+        try:
+            return self._beside.submit(work).result
+        except RuntimeError:  # the interpreter is ending, or the store was closed meanwhile
+            return work
 
     def later(self, work: Callable[[], object]) -> None:
         """For the work of `run`: do this some time, and leave it when the system refuses."""
@@ -94,7 +116,7 @@ class StoreThreads:
             raise StoreUnavailableError("the store is closed: open another one")
 
     def _end(self) -> None:
-        for pool in (*self._pools.values(), self._tidying):
+        for pool in (*self._pools.values(), self._beside, self._tidying):
             pool.shutdown()
 
 

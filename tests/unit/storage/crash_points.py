@@ -18,6 +18,7 @@ from typing import Any
 
 from osqueue.storage.disk import digest
 from osqueue.storage.local import _Files
+from osqueue.storage.threads import StoreThreads
 
 OLD, NEW = b"old" * 1_000, b"new" * 1_000
 
@@ -27,16 +28,17 @@ OPERATIONS: dict[str, tuple[str, Callable[[_Files], object]]] = {
     "put": ("queue.json", lambda files: files.put("queue.json", NEW, digest(OLD))),
     "delete": ("queue.json", lambda files: files.delete("queue.json")),
 }
-CALLS = ["open", "close", "write", "fsync", "fstat", "mkdir", "link", "replace", "unlink"]
+CALLS = ["open", "close", "write", "fsync", "fstat", "utime", "mkdir", "link", "replace", "unlink"]
 
 
 def files_in(root: Path) -> _Files:
     """What it leaves for later is done at once: dying before that is a point, too."""
-    return _Files(str(root), 1_000, at_once)
+    return _Files(str(root), 1_000, AtOnce())
 
 
-def at_once(work: Callable[[], object]) -> None:
-    work()
+class AtOnce(StoreThreads):
+    def later(self, work: Callable[[], object]) -> None:
+        work()
 
 
 def kill_before(call: int) -> None:

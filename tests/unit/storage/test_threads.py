@@ -143,6 +143,18 @@ async def test_later_when_the_system_refuses_then_nobody_hears_and_there_is_room
     assert done == [1]
 
 
+async def test_beside_then_its_result_and_error_come_when_asked_for() -> None:
+    threads, gate = StoreThreads(), Gate()
+    named, failed = threads.beside(gate.work), threads.beside(lambda: 1 // 0)
+    await gate.wait_begun(1)
+    gate.go.set()
+    assert named() != threading.current_thread().name
+    with pytest.raises(ZeroDivisionError):
+        failed()
+    await threads.close()
+    assert threads.beside(gate.work)() == threading.current_thread().name
+
+
 async def test_later_when_the_threads_have_ended_then_it_is_done_at_once_each_time() -> None:
     threads, done = StoreThreads(), list[int]()
     await threads.close()
