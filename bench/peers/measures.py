@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from peers.jobs import payload
 from peers.producers import CALLERS, Calls
@@ -18,7 +19,7 @@ from peers.worker_process import WorkerProcess
 
 __all__ = ["MEASURES", "Figures", "Plan", "WrongCountError", "take"]
 
-MEASURES = ("drain", "bulk", "concurrent", "single", "latency", "ran")
+MEASURES = ("drain", "bulk", "concurrent", "single", "latency", "after", "ran")
 """Jobs/s for the first three, then ms; and how many jobs there were in all, each of which ran."""
 
 
@@ -53,35 +54,37 @@ class Plan:
     concurrent: int
     single: int
     latency: int
+    """Measured twice: on a system that has done nothing yet, and after the backlog."""
 
     @property
     def jobs(self) -> int:
-        return self.backlog + self.latency + self.single + self.concurrent
+        return self.numbers()[-1].stop
 
-    def numbers(self) -> tuple[range, range, range, range]:
-        """Those of the backlog, of latency, of single and of concurrent submits."""
-        ends = [0, self.backlog]
-        for count in (self.latency, self.single, self.concurrent):
-            ends.append(ends[-1] + count)
-        backlog, latency, single, concurrent = map(range, ends, ends[1:])
-        return backlog, latency, single, concurrent
+    def numbers(self) -> tuple[range, range, range, range, range]:
+        """Those of latency, of single and concurrent submits, of the backlog, and after it."""
+        counts = (self.latency, self.single, self.concurrent, self.backlog, self.latency)
+        ends = list(accumulate(counts, initial=0))
+        idle, single, concurrent, backlog, after = map(range, ends, ends[1:])
+        return idle, single, concurrent, backlog, after
 
 
 async def take(
     calls: Calls, tally: Tally, worker: WorkerProcess, plan: Plan
 ) -> AsyncIterator[Figures]:
     """All measures. Raises whatever the system raises, `TimeoutError`, `WrongCountError`."""
-    backlog, idle, single, concurrent = plan.numbers()
-    yield "bulk", await bulk(calls, backlog)
-    await expect(calls, len(backlog))
+    idle, single, concurrent, backlog, after = plan.numbers()
     with worker:
-        yield "drain", await drain(calls, tally, worker, backlog)
         yield "latency", await latency(calls, tally, worker, idle)
     yield "single", await one_by_one(calls, single)
     yield "concurrent", await by_many(calls, concurrent)
     await expect(calls, len(single) + len(concurrent))
     with worker:
         await drain(calls, tally, worker, range(single.start, concurrent.stop))
+    yield "bulk", await bulk(calls, backlog)
+    await expect(calls, len(backlog))
+    with worker:
+        yield "drain", await drain(calls, tally, worker, backlog)
+        yield "after", await latency(calls, tally, worker, after)
     everything = range(plan.jobs)
     never = tally.missing(everything)
     yield "ran", {"figure": plan.jobs - never, "twice": tally.repeated(everything)}

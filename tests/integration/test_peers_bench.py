@@ -55,8 +55,8 @@ def test_side_by_side_when_run_small_then_every_system_has_every_figure() -> Non
 def test_side_by_side_when_osqueue_is_measured_then_each_job_has_run_once() -> None:
     rows, shown = side_by_side(OURS, "--jobs", "50", "--settings", "best")
     figures = {row["measure"]: row for row in rows}
-    assert list(figures) == ["bulk", "drain", "latency", "single", "concurrent", "ran"]
-    assert figures["ran"]["figure"] == 64
+    assert list(figures) == ["latency", "single", "concurrent", "bulk", "drain", "after", "ran"]
+    assert figures["ran"]["figure"] == 65
     assert figures["ran"]["twice"] == 0
     assert "1.00x" in shown
 
@@ -66,7 +66,7 @@ def test_side_by_side_when_it_is_terminated_then_nothing_stays_behind(tmp_path: 
     own = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=own) as running:
         assert running.stdout is not None
-        assert json.loads(running.stdout.readline())["measure"] == "bulk"
+        assert json.loads(running.stdout.readline())["measure"] == "latency"
         assert list(tmp_path.glob("peers-*"))
         running.terminate()
         assert running.wait() == 1
@@ -213,5 +213,5 @@ def test_markdown_then_each_setting_has_a_line_and_each_measure_a_column() -> No
         Row("rq", "best", "bulk", failed="why"),
     ]
     head, _, line = markdown(rows).splitlines()
-    assert head == "| | drain | bulk | concurrent | single | latency |"
-    assert line == "| rq best | 1,234 | failed | failed | failed | 1.5 / 9.25 |"
+    assert head == "| | drain | bulk | concurrent | single | latency | after |"
+    assert line == "| rq best | 1,234 | failed | failed | failed | 1.5 / 9.25 | failed |"
