@@ -21,7 +21,7 @@ from osqueue.errors import BrokerLeadershipError
 from .processes import Running, broker, environment
 
 SCRIPT = Path(__file__).parents[1] / "integration" / "embedded_process.py"
-QUICK = {"BROKER_HEARTBEAT_INTERVAL_MS": "100", "BROKER_HEARTBEAT_TIMEOUT_MS": "600"}
+QUICK = {"BROKER_HEARTBEAT_INTERVAL_MS": "100", "BROKER_HEARTBEAT_TIMEOUT_MS": "2000"}
 PROCESSES, EACH = 3, 25
 
 

@@ -14,7 +14,7 @@ from osqueue.errors import BrokerLeadershipError, TransportConfigError
 
 SETTINGS = BrokerSettings(
     limits=QueueLimits(lease_timeout_ms=3_000),
-    leadership=LeadershipSettings(heartbeat_interval_ms=100, heartbeat_timeout_ms=600),
+    leadership=LeadershipSettings(heartbeat_interval_ms=100, heartbeat_timeout_ms=2_000),
 )
 
 

@@ -45,7 +45,7 @@ from .follower import Follower
 
 __all__ = ["World"]
 
-PLACES = ("jobs", "finished", "recent")
+PLACES = ("jobs", "finished")
 GOING_ON = ("unclaimed", "in_progress")
 
 LIMITS = QueueLimits(archived=True, dead_max=1)
@@ -399,7 +399,8 @@ class World:
         whole = json.loads(data)
         archived = {job["id"] for jobs in self.archive.values() for job in jobs}
         stands = {job["id"] for name in PLACES for job in whole.get(name, ())}
-        return stands | archived
+        remembered = {job_id for job_id, *_ in whole.get("recent", ())}
+        return stands | remembered | archived
 
     def _continues(self, parent: bytes, child: bytes) -> None:
         """A version is made from the one that it replaces: nothing of that is lost."""

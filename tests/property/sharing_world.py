@@ -297,8 +297,9 @@ class SharedWorld:
         check(decode_state(self.current.data, limits=LIMITS, now=Moment(self.now.wall, 0)))
         lost = self.acked - _known(whole)
         assert not lost, f"acknowledged, and not in the object: {lost}"
-        ended = [*whole.get("finished", ()), *whole.get("recent", ())]
-        done = [job["id"] for job in ended if job.get("status", job.get("how")) == "completed"]
+        ended = [(job["id"], job["status"]) for job in whole.get("finished", ())]
+        ended += [(job_id, how) for job_id, how, *_ in whole.get("recent", ())]
+        done = [job_id for job_id, how in ended if how == "completed"]
         assert self.forgot or whole["completedTotal"] == len(done)
         wrong = [id_ for id_ in self.not_applied & self.ever if self.submitted[id_] == 1]
         assert not wrong, f"told that nothing was applied, and it was: {wrong}"
@@ -327,5 +328,5 @@ class SharedWorld:
 
 
 def _known(whole: Any) -> set[str]:
-    places = ("jobs", "finished", "recent")
-    return {job["id"] for name in places for job in whole.get(name, ())}
+    stands = {job["id"] for name in ("jobs", "finished") for job in whole.get(name, ())}
+    return stands | {job_id for job_id, *_ in whole.get("recent", ())}

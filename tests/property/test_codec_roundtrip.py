@@ -176,7 +176,7 @@ VALID = (
     b'{"k":[1.5,"\xc3\xa9"]},"type":"t","createdAt":1,"attempts":1,"maxAttempts":2,"workerId":"w",'
     b'"heartbeat":5,"lease":"l","more":null},{"id":"b","status":"unclaimed","createdAt":1,'
     b'"attempts":0,"runAt":1800000000009}],"finished":[{"id":"c","status":"completed","createdAt":1'
-    b',"endedAt":2,"attempts":1}],"recent":[{"id":"d","how":"failed","at":3,"lease":"m"}]}'
+    b',"endedAt":2,"attempts":1}],"recent":[["d","failed",3,"m"],{"id":"d","how":"failed","at":3,"lease":"n"}]}'
 )
 cuts = st.tuples(st.integers(0, len(VALID)), st.integers(0, 6), st.binary(max_size=6))
 swaps = st.sampled_from(
@@ -224,7 +224,10 @@ ended_jobs = st.fixed_dictionaries(
     {**common, "status": st.sampled_from(sorted(END_STATUSES)), "endedAt": times},
     optional={"type": texts, "lastError": finite_json, "unknown": finite_json},
 )
-ends = st.fixed_dictionaries({"id": texts, "how": texts, "at": times}, optional={"lease": texts})
+named_ends = st.fixed_dictionaries(
+    {"id": texts, "how": texts, "at": times}, optional={"lease": texts}
+)
+ends = named_ends | st.tuples(texts, texts, times, optional_texts)
 optional_fields = {
     "format": st.integers(-1, 1),
     "epoch": st.none() | st.integers(),

@@ -104,7 +104,19 @@ class _FinishedWire(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=
     """Of dead letters only: they can be queued again."""
 
 
-class _RecentWire(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
+class _RecentWire(msgspec.Struct, array_like=True, gc=False):
+    """Without names: up to 20,000 of them stand in each commit, and the names were a third."""
+
+    id: str
+    how: str
+    at: int
+    lease: str | None = None
+    content: int | None = None
+
+
+class _NamedRecentWire(msgspec.Struct, gc=False):
+    """As they were written before."""
+
     id: str
     how: str
     at: int
@@ -120,6 +132,7 @@ _job_decoder = msgspec.json.Decoder(_JobWire)
 _fields_decoder = msgspec.json.Decoder(dict[str, Raw])
 _finished_decoder = msgspec.json.Decoder(_FinishedWire)
 _recent_decoder = msgspec.json.Decoder(_RecentWire)
+_named_recent_decoder = msgspec.json.Decoder(_NamedRecentWire)
 _JOB_KEYS = frozenset(_JobWire.__struct_encode_fields__)
 
 
@@ -294,11 +307,13 @@ def encode_recent(end: End) -> bytes:
 
 def decode_recent(data: bytes) -> End:
     """Read a remembered end; raises `CorruptStateError` when it is none."""
+    named = data.startswith(b"{")
+    wire: _RecentWire | _NamedRecentWire
     try:
-        wire = _recent_decoder.decode(data)
+        wire = _named_recent_decoder.decode(data) if named else _recent_decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CorruptStateError(f"an entry of `recent` is malformed: {error}") from error
-    return End(wire.id, wire.how, wire.at, wire.lease, wire.content, encoded=data, stale=False)
+    return End(wire.id, wire.how, wire.at, wire.lease, wire.content, encoded=data, stale=named)
 
 
 def _decode_foreign(data: bytes) -> tuple[_JobWire, bytes]:

@@ -9,6 +9,7 @@ import msgspec
 
 from osqueue.client.transports.protocol import Answer, StreamingTransportAdapter
 from osqueue.errors import OsqueueError
+from osqueue.testing.passing import PassingTransport
 from osqueue.wire.operations import SUBMIT, SUBMIT_BATCH, SUBMIT_LARGE, Operation
 
 __all__ = ["ThenTransport"]
@@ -16,7 +17,7 @@ __all__ = ["ThenTransport"]
 _SUBMITS: Final = frozenset({SUBMIT.name, SUBMIT_BATCH.name, SUBMIT_LARGE.name})
 
 
-class ThenTransport:
+class ThenTransport(PassingTransport):
     """``inner``; after each submit that was taken, ``then`` is awaited, where the caller is.
 
     What ``then`` raises comes out of the submit. A client takes an `OsqueueError` for the answer of
@@ -26,11 +27,8 @@ class ThenTransport:
     def __init__(
         self, inner: StreamingTransportAdapter, then: Callable[[], Awaitable[object]]
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._then = then
-        self.stream = inner.stream
-        self.reconnect = inner.reconnect
-        self.close = inner.close
 
     async def call(
         self,
@@ -40,7 +38,7 @@ class ThenTransport:
         job_id: str | None = None,
         timeout_s: float,
     ) -> Answer:
-        answer = await self._inner.call(operation, request, job_id=job_id, timeout_s=timeout_s)
+        answer = await super().call(operation, request, job_id=job_id, timeout_s=timeout_s)
         if operation.name in _SUBMITS:
             try:
                 await self._then()

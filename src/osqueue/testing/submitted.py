@@ -16,6 +16,7 @@ from msgspec import UNSET
 from osqueue.client.payloads import decode_payload
 from osqueue.client.transports.protocol import Answer, StreamingTransportAdapter
 from osqueue.clock import Clock
+from osqueue.testing.passing import PassingTransport
 from osqueue.wire.messages import SubmitAnswer, SubmitBatchRequest, SubmitRequest
 from osqueue.wire.operations import Operation
 
@@ -91,18 +92,15 @@ def unlike(job_type: str, fields: Mapping[str, Any], submissions: Iterable[Submi
     return "\n".join([f"{wanted}; what was:", *lines])
 
 
-class NotingTransport:
+class NotingTransport(PassingTransport):
     """A transport that notes what is submitted by it."""
 
     def __init__(
         self, inner: StreamingTransportAdapter, submissions: Submissions, clock: Clock
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._submissions = submissions
         self._clock = clock
-        self.stream = inner.stream
-        self.reconnect = inner.reconnect
-        self.close = inner.close
 
     async def call(
         self,
@@ -112,7 +110,7 @@ class NotingTransport:
         job_id: str | None = None,
         timeout_s: float,
     ) -> Answer:
-        answer = await self._inner.call(operation, request, job_id=job_id, timeout_s=timeout_s)
+        answer = await super().call(operation, request, job_id=job_id, timeout_s=timeout_s)
         match request:
             case SubmitRequest():
                 assert isinstance(answer.value, SubmitAnswer), "what the operation answers"

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from osqueue.client.models import Job
+from osqueue.errors import OsqueueError
 from osqueue.worker.context import WorkerContext
 from osqueue.worker.leases import Ask
 
@@ -68,11 +70,27 @@ class Claims:
         return answered
 
     async def stop(self) -> None:
-        """Claim no more. What a claim still brings is given back."""
+        """Claim no more. What a claim still brings is given back, also one whose answer is lost."""
         self._stopped = True
         if self._round is not None:
             self._round.cancel()
             await asyncio.wait({self._round})
+        if self._claim_id is not None:
+            await self._give_back_unseen(self._claim_id)
+
+    async def _give_back_unseen(self, claim_id: str) -> None:
+        """Ask once what a claim has brought, by repeating it in a way that brings nothing new."""
+        context, nothing = self._context, dict.fromkeys(self._types, 0)
+        with suppress(OsqueueError, TimeoutError):
+            async with asyncio.timeout(context.settings.hurry_ms / 1_000):
+                for job in await context.client.claim_jobs(
+                    context.worker_id,
+                    self._types,
+                    max_jobs=1,
+                    claim_id=claim_id,
+                    max_by_type=nothing,
+                ):
+                    self._give_back(job)
 
     async def _claim(self) -> None:
         """One claim, until it is answered; after an empty answer, a pause."""

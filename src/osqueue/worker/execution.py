@@ -145,8 +145,9 @@ class Execution:
         try:
             handler = self._handlers.get(attempt.job.type) or await self._loaded(attempt)
             if attempt.is_in_vain():  # while its handler was imported
-                return _DONE
-            self._start_timer(attempt, handler.spec.timeout_s)
+                return _judged(attempt, _DONE)
+            if attempt.timeout_s is None:
+                self._start_timer(attempt, handler.spec.timeout_s)
             result = await self._calls.result(handler, attempt)
         except BaseException as error:
             if _is_ours(error, attempt):
@@ -155,7 +156,8 @@ class Execution:
         return _judged(attempt, _DONE if result is UNSET else Done(result))
 
     async def _loaded(self, attempt: Attempt) -> Handler:
-        """The handler, imported: not on the loop, since that takes its time."""
+        """The handler, imported: not on the loop, since that takes some of the job's time."""
+        self._start_timer(attempt, self._handlers.timeout_s(attempt.job.type))
         return await self._calls.in_thread(attempt, self._handlers.load, attempt.job.type)
 
     # Handlers whose time is up

@@ -112,6 +112,11 @@ class Handlers:
         """The handler, if there is one that needs no import first."""
         return self._ready.get(job_type)
 
+    def timeout_s(self, job_type: str) -> float | None:
+        """The time of one attempt, as far as it is known without an import."""
+        spec = self._specs.get(job_type)
+        return None if spec is None else spec.timeout_s
+
     def load(self, job_type: str) -> Handler:
         """The handler, imported if need be: this takes its time. Raises `FatalError`."""
         ready, spec = self._ready.get(job_type), self._specs.get(job_type)

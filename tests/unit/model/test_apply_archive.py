@@ -126,7 +126,7 @@ def test_drop_when_the_batch_is_archived_then_exactly_its_jobs_lose_their_detail
     assert queue.do(Drop(batch.key)) == Done()
     assert "outbox" not in queue.json
     assert [job["id"] for job in queue.json["finished"]] == ["c"]
-    assert [end["id"] for end in queue.json["recent"]] == ["a", "b"]
+    assert [job_id for job_id, *_ in queue.json["recent"]] == ["a", "b"]
     assert queue.view("a").created_at is None
     assert queue.view("c").created_at is not None
 

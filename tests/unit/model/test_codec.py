@@ -262,10 +262,19 @@ def test_recent_when_written_and_read_then_the_same(lease: str | None) -> None:
     end = decode_recent(text)
     assert (end.id, end.how, end.at, end.lease) == ("a", "failed", 5, lease)
     assert (end.encoded, end.stale) == (text, False)
-    assert ("lease" in json.loads(text)) is (lease is not None)
+    assert json.loads(text) == ["a", "failed", 5, lease, None]
 
 
-@pytest.mark.parametrize("text", [b"{}", b"[]", b'{"id":"a","how":1,"at":1}', b'{"id":"\xff"}'])
+def test_recent_when_its_fields_have_names_then_read_and_written_anew_without() -> None:
+    end = decode_recent(b'{"id":"a","how":"completed","at":5,"lease":"l","content":7}')
+    assert end.stale
+    assert json.loads(encode_recent(end)) == ["a", "completed", 5, "l", 7]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"{}", b"[]", b'["a","completed"]', b'["a",1,1]', b'{"id":"a","how":1,"at":1}', b'["\xff"]'],
+)
 def test_decode_recent_when_malformed_then_corrupt(text: bytes) -> None:
     with pytest.raises(CorruptStateError, match="recent"):
         decode_recent(text)

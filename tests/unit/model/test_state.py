@@ -199,7 +199,7 @@ def test_remember_lease_when_an_older_caller_has_none_then_nothing_is_kept() -> 
     assert queue.json["recent"] == []
     (grant,) = queue.claim()
     queue.release("a")
-    assert [end["lease"] for end in queue.json["recent"]] == [grant.lease]
+    assert [lease for _, _, _, lease, _ in queue.json["recent"]] == [grant.lease]
 
 
 def test_release_when_an_older_job_never_counted_its_attempt_then_it_stays_at_none() -> None:

@@ -121,6 +121,9 @@ class NaiveQueue:
         self.abandoned_claims = 0
         self.waits = True
         self.ends_cancelled_claims_with: list[ClaimedJob] = []
+        self.gives_to_gone: list[ClaimedJob] = []
+        """What a claim is given whose caller has just gone; it comes when the claim is repeated."""
+        self.unseen: dict[str | None, list[ClaimedJob]] = {}
         self._pushed = asyncio.Event()
         self._made = 0
 
@@ -179,12 +182,19 @@ class NaiveQueue:
 
     async def _claimJobs(self, request: ClaimRequest, _: str | None) -> ClaimAnswer:  # noqa: N802
         asked = request.max or 1
+        if held := self.unseen.pop(request.claim_id, []):
+            return ClaimAnswer(held)
+        caps = request.max_by_type or {}
+        if all(caps.get(each) == 0 for each in request.types or [""]):
+            return ClaimAnswer([])
         try:
             while not self.ready and self.waits:
                 self._pushed.clear()
                 await self._pushed.wait()
         except asyncio.CancelledError:
             self.abandoned_claims += 1
+            self.unseen[request.claim_id] = given = self.gives_to_gone
+            self.leased |= {job.lease: job for job in given}
             if not self.ends_cancelled_claims_with:
                 raise
             self.ready += self.ends_cancelled_claims_with

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,18 @@ IMPORTING, GO_ON = threading.Event(), threading.Event()
 HANDLED: list[Any] = []
 
 
+@pytest.fixture
+def lazy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A handler whose import waits until it may go on."""
+    IMPORTING.clear()
+    GO_ON.clear()
+    HANDLED.clear()
+    (tmp_path / "lazy_handlers_of_test_execution.py").write_text(LAZY.format(test=__name__))
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "lazy_handlers_of_test_execution:handle"
+    sys.modules.pop("lazy_handlers_of_test_execution", None)
+
+
 async def test_attempt_when_it_may_take_till_the_end_of_time_then_its_handler_runs(
     client: OsqueueClient, queue: NaiveQueue
 ) -> None:
@@ -50,25 +63,32 @@ async def test_attempt_when_it_may_take_till_the_end_of_time_then_its_handler_ru
 
 
 async def test_attempt_whose_lease_is_lost_while_its_handler_is_imported_then_it_does_not_run(
-    client: OsqueueClient,
-    queue: NaiveQueue,
-    time: ManualTime,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    client: OsqueueClient, queue: NaiveQueue, time: ManualTime, lazy: str
 ) -> None:
-    (tmp_path / "lazy_handlers_of_test_execution.py").write_text(LAZY.format(test=__name__))
-    monkeypatch.syspath_prepend(tmp_path)
-    worker = Worker(client, {"t": "lazy_handlers_of_test_execution:handle"})
     job_id = queue.push()
-    async with worker:
+    async with Worker(client, {"t": lazy}):
         await asyncio.to_thread(IMPORTING.wait, 30)
         queue.lose(job_id)
         await time.pass_ms(BEAT_MS)
         GO_ON.set()
         next_id = queue.push(b"2")
         await eventually(lambda: queue.completed == [next_id])
-    sys.modules.pop("lazy_handlers_of_test_execution")
 
+    assert HANDLED == [2]
+
+
+async def test_attempt_whose_time_is_up_while_its_handler_is_imported_then_it_fails_and_never_runs(
+    client: OsqueueClient, queue: NaiveQueue, lazy: str
+) -> None:
+    job_id = queue.push()
+    queue.ready[0] = msgspec.structs.replace(queue.ready[0], timeout_ms=1)
+    async with Worker(client, {"t": lazy}):
+        await eventually(lambda: queue.failed)
+        GO_ON.set()
+        next_id = queue.push(b"2")
+        await eventually(lambda: queue.completed == [next_id])
+
+    assert [failed[0] for failed in queue.failed] == [job_id]
     assert HANDLED == [2]
 
 

@@ -77,7 +77,7 @@ async def test_worker_asks_for_its_types_and_waits_at_the_broker(
     async with Worker(client, {"a": _ignore, "b": _ignore}, settings=WorkerSettings(wait_ms=777)):
         await eventually(lambda: queue.asked("claimJobs"))
 
-    (claim,) = queue.asked("claimJobs")
+    claim, _ = queue.asked("claimJobs")
     assert (claim.types, claim.max, claim.wait_ms) == (["a", "b"], 1, 777)
 
 
