@@ -193,8 +193,25 @@ def _imported(job_type: str, spec: HandlerSpec) -> HandlerSpec:
             f"the handler of {job_type!r} is {spec.function!r}, whose module exits when it is "
             f"imported: SystemExit: {error}"
         ) from error
-    function = found.__wrapped__ if isinstance(found, TypedJob) else found
-    return msgspec.structs.replace(spec, function=function)
+    if not isinstance(found, TypedJob):
+        return msgspec.structs.replace(spec, function=found)
+    return _filled(job_type, spec, found.spec)
+
+
+def _filled(job_type: str, spec: HandlerSpec, job: HandlerSpec) -> HandlerSpec:
+    """What was said of a handler, and for the rest what the job that it names says itself."""
+    if job.executor == "process":
+        raise ConfigError(
+            f"the handler of {job_type!r} is {spec.function!r}, which runs in a process: pass the "
+            "worker that job itself, not its name"
+        )
+    return msgspec.structs.replace(
+        spec,
+        function=job.function,
+        schema=spec.schema or job.schema,
+        result=spec.result or job.result,
+        timeout_s=job.timeout_s if spec.timeout_s is None else spec.timeout_s,
+    )
 
 
 def _reference(job_type: str, path: str) -> Reference:

@@ -138,6 +138,37 @@ def test_load_of_a_name_imports_it_once(tmp_path: Path, monkeypatch: pytest.Monk
     assert handlers.types == ["t"]
 
 
+TYPED = """
+from dataclasses import dataclass
+from osqueue import Jobs
+jobs = Jobs()
+@dataclass
+class Mail:
+    to: str
+@jobs.job("mail", timeout=7, executor={executor!r})
+def send(mail: Mail) -> str: ...
+"""
+
+
+def test_load_of_the_name_of_a_typed_job_then_it_brings_its_payload_result_and_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "typed_for_handlers.py").write_text(TYPED.format(executor="auto"))
+    loaded = Handlers({"t": "typed_for_handlers:send"}).load("t")
+    assert (loaded.spec.schema is None, loaded.spec.result is None) == (False, False)
+    assert loaded.spec.timeout_s == 7
+
+
+def test_load_of_the_name_of_a_typed_job_for_processes_then_says_what_to_pass_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "typed_for_processes.py").write_text(TYPED.format(executor="process"))
+    with pytest.raises(FatalError, match="pass the worker that job itself, not its name"):
+        Handlers({"t": "typed_for_processes:send"}).load("t")
+
+
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
