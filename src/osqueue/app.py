@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from types import MappingProxyType, TracebackType
+from typing import Any, Final, NamedTuple, Self
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
@@ -16,8 +16,10 @@ from msgspec.structs import replace
 from osqueue.advertise import advertised_host, is_wildcard
 from osqueue.broker.probe import probe_leader
 from osqueue.broker.service import QueueService
+from osqueue.broker.settings import Effective
+from osqueue.broker.workers import KnownWorker
 from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy
-from osqueue.config import BrokerSettings
+from osqueue.config import WORKERS_KNOWN_MAX, BrokerSettings
 from osqueue.core import QueueCore
 from osqueue.engine.election import Ask, ProbeAnswer
 from osqueue.engine.engine import Engine
@@ -51,6 +53,8 @@ __all__ = ["BrokerServer"]
 
 logger = logging.getLogger("osqueue.broker")
 
+_NO_VARIABLES: Final[Mapping[str, str]] = MappingProxyType({})
+
 
 class _Told(NamedTuple):
     """Who is told of requests, and the figures that are shown."""
@@ -71,7 +75,8 @@ class BrokerServer:
     (0: any free one), ``grpc_port`` (0: no gRPC, ``None``: any free one) and ``advertise`` (the
     ``host:port`` that others dial) stand for the same fields of ``settings``. ``on_leading`` is
     called whenever this broker has become the leader. ``observers`` are told what happens
-    (`osqueue.engine.observer`), beside the metrics.
+    (`osqueue.engine.observer`), beside the metrics. ``variables`` names the environment variables
+    that settings were taken from, by setting, for those who look at them.
     """
 
     def __init__(  # noqa: PLR0913 - each by its name, and all but one may be left out
@@ -87,9 +92,11 @@ class BrokerServer:
         entropy: Entropy | None = None,
         on_leading: Callable[[], None] | None = None,
         observers: Iterable[Observer] = (),
+        variables: Mapping[str, str] = _NO_VARIABLES,
     ) -> None:
         self._on_leading = on_leading
         self._observers = tuple(observers)
+        self._variables = variables
         self._settings = _merged(settings or BrokerSettings(), host, port, grpc_port)
         self._settings.validate()
         self._storage = storage
@@ -134,6 +141,10 @@ class BrokerServer:
     def waiting_ends(self) -> int:
         """How many calls wait here for the end of a job."""
         return 0 if self._service is None else len(self._service.streams.ends)
+
+    def workers(self, most: int = WORKERS_KNOWN_MAX) -> list[KnownWorker]:
+        """The workers that were heard of here last, the latest first."""
+        return [] if self._service is None else self._service.workers.known(most)
 
     def status(self) -> BrokerStatus:
         """How the broker is doing. Raises `ConfigError` before the start."""
@@ -267,8 +278,20 @@ class BrokerServer:
         self._grpc = open_grpc(service, server, door, tls=security.tls, observed=observed)
         if self._grpc is not None:
             service.grpc_port = self._grpc.port
+        service.effective = self._effective(core, sock.getsockname()[1])
+        if self._grpc is not None:
             await self._grpc.start()
         await self._http.start()
+
+    def _effective(self, core: QueueCore, port: int) -> Effective:
+        """The settings as they hold: with the ports that are listened on."""
+        server = replace(core.settings.server, port=port, grpc_port=self.grpc_port or 0)
+        return Effective(
+            replace(core.settings, server=server),
+            storage=core.store.url,
+            address=self._address,
+            variables=self._variables,
+        )
 
     async def _own_host(self, sock: socket.socket) -> str:
         return await advertised_host(self._settings.server.host, sock)

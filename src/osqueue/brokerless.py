@@ -105,6 +105,7 @@ async def open_brokerless(
             lookup if fit.limits.archived else None,
             address="",
             entropy=entropy,
+            clock=clock,
             streams=fit.streams,
         )
         transport = InProcessTransport(service, fit.server)

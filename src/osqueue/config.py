@@ -59,6 +59,31 @@ ROOMY_BYTES = MIB
 """A submit of one job that is larger than this waits for room, and is judged off the loop: each
 MiB takes about 10 ms."""
 
+WORKER_TYPES_MAX = 50
+"""Most job types that a worker tells of itself: they are for people to read."""
+
+WORKERS_KNOWN_MAX = 2_000
+"""Workers that a leader knows more of than their jobs, those that were heard of last: some 500
+bytes each, and with the longest names of types 13 KiB."""
+
+WORKER_FORGET_MS = 120_000
+"""How long one is known after its last sign of life: twice the longest wait of a claim."""
+
+WORKER_TELL_MS = 30_000
+"""How often a worker tells of itself: 200 bytes, which a claim need not carry each time."""
+
+TYPES_KNOWN_MAX = 1_000
+"""Most job types that a leader keeps schemas of: as many as one claim can name."""
+
+TYPE_SCHEMA_BYTES_MAX = 64 * KIB
+"""Largest schema of a job type. The largest of common libraries take a few KiB."""
+
+TYPES_BYTES_MAX = 512 * KIB
+"""About the most bytes of one announcement of job types: to check them takes 5 ms."""
+
+TYPES_KNOWN_BYTES_MAX = 4 * MIB
+"""Most bytes of schemas that a leader keeps; those that were announced longest ago go first."""
+
 METRIC_TYPES_MAX = 50
 """Job types that metrics tell apart, those with the most jobs: each is a time series, for ever."""
 

@@ -98,6 +98,7 @@ class QueueCore:
             archive if self.settings.limits.archived else None,
             address=address,
             entropy=self._entropy,
+            clock=self._clock,
             streams=self.settings.streams,
         )
 

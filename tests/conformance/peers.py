@@ -79,6 +79,9 @@ ROUTES = {
     "listJobs": ("GET", "/v1/jobs"),
     "getStats": ("GET", "/v1/stats"),
     "getStatus": ("GET", "/v1/status"),
+    "getTypes": ("GET", "/v1/types"),
+    "announceTypes": ("PUT", "/v1/types"),
+    "getSettings": ("GET", "/v1/settings"),
     "failOver": ("POST", "/v1/failover"),
     "noSuchThing": ("POST", "/v1/no-such-thing"),
 }
@@ -99,7 +102,7 @@ class Rest:
             path = path.format(quote(fields.pop("jobId"), safe=""))
         if verb == "GET" and fields:
             path += "?" + urlencode({key: str(value) for key, value in fields.items()})
-        body = json.dumps(fields).encode() if verb == "POST" else None
+        body = json.dumps(fields).encode() if verb in {"POST", "PUT"} else None
         headers = {"content-type": "application/json"} if body else {}
         async with self._session.request(
             verb, self._url + path, data=body, headers=headers, allow_redirects=False
@@ -265,26 +268,29 @@ def _method(operation: str) -> str:
 
 
 def _for_rpc(fields: dict[str, Any]) -> dict[str, Any]:
-    """Payloads and results are bytes there: base64 in JSON."""
+    """Any JSON is bytes there: base64 in JSON."""
     said = dict(fields)
-    for key in ("payload", "result"):
+    for key in ANY_JSON:
         if key in said:
             said[key] = _base64(json.dumps(said[key], separators=(",", ":")).encode())
     if isinstance(said.get("data"), bytes):
         said["data"] = _base64(said["data"])
     if isinstance(said.get("jobs"), list):
         said["jobs"] = [_for_rpc(each) for each in said["jobs"]]
+    if isinstance(said.get("types"), dict):
+        told = said["types"].items()
+        said["types"] = {n: _for_rpc(each) if isinstance(each, dict) else each for n, each in told}
     return said
 
 
 def _from_rpc(answer: Any) -> Any:
-    """The same words as in REST: payloads and results as JSON, 64-bit numbers as numbers."""
+    """The same words as in REST: what is any JSON as JSON, 64-bit numbers as numbers."""
     if isinstance(answer, list):
         return [_from_rpc(each) for each in answer]
     if not isinstance(answer, dict):
         return answer
     said = {key: _from_rpc(value) for key, value in answer.items()}
-    for key in ("payload", "result"):
+    for key in ANY_JSON:
         if key in said:
             said[key] = json.loads(base64.b64decode(said[key]))
     if "data" in said:
@@ -294,6 +300,9 @@ def _from_rpc(answer: Any) -> Any:
             said[key] = int(said[key])
     return said
 
+
+ANY_JSON = ("payload", "result", "schema", "value")
+"""What may be any JSON, and so is bytes to Protocol Buffers."""
 
 LONG = (
     "createdAt", "heartbeat", "priority", "completedTotal", "deadTotal", "endedAt", "at",

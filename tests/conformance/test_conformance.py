@@ -10,6 +10,7 @@ import asyncio
 import uuid
 from typing import Any
 
+import msgspec
 import pytest
 from tests.conformance.conftest import Ask, Calling
 from tests.conformance.rows import on, row
@@ -17,6 +18,7 @@ from tests.integration.doors import Keys
 
 from osqueue.app import BrokerServer
 from osqueue.config import BATCH_JOBS_MAX
+from osqueue.wire.messages import WorkerInfo
 from osqueue.wire.roles import Role
 
 WORKER = "w-1"
@@ -215,6 +217,33 @@ async def test_claim_when_capped_by_type_then_no_more_of_it(peer: Ask) -> None:
     assert said.value.get("jobs", []) == []
 
 
+@row("claim", "what it says of the worker is known to those who watch, until it says it anew")
+async def test_claim_when_it_tells_of_its_worker_then_that_is_known(
+    peer: Ask, broker: BrokerServer
+) -> None:
+    worker = {"concurrency": 8, "host": "höst", "pid": 7, "version": "1.2", "types": ["t", "u"]}
+    for said in ({"worker": worker}, {}):
+        assert (await peer.ask("claimJob", workerId=WORKER, **said)).tag is None
+    (known,) = broker.workers()
+    assert (known.id, msgspec.to_builtins(known.info)) == (WORKER, worker)
+    assert (await peer.ask("claimJobs", workerId=WORKER, max=2, worker={"pid": 8})).tag is None
+    (known,) = broker.workers()
+    assert msgspec.to_builtins(known.info) == {"pid": 8}
+
+
+@row("claim", "what it says of the worker is bounded", "400")
+@pytest.mark.parametrize(
+    "odd", [{"concurrency": 0}, {"host": "x" * 257}, {"types": ["t"] * 51}, {"pid": -1}]
+)
+async def test_claim_when_what_it_tells_is_beyond_its_bounds_then_refused(
+    peer: Ask, broker: BrokerServer, odd: dict[str, Any]
+) -> None:
+    said = await peer.ask("claimJob", workerId=WORKER, worker=odd)
+    peer.expect(said, "BrokerProtocolError", http="400", rpc="invalid_argument")
+    assert next(iter(odd)) in said.message
+    assert broker.workers() == []
+
+
 # Leases
 
 
@@ -290,6 +319,20 @@ async def test_heartbeat_when_it_tells_progress_then_it_is_shown(peer: Ask) -> N
     jobs = [{"jobId": job_id, "lease": lease, "progress": progress}]
     assert (await peer.ask("heartbeatJobs", workerId=WORKER, jobs=jobs)).tag is None
     assert (await peer.ask("getJob", jobId=job_id)).value["progress"] == progress
+
+
+@row("lease", "a heartbeat tells of its worker as a claim does; any word of one is a sign of life")
+async def test_heartbeat_when_it_tells_of_its_worker_then_that_is_known(
+    peer: Ask, broker: BrokerServer
+) -> None:
+    told = {"workerId": WORKER, "jobs": [], "worker": {"concurrency": 3}}
+    assert (await peer.ask("heartbeatJobs", **told)).tag is None
+    for operation in ("heartbeat", "completeJob", "releaseJob"):
+        await peer.ask(operation, jobId="nobody", workerId=f"w-{operation}")
+    assert [each.id for each in broker.workers()] == [
+        "w-releaseJob", "w-completeJob", "w-heartbeat", WORKER,
+    ]  # fmt: skip
+    assert broker.workers()[-1].info == WorkerInfo(concurrency=3)
 
 
 # The end
@@ -455,16 +498,48 @@ async def test_status_when_asked_then_who_leads(peer: Ask) -> None:
     assert (status["ready"], status["role"], status["leader"]) == (True, "leader", peer.address)
 
 
+@row("look", "the job types that were announced, with the schemas of their payloads, and others")
+async def test_types_when_announced_then_they_are_told_with_those_of_jobs(peer: Ask) -> None:
+    schema = {"type": "object", "properties": {"to": {"type": "string"}}, "title": "Mäil"}
+    announced = {"email:send": {"schema": schema}, "a": {}}
+    assert (await peer.ask("getTypes")).value.get("types", {}) == {}
+    assert (await peer.ask("announceTypes", types=announced)).tag is None
+    await submitted(peer, 1, type="queued")
+    await submitted(peer, 1, type="")
+    types = (await peer.ask("getTypes")).value["types"]
+    assert types == {**announced, "queued": {}}
+
+
+@row("look", "a schema that is no JSON object, or too large, is refused, with all others", "400")
+@pytest.mark.parametrize("schema", [[], "x", 1, {"title": "x" * 65_536}])
+async def test_types_when_a_schema_cannot_be_kept_then_refused(peer: Ask, schema: object) -> None:
+    types = {"good": {}, "bad": {"schema": schema}}
+    said = await peer.ask("announceTypes", types=types)
+    peer.expect(said, "BrokerProtocolError", http="400", rpc="invalid_argument")
+    assert "'bad'" in said.message
+    assert (await peer.ask("getTypes")).value.get("types", {}) == {}
+
+
+@row("look", "the settings of the broker, without its secrets")
+async def test_settings_when_asked_for_then_as_they_hold(peer: Ask) -> None:
+    told = {each["name"]: each for each in (await peer.ask("getSettings")).value["settings"]}
+    assert told["limits.lease_timeout_ms"]["value"] == 30_000
+    assert told["storage"]["value"] == "memory://"
+    assert told["server.port"]["value"] == int(peer.address.rpartition(":")[2])
+
+
 # Several brokers, and the store
 
 
 @row("leader", "a broker that stands by names the leader; nothing was applied",
      "BrokerLeadershipError")  # fmt: skip
-@pytest.mark.parametrize("operation", ["submitJob", "claimJob", "getStats"])
+@pytest.mark.parametrize("operation", ["submitJob", "claimJob", "getStats", "announceTypes"])
 async def test_standby_when_asked_then_it_names_the_leader(
     standby: Ask, leader_address: str, operation: str
 ) -> None:
     fields: dict[str, Any] = {"claimJob": {"workerId": WORKER}}.get(operation, {})
+    if operation == "announceTypes":
+        fields = {"types": {"t": {}}}
     if operation == "submitJob":
         fields = {"payload": 1}
     said = await standby.ask(operation, **fields)

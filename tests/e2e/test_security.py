@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import resource
 import signal
 import socket
@@ -146,3 +148,24 @@ def test_broker_when_the_system_gives_no_more_files_then_it_goes_on_once_it_does
         started.wait_for("no connection can be taken in: Too many open files")
         resource.prlimit(started.pid, resource.RLIMIT_NOFILE, before)
         assert status(url, None) == 200
+
+
+def test_settings_when_shown_then_with_their_variables_and_without_secrets(folder: Path) -> None:
+    tokens = folder / "tokens"
+    token = new_token(tokens, "me", "admin")
+    lines = tokens.read_text().strip()
+    place = f"file://{folder}/queue"
+    given = {"OSQUEUE_TOKENS": lines, "DEAD_LETTERS_MAX": "77", "OSQUEUE_TOKEN": token}
+    with broker("--storage", place, env=given) as (_, url):
+        shown = osqueue("settings", "--broker-url", url, env=given)
+        told = osqueue("settings", "--broker-url", url, "--json", env=given)
+        refused = osqueue("settings", "--broker-url", url)
+    values = json.loads(told.stdout)
+    assert (values["limits.dead_max"], values["storage"]) == (77, place)
+    assert values["access.tokens"] == "(hidden)"
+    assert re.search(r"^limits\.dead_max +77 +DEAD_LETTERS_MAX$", shown.stdout, re.MULTILINE)
+    assert re.search(r"^storage +\S+ +OSQUEUE_STORAGE$", shown.stdout, re.MULTILINE)
+    secret = lines.split()[-1]
+    assert secret not in shown.stdout + told.stdout
+    assert refused.returncode == 1
+    assert "token" in refused.stderr

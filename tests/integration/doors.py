@@ -40,6 +40,7 @@ REQUESTS: Final[Mapping[str, msgspec.Struct]] = {
     ops.FAIL.name: messages.FailRequest(worker_id="w", lease="l", error=_ERROR),
     ops.RELEASE.name: messages.ReleaseRequest(worker_id="w", lease="l"),
     ops.LIST_JOBS.name: ops.ListQuery(),
+    ops.ANNOUNCE_TYPES.name: messages.AnnounceRequest({"t": messages.JobTypeInfo()}),
     ops.SUBSCRIBE.name: messages.SubscribeRequest(stats_every_ms=100),
     ops.STREAM_JOBS.name: messages.StreamRequest(worker_id="w", credit=1, stream_id="s"),
     ops.ADD_CREDIT.name: messages.CreditRequest(credit=1, stream_id="none"),
@@ -87,7 +88,9 @@ class Case(NamedTuple):
 
     @property
     def allowed(self) -> bool:
-        return self.operation.role is None or self.role in {self.operation.role, Role.ADMIN}
+        needed = self.operation.role
+        some = needed if isinstance(needed, frozenset) else {needed}
+        return needed is None or self.role in {*some, Role.ADMIN}
 
     def __str__(self) -> str:
         return f"{self.operation.name}-{self.role or 'no token'}"

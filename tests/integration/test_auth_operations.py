@@ -19,7 +19,7 @@ from osqueue.config import ClientSettings
 from osqueue.errors import AuthError, OsqueueError
 from osqueue.wire import operations as ops
 from osqueue.wire.operations import Operation
-from osqueue.wire.roles import Role
+from osqueue.wire.roles import Role, called
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -75,7 +75,7 @@ def check(kind: str, case: Case, error: OsqueueError | None, *, token: str | Non
     assert isinstance(error, AuthError), case
     assert error.status == (401 if token is None else 403)
     if token is not None:
-        assert f"the-{case.role} lacks the role {case.operation.role}" in error.message
+        assert f"the-{case.role} lacks the role {called(case.operation.role)}" in error.message
         assert token[4:] not in error.message
 
 

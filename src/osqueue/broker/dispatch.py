@@ -115,6 +115,19 @@ async def _status(service: QueueService, call: Call) -> Reply[Any]:
     return await service.watch(call.message or StatusQuery())
 
 
+async def _types(service: QueueService, call: Call) -> Reply[Any]:
+    query = call.message or ReadQuery()
+    return await service.get_types(DEFAULT_QUEUE, consistent=query.consistent)
+
+
+async def _announce_types(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.announce_types(DEFAULT_QUEUE, call.message)
+
+
+async def _settings(service: QueueService, _: Call) -> Reply[Any]:
+    return await service.get_settings()
+
+
 async def _fail_over(service: QueueService, _: Call) -> Reply[Any]:
     return await service.fail_over(DEFAULT_QUEUE)
 
@@ -154,7 +167,14 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
 """What does each operation on a queue."""
 
 BROKER_HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
-    {**HANDLERS, ops.GET_STATUS.name: _status, ops.FAIL_OVER.name: _fail_over}
+    {
+        **HANDLERS,
+        ops.GET_STATUS.name: _status,
+        ops.GET_TYPES.name: _types,
+        ops.ANNOUNCE_TYPES.name: _announce_types,
+        ops.GET_SETTINGS.name: _settings,
+        ops.FAIL_OVER.name: _fail_over,
+    }
 )
 """The same, and what only a broker does."""
 

@@ -6,6 +6,7 @@ one of the typed errors. The queue's name is part of every request; only ``defau
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -18,10 +19,13 @@ from msgspec.structs import replace
 from osqueue.broker import answers, reports
 from osqueue.broker.engines import Lookup, QueueEngine
 from osqueue.broker.fetches import Delivery
+from osqueue.broker.job_types import KnownTypes
 from osqueue.broker.reply import Reply
+from osqueue.broker.settings import Effective
 from osqueue.broker.streams import JobStream, Streams, Subscription
 from osqueue.broker.submits import submit_jobs, submit_large
-from osqueue.clock import Entropy
+from osqueue.broker.workers import Workers
+from osqueue.clock import Clock, Entropy, SystemClock
 from osqueue.config import ROOMY_BYTES, RetryPolicy, StreamSettings
 from osqueue.engine.callers import Caller
 from osqueue.engine.payloads import PayloadLostError
@@ -38,6 +42,7 @@ from osqueue.model.ops import (
     GetJob,
     GetState,
     GetStats,
+    GetTypes,
     Heartbeat,
     LeaseRef,
     ListJobs,
@@ -56,10 +61,12 @@ from osqueue.model.outcomes import (
     Page,
     Results,
     Submitted,
+    Types,
 )
 from osqueue.model.payload import payload_fault
 from osqueue.model.queries import view
 from osqueue.wire.messages import (
+    AnnounceRequest,
     BatchAnswer,
     BrokerStatus,
     ClaimAnswer,
@@ -72,7 +79,10 @@ from osqueue.wire.messages import (
     JobInfo,
     JobRef,
     JobsPage,
+    JobTypeInfo,
+    JobTypes,
     LeaseRequest,
+    Settings,
     Stats,
     StreamRequest,
     SubmitAnswer,
@@ -101,6 +111,7 @@ class QueueService:
         *,
         address: str,
         entropy: Entropy,
+        clock: Clock | None = None,
         streams: StreamSettings | None = None,
     ) -> None:
         self._engine = engine
@@ -109,7 +120,11 @@ class QueueService:
         self._entropy = entropy
         self.grpc_port: int | None = None
         """Where this broker serves gRPC, once that is known."""
+        self.effective: Effective | None = None
+        """The settings of the broker that serves this, once they are known."""
         self._deliveries: Counter[str] = Counter()
+        self.workers = Workers(clock or SystemClock())
+        self._types = KnownTypes()
         self.streams = Streams(engine, streams or StreamSettings(), address=address)
 
     async def submit(
@@ -185,6 +200,7 @@ class QueueService:
     async def claim(self, queue: str, request: ClaimRequest, caller: Caller) -> Reply[ClaimAnswer]:
         """Hand out jobs; waits up to ``wait_ms`` for one."""
         engine = self._engine_of(queue)
+        self.workers.seen(request.worker_id, request.worker)
         wait_ms, position = request.wait_ms, None
         for _ in range(LOST_ROUNDS_MAX):
             delivery = Delivery(engine, self._deliveries)
@@ -206,6 +222,7 @@ class QueueService:
 
     async def heartbeat(self, queue: str, job_id: str, request: LeaseRequest) -> Reply[None]:
         """Renew one lease."""
+        self.workers.seen(request.worker_id)
         refs = (LeaseRef(job_id, request.lease),)
         return await self._one(queue, Heartbeat(request.worker_id, refs))
 
@@ -213,6 +230,7 @@ class QueueService:
         self, queue: str, request: HeartbeatBatchRequest
     ) -> Reply[BatchAnswer]:
         """Renew many leases; ``all``: the worker holds no others."""
+        self.workers.seen(request.worker_id, request.worker)
         complete = request.all and request.worker_id not in self._deliveries
         progress = reports.progress_of(request.jobs)
         op = Heartbeat(request.worker_id, _refs(request.jobs), complete, progress)
@@ -225,6 +243,7 @@ class QueueService:
 
         ``size``: bytes of the request.
         """
+        self.workers.seen(request.worker_id)
         refs = (LeaseRef(job_id, request.lease),)
         if request.result is UNSET:
             return await self._one(queue, Complete(request.worker_id, refs))
@@ -238,6 +257,7 @@ class QueueService:
         self, queue: str, request: CompleteBatchRequest, *, size: int = 0
     ) -> Reply[BatchAnswer]:
         """End many jobs as done, each for itself. ``size``: bytes of the request."""
+        self.workers.seen(request.worker_id)
         _refuse_doubles([job.job_id for job in request.jobs], "jobs")
         errors = reports.result_errors(request.jobs)
         jobs = [job for job in request.jobs if job.job_id not in errors]
@@ -247,6 +267,7 @@ class QueueService:
 
     async def fail(self, queue: str, job_id: str, request: FailRequest) -> Reply[None]:
         """End an attempt as failed."""
+        self.workers.seen(request.worker_id)
         op = Fail(
             request.worker_id,
             LeaseRef(job_id, request.lease),
@@ -258,6 +279,7 @@ class QueueService:
 
     async def release(self, queue: str, job_id: str, request: LeaseRequest) -> Reply[None]:
         """Give one lease back."""
+        self.workers.seen(request.worker_id)
         refs = (LeaseRef(job_id, request.lease),)
         return await self._one(queue, Release(request.worker_id, refs))
 
@@ -340,6 +362,25 @@ class QueueService:
         held = await self._engine_of(queue).ask(GetStats(), consistent=consistent)
         assert isinstance(held.outcome, Counts), "looking at the counts cannot be refused"
         return Reply(answers.stats(held.outcome, self.address), held.position)
+
+    async def get_types(self, queue: str, *, consistent: bool = False) -> Reply[JobTypes]:
+        """Look at the job types that were announced here, and those that jobs are of."""
+        held = await self._engine_of(queue).ask(GetTypes(), consistent=consistent)
+        assert isinstance(held.outcome, Types), "looking at the types cannot be refused"
+        found = {name: JobTypeInfo() for name in held.outcome.names} | self._types.all()
+        return Reply(JobTypes({name: found[name] for name in sorted(found)}), held.position)
+
+    async def announce_types(self, queue: str, request: AnnounceRequest) -> Reply[None]:
+        """Be told of job types: only a broker that leads is asked about them."""
+        held = await self._engine_of(queue).ask(GetStats())
+        self._types.announce(request.types)
+        return Reply(None, held.position)
+
+    async def get_settings(self) -> Reply[Settings]:
+        """Look at the settings of this broker, whether it leads or not."""
+        if self.effective is None:
+            raise BrokerProtocolError("no broker serves this queue: it has no settings to be told")
+        return Reply(Settings(await asyncio.to_thread(self.effective.all)), None)
 
     async def raw_state(self, queue: str, *, consistent: bool = False) -> Reply[bytes]:
         """The state object as stored."""

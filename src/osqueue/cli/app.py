@@ -15,6 +15,7 @@ from osqueue.cli.commands.doctor import doctor
 from osqueue.cli.commands.failover import failover
 from osqueue.cli.commands.jobs import jobs
 from osqueue.cli.commands.producer import producer
+from osqueue.cli.commands.settings import settings
 from osqueue.cli.commands.stats import stats
 from osqueue.cli.commands.status import status
 from osqueue.cli.commands.submit import submit
@@ -41,6 +42,7 @@ app.command()(producer)
 app.command()(submit)
 app.command()(stats)
 app.command()(status)
+app.command()(settings)
 app.command()(failover)
 app.add_typer(jobs, name="jobs")
 app.add_typer(archive, name="archive")

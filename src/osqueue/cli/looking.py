@@ -17,7 +17,7 @@ from osqueue.client import JobInfo, OsqueueClient
 from osqueue.config import LIST_PAGE_MAX
 from osqueue.errors import OsqueueError
 
-__all__ = ["JobsQuery", "cancel", "list_jobs", "retry", "show", "stats"]
+__all__ = ["JobsQuery", "cancel", "list_jobs", "retry", "settings", "show", "stats"]
 
 
 class JobsQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +36,15 @@ def stats(broker: Broker, *, consistent: bool, json_output: bool) -> None:
         say_json(msgspec.to_builtins(counts))
     else:
         tables.print_stats(counts)
+
+
+def settings(broker: Broker, *, json_output: bool) -> None:
+    """Print the settings of a broker."""
+    told = ask(broker, lambda client: client.get_settings())
+    if json_output:
+        say_json({each.name: msgspec.json.decode(each.value) for each in told})
+    else:
+        tables.print_settings(told)
 
 
 def list_jobs(broker: Broker, query: JobsQuery, *, json_output: bool) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import gc
 import logging
 import resource
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import uvloop
@@ -13,6 +15,7 @@ from msgspec import UNSET
 
 from osqueue.allocator import collect_seldom, keep_large_buffers
 from osqueue.app import BrokerServer
+from osqueue.broker.settings import flattened
 from osqueue.cli.failures import USAGE, CliError
 from osqueue.cli.logs import start_access_log
 from osqueue.cli.output import say
@@ -72,7 +75,24 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     def settings(self) -> BrokerSettings:
         """The broker's settings. Raises `CliError` when they make no sense."""
-        settings = BrokerSettings(
+        settings = self._said()
+        try:
+            settings.validate()
+        except ConfigError as error:
+            raise CliError(error.message, code=USAGE) from error
+        return settings
+
+    @classmethod
+    def settings_of(cls) -> dict[str, str]:
+        """What each field is called among the broker's settings, of those that are one."""
+        marks = {field: object() for field in cls.__struct_fields__}
+        marked: dict[str, Any] = dict(marks)
+        said = cls(**marked)._said()  # noqa: SLF001 - its own class
+        placed = {id(each.value): each.name for each in flattened(said)}
+        return {field: placed[id(mark)] for field, mark in marks.items() if id(mark) in placed}
+
+    def _said(self) -> BrokerSettings:
+        return BrokerSettings(
             server=self._server(),
             access=self._access(),
             tls=self._tls(),
@@ -90,11 +110,6 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
                 writes_per_day=self.writes_per_day,
             ),
         )
-        try:
-            settings.validate()
-        except ConfigError as error:
-            raise CliError(error.message, code=USAGE) from error
-        return settings
 
     def _server(self) -> ServerSettings:
         return ServerSettings(
@@ -122,8 +137,8 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def run(plan: BrokerPlan, store: Store) -> int:
-    """Be a broker until stopped; answers the exit code."""
+def run(plan: BrokerPlan, store: Store, variables: Mapping[str, str]) -> int:
+    """Be a broker until stopped; answers the exit code. ``variables``: see `BrokerServer`."""
     settings = plan.settings()
     if plan.access_log:
         start_access_log()
@@ -131,11 +146,19 @@ def run(plan: BrokerPlan, store: Store) -> int:
     collect_seldom()
     ports = 1 if settings.server.grpc_port == 0 else 2
     _allow_many_connections(settings.server.connections_max * ports)
-    return uvloop.run(_run(plan, store, settings))
+    return uvloop.run(_run(plan, store, settings, variables))
 
 
-async def _run(plan: BrokerPlan, store: Store, settings: BrokerSettings) -> int:
-    broker = BrokerServer(store, advertise=plan.advertise, settings=settings, on_leading=gc.freeze)
+async def _run(
+    plan: BrokerPlan, store: Store, settings: BrokerSettings, variables: Mapping[str, str]
+) -> int:
+    broker = BrokerServer(
+        store,
+        advertise=plan.advertise,
+        settings=settings,
+        on_leading=gc.freeze,
+        variables=variables,
+    )
     say(_config_line(settings))
     try:
         with StopRequest(supervised=plan.supervised) as stop:

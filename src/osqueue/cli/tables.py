@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from osqueue.client import BrokerStatus, JobError, JobInfo, Progress, Stats
+from osqueue.client import BrokerStatus, JobError, JobInfo, Progress, Setting, Stats
 from osqueue.clock import SystemClock
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "make_console",
     "print_job",
     "print_jobs",
+    "print_settings",
     "print_stats",
     "print_status",
     "print_table",
@@ -52,6 +53,17 @@ def print_status(status: BrokerStatus) -> None:
     table = Table.grid(padding=(0, 2))
     for name, value in _status_rows(status):
         table.add_row(name, Text(value))
+    print_table(make_console(), table)
+
+
+def print_settings(settings: Sequence[Setting]) -> None:
+    """Print a line for each setting."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("setting", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    table.add_column("variable", no_wrap=True)
+    for each in settings:
+        table.add_row(each.name, Text(bytes(each.value).decode()), each.env)
     print_table(make_console(), table)
 
 

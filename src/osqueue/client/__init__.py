@@ -21,8 +21,10 @@ if TYPE_CHECKING:
         NewJob,
         Progress,
         RetryPolicy,
+        Setting,
         Standby,
         Stats,
+        WorkerInfo,
     )
     from osqueue.client.runtime import Runtime
     from osqueue.client.sync import SyncOsqueueClient
@@ -42,11 +44,13 @@ __all__ = [
     "Progress",
     "RetryPolicy",
     "Runtime",
+    "Setting",
     "Standby",
     "Stats",
     "SyncJobHandle",
     "SyncOsqueueClient",
     "TlsSettings",
+    "WorkerInfo",
 ]
 
 _HOME = {
@@ -64,11 +68,13 @@ _HOME = {
     "Progress": "osqueue.client.models",
     "RetryPolicy": "osqueue.client.models",
     "Runtime": "osqueue.client.runtime",
+    "Setting": "osqueue.client.models",
     "Standby": "osqueue.client.models",
     "Stats": "osqueue.client.models",
     "SyncJobHandle": "osqueue.client.handles",
     "SyncOsqueueClient": "osqueue.client.sync",
     "TlsSettings": "osqueue.client.credentials",
+    "WorkerInfo": "osqueue.client.models",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME)

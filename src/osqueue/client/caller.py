@@ -31,12 +31,19 @@ from osqueue.client.transports.protocol import (
 from osqueue.config import ClientSettings
 from osqueue.errors import DiscoveryError, OsqueueError, TransportRequestError
 from osqueue.wire.messages import BatchAnswer
-from osqueue.wire.operations import GET_JOB, GET_STATS, LIST_JOBS, Operation, ReadQuery
+from osqueue.wire.operations import (
+    GET_JOB,
+    GET_STATS,
+    GET_TYPES,
+    LIST_JOBS,
+    Operation,
+    ReadQuery,
+)
 
 __all__ = ["Caller", "Seen"]
 
 _log = logging.getLogger(__name__)
-_READS: Final = frozenset({GET_JOB.name, GET_STATS.name, LIST_JOBS.name})
+_READS: Final = frozenset({GET_JOB.name, GET_STATS.name, GET_TYPES.name, LIST_JOBS.name})
 
 
 class Seen:
@@ -59,6 +66,11 @@ class Seen:
             discarded = DiscoveryError(f"{operation.name}: {error.message}; {older}")
             discarded.applied = "no"
             raise discarded from error
+
+    @property
+    def epoch(self) -> int | None:
+        """Whose lead that commit is of; ``None`` before the first."""
+        return None if self._latest is None else self._latest.epoch
 
     def forget(self) -> None:
         """Take the next answer as it is."""

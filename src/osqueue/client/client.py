@@ -18,6 +18,7 @@ from typing import Any, Final, Self, TypeVar, Unpack, cast, overload
 
 from msgspec import UNSET, Raw
 
+from osqueue.client.announcing import JsonSchemas, announcements, schemas_of
 from osqueue.client.awaiting import ended, result_of
 from osqueue.client.caller import Caller, Seen
 from osqueue.client.credentials import Credentials, TlsSettings
@@ -59,7 +60,15 @@ from osqueue.jobs.registry import Registry, RegistryLike
 from osqueue.jobs.submission import CheckedJob
 from osqueue.tracing import submitting
 from osqueue.wire import messages, operations
-from osqueue.wire.messages import BrokerStatus, JobError, Progress, Stats, Update
+from osqueue.wire.messages import (
+    BrokerStatus,
+    JobError,
+    Progress,
+    Setting,
+    Stats,
+    Update,
+    WorkerInfo,
+)
 from osqueue.wire.operations import JobQuery, ListQuery, ReadQuery
 
 __all__ = ["OsqueueClient"]
@@ -128,6 +137,14 @@ class OsqueueClient:
     @property
     def runtime(self) -> Runtime:
         return self._caller.runtime
+
+    @property
+    def epoch(self) -> int | None:
+        """Of the leader whose answer was the latest: another one means another leader.
+
+        ``None`` before the first answer, and with brokers that do not say it.
+        """
+        return self._caller.seen.epoch
 
     def with_settings(self, settings: ClientSettings) -> OsqueueClient:
         """A client over the same connections that waits and retries otherwise. Close only one."""
@@ -231,12 +248,14 @@ class OsqueueClient:
         wait_ms: int = 0,
         claim_id: str | None = None,
         max_by_type: Mapping[str, int] | None = None,
+        worker: WorkerInfo | None = None,
     ) -> list[Job]:
         """Claim up to ``max_jobs`` (at most 1,000), waiting up to ``wait_ms`` for the first.
 
         A repeated ``claim_id`` answers the jobs of that claim that are still held. A job must be
         kept by heartbeats, and completed, failed or released, or its lease runs out.
-        ``max_by_type``: of these types at most so many; one with 0 is left out.
+        ``max_by_type``: of these types at most so many; one with 0 is left out. ``worker``: what
+        those who watch are told of this worker, from the first claim that says it on.
         """
         request = messages.ClaimRequest(
             worker_id=worker_id,
@@ -245,6 +264,7 @@ class OsqueueClient:
             wait_ms=wait_ms,
             claim_id=claim_id or self.runtime.entropy.token(),
             max_by_type=None if max_by_type is None else dict(max_by_type),
+            worker=worker,
         )
         answer = await self._caller.call(operations.CLAIM, request)
         claimed = cast("messages.ClaimAnswer", answer).jobs
@@ -285,12 +305,14 @@ class OsqueueClient:
         *,
         all_held: bool = False,
         progress: Mapping[str, Progress] = _NO_PROGRESS,
+        worker: WorkerInfo | None = None,
     ) -> list[OsqueueError | None]:
         """Keep the leases of many jobs of one worker: for each its error, or ``None``.
 
         With ``all_held`` the broker takes every other lease that this worker id has held for two
         heartbeat intervals as orphaned and releases it; more than 1,000 jobs never say so. Not
         sent again by itself: a list goes stale. ``progress`` tells how far jobs are, by lease.
+        ``worker``: see `claim_jobs`.
         """
         results: list[OsqueueError | None] = []
         for chunk in chunks(jobs) if jobs else [jobs]:
@@ -298,6 +320,7 @@ class OsqueueClient:
                 worker_id=worker_id,
                 jobs=heartbeat_refs(chunk, progress),
                 all=all_held and len(chunk) == len(jobs),
+                worker=worker,
             )
             answer = await self._caller.call(operations.HEARTBEAT_BATCH, request)
             results += batch_results(operations.HEARTBEAT_BATCH, chunk, answer)
@@ -399,6 +422,32 @@ class OsqueueClient:
         ``halted`` when somebody has to look (``reason`` says why).
         """
         return cast("BrokerStatus", await self._caller.call(operations.GET_STATUS))
+
+    async def announce_types(self, schemas: JsonSchemas | None = None) -> None:
+        """Tell the leader what payloads job types have, so that people can make jobs by hand.
+
+        ``schemas``: JSON Schemas by job type, ``None`` where nothing is said; by default those of
+        this client's registry. Workers do this by themselves. The leader keeps them in its memory;
+        one that is larger than 64 KiB is left out. Raises `PayloadValidationError` for one that is
+        no JSON, and `BrokerProtocolError` where the broker does not know of such a thing.
+        """
+        if schemas is None:
+            schemas = {} if self._types is None else self._types.json_schemas()
+        for request in announcements(schemas, self.settings.batch_bytes_max):
+            await self._caller.call(operations.ANNOUNCE_TYPES, request)
+
+    async def get_types(self, *, consistent: bool = False) -> dict[str, dict[str, Any] | None]:
+        """The job types that the queue has seen, with the JSON Schemas of their payloads, where
+        these were announced. ``consistent``: see `get_job`.
+        """
+        query = _read_query(consistent=consistent)
+        answer = await self._caller.call(operations.GET_TYPES, query)
+        return schemas_of(cast("messages.JobTypes", answer))
+
+    async def get_settings(self) -> list[Setting]:
+        """The settings of the broker that was asked, usually the leader. Secrets are not told."""
+        answer = await self._caller.call(operations.GET_SETTINGS)
+        return cast("messages.Settings", answer).settings
 
     async def fail_over(self) -> None:
         """Have the leader hand over to a broker that stands by. Returns when it has let go.

@@ -10,7 +10,16 @@ from msgspec import Raw, UnsetType
 from osqueue.client.payloads import decode_payload
 from osqueue.jobs.submission import JobOptions, NewJob
 from osqueue.wire import messages
-from osqueue.wire.messages import BrokerStatus, JobError, Progress, RetryPolicy, Standby, Stats
+from osqueue.wire.messages import (
+    BrokerStatus,
+    JobError,
+    Progress,
+    RetryPolicy,
+    Setting,
+    Standby,
+    Stats,
+    WorkerInfo,
+)
 
 __all__ = [
     "BrokerStatus",
@@ -22,8 +31,10 @@ __all__ = [
     "NewJob",
     "Progress",
     "RetryPolicy",
+    "Setting",
     "Standby",
     "Stats",
+    "WorkerInfo",
 ]
 
 _T = TypeVar("_T")

@@ -30,6 +30,7 @@ from typing import Any, Final, Self, TypeVar, Unpack, cast, overload
 
 from msgspec import UNSET
 
+from osqueue.client.announcing import JsonSchemas
 from osqueue.client.client import OsqueueClient
 from osqueue.client.credentials import TlsSettings
 from osqueue.client.discovery import LeaderStore
@@ -44,7 +45,15 @@ from osqueue.errors import OsqueueError, TransportConfigError
 from osqueue.jobs.payload_types import PayloadObject
 from osqueue.jobs.registry import Registry, RegistryLike
 from osqueue.jobs.submission import CheckedJob
-from osqueue.wire.messages import BrokerStatus, JobError, Progress, Stats, Update
+from osqueue.wire.messages import (
+    BrokerStatus,
+    JobError,
+    Progress,
+    Setting,
+    Stats,
+    Update,
+    WorkerInfo,
+)
 
 __all__ = ["SyncOsqueueClient"]
 
@@ -107,6 +116,11 @@ class SyncOsqueueClient:
     @property
     def runtime(self) -> Runtime:
         return self._client().runtime
+
+    @property
+    def epoch(self) -> int | None:
+        """Of the leader whose answer was the latest; ``None`` before the first."""
+        return self._client().epoch
 
     def with_settings(self, settings: ClientSettings) -> SyncOsqueueClient:
         """A client over the same connections that waits and retries otherwise. Close only one."""
@@ -176,6 +190,7 @@ class SyncOsqueueClient:
         wait_ms: int = 0,
         claim_id: str | None = None,
         max_by_type: Mapping[str, int] | None = None,
+        worker: WorkerInfo | None = None,
     ) -> list[Job]:
         """Claim up to ``max_jobs`` (at most 1,000), waiting up to ``wait_ms`` for the first."""
         return self._run(
@@ -186,6 +201,7 @@ class SyncOsqueueClient:
                 wait_ms=wait_ms,
                 claim_id=claim_id,
                 max_by_type=max_by_type,
+                worker=worker,
             )
         )
 
@@ -206,11 +222,12 @@ class SyncOsqueueClient:
         *,
         all_held: bool = False,
         progress: Mapping[str, Progress] = _NO_PROGRESS,
+        worker: WorkerInfo | None = None,
     ) -> list[OsqueueError | None]:
         """Keep the leases of many jobs of one worker: for each its error, or ``None``."""
         return self._run(
             lambda client: client.heartbeat_jobs(
-                worker_id, jobs, all_held=all_held, progress=progress
+                worker_id, jobs, all_held=all_held, progress=progress, worker=worker
             )
         )
 
@@ -264,6 +281,20 @@ class SyncOsqueueClient:
     def get_status(self) -> BrokerStatus:
         """How the broker that was asked is doing; one that does not lead names the leader."""
         return self._run(lambda client: client.get_status())
+
+    def announce_types(self, schemas: JsonSchemas | None = None) -> None:
+        """Tell the leader what payloads job types have, by default those of the registry."""
+        if schemas is None:
+            schemas = {} if self._types is None else self._types.json_schemas()
+        self._run(lambda client: client.announce_types(schemas))
+
+    def get_types(self, *, consistent: bool = False) -> dict[str, dict[str, Any] | None]:
+        """The job types that the queue has seen, with the JSON Schemas of their payloads."""
+        return self._run(lambda client: client.get_types(consistent=consistent))
+
+    def get_settings(self) -> list[Setting]:
+        """The settings of the broker that was asked. Secrets are not told."""
+        return self._run(lambda client: client.get_settings())
 
     def fail_over(self) -> None:
         """Have the leader hand over to a broker that stands by. Returns when it has let go."""

@@ -21,6 +21,7 @@ from osqueue.model.ops import (
     GetPayloadKeys,
     GetState,
     GetStats,
+    GetTypes,
     Lead,
     ListJobs,
     Op,
@@ -31,7 +32,7 @@ from osqueue.wire.leaders import called
 
 __all__ = ["Identity", "Sharing", "Tenure", "led_by"]
 
-_GLANCES = (Claim, GetStats, GetState, ListJobs, GetPayloadKeys)
+_GLANCES = (Claim, GetStats, GetState, ListJobs, GetTypes, GetPayloadKeys)
 """What is answered as of a moment ago, and names no job that the caller may know to be there."""
 
 

@@ -16,6 +16,7 @@ from msgspec import UnsetType
 from osqueue.errors import ConfigError
 from osqueue.jobs.handlers import HandlerSpec
 from osqueue.jobs.job_type import JobType
+from osqueue.jobs.json_schemas import json_schemas
 from osqueue.jobs.names import check_job_type
 from osqueue.jobs.payload_types import PayloadTypes
 from osqueue.jobs.references import Reference
@@ -189,6 +190,12 @@ class Registry:
         if job.type in self._types or self._closed:
             return self[job.type].checked(job)
         return job
+
+    def json_schemas(self) -> dict[str, dict[str, Any] | None]:
+        """What payloads must be, as JSON Schema by job type; ``None`` where any JSON will do, where
+        the type has not been imported yet, and where JSON Schema cannot say it.
+        """
+        return json_schemas({name: each.schema for name, each in self._types.items()})
 
     def handlers(self) -> dict[str, HandlerSpec]:
         """What a worker runs, of the types that say it."""

@@ -28,6 +28,7 @@ from osqueue.model.ops import (
     GetPayloadKeys,
     GetState,
     GetStats,
+    GetTypes,
     Heartbeat,
     Lead,
     LeaseRef,
@@ -117,6 +118,8 @@ def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR
         case ListJobs():
             state.promote_due(now.wall)
             return queries.page(state, op)
+        case GetTypes():
+            return queries.types(state)
         case GetPayloadKeys():
             return PayloadKeys(frozenset(state.payload_keys))
         case _:  # pragma: no cover

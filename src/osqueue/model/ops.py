@@ -26,6 +26,7 @@ __all__ = [
     "GetPayloadKeys",
     "GetState",
     "GetStats",
+    "GetTypes",
     "Heartbeat",
     "Lead",
     "LeaseRef",
@@ -226,6 +227,10 @@ class ListJobs(msgspec.Struct, frozen=True, gc=False):
     type: str | None = None
 
 
+class GetTypes(msgspec.Struct, frozen=True, gc=False):
+    """Look at which types jobs are of."""
+
+
 class GetPayloadKeys(msgspec.Struct, frozen=True, gc=False):
     """Look at which payload objects are named."""
 
@@ -247,5 +252,5 @@ Change: TypeAlias = (
     | Share
     | Resign
 )
-Query: TypeAlias = GetJob | GetStats | GetState | ListJobs | GetPayloadKeys
+Query: TypeAlias = GetJob | GetStats | GetState | ListJobs | GetTypes | GetPayloadKeys
 Op: TypeAlias = Change | Query

@@ -30,6 +30,7 @@ __all__ = [
     "Sealed",
     "StateFull",
     "Submitted",
+    "Types",
 ]
 
 
@@ -179,6 +180,12 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     next_cursor: str | None
 
 
+class Types(msgspec.Struct, frozen=True, gc=False):
+    """Job types that there are jobs of, in no order; of very many, some."""
+
+    names: tuple[str, ...]
+
+
 class BadCursor(msgspec.Struct, frozen=True, gc=False):
     """Refused: the cursor is of another listing."""
 
@@ -200,5 +207,6 @@ Outcome: TypeAlias = (
     | Counts
     | JobView
     | Page
+    | Types
     | BadCursor
 )

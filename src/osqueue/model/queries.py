@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import islice
 from typing import NamedTuple
 
-from osqueue.config import LIST_SCAN_MAX
+from osqueue.config import LIST_SCAN_MAX, TYPES_KNOWN_MAX
 from osqueue.model.job import END_STATUSES, Job, JobStatus, payload_of
 from osqueue.model.ops import ListJobs
-from osqueue.model.outcomes import BadCursor, JobView, NotFound, Page
+from osqueue.model.outcomes import BadCursor, JobView, NotFound, Page, Types
 from osqueue.model.state import QueueState
 
-__all__ = ["Depths", "depths", "job", "page", "view"]
+__all__ = ["Depths", "depths", "job", "page", "types", "view"]
 
 
 class Depths(NamedTuple):
@@ -79,6 +79,14 @@ def page(state: QueueState, op: ListJobs) -> Page | BadCursor:
         if op.status in {None, found.status.value} and op.type in {None, found.type}:
             views.append(view(found))
     return Page(state.totals(), tuple(views), None)
+
+
+def types(state: QueueState) -> Types:
+    """The types of jobs that are ready, and of those that came first, whatever they wait for."""
+    names = state.ready.counts().keys() | {
+        found.type for found in islice(state.order, LIST_SCAN_MAX)
+    }
+    return Types(tuple(islice(names - {""}, TYPES_KNOWN_MAX)))
 
 
 def _place(state: QueueState, cursor: str | None) -> int | None:

@@ -16,7 +16,7 @@ __all__ = ["not_utf8", "with_plain_integers"]
 
 _WHOLE: Final = re.compile(rb"(-?[0-9]+)\.0+")
 _KEPT: Final = frozenset({"payload", "result"})
-_NESTED: Final = frozenset({"retry", "maxByType", "error"})
+_NESTED: Final = frozenset({"retry", "maxByType", "error", "worker"})
 """Objects with numbers in them."""
 
 _JOBS: Final = "jobs"

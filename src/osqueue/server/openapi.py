@@ -19,6 +19,7 @@ from osqueue.wire.operations import (
     ReadQuery,
     StatusQuery,
 )
+from osqueue.wire.roles import called
 
 __all__ = ["openapi_document"]
 
@@ -88,8 +89,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
     }
     if operation.role is not None:
         described["security"] = [{"token": []}, {}]
-        described["description"] = f"Asks for the role `{operation.role}`."
-    if operation.verb == "POST" and operation.request is not None:
+        described["description"] = f"Asks for the role `{called(operation.role)}`."
+    if operation.takes_body:
         described["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": _ref(operation.request)}},
@@ -106,7 +107,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     parameters = [_JOB_ID] if operation.on_one_job else []
     query = PutQuery if operation is ops.SUBMIT_LARGE else operation.request
-    if query is None or operation.verb not in {"GET", "PUT"}:
+    if query is None or operation.takes_body:
         return parameters
     return parameters + _in_query(query)
 

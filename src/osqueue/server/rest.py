@@ -89,7 +89,7 @@ class Endpoint:
         self._handler = handler
         self._service = service
         self._stall_s = settings.send_s_max
-        self._takes_body = operation.verb == "POST" and operation.request is not None
+        self._takes_body = operation.takes_body
         self._body_max = settings.body_bytes_max if self._takes_body else UNREAD_BYTES_MAX
         self._decoder = msgspec.json.Decoder(operation.request if self._takes_body else object)
 

@@ -42,7 +42,16 @@ from osqueue.testing.faulty_store import ScriptedStore
 from osqueue.testing.transport_bench import TransportBench
 from osqueue.testing.transport_expectations import expect_error, text_of, until
 from osqueue.wire import operations as ops
-from osqueue.wire.messages import JobError, ReleaseRequest, SubmitRequest
+from osqueue.wire.messages import (
+    AnnounceRequest,
+    ClaimRequest,
+    HeartbeatBatchRequest,
+    JobError,
+    JobTypeInfo,
+    ReleaseRequest,
+    SubmitRequest,
+    WorkerInfo,
+)
 
 __all__ = ["TransportContract"]
 
@@ -220,6 +229,37 @@ class TransportContract(TransportBench):
             status = (await calls.call(ops.GET_STATUS)).value
             assert (status.ready, status.role) == (True, "leader")
             assert status.address == calls.broker.address
+
+    async def test_worker_that_tells_of_itself_then_the_broker_knows_it(self) -> None:
+        async with self.calls() as calls:
+            info = WorkerInfo(concurrency=3, host="höst", pid=0, version="1", types=["a", "b"])
+            await calls.call(ops.CLAIM, ClaimRequest(worker_id="one", max=1, worker=info))
+            beat = HeartbeatBatchRequest(worker_id="two", jobs=[], worker=WorkerInfo(pid=2))
+            await calls.call(ops.HEARTBEAT_BATCH, beat)
+            known = {worker.id: worker.info for worker in calls.broker.workers()}
+            assert known == {"one": info, "two": WorkerInfo(pid=2)}
+
+    async def test_types_that_are_announced_then_told_with_those_of_jobs(self) -> None:
+        async with self.calls() as calls:
+            await calls.submit("a", type="queued")
+            schema = Raw(b'{"title":"M\xc3\xa4il","type":"object"}')
+            types = {"mail": JobTypeInfo(schema=schema), "bare": JobTypeInfo()}
+            assert (await calls.call(ops.ANNOUNCE_TYPES, AnnounceRequest(types))).value is None
+            told = (await calls.call(ops.GET_TYPES)).value.types
+            assert told == {**types, "queued": JobTypeInfo()}
+            await expect_error(
+                BrokerProtocolError,
+                calls.call(
+                    ops.ANNOUNCE_TYPES, AnnounceRequest({"t": JobTypeInfo(schema=Raw(b"[]"))})
+                ),
+            )
+
+    async def test_settings_then_those_of_the_broker(self) -> None:
+        async with self.calls() as calls:
+            settings = (await calls.call(ops.GET_SETTINGS)).value.settings
+            values = {each.name: bytes(each.value) for each in settings}
+            assert values["storage"] == b'"memory://"'
+            assert values["server.port"] == calls.broker.address.rpartition(":")[2].encode()
 
     async def test_job_id_with_every_character_of_a_path_then_kept(self) -> None:
         async with self.calls() as calls:

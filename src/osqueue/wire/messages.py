@@ -21,11 +21,14 @@ from osqueue.config import (
     PRIORITY_MAX,
     PROGRESS_NOTE_CHARS_MAX,
     TIME_MS_MAX,
+    TYPES_KNOWN_MAX,
     WAIT_MS_MAX,
+    WORKER_TYPES_MAX,
     RetryPolicy,
 )
 
 __all__ = [
+    "AnnounceRequest",
     "BatchAnswer",
     "BrokerStatus",
     "ClaimAnswer",
@@ -44,12 +47,16 @@ __all__ = [
     "JobEvent",
     "JobInfo",
     "JobRef",
+    "JobTypeInfo",
+    "JobTypes",
     "JobsPage",
     "LeaseRequest",
     "PayloadAnswer",
     "Progress",
     "ReleaseRequest",
     "RetryPolicy",
+    "Setting",
+    "Settings",
     "Standby",
     "Stats",
     "StreamRequest",
@@ -59,6 +66,7 @@ __all__ = [
     "SubmitRequest",
     "SubscribeRequest",
     "Update",
+    "WorkerInfo",
 ]
 
 JobId = Annotated[
@@ -68,6 +76,7 @@ JobId = Annotated[
 """What can stand in a path: ``.`` and ``..`` cannot, clients resolve them."""
 
 Name = Annotated[str, Meta(max_length=NAME_CHARS_MAX)]
+TypeName = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
 WorkerId = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
 Lease = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
 Priority = Annotated[int, Meta(ge=-PRIORITY_MAX, le=PRIORITY_MAX)]
@@ -121,10 +130,23 @@ class SubmitBatchAnswer(_Message):
     job_ids: list[str]
 
 
+class WorkerInfo(_Message, kw_only=True, omit_defaults=True):
+    """What a worker says of itself, now and then, to those who watch the queue."""
+
+    concurrency: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+    """How many jobs it runs at a time."""
+    host: Name = ""
+    pid: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    version: Name = ""
+    types: Annotated[list[Name], Meta(max_length=WORKER_TYPES_MAX)] | None = None
+    """The job types that it has handlers for; of very many, the first."""
+
+
 class ClaimRequest(_Message, kw_only=True, omit_defaults=True):
     """`POST /v1/jobs/claim`. With ``max`` the answer is `ClaimAnswer`, without it one job.
 
-    ``maxByType``: of these types at most so many; a type with 0 is left out.
+    ``maxByType``: of these types at most so many; a type with 0 is left out. ``worker``: what is to
+    be known of whoever claims; it need not be said each time.
     """
 
     worker_id: WorkerId
@@ -139,6 +161,7 @@ class ClaimRequest(_Message, kw_only=True, omit_defaults=True):
         ]
         | None
     ) = None
+    worker: WorkerInfo | None = None
 
 
 class ClaimedJob(_Message, kw_only=True):
@@ -240,6 +263,7 @@ class HeartbeatBatchRequest(_Message, kw_only=True, omit_defaults=True):
     worker_id: WorkerId
     jobs: Annotated[list[HeartbeatRef], Meta(max_length=BATCH_JOBS_MAX)]
     all: bool = False
+    worker: WorkerInfo | None = None
 
 
 class CompleteBatchRequest(_Message, kw_only=True, omit_defaults=True):
@@ -420,3 +444,38 @@ class CreditRequest(_Message, kw_only=True, omit_defaults=True):
 
     stream_id: Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
     credit: Annotated[int, Meta(ge=1, le=CREDIT_MAX)]
+
+
+class JobTypeInfo(_Message, kw_only=True, omit_defaults=True):
+    """What is known of a job type. ``schema``: what its payload must be, as JSON Schema."""
+
+    schema: Raw | UnsetType = UNSET
+
+
+class AnnounceRequest(_Message):
+    """`PUT /v1/types`: job types of a worker or a producer."""
+
+    types: Annotated[dict[TypeName, JobTypeInfo], Meta(max_length=TYPES_KNOWN_MAX)]
+
+
+class JobTypes(_Message):
+    """`GET /v1/types`: the job types that were announced, and others that the queue has seen."""
+
+    types: dict[str, JobTypeInfo]
+
+
+class Setting(_Message, kw_only=True, omit_defaults=True):
+    """One setting as it holds. ``env``: the variable that sets it; ``help``: why it is as it is."""
+
+    name: str
+    """Dotted, as in Python: ``limits.lease_timeout_ms``."""
+    value: Raw
+    """Any JSON. A secret is not told."""
+    env: str = ""
+    help: str = ""
+
+
+class Settings(_Message):
+    """`GET /v1/settings`."""
+
+    settings: list[Setting]

@@ -125,6 +125,9 @@ METHODS: Final = (
     Method("GetJob", ops.GET_JOB, pb.GetJobRequest, pb.JobInfo),
     Method("GetPayload", ops.GET_PAYLOAD, pb.GetPayloadRequest, pb.GetPayloadResponse),
     Method("GetStatus", ops.GET_STATUS, pb.GetStatusRequest, pb.BrokerStatus),
+    Method("GetTypes", ops.GET_TYPES, pb.GetTypesRequest, pb.GetTypesResponse),
+    Method("AnnounceTypes", ops.ANNOUNCE_TYPES, pb.AnnounceTypesRequest, pb.AnnounceTypesResponse),
+    Method("GetSettings", ops.GET_SETTINGS, pb.GetSettingsRequest, pb.GetSettingsResponse),
     Method("FailOver", ops.FAIL_OVER, pb.FailOverRequest, pb.FailOverResponse),
 )
 """Every unary method, most used first."""

@@ -21,6 +21,7 @@ from osqueue.config import (
     RetryMs,
 )
 from osqueue.wire.messages import (
+    AnnounceRequest,
     Attempts,
     BatchAnswer,
     BrokerStatus,
@@ -33,11 +34,13 @@ from osqueue.wire.messages import (
     HeartbeatBatchRequest,
     JobInfo,
     JobsPage,
+    JobTypes,
     LeaseRequest,
     Name,
     Priority,
     ReleaseRequest,
     RetryPolicy,
+    Settings,
     Stats,
     StreamRequest,
     SubmitAnswer,
@@ -50,7 +53,7 @@ from osqueue.wire.messages import (
     TraceParent,
     Update,
 )
-from osqueue.wire.roles import Role
+from osqueue.wire.roles import Needed, Role
 
 __all__ = [
     "WAITING",
@@ -156,7 +159,7 @@ class StatusQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="came
 class Operation(msgspec.Struct, frozen=True):
     """One operation. ``answer`` is ``None`` where a success is 204 without a body.
 
-    A verb of GET sends the request as its query, and so does PUT, but for
+    A verb of GET sends the request as its query, and so does PUT of a job, but for
     ``payload``, which is the body, and ``jobId``, which the path names. An answer that is `Raw` is
     JSON text as it is.
     """
@@ -167,13 +170,18 @@ class Operation(msgspec.Struct, frozen=True):
     request: Any
     answer: Any
     summary: str
-    role: Role | None
+    role: Needed
     """Who may; ``None``: everybody, also from another host."""
 
     @property
     def on_one_job(self) -> bool:
         """Whether the path names a job."""
         return "{jobId}" in self.path
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether the request is the body, as JSON."""
+        return self.request is not None and self.verb != "GET" and self is not SUBMIT_LARGE
 
 
 SUBMIT: Final = Operation(
@@ -311,6 +319,21 @@ GET_STATS: Final = Operation(
 GET_STATUS: Final = Operation(
     "getStatus", "GET", "/v1/status", StatusQuery, BrokerStatus, "How this broker is doing.", None
 )
+ANNOUNCE_TYPES: Final = Operation(
+    "announceTypes",
+    "PUT",
+    "/v1/types",
+    AnnounceRequest,
+    None,
+    "Tell what payloads job types have.",
+    frozenset({Role.WORK, Role.PRODUCE}),
+)
+GET_TYPES: Final = Operation(
+    "getTypes", "GET", "/v1/types", ReadQuery, JobTypes, "The job types.", Role.OBSERVE
+)
+GET_SETTINGS: Final = Operation(
+    "getSettings", "GET", "/v1/settings", None, Settings, "The settings of this broker.", Role.ADMIN
+)
 FAIL_OVER: Final = Operation(
     "failOver",
     "POST",
@@ -352,6 +375,9 @@ OPERATIONS: Final = (
     LIST_JOBS,
     GET_STATS,
     GET_STATUS,
+    GET_TYPES,
+    ANNOUNCE_TYPES,
+    GET_SETTINGS,
     FAIL_OVER,
 )
 """Every operation, most used first. An exact path wins over one with ``{jobId}``."""

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 import msgspec
 from msgspec import UNSET, Raw
 from msgspec.inspect import (
+    DictType,
     ListType,
     RawType,
     StructType,
@@ -43,6 +44,7 @@ PAIRS: Final[tuple[tuple[type[msgspec.Struct], type[Message[Any]]], ...]] = (
     (json.SubmitAnswer, pb.SubmitJobResponse),
     (json.SubmitBatchRequest, pb.SubmitJobsRequest),
     (json.SubmitBatchAnswer, pb.SubmitJobsResponse),
+    (json.WorkerInfo, pb.WorkerInfo),
     (json.ClaimRequest, pb.ClaimJobRequest),
     (json.ClaimRequest, pb.ClaimJobsRequest),
     (json.ClaimedJob, pb.ClaimJobResponse),
@@ -70,6 +72,12 @@ PAIRS: Final[tuple[tuple[type[msgspec.Struct], type[Message[Any]]], ...]] = (
     (json.JobInfo, pb.JobInfo),
     (json.Standby, pb.Standby),
     (json.BrokerStatus, pb.BrokerStatus),
+    (json.JobTypeInfo, pb.JobTypeInfo),
+    (ReadQuery, pb.GetTypesRequest),
+    (json.JobTypes, pb.GetTypesResponse),
+    (json.AnnounceRequest, pb.AnnounceTypesRequest),
+    (json.Setting, pb.Setting),
+    (json.Settings, pb.GetSettingsResponse),
     (json.SubscribeRequest, pb.SubscribeRequest),
     (json.JobEvent, pb.JobEvent),
     (json.Update, pb.Update),
@@ -195,12 +203,22 @@ def _converts(inner: Type) -> tuple[Convert | None, Convert | None]:
         return _each_way(inner.cls)
     if isinstance(inner, ListType | VarTupleType) and isinstance(inner.item_type, StructType):
         return _all_each_way(inner.item_type.cls)
+    if isinstance(inner, DictType) and isinstance(inner.value_type, StructType):
+        return _by_name_each_way(inner.value_type.cls)
     return None, None
 
 
 def _each_way(kind: type[msgspec.Struct]) -> tuple[Convert, Convert]:
     pack, unpack = _all_each_way(kind)
     return lambda struct: pack((struct,))[0], lambda message: unpack((message,))[0]
+
+
+def _by_name_each_way(kind: type[msgspec.Struct]) -> tuple[Convert, Convert]:
+    pack, unpack = _all_each_way(kind)
+    return (
+        lambda structs: dict(zip(structs, pack(structs.values()), strict=True)),
+        lambda messages: dict(zip(messages, unpack(messages.values()), strict=True)),
+    )
 
 
 def _all_each_way(kind: type[msgspec.Struct]) -> tuple[Convert, Convert]:

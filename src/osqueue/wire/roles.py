@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TypeAlias
 
-__all__ = ["Role"]
+__all__ = ["Needed", "Role", "called"]
 
 
 class Role(StrEnum):
@@ -18,3 +19,12 @@ class Role(StrEnum):
     """Claim jobs, keep them, and end them."""
     ADMIN = "admin"
     """Queue dead letters again, hand leadership over, see the state as it is stored."""
+
+
+Needed: TypeAlias = Role | frozenset[Role] | None
+"""What an operation asks for: a role, any one of some, or none."""
+
+
+def called(needed: Needed) -> str:
+    """For people: ``work``, or ``produce or work``."""
+    return " or ".join(sorted(needed)) if isinstance(needed, frozenset) else str(needed)

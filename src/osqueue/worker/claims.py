@@ -111,13 +111,16 @@ class Claims:
         context = self._context
         claim_id = self._claim_id = self._claim_id or context.client.runtime.entropy.token()
         jobs = await self._persistence.until_done(
-            lambda: context.client.claim_jobs(
-                context.worker_id,
-                self._types,
-                max_jobs=ask.count,
-                wait_ms=context.settings.wait_ms,
-                claim_id=claim_id,
-                max_by_type=ask.by_type or None,
+            lambda: context.introduction.with_it(
+                lambda worker: context.client.claim_jobs(
+                    context.worker_id,
+                    self._types,
+                    max_jobs=ask.count,
+                    wait_ms=context.settings.wait_ms,
+                    claim_id=claim_id,
+                    max_by_type=ask.by_type or None,
+                    worker=worker,
+                )
             )
         )
         self._claim_id = None

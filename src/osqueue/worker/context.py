@@ -9,6 +9,7 @@ import msgspec
 
 from osqueue.client.client import OsqueueClient
 from osqueue.config import WorkerSettings
+from osqueue.worker.introduction import Introduction
 from osqueue.worker.leases import LeaseBook
 from osqueue.worker.persistence import Persistence
 
@@ -60,6 +61,7 @@ class WorkerContext(msgspec.Struct, frozen=True, kw_only=True):
 
     client: OsqueueClient
     worker_id: str
+    introduction: Introduction
     settings: WorkerSettings
     book: LeaseBook
     changes: Changes

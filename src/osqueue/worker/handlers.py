@@ -21,6 +21,7 @@ from osqueue.client.payloads import decode_payload
 from osqueue.config import CLAIM_TYPES_MAX
 from osqueue.errors import ConfigError, PayloadValidationError, WorkerExecutionError
 from osqueue.jobs import HandlerSpec, Reference, TypedJob, inspect_handler
+from osqueue.jobs.schema import Schema
 from osqueue.worker.failures import FatalError
 from osqueue.worker.processes import target_of, types_of
 from osqueue.worker.results import kept_result
@@ -89,6 +90,15 @@ class Handlers:
     def types(self) -> list[str]:
         """The job types that there are handlers for."""
         return list(self._specs)
+
+    @property
+    def schemas(self) -> dict[str, Schema | None]:
+        """What payloads must be, by job type, as far as it is known without an import; ``None``:
+        any JSON.
+        """
+        ready = dict(self._ready)  # it is added to by threads
+        known = self._specs | {name: each.spec for name, each in ready.items()}
+        return {name: spec.schema for name, spec in known.items()}
 
     @property
     def concurrency(self) -> dict[str, int]:

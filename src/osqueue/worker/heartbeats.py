@@ -90,10 +90,17 @@ class Heartbeats:
     async def _answers(
         self, held: list[Job], progress: Mapping[str, Progress]
     ) -> list[OsqueueError | None]:
+        context = self._context
         try:
             async with asyncio.timeout(self._interval_s):
-                return await self._context.client.heartbeat_jobs(
-                    self._context.worker_id, held, all_held=self._names_all, progress=progress
+                return await context.introduction.with_it(
+                    lambda worker: context.client.heartbeat_jobs(
+                        context.worker_id,
+                        held,
+                        all_held=self._names_all,
+                        progress=progress,
+                        worker=worker,
+                    )
                 )
         except TimeoutError as error:
             raise TransportConnectionError(

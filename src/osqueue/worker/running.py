@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 
 from osqueue.client.models import Job
 from osqueue.config import ProcessSettings
+from osqueue.worker.announcement import announce
 from osqueue.worker.callbacks import CallbackRunner
 from osqueue.worker.calls import Around, Calls, Places
 from osqueue.worker.claims import Claims
@@ -80,6 +81,8 @@ class RunningWorker:
         context.changes.act = self._act
         context.changes.tell()
         self._beating = asyncio.create_task(heartbeats.run(), name="osqueue-heartbeats")
+        announcing = announce(context, handlers)
+        self._announcing = asyncio.create_task(announcing, name="osqueue-types")
         if self._places.processes is not None:
             warming = self._places.processes.start()
             self._warming = asyncio.create_task(warming, name="osqueue-processes")
@@ -98,6 +101,7 @@ class RunningWorker:
     async def shut_down(self) -> None:
         """End all parts, in order."""
         settings, book = self._context.settings, self._book
+        self._announcing.cancel()
         await self._claims.stop()
         self._release(book.withdraw_waiting())
         await self._unhurried(settings.grace_ms, lambda: not book.running)
@@ -106,7 +110,7 @@ class RunningWorker:
         if self._hurried:
             await self._context.changes.within(settings.hurry_ms, self._settled)
         self._beating.cancel()
-        await asyncio.wait({self._beating})
+        await asyncio.wait({self._beating, self._announcing})
         await self._give_up()
         await self._close_places()
 

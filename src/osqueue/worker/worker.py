@@ -15,15 +15,18 @@ from typing import Any, Self, TypedDict, Unpack
 
 import msgspec
 
+import osqueue
 from osqueue.client.client import OsqueueClient
 from osqueue.client.models import Job
-from osqueue.config import ProcessSettings, WorkerSettings
+from osqueue.config import NAME_CHARS_MAX, WORKER_TYPES_MAX, ProcessSettings, WorkerSettings
 from osqueue.errors import ConfigError, EngineStateError
 from osqueue.jobs import JobCallbacks, Jobs
 from osqueue.jobs.lending import LENT
+from osqueue.wire.messages import WorkerInfo
 from osqueue.worker.calls import Around
 from osqueue.worker.context import Changes, WorkerContext
 from osqueue.worker.handlers import AnyHandler, Handlers
+from osqueue.worker.introduction import Introduction
 from osqueue.worker.leases import LeaseBook, Limits
 from osqueue.worker.middleware import Middleware
 from osqueue.worker.running import RunningWorker
@@ -90,9 +93,11 @@ class Worker:
         self._processes.validate()
         self._names_all = own_id is None
         self._around = _around(handlers, options)
+        once = _without_retries(client)
         self._context = WorkerContext(
-            client=_without_retries(client),
+            client=once,
             worker_id=own_id or _fresh_worker_id(client),
+            introduction=Introduction(once, _about(self._handlers, concurrency)),
             settings=settings,
             book=LeaseBook(_limits(self._handlers, concurrency, options, settings)),
             changes=Changes(),
@@ -224,6 +229,17 @@ def _one(callback: Callable[..., Any] | None) -> tuple[Callable[..., Any], ...]:
 
 def _without_retries(client: OsqueueClient) -> OsqueueClient:
     return client.with_settings(msgspec.structs.replace(client.settings, retry_for_ms=0))
+
+
+def _about(handlers: Handlers, concurrency: int) -> WorkerInfo:
+    """What the worker tells of itself."""
+    return WorkerInfo(
+        concurrency=concurrency,
+        host=socket.gethostname()[:NAME_CHARS_MAX],
+        pid=os.getpid(),
+        version=osqueue.__version__,
+        types=handlers.types[:WORKER_TYPES_MAX],
+    )
 
 
 def _fresh_worker_id(client: OsqueueClient) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -16,15 +17,16 @@ class Started:
 
     plan: BrokerPlan
     store: Any
+    variables: Mapping[str, str]
 
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> Started:
     started = Started()
 
-    def run(plan: BrokerPlan, store: Any) -> int:
+    def run(plan: BrokerPlan, store: Any, variables: Mapping[str, str]) -> int:
         plan.settings()
-        started.plan, started.store = plan, store
+        started.plan, started.store, started.variables = plan, store, variables
         return 0
 
     monkeypatch.setattr(serving, "run", run)
@@ -324,3 +326,16 @@ def test_broker_when_its_packages_are_missing_then_names_the_extra(
         assert app.run([command]) == 2
         message = f"error: {what} needs uvloop: pip install 'osqueue[broker]'\n"
         assert capsys.readouterr().err == message
+
+
+def test_broker_when_started_then_each_setting_is_told_with_its_variable(
+    started: Started,
+) -> None:
+    assert app.run(["broker", "--storage", "memory://"]) == 0
+    variables = started.variables
+    assert variables["limits.lease_timeout_ms"] == "JOB_HEARTBEAT_TIMEOUT_MS"
+    assert variables["archive.retention_ms"] == "ARCHIVE_RETENTION"
+    assert variables["server.cors_origins"] == "BROKER_CORS_ORIGINS"
+    assert variables["access.tokens"] == "OSQUEUE_TOKENS"
+    assert variables["storage"] == "OSQUEUE_STORAGE"
+    assert set(ENVIRONMENT) <= set(variables.values())

@@ -8,8 +8,9 @@ from msgspec import Raw
 
 from osqueue.client.transports.http_requests import HttpRequest, write_request
 from osqueue.errors import BrokerProtocolError
-from osqueue.wire.messages import SubmitRequest
+from osqueue.wire.messages import AnnounceRequest, JobTypeInfo, SubmitRequest
 from osqueue.wire.operations import (
+    ANNOUNCE_TYPES,
     CANCEL,
     GET_JOB,
     GET_STATUS,
@@ -46,7 +47,12 @@ def test_body_when_there_is_one_then_its_headers_say_what_it_is() -> None:
     assert posted == HttpRequest("POST", "/v1/jobs", b'{"payload":[1],"type":"t"}')
     put = write_request(SUBMIT_LARGE, request, "a/b")
     assert put == HttpRequest("PUT", "/v1/jobs/a%2Fb?type=t", b"[1]")
-    assert posted.headers == put.headers == {"content-type": "application/json"}
+    types = AnnounceRequest({"t": JobTypeInfo(schema=Raw(b"{}"))})
+    announced = write_request(ANNOUNCE_TYPES, types, None)
+    assert announced == HttpRequest("PUT", "/v1/types", b'{"types":{"t":{"schema":{}}}}')
+    assert (
+        posted.headers == put.headers == announced.headers == {"content-type": "application/json"}
+    )
     assert write_request(CANCEL, None, "a").headers == {}
 
 

@@ -4,8 +4,8 @@ import pytest
 from msgspec import UNSET, Raw
 
 from osqueue.model import queries
-from osqueue.model.ops import GetJob, GetState, GetStats, ListJobs
-from osqueue.model.outcomes import BadCursor, Counts, JobView, NotFound, Page
+from osqueue.model.ops import GetJob, GetState, GetStats, GetTypes, ListJobs
+from osqueue.model.outcomes import BadCursor, Counts, JobView, NotFound, Page, Types
 
 from .driver import Driver, noted
 
@@ -211,3 +211,40 @@ def test_page_when_the_cursor_lies_behind_everything_then_an_empty_page() -> Non
     queue = Driver()
     queue.submit("a")
     assert listed_ids(listed(queue, 10, "g." + "9" * 200)) == []
+
+
+def types_of(queue: Driver) -> list[str]:
+    found = queue.do(GetTypes())
+    assert isinstance(found, Types)
+    assert len(set(found.names)) == len(found.names)
+    return sorted(found.names)
+
+
+def test_types_when_asked_for_then_of_jobs_in_every_state_but_ended_ones() -> None:
+    queue = Driver()
+    assert types_of(queue) == []
+    for job_type in ("dead", "ended", "held"):
+        queue.submit(job_type, type=job_type)
+        queue.claim(job_type)
+    queue.fail("dead", retry=False)
+    queue.complete("ended")
+    queue.submit("a", type="delayed", run_at=queue.now.wall + 9)
+    queue.submit("b", type="ready")
+    queue.submit("c", type="ready")
+    queue.submit("d")
+    assert types_of(queue) == ["dead", "delayed", "held", "ready"]
+
+
+def test_types_when_there_are_very_many_then_some_and_ready_ones_however_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(queries, "LIST_SCAN_MAX", 2)
+    monkeypatch.setattr(queries, "TYPES_KNOWN_MAX", 3)
+    queue = Driver()
+    for number in range(4):
+        queue.submit(f"late-{number}", type=f"late-{number}", run_at=queue.now.wall + 9)
+    assert types_of(queue) == ["late-0", "late-1"]
+    queue.submit("now", type="now")
+    assert types_of(queue) == ["late-0", "late-1", "now"]
+    queue.submit("too", type="too")
+    assert len(types_of(queue)) == 3

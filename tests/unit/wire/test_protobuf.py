@@ -43,6 +43,7 @@ STATUS = json.BrokerStatus(
     commits=4, commits_per_s=0.5, state_bytes=0, heartbeat_every_ms=3000, grpc_port=9090,
     standbys=(json.Standby(broker_id="s", address="h:2", seen_ms_ago=0),),
 )  # fmt: skip
+WORKER = json.WorkerInfo(concurrency=2**31 - 1, host="h", pid=0, version="1", types=["t", ""])
 WHOLE: list[tuple[msgspec.Struct, type[Message[Any]]]] = [
     (
         json.SubmitRequest(
@@ -53,8 +54,16 @@ WHOLE: list[tuple[msgspec.Struct, type[Message[Any]]]] = [
         pb.SubmitJobRequest,
     ),
     (json.ClaimRequest(worker_id="w", types=["a", ""], max=5, wait_ms=6, claim_id="c",
-                       max_by_type={"a": 0, "": 3}),
+                       max_by_type={"a": 0, "": 3}, worker=WORKER),
      pb.ClaimJobsRequest),
+    (json.ClaimRequest(worker_id="w", worker=WORKER), pb.ClaimJobRequest),
+    (json.HeartbeatBatchRequest(worker_id="w", jobs=[], worker=json.WorkerInfo()),
+     pb.HeartbeatJobsRequest),
+    (json.AnnounceRequest({"t": json.JobTypeInfo(schema=Raw(b"{}")), "é": json.JobTypeInfo()}),
+     pb.AnnounceTypesRequest),
+    (json.JobTypes({}), pb.GetTypesResponse),
+    (json.Settings([json.Setting(name="a.b", value=Raw(b"null"), env="A", help="why")]),
+     pb.GetSettingsResponse),
     (json.FailRequest(worker_id="w", lease="l", error=json.JobError(type="E", message=""),
                       retry=False, delay_ms=4), pb.FailJobRequest),
     (json.HeartbeatBatchRequest(worker_id="w", jobs=[json.HeartbeatRef(
@@ -136,6 +145,21 @@ def test_payload_when_there_is_none_then_null_is_said() -> None:
         (pb.ClaimJobsRequest(worker_id="w", max=0), json.ClaimRequest, r"\$\.max"),
         (pb.FailJobRequest(worker_id="w"), json.FailRequest, "error"),
         (pb.ClaimJobsRequest(worker_id="w", max_by_type={"t": -1}), json.ClaimRequest, "maxByType"),
+        (
+            pb.ClaimJobsRequest(worker_id="w", worker=pb.WorkerInfo(types=["t"] * 51)),
+            json.ClaimRequest,
+            r"worker\.types",
+        ),
+        (
+            pb.HeartbeatJobsRequest(worker_id="w", worker=pb.WorkerInfo(concurrency=0)),
+            json.HeartbeatBatchRequest,
+            r"worker\.concurrency",
+        ),
+        (
+            pb.AnnounceTypesRequest(types={"": pb.JobTypeInfo()}),
+            json.AnnounceRequest,
+            "length >= 1",
+        ),
         (pb.SubmitJobRequest(payload=b"1", timeout_ms=0), json.SubmitRequest, "timeoutMs"),
         *(
             (

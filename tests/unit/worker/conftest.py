@@ -11,7 +11,7 @@ import pytest
 from msgspec import Raw
 
 from osqueue.client import OsqueueClient, Runtime
-from osqueue.client.transports import Answer
+from osqueue.client.transports import Answer, Position
 from osqueue.config import ClientSettings
 from osqueue.errors import BrokerProtocolError, JobNotFoundError, LeaseLostError, OsqueueError
 from osqueue.wire.errors import error_body
@@ -117,6 +117,8 @@ class NaiveQueue:
         self.requests: list[Request] = []
         self.faults: dict[str, list[BaseException]] = {}
         self.gates: dict[str, asyncio.Event] = {}
+        self.epoch: int | None = None
+        """Of the leader, if the answers say it."""
         self.generosity = 0
         self.abandoned_claims = 0
         self.waits = True
@@ -172,7 +174,9 @@ class NaiveQueue:
             await self.gates[operation.name].wait()
         if self.faults.get(operation.name):
             raise self.faults[operation.name].pop(0)
-        return Answer(await getattr(self, f"_{operation.name}")(request, job_id))
+        value = await getattr(self, f"_{operation.name}")(request, job_id)
+        position = None if self.epoch is None else Position(self.epoch, len(self.requests))
+        return Answer(value, position)
 
     async def reconnect(self) -> None:
         raise NotImplementedError
@@ -215,6 +219,9 @@ class NaiveQueue:
                 del self.leased[ref.lease]
                 self.completed.append(ref.job_id)
         return BatchAnswer(answers)
+
+    async def _announceTypes(self, _request: Any, _: str | None) -> None:  # noqa: N802
+        pass
 
     async def _failJob(self, request: Any, job_id: str) -> None:  # noqa: N802
         self._end(request.lease)

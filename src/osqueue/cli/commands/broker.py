@@ -240,6 +240,8 @@ WritesPerDay = Annotated[
 
 _FIELDS: Final = MappingProxyType(
     {
+        "cors_origin": "cors_origins",
+        "archive_retention": "archive_retention_ms",
         "max_payload_bytes": "payload_bytes_max",
         "job_heartbeat_timeout_ms": "lease_timeout_ms",
         "group_commit_interval_ms": "commit_interval_ms",
@@ -308,7 +310,8 @@ def broker(  # noqa: PLR0913 - the signature is the list of options; `_plan` rea
     require_broker("the broker")
     from osqueue.cli import serving  # noqa: PLC0415 - heavy, and not always installed
 
-    return serving.run(_plan(context), options.open_storage(context, storage))
+    store = options.open_storage(context, storage)
+    return serving.run(_plan(context), store, _variables(context))
 
 
 def _check_ranges(context: typer.Context) -> None:
@@ -317,6 +320,19 @@ def _check_ranges(context: typer.Context) -> None:
             options.check_range(context, name, context.params[name], least=0, most=65_535)
     for name in _LEAST_0:
         options.check_range(context, name, context.params[name], least=0)
+
+
+def _variables(context: typer.Context) -> dict[str, str]:
+    """The environment variable of each setting that has one, by the setting's name."""
+    from osqueue.cli import serving  # noqa: PLC0415 - as above
+
+    names = {"storage": "storage", "advertise": "advertise", **serving.BrokerPlan.settings_of()}
+    given = {_FIELDS.get(str(each.name), each.name): each for each in context.command.params}
+    return {
+        name: str(given[field].envvar)
+        for field, name in names.items()
+        if field in given and given[field].envvar
+    }
 
 
 def _plan(context: typer.Context) -> BrokerPlan:

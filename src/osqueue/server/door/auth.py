@@ -22,7 +22,7 @@ from osqueue.server.door.origins import HeaderPairs, Origins
 from osqueue.server.door.peers import Peer, forwarded_for, is_this_host
 from osqueue.server.door.rates import RateLimiter, rate_key
 from osqueue.server.door.tokens import TokenEntry, TokenList
-from osqueue.wire.roles import Role
+from osqueue.wire.roles import Needed, called
 
 __all__ = ["ANONYMOUS", "Doorkeeper", "Principal"]
 
@@ -42,7 +42,7 @@ class Principal:
         """For logs: the name of the token, never the token."""
         self._counted_as = host if entry is None else entry.name
 
-    def check(self, role: Role | None) -> None:
+    def check(self, role: Needed) -> None:
         """Let one request pass.
 
         Raises `AuthError`, 401 if the token was revoked and else 403, and `OverloadedError` for a
@@ -53,7 +53,7 @@ class Principal:
             key = self._counted_as
             self._door.rates.spend(rate_key(key) if self._entry is None else f"the token {key}")
 
-    def confirm(self, role: Role | None) -> None:
+    def confirm(self, role: Needed) -> None:
         """Raise `AuthError` if a request that was let pass may not go on, as `check` does."""
         if self._entry is None:
             return
@@ -61,14 +61,16 @@ class Principal:
         if entry is None:
             raise _refused(f"the token {self.name} was revoked")
         if not entry.has(role):
-            raise AuthError(f"the token {self.name} lacks the role {role}, which this asks for")
+            raise AuthError(
+                f"the token {self.name} lacks the role {called(role)}, which this asks for"
+            )
 
     def current(self) -> bool:
         """Whether the token is still known."""
         return self._entry is None or self._door.renewed(self._entry) is not None
 
     @contextmanager
-    def waiting(self, caller: Caller, role: Role | None) -> Iterator[None]:
+    def waiting(self, caller: Caller, role: Needed) -> Iterator[None]:
         """While a request waits inside: its caller leaves when it may not go on.
 
         Then `AuthError` is raised, for a caller who has left otherwise is not told anything.

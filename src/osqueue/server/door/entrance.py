@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from osqueue.server.door.auth import Doorkeeper, Principal
 from osqueue.server.door.peers import peer_of_scope
 from osqueue.server.http import headers_of
-from osqueue.wire.roles import Role
+from osqueue.wire.roles import Needed
 
 __all__ = ["PRINCIPAL", "Entrance", "enter", "principal_of"]
 
@@ -20,7 +20,7 @@ PRINCIPAL: Final = "osqueue.principal"
 class Entrance:
     """Calls ``app`` for callers who have ``role``; any that are admitted where it is ``None``."""
 
-    def __init__(self, app: ASGIApp, door: Doorkeeper, role: Role | None) -> None:
+    def __init__(self, app: ASGIApp, door: Doorkeeper, role: Needed) -> None:
         self._app = app
         self._door = door
         self._role = role

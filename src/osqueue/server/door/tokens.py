@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 
 from osqueue.clock import Entropy
 from osqueue.errors import ConfigError
-from osqueue.wire.roles import Role
+from osqueue.wire.roles import Needed, Role
 
 __all__ = ["NewToken", "TokenEntry", "TokenList", "new_token", "parse_entries", "token_line"]
 
@@ -50,9 +50,11 @@ class TokenEntry(NamedTuple):
     token_id: str
     digest: bytes
 
-    def has(self, role: Role | None) -> bool:
+    def has(self, role: Needed) -> bool:
         """Whether the token may do what asks for ``role``."""
-        return role is None or role in self.roles or Role.ADMIN in self.roles
+        if role is None or Role.ADMIN in self.roles:
+            return True
+        return role in self.roles if isinstance(role, Role) else bool(role & self.roles)
 
 
 Entries = Mapping[bytes, TokenEntry]

@@ -42,7 +42,7 @@ from osqueue.wire.messages import (
 )
 from osqueue.wire.methods import METHODS, SERVICE, STREAMED, Asked, Method
 from osqueue.wire.operations import Operation
-from osqueue.wire.roles import Role
+from osqueue.wire.roles import Needed
 
 __all__ = ["PUSHED", "UNARY", "Answerer", "Served", "read_request"]
 
@@ -92,7 +92,7 @@ class Served(NamedTuple):
         return f"/{SERVICE}/{self.name}"
 
     @property
-    def role(self) -> Role | None:
+    def role(self) -> Needed:
         """Who may; ``None``: everybody."""
         return self.operation.role
 

@@ -40,7 +40,7 @@ from osqueue.server.telemetry.observing import Observed, SeenRequest
 from osqueue.wire.errors import CODES, error_info, rpc_code
 from osqueue.wire.gen.google.rpc.errors_pb import Status
 from osqueue.wire.methods import SERVICE, Asked
-from osqueue.wire.roles import Role
+from osqueue.wire.roles import Needed
 
 __all__ = ["GrpcServer", "open_grpc"]
 
@@ -236,9 +236,7 @@ class GrpcServer:
             logger.info("a stream of gRPC is dropped: nothing was taken in for a while")
             raise CallerGoneError from None
 
-    def _admit(
-        self, context: Context, role: Role | None, seen: SeenRequest | None = None
-    ) -> Principal:
+    def _admit(self, context: Context, role: Needed, seen: SeenRequest | None = None) -> Principal:
         headers: dict[bytes, bytes] = {}
         for key, value in context.invocation_metadata() or ():
             name = key.encode()
