@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-all chaos kills servers lint proto format bench bench-peers docs ci lock clean
+.PHONY: help demo test test-all chaos kills servers lint proto vendor format bench bench-peers screenshots docs ci lock clean
 
 help:  ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -29,7 +29,7 @@ endef
 test: $(READY)  ## Run the tests that PyPI suffices for, with coverage of the core.
 	$(call run_tests)
 
-test-all: servers  ## Run these and the tests on Ceph and azurite, which it installs.
+test-all: servers  ## Run these and the tests on Ceph, on azurite and in a browser, which it installs.
 	$(call run_tests,-m '')
 
 chaos: servers  ## Prove failover in full, on a disk and on Ceph: about two hours.
@@ -51,6 +51,9 @@ lint: $(READY)  ## Check style, types and the direction of imports.
 proto: $(READY)  ## Generate the messages of the wire anew.
 	$(BIN)/python -m tests.proto src/osqueue/wire/gen
 
+vendor: servers  ## Take the newest versions of the libraries that the dashboard brings along.
+	$(BIN)/python -m tests.vendor update
+
 format: $(READY)  ## Lay the code out.
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
@@ -61,6 +64,9 @@ bench: servers  ## Print figures, as JSON lines.
 bench-peers: $(READY)  ## Measure osqueue beside other job queues, which it installs; PEERS='rq' for some.
 	-$(BIN)/python bench/peers/install.py
 	$(BIN)/python bench/side_by_side.py $(PEERS)
+
+screenshots: servers  ## Take the pictures of the dashboard that the documentation shows.
+	$(BIN)/python -m tests.browser.screenshots docs/images
 
 docs: $(READY)  ## Build the documentation, strictly.
 	$(BIN)/mkdocs build --strict --quiet

@@ -34,6 +34,7 @@ from osqueue.errors import (
 )
 from osqueue.inprocess import InProcessTransport
 from osqueue.server.asgi import make_app
+from osqueue.server.dashboard.live import Live, Place
 from osqueue.server.door.security import Security
 from osqueue.server.door.tls import ServerTls
 from osqueue.server.http_server import HttpServer, bind
@@ -107,6 +108,7 @@ class BrokerServer:
         self._core: QueueCore | None = None
         self._http: HttpServer | None = None
         self._security: Security | None = None
+        self._live: Live | None = None
         self._grpc: GrpcServer | None = None
         self._starting: asyncio.Task[None] | None = None
         self._address = ""
@@ -200,9 +202,11 @@ class BrokerServer:
                 closing.push_async_callback(self._http.stop)
             if self._grpc is not None:
                 closing.push_async_callback(self._grpc.stop)
+            if self._live is not None:
+                closing.push_async_callback(self._live.stop)
             if self._core is not None:
                 await self._core.stop()
-        self._core = self._http = self._grpc = self._security = None
+        self._core = self._http = self._grpc = self._security = self._live = None
         self._store = self._starting = None
 
     async def wait_ended(self) -> End:
@@ -228,17 +232,25 @@ class BrokerServer:
     async def _start_on(self, sock: socket.socket) -> None:
         port: int = sock.getsockname()[1]
         self._address = self._advertise or f"{await self._own_host(sock)}:{port}"
-        security = self._security = Security(self._settings, self._clock)
+        security = self._security = Security(self._settings, self._clock, self._entropy)
         store = open_store(self._storage) if isinstance(self._storage, str) else self._storage
         self._store = store
         metrics = Metrics(self._clock)
-        observers = self._all_observers(metrics)
+        live = self._live = Live(self._clock, self._entropy)
+        observers = self._all_observers(metrics, live)
         core = self._core = self._new_core(store, security, observers)
         metrics.watch(core.engine.gauges, core.service.streams)
+        self._settle(live, core, security)
         observed = Observed(REST, observers, detailed=core.settings.server.access_log)
         await self._open_ports(sock, core, security, _Told(observed, metrics))
         security.start()
         await core.start()
+
+    def _settle(self, live: Live, core: QueueCore, security: Security) -> None:
+        """Let it tell of this broker."""
+        service, store = core.service, core.store.url
+        live.settle(Place(core.engine, service.streams, store, security.problems, service.workers))
+        service.overviews = live
 
     def _new_core(self, store: Store, security: Security, observers: Observers) -> QueueCore:
         return QueueCore(
@@ -257,8 +269,8 @@ class BrokerServer:
     ) -> None:
         """Answer on both ports; until the engine leads, with that."""
         service, server, observed = core.service, core.settings.server, told.observed
-        local = {f"{name}:{sock.getsockname()[1]}" for name in _local_names(sock)}
-        door = security.door(frozenset({self._address, *local}))
+        local = frozenset(f"{name}:{sock.getsockname()[1]}" for name in _local_names(sock))
+        door = security.door(self._address, local)
         self._http = HttpServer(
             make_app(
                 service,
@@ -296,9 +308,9 @@ class BrokerServer:
     async def _own_host(self, sock: socket.socket) -> str:
         return await advertised_host(self._settings.server.host, sock)
 
-    def _all_observers(self, metrics: Metrics) -> Observers:
+    def _all_observers(self, metrics: Metrics, live: Live) -> Observers:
         log = (AccessLog(self._clock),) if self._settings.server.access_log else ()
-        return Observers((metrics, CommitTraces(self._clock), *log, *self._observers))
+        return Observers((metrics, live, CommitTraces(self._clock), *log, *self._observers))
 
     @property
     def _engine(self) -> Engine | None:

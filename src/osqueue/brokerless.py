@@ -122,6 +122,10 @@ class _FreshArchive(msgspec.Struct, frozen=True):
         await self.archive.load()
         return await self.archive.find(job_id)
 
+    async def listed(self) -> Archive:
+        await self.archive.load()
+        return self.archive
+
 
 async def _look_over(store: Store, place: Place, *, probe: bool | None, create: bool) -> None:
     """Refuse to begin a queue that is not wanted, or where it would be lost."""

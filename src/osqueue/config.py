@@ -59,6 +59,42 @@ ROOMY_BYTES = MIB
 """A submit of one job that is larger than this waits for room, and is judged off the loop: each
 MiB takes about 10 ms."""
 
+OVERVIEW_EVERY_S = 0.25
+"""How often those who watch the overview are told of changes at the most: as quick as an eye."""
+
+OVERVIEW_LINGER_S = 10
+"""For how long after it was asked for the overview is kept up to date: who polls asks again."""
+
+OVERVIEW_ASK_S = 1
+"""How long the overview waits for the figures of the queue, before it is told without them."""
+
+OVERVIEW_TYPES_MAX = 100
+"""Job types that the overview tells apart: more than a person reads."""
+
+OVERVIEW_WORKERS_MAX = 200
+"""Workers of the overview; with their jobs about 100 KiB."""
+
+OVERVIEW_WORKER_JOBS_MAX = 20
+"""Jobs of one worker that the overview lists."""
+
+OVERVIEW_JOBS_MAX = 1_000
+"""Jobs that the overview lists in all: each is about 100 bytes, four times a second."""
+
+OVERVIEW_ACTIVITY_MAX = 20
+"""Newest changes of jobs that the overview lists."""
+
+OVERVIEW_GONE_MAX = 1_000
+"""Types and workers that have gone, of which somebody may not have been told yet."""
+
+SURVEY_LOOKS_MAX = 1_000
+"""Types, and workers, that are looked at to find the largest: about 1 ms, four times a second."""
+
+HISTORY_STEP_MS = 5_000
+"""What is told apart in the history of the overview."""
+
+HISTORY_STEPS = 720
+"""How far it goes back: an hour."""
+
 WORKER_TYPES_MAX = 50
 """Most job types that a worker tells of itself: they are for people to read."""
 
@@ -189,9 +225,46 @@ jobs that lie apart in memory is what costs: with 1 % of 100,000 jobs changed al
 LIST_PAGE_MAX = 1_000
 """Most jobs of one page of a listing."""
 
-LIST_SCAN_MAX = 10_000
-"""Most jobs looked at for one page: a filter that matches little gives short pages instead of
-holding up the broker."""
+LIST_SCAN_MAX = 100_000
+"""Most work done for one page, in jobs looked at (a text in them counts for more): a filter that
+matches little gives short pages instead of holding up the broker."""
+
+OLDEST_SCAN_MAX = 10_000
+"""Most jobs looked at for the age of the oldest that is ready, at each scrape of the metrics."""
+
+LIST_TEXT_CHARS_MAX = 200
+"""Longest text that jobs are searched for."""
+
+FIND_SCANS_MAX = 200
+"""Most scans, each of `LIST_SCAN_MAX`, to count jobs or to find those to act on: more jobs than a
+state holds by far."""
+
+FAILED_SHOWN_MAX = 50
+"""Most refusals that the answer to an action on many jobs lists: the rest are of the same kinds."""
+
+ENDED_OBJECTS_MAX = 4
+"""Most objects of the archive read for one page of ended jobs: a few MiB and round trips."""
+
+ENDED_PAGE_BYTES_MAX = MIB
+"""About the most bytes of results and payloads in one page of ended jobs."""
+
+ENDED_CURSOR_CHARS_MAX = 1_024
+"""Longest cursor of such a page: it may name an object."""
+
+DEAD_GROUPS_MAX = 200
+"""Most groups of dead letters that are shown: a person reads the first few."""
+
+DEAD_GROUPS_KEPT_MAX = 2_000
+"""Most groups that are told apart while they are counted, against errors that are all different."""
+
+DEAD_GROUP_IDS_MAX = 1_000
+"""Most ids shown of one group: as many as one action takes."""
+
+DEAD_GROUP_TYPES_MAX = 20
+"""Most job types shown of one group."""
+
+DEAD_MESSAGE_CHARS_MAX = 300
+"""What is kept of a message to tell groups apart: what follows is mostly data."""
 
 
 STORE_ANSWER_S_MAX = 20
@@ -214,6 +287,24 @@ TLS_FILE_BYTES_MAX = MIB
 
 RATE_BUCKETS_MAX = 10_000
 """Callers whose rate is counted at a time: about 200 bytes each."""
+
+SESSIONS_MAX = 1_000
+"""Browsers that are logged in at a time, some 400 bytes each; whoever has looked at nothing for
+longest logs in again."""
+
+SESSIONS_PER_TOKEN_MAX = 100
+"""The same by one token: whoever has it cannot log out those who have others."""
+
+SESSION_IDLE_MS = 12 * HOUR_MS
+"""How long a session lives that is not used. An open dashboard uses it."""
+
+LOGIN_BYTES_MAX = KIB
+"""Largest request to log in: a token is 81 bytes."""
+
+LOGIN_FAILURES_AT_ONCE = 10
+LOGIN_FAILURES_PER_S = 0.2
+"""Wrong tokens that one host may try to log in with, at once and in the long run. A right one is
+always taken: nobody can guess one, and whoever is behind the same proxy must not be kept out."""
 
 
 RetryMs = Annotated[int, Meta(ge=0, le=TIME_MS_MAX)]
@@ -601,6 +692,13 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     access_log: bool = False
     """Whether each request is logged: some 10 us each."""
+
+    dashboard: bool = True
+    """Whether the dashboard is served at ``/``."""
+
+    hide_payloads: bool = False
+    """Whether payloads and results are shown only to tokens with the role ``work``: they may hold
+    what those who look after a queue need not know."""
 
     ws: WebSocketSettings = WebSocketSettings()
 

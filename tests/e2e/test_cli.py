@@ -10,6 +10,7 @@ import socket
 import socketserver
 import subprocess
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,6 +133,7 @@ def test_broker_when_signalled_then_stops_cleanly(number: signal.Signals, tmp_pa
         assert process.out == [
             CONFIG.format(3000, 10000, 0),
             f"Broker listening on {url.removeprefix('http://')}",
+            f"dashboard: {url}/",
             "Shutting down broker...",
         ]
     state = json.loads((tmp_path / "q/queue.json").read_bytes())
@@ -145,6 +147,31 @@ def test_broker_when_it_serves_grpc_then_it_says_where() -> None:
         process.wait_for(rf"^gRPC listening on 127\.0\.0\.1:{port}$")
         with urllib.request.urlopen(f"{url}/v1/status", timeout=10) as answer:
             assert json.load(answer)["grpcPort"] == port
+
+
+def test_broker_when_its_dashboard_is_printed_then_it_is_there() -> None:
+    with broker() as (process, _):
+        place = process.wait_for(r"^dashboard: (http://\S+/)$").group(1)
+        with urllib.request.urlopen(place, timeout=10) as answer:
+            assert answer.headers["content-type"] == "text/html; charset=utf-8"
+
+
+def test_broker_when_told_to_have_no_dashboard_then_none_is_printed_or_served() -> None:
+    with broker("--no-dashboard") as (process, url):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"{url}/", timeout=10)
+        assert process.stop(signal.SIGTERM) == 0
+        assert not [line for line in process.out if line.startswith("dashboard")]
+
+
+def test_broker_when_told_to_hide_payloads_then_jobs_are_shown_without_them() -> None:
+    with broker(env={"OSQUEUE_HIDE_PAYLOADS": "1"}) as (_, url):
+        job_id = osqueue("submit", "t", '"the secret"', "--broker-url", url).stdout.strip()
+        for command in (("jobs", "show", job_id), ("jobs", "show", job_id, "--json"), ("jobs",)):
+            done = osqueue(*command, "--broker-url", url)
+            assert (done.returncode, "the secret" in done.stdout) == (0, False), done
+        told = osqueue("jobs", "show", job_id, "--broker-url", url).stdout
+        assert "hidden" in told
 
 
 def test_broker_when_its_grpc_port_is_taken_then_an_error_that_names_the_option() -> None:

@@ -178,6 +178,27 @@ def test_demo_when_it_has_one_broker_that_is_killed_then_that_leads_again(tmp_pa
     assert all_done(demo, KILLED_FILES)
 
 
+def test_demo_when_told_to_open_the_dashboard_then_a_browser_is_given_the_link(
+    tmp_path: Path,
+) -> None:
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o755)
+    arguments = ("--data", str(tmp_path / "demo"), "--limit", "9", "--workers", "1", "--open")
+    with running("demo", *arguments, env={"BROWSER": str(browser)}) as demo:
+        link = demo.wait_for(r"^dashboard: (http://127\.0\.0\.1:\d+/)$").group(1)
+        assert demo.wait() == 0, demo.out + demo.err
+    assert opened.read_text() == f"{link}\n"
+
+
+def test_demo_when_there_is_no_browser_then_it_says_so_and_goes_on(tmp_path: Path) -> None:
+    arguments = ("--data", str(tmp_path / "demo"), "--limit", "9", "--workers", "1", "--open")
+    bare = {"BROWSER": "/bin/false", "PATH": "", "DISPLAY": "", "WAYLAND_DISPLAY": ""}
+    with running("demo", *arguments, env=bare) as demo:
+        demo.wait_for("^There is no browser here that could be opened.$")
+        assert demo.wait() == 0, demo.out + demo.err
+
+
 @pytest.fixture
 def finished(tmp_path: Path) -> Path:
     """The directory of a demo that came to its end."""

@@ -41,6 +41,7 @@ REQUESTS: Final[Mapping[str, msgspec.Struct]] = {
     ops.RELEASE.name: messages.ReleaseRequest(worker_id="w", lease="l"),
     ops.LIST_JOBS.name: ops.ListQuery(),
     ops.ANNOUNCE_TYPES.name: messages.AnnounceRequest({"t": messages.JobTypeInfo()}),
+    ops.ACT_ON_JOBS.name: messages.ActionRequest(action="retry", job_ids=["none"]),
     ops.SUBSCRIBE.name: messages.SubscribeRequest(stats_every_ms=100),
     ops.STREAM_JOBS.name: messages.StreamRequest(worker_id="w", credit=1, stream_id="s"),
     ops.ADD_CREDIT.name: messages.CreditRequest(credit=1, stream_id="none"),

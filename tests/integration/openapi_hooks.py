@@ -14,12 +14,14 @@ def filter_case(_context: object, case: Any) -> bool:
     """Leave out what the schema allows, but the wire refuses on purpose.
 
     A cursor is opaque: only one that a page of this very listing gave is valid, any other is
-    answered with 400. An id may stand in a batch once; a schema cannot say that of a field.
+    answered with 400. An id may stand in a batch once; a schema cannot say that of a field. An
+    action must say which jobs it means. Parameters that nobody knows are passed over.
     """
-    if "cursor" in (case.query or {}):
+    asked = set(case.query or {})
+    if "cursor" in asked or not asked <= {each.name for each in case.operation.query}:
         return False
     ids = _ids(case.body)
-    return len(ids) == len(set(ids))
+    return len(ids) == len(set(ids)) and _means_some(case.body)
 
 
 @schemathesis.hook
@@ -29,11 +31,26 @@ def before_call(_context: object, case: Any, _kwargs: object) -> None:
         wait_ms = case.body["waitMs"]
         case.body["waitMs"] = WAIT_MS if WAIT_MS < wait_ms <= 60_000 else wait_ms
     asked = str((case.query or {}).get("waitMs", ""))
-    if asked.isdecimal() and WAIT_MS < int(asked) <= 60_000:
+    if asked.isdecimal() and asked == str(int(asked)) and WAIT_MS < int(asked) <= 60_000:
         case.query["waitMs"] = str(WAIT_MS)
 
 
+def _means_some(body: object) -> bool:
+    """Whether an action says which jobs; and a retry can only mean dead ones."""
+    if not isinstance(body, dict) or "action" not in body:
+        return True
+    wanted = body.get("filter")
+    if not isinstance(wanted, dict):
+        return body.get("jobIds") is not None
+    status, type_, text = (wanted.get(name) for name in ("status", "type", "text"))
+    if status is type_ is None and not text:
+        return False
+    return body["action"] != "retry" or status is None or status == "dead"
+
+
 def _ids(body: object) -> list[str]:
+    if isinstance(body, dict) and isinstance(body.get("jobIds"), list):
+        return [job_id for job_id in body["jobIds"] if isinstance(job_id, str)]
     jobs = body.get("jobs") if isinstance(body, dict) else None
     if not isinstance(jobs, list):
         return []

@@ -8,7 +8,8 @@ from tests.integration.conftest import Shared
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 UNKNOWN = [
-    "/",
+    "/ui",
+    "/ui/",
     "/nope",
     "/v1",
     "/v2/jobs",

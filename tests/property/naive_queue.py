@@ -26,8 +26,11 @@ from osqueue.model.ops import (
     Heartbeat,
     LeaseRef,
     ListJobs,
+    Pause,
     Release,
+    Resume,
     Retry,
+    SetPriority,
     Submit,
 )
 
@@ -35,7 +38,21 @@ from .naive_job import NaiveJob
 
 LEASE_ENDS = {"failed", "released"}
 
-SimpleOp = Submit | Claim | Heartbeat | Complete | Fail | Release | Cancel | Retry | Expire | Forget
+SimpleOp = (
+    Submit
+    | Claim
+    | Heartbeat
+    | Complete
+    | Fail
+    | Release
+    | Cancel
+    | Retry
+    | SetPriority
+    | Pause
+    | Resume
+    | Expire
+    | Forget
+)
 LookOp = GetJob | GetStats | ListJobs
 
 
@@ -58,6 +75,7 @@ class NaiveQueue:
         self.gone: dict[str, NaiveJob] = {}
         self.recent: list[NaiveEnd] = []
         self.completed_total = self.dead_total = 0
+        self.paused = False
         self.dead: list[NaiveJob] = []
         """Dead letters that have not left, longest dead first."""
         self.outbox: list[NaiveJob] | None = None
@@ -94,7 +112,7 @@ class NaiveQueue:
         ends = [end for end in self.recent if end.id == job_id and end.lease == lease is not None]
         return ends[-1].how if ends else None
 
-    def apply(self, op: SimpleOp, now: Moment) -> out.Outcome:  # noqa: PLR0911 - flat dispatch
+    def apply(self, op: SimpleOp, now: Moment) -> out.Outcome:  # noqa: C901, PLR0911 - flat dispatch
         match op:
             case Submit():
                 return self.submit(op, now)
@@ -110,6 +128,11 @@ class NaiveQueue:
                 return self.cancel(op.id, now)
             case Retry():
                 return self.retry(op.id)
+            case SetPriority():
+                return self.set_priority(op)
+            case Pause() | Resume():
+                self.paused = isinstance(op, Pause)
+                return out.Done()
             case Expire():
                 return self.expire(now)
             case Forget():
@@ -143,6 +166,8 @@ class NaiveQueue:
         if held:
             return out.Claimed(tuple(map(NaiveJob.grant, held)))
         self.end_delays(now)
+        if self.paused:
+            return out.Claimed(())
         ready = [job for job in self.jobs if job.status == "unclaimed" and job.run_at is None]
         ready = [job for job in ready if op.types is None or job.type in op.types]
         chosen = self.within(op.caps, sorted(ready, key=lambda job: job.priority))[: op.max]
@@ -282,6 +307,16 @@ class NaiveQueue:
             job.put_back()
         return out.Done()
 
+    def set_priority(self, op: SetPriority) -> out.Outcome:
+        job = self.live(op.id) or self.done(op.id)
+        status = self.how_ended(op.id) if job is None else job.status
+        if status is None:
+            return out.NotFound(op.id)
+        if job is not None and (status == "unclaimed" or job.priority == op.priority):
+            job.priority = op.priority
+            return out.Done()
+        return out.NotWaiting(op.id, status)
+
     def bring_back(self, job_id: str) -> out.Outcome:
         """From among those on their way to the archive."""
         job = self.done(job_id)
@@ -390,4 +425,5 @@ class NaiveQueue:
             completed_total=self.completed_total,
             dead_total=self.dead_total,
             broker=None,
+            paused=self.paused,
         )

@@ -41,9 +41,12 @@ from osqueue.model.ops import (
     ListJobs,
     NewJob,
     Op,
+    Pause,
     Release,
+    Resume,
     Retry,
     Seal,
+    SetPriority,
     Submit,
 )
 from osqueue.model.outcomes import Claimed, Done, Outcome, Sealed
@@ -89,13 +92,14 @@ ids = st.sampled_from([f"j{number}" for number in range(8)])
 workers = st.sampled_from(["w1", "w2"])
 types = st.sampled_from(["", "a", "b"])
 payloads = st.sampled_from([UNSET, Raw(b"null"), Raw(b'{"n":1}')])
+priorities = st.sampled_from([0, 0, 0, -1, 5, 2**53 - 1])
 new_jobs = st.builds(
     NewJob,
     ids,
     types,
     payloads,
     st.sampled_from([None, None, 0, 1, 2]),
-    st.sampled_from([0, 0, 0, -1, 5, 2**53 - 1]),
+    priorities,
     st.none() | st.integers(1_000_000, 1_020_000),
     terms=st.sampled_from(
         [
@@ -256,6 +260,14 @@ class QueueAgainstNaive(RuleBasedStateMachine):
     @rule(job_id=ids)
     def retry(self, job_id: str) -> None:
         self.do(Retry(job_id))
+
+    @rule(job_id=ids, priority=priorities)
+    def set_priority(self, job_id: str, priority: int) -> None:
+        self.do(SetPriority(job_id, priority))
+
+    @rule(op=st.sampled_from([Pause(), Resume(), Resume(), Resume()]))
+    def pause_or_resume(self, op: Pause | Resume) -> None:
+        self.do(op)
 
     @rule(op=st.sampled_from([Expire(), Forget()]))
     def tick(self, op: Expire | Forget) -> None:

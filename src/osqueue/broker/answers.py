@@ -44,6 +44,7 @@ from osqueue.wire.messages import (
 
 __all__ = [
     "claimed",
+    "hide_payloads",
     "job_answer",
     "job_info",
     "page",
@@ -103,6 +104,14 @@ def whole_job_info(view: JobView) -> JobInfo:
     if info.last_error is not None:
         info.errors.append(info.last_error)
     return info
+
+
+def hide_payloads(answer: object) -> None:
+    """Leave payloads and results out of an answer, whose jobs are nobody else's."""
+    jobs = [answer] if isinstance(answer, JobInfo) else getattr(answer, "jobs", ())
+    for info in jobs:
+        if isinstance(info, JobInfo):
+            info.hide_payload()
 
 
 def progress(text: Raw | None) -> Progress | None:

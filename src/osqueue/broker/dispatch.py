@@ -12,12 +12,22 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from osqueue.broker.answers import hide_payloads
+from osqueue.broker.overviews import OverviewWatch
 from osqueue.broker.service import DEFAULT_QUEUE, QueueService, Reply
 from osqueue.broker.streams import JobStream, Subscription
 from osqueue.engine.callers import Caller
 from osqueue.wire import operations as ops
 from osqueue.wire.messages import SubscribeRequest
-from osqueue.wire.operations import JobQuery, ListQuery, ReadQuery, StatusQuery
+from osqueue.wire.operations import (
+    CountQuery,
+    EndedQuery,
+    JobQuery,
+    ListQuery,
+    ReadQuery,
+    StatusQuery,
+)
+from osqueue.wire.overview import OverviewQuery
 
 __all__ = ["BROKER_HANDLERS", "HANDLERS", "STREAM_HANDLERS", "Call", "Handler", "Pushed", "one_job"]
 
@@ -34,10 +44,12 @@ class Call(msgspec.Struct):
     """Whether there is room for them already; see `QueueService.room_for`."""
     caller: Caller | None = None
     """Who asks: for what waits, and ends when nobody is there any more."""
+    hides_payloads: bool = False
+    """Whether whoever asks may not see payloads and results, but by claiming jobs."""
 
 
 Handler: TypeAlias = Callable[[QueueService, Call], Awaitable[Reply[Any]]]
-Pushed: TypeAlias = Subscription | JobStream
+Pushed: TypeAlias = Subscription | JobStream | OverviewWatch
 
 
 async def _submit(service: QueueService, call: Call) -> Reply[Any]:
@@ -101,12 +113,30 @@ async def _list_jobs(service: QueueService, call: Call) -> Reply[Any]:
     return await service.list_jobs(DEFAULT_QUEUE, query, consistent=query.consistent)
 
 
+async def _list_ended(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.list_ended(DEFAULT_QUEUE, call.message or EndedQuery())
+
+
+async def _count_jobs(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.count_jobs(DEFAULT_QUEUE, call.message or CountQuery())
+
+
+async def _act_on_jobs(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.act_on_jobs(DEFAULT_QUEUE, call.message, size=call.size)
+
+
+async def _dead_groups(service: QueueService, call: Call) -> Reply[Any]:
+    query = call.message or ReadQuery()
+    return await service.dead_groups(DEFAULT_QUEUE, consistent=query.consistent)
+
+
 async def _stats(service: QueueService, call: Call) -> Reply[Any]:
     query = call.message or ReadQuery()
     return await service.stats(DEFAULT_QUEUE, consistent=query.consistent)
 
 
 async def _payload(service: QueueService, call: Call) -> Reply[Any]:
+    assert not call.hides_payloads, "the door refuses that"
     query = call.message or ReadQuery()
     return await service.get_payload(DEFAULT_QUEUE, call.job_id, consistent=query.consistent)
 
@@ -132,8 +162,24 @@ async def _fail_over(service: QueueService, _: Call) -> Reply[Any]:
     return await service.fail_over(DEFAULT_QUEUE)
 
 
+def _shown(handler: Handler) -> Handler:
+    """The same, of which not everybody may see all."""
+
+    async def show(service: QueueService, call: Call) -> Reply[Any]:
+        reply = await handler(service, call)
+        if call.hides_payloads:
+            hide_payloads(reply.value)
+        return reply
+
+    return show
+
+
 async def _add_credit(service: QueueService, call: Call) -> Reply[Any]:
     return await service.add_credit(DEFAULT_QUEUE, call.message)
+
+
+async def _overview(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.overview(DEFAULT_QUEUE, call.message or OverviewQuery())
 
 
 def _subscribe(service: QueueService, call: Call) -> Subscription:
@@ -142,6 +188,10 @@ def _subscribe(service: QueueService, call: Call) -> Subscription:
 
 def _stream_jobs(service: QueueService, call: Call) -> JobStream:
     return service.stream_jobs(DEFAULT_QUEUE, call.message, call.caller or Caller())
+
+
+def _watch_overview(service: QueueService, call: Call) -> OverviewWatch:
+    return service.watch_overview(DEFAULT_QUEUE, call.message or OverviewQuery())
 
 
 HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
@@ -159,6 +209,10 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
         ops.CANCEL.name: _cancel,
         ops.GET_JOB.name: _get_job,
         ops.LIST_JOBS.name: _list_jobs,
+        ops.LIST_ENDED.name: _list_ended,
+        ops.COUNT_JOBS.name: _count_jobs,
+        ops.ACT_ON_JOBS.name: _act_on_jobs,
+        ops.LIST_DEAD_GROUPS.name: _dead_groups,
         ops.GET_STATS.name: _stats,
         ops.GET_PAYLOAD.name: _payload,
         ops.ADD_CREDIT.name: _add_credit,
@@ -166,7 +220,7 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
 )
 """What does each operation on a queue."""
 
-BROKER_HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
+_ALL: Final[Mapping[str, Handler]] = MappingProxyType(
     {
         **HANDLERS,
         ops.GET_STATUS.name: _status,
@@ -174,13 +228,25 @@ BROKER_HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
         ops.ANNOUNCE_TYPES.name: _announce_types,
         ops.GET_SETTINGS.name: _settings,
         ops.FAIL_OVER.name: _fail_over,
+        ops.GET_OVERVIEW.name: _overview,
     }
 )
-"""The same, and what only a broker does."""
+_READS: Final = frozenset(
+    each.name for each in (*ops.OPERATIONS, *ops.FOR_PAGES) if each.verb == "GET"
+)
+
+BROKER_HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
+    {name: _shown(handler) if name in _READS else handler for name, handler in _ALL.items()}
+)
+"""The same, and what only a broker does. What is read may be hidden in part."""
 
 
 STREAM_HANDLERS: Final[Mapping[str, Callable[[QueueService, Call], Pushed]]] = MappingProxyType(
-    {ops.SUBSCRIBE.name: _subscribe, ops.STREAM_JOBS.name: _stream_jobs}
+    {
+        ops.SUBSCRIBE.name: _subscribe,
+        ops.STREAM_JOBS.name: _stream_jobs,
+        ops.WATCH_OVERVIEW.name: _watch_overview,
+    }
 )
 """What begins each stream. What comes is to be read one by one, and closed in any case."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from osqueue.config import QueueLimits
+from osqueue.engine.archive import Archive
 from osqueue.engine.callers import Caller, Follow
 from osqueue.engine.payloads import PayloadObjects
 from osqueue.engine.requests import Held
@@ -58,4 +59,8 @@ class Lookup(Protocol):
 
     async def find(self, job_id: str) -> bytes | None:
         """The JSON of an ended job, or ``None``."""
+        ...
+
+    async def listed(self) -> Archive:
+        """The archive, once it is known what is in it."""
         ...

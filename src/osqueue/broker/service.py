@@ -17,9 +17,13 @@ from msgspec import UNSET, Raw
 from msgspec.structs import replace
 
 from osqueue.broker import answers, reports
+from osqueue.broker.bulk import act_on_jobs, count_jobs, refuse_doubles
+from osqueue.broker.dead_groups import DeadGroups
+from osqueue.broker.ended import ended_page
 from osqueue.broker.engines import Lookup, QueueEngine
 from osqueue.broker.fetches import Delivery
 from osqueue.broker.job_types import KnownTypes
+from osqueue.broker.overviews import Overviews, OverviewWatch
 from osqueue.broker.reply import Reply
 from osqueue.broker.settings import Effective
 from osqueue.broker.streams import JobStream, Streams, Subscription
@@ -65,7 +69,10 @@ from osqueue.model.outcomes import (
 )
 from osqueue.model.payload import payload_fault
 from osqueue.model.queries import view
+from osqueue.wire import messages
 from osqueue.wire.messages import (
+    ActionAnswer,
+    ActionRequest,
     AnnounceRequest,
     BatchAnswer,
     BrokerStatus,
@@ -74,10 +81,12 @@ from osqueue.wire.messages import (
     CompleteBatchRequest,
     CompleteRequest,
     CreditRequest,
+    EndedPage,
     FailRequest,
     HeartbeatBatchRequest,
     JobInfo,
     JobRef,
+    JobsCount,
     JobsPage,
     JobTypeInfo,
     JobTypes,
@@ -91,7 +100,8 @@ from osqueue.wire.messages import (
     SubmitRequest,
     SubscribeRequest,
 )
-from osqueue.wire.operations import ListQuery, PutQuery, StatusQuery
+from osqueue.wire.operations import CountQuery, EndedQuery, ListQuery, PutQuery, StatusQuery
+from osqueue.wire.overview import OverviewQuery
 
 __all__ = ["DEFAULT_QUEUE", "QueueService", "Reply"]
 
@@ -125,7 +135,10 @@ class QueueService:
         self._deliveries: Counter[str] = Counter()
         self.workers = Workers(clock or SystemClock())
         self._types = KnownTypes()
+        self._dead_groups = DeadGroups(engine)
         self.streams = Streams(engine, streams or StreamSettings(), address=address)
+        self.overviews: Overviews | None = None
+        """What makes overviews, where there are any: a broker has them."""
 
     async def submit(
         self, queue: str, request: SubmitRequest, *, size: int = 0, has_room: bool = False
@@ -146,7 +159,7 @@ class QueueService:
         for at, job in enumerate(request.jobs):
             _expect_keepable(job, "jobs[{}].payload", at)
         ids = self._ids_of(request.jobs)
-        _refuse_doubles(ids, "jobs")
+        refuse_doubles(ids, "jobs")
         jobs = tuple(map(_new_job, request.jobs, ids))
         held = await self._submitted(queue, jobs, size)
         return Reply(SubmitBatchAnswer(ids), held.position)
@@ -258,7 +271,7 @@ class QueueService:
     ) -> Reply[BatchAnswer]:
         """End many jobs as done, each for itself. ``size``: bytes of the request."""
         self.workers.seen(request.worker_id)
-        _refuse_doubles([job.job_id for job in request.jobs], "jobs")
+        refuse_doubles([job.job_id for job in request.jobs], "jobs")
         errors = reports.result_errors(request.jobs)
         jobs = [job for job in request.jobs if job.job_id not in errors]
         op = Complete(request.worker_id, _refs(jobs), reports.results_of(jobs))
@@ -351,11 +364,39 @@ class QueueService:
         self, queue: str, query: ListQuery, *, consistent: bool = False
     ) -> Reply[JobsPage]:
         """Look at a page of jobs."""
-        op = ListJobs(query.limit, query.cursor, query.status, query.type)
+        op = ListJobs(
+            query.limit,
+            query.cursor,
+            query.status,
+            query.type,
+            query.text,
+            newest_first=query.order == "newest",
+        )
         held = await self._engine_of(queue).ask(op, consistent=consistent)
         if not isinstance(held.outcome, Page):
             raise _refused(held)
         return Reply(answers.page(held.outcome, self.address), held.position)
+
+    async def list_ended(self, queue: str, query: EndedQuery) -> Reply[EndedPage]:
+        """Look at a page of jobs that have ended, for as long as the archive keeps them."""
+        return await ended_page(self._engine_of(queue), self._archive, query)
+
+    async def count_jobs(self, queue: str, query: CountQuery) -> Reply[JobsCount]:
+        """Count the jobs that are meant."""
+        return await count_jobs(self._engine_of(queue), query)
+
+    async def act_on_jobs(
+        self, queue: str, request: ActionRequest, *, size: int = 0
+    ) -> Reply[ActionAnswer]:
+        """Retry or cancel many jobs, each for itself."""
+        return await act_on_jobs(self._engine_of(queue), request, size=size)
+
+    async def dead_groups(
+        self, queue: str, *, consistent: bool = False
+    ) -> Reply[messages.DeadGroups]:
+        """Look at the dead letters by their errors."""
+        self._engine_of(queue)
+        return await self._dead_groups.get(consistent=consistent)
 
     async def stats(self, queue: str, *, consistent: bool = False) -> Reply[Stats]:
         """Look at the counts."""
@@ -422,8 +463,22 @@ class QueueService:
         self.streams.jobs.add_credit(request)
         return Reply(None, None)
 
+    async def overview(self, queue: str, query: OverviewQuery) -> Reply[Raw]:
+        """How this broker and its queue stand: JSON text. Of one that stands by: itself alone."""
+        return await self._overviews_of(queue).overview(query.since)
+
+    def watch_overview(self, queue: str, query: OverviewQuery) -> OverviewWatch:
+        """The same, and what changes from then on. To be closed in any case."""
+        return self._overviews_of(queue).watch(query.since)
+
     async def _archived(self, job_id: str) -> bytes | None:
         return None if self._archive is None else await self._archive.find(job_id)
+
+    def _overviews_of(self, queue: str) -> Overviews:
+        self._engine_of(queue)
+        if self.overviews is None:
+            raise BrokerProtocolError("there is no overview without a broker", status=404)
+        return self.overviews
 
     def _engine_of(self, queue: str) -> QueueEngine:
         if queue != DEFAULT_QUEUE:
@@ -455,7 +510,7 @@ class QueueService:
     async def _many(
         self, queue: str, op: Op, jobs: Sequence[JobRef], *, size: int = 0
     ) -> Reply[BatchAnswer]:
-        _refuse_doubles([job.job_id for job in jobs], "jobs")
+        refuse_doubles([job.job_id for job in jobs], "jobs")
         held = await self._engine_of(queue).ask(op, size=size)
         if not isinstance(held.outcome, Results):
             raise _refused(held)
@@ -525,9 +580,3 @@ def _refused(held: Held) -> OsqueueError:
 
 def _refs(jobs: Sequence[JobRef]) -> tuple[LeaseRef, ...]:
     return tuple([LeaseRef(job.job_id, job.lease) for job in jobs])
-
-
-def _refuse_doubles(ids: list[str], field: str) -> None:
-    if len(set(ids)) < len(ids):
-        double = next(job_id for job_id in ids if ids.count(job_id) > 1)
-        raise BrokerProtocolError(f"`{field}` holds the job id {double!r} twice")

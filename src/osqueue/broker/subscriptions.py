@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Iterator
 
 from osqueue.broker import answers
-from osqueue.broker.engines import QueueEngine
+from osqueue.broker.listening import Listening
 from osqueue.broker.subscription import Subscription
 from osqueue.config import TELL_SHARE, TELL_US, StreamSettings
 from osqueue.engine.refusals import over_error
@@ -32,8 +32,8 @@ TOGETHER_S = 0.02
 class Subscriptions:
     """All observers of one engine, of which it is the `Listener`."""
 
-    def __init__(self, engine: QueueEngine, settings: StreamSettings, *, address: str) -> None:
-        self._engine = engine
+    def __init__(self, listening: Listening, settings: StreamSettings, *, address: str) -> None:
+        self._listening = listening
         self.settings = settings
         self._address = address
         self._open: dict[Subscription, None] = {}
@@ -67,7 +67,7 @@ class Subscriptions:
         if self._open.pop(subscription, subscription) is None and not self._open:
             self._latest = None
             self._untold = []
-            self._engine.listen(wanted=False)
+            self._listening.listen(wanted=False)
             for timer in (self._timer, self._pause):
                 if timer is not None:
                     timer.cancel()
@@ -119,7 +119,7 @@ class Subscriptions:
 
     def _listen(self, first: Subscription) -> None:
         try:
-            self._engine.listen(wanted=True)
+            self._listening.listen(wanted=True)
         except OsqueueError:
             del self._open[first]
             raise

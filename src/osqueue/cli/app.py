@@ -10,6 +10,7 @@ import typer
 from osqueue import __version__
 from osqueue.cli.commands.archive import archive
 from osqueue.cli.commands.broker import broker
+from osqueue.cli.commands.dead import dead
 from osqueue.cli.commands.demo import demo
 from osqueue.cli.commands.doctor import doctor
 from osqueue.cli.commands.failover import failover
@@ -45,6 +46,7 @@ app.command()(status)
 app.command()(settings)
 app.command()(failover)
 app.add_typer(jobs, name="jobs")
+app.command()(dead)
 app.add_typer(archive, name="archive")
 app.add_typer(token, name="token")
 app.command()(demo)

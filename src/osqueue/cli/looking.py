@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,11 +13,21 @@ from osqueue.cli.asking import ask
 from osqueue.cli.failures import CliError
 from osqueue.cli.options import Broker
 from osqueue.cli.output import say, say_json
-from osqueue.client import JobInfo, OsqueueClient
+from osqueue.client import EndedPage, JobInfo, JobsPage, OsqueueClient
 from osqueue.config import LIST_PAGE_MAX
 from osqueue.errors import OsqueueError
 
-__all__ = ["JobsQuery", "cancel", "list_jobs", "retry", "settings", "show", "stats"]
+__all__ = [
+    "JobsQuery",
+    "cancel",
+    "dead",
+    "list_ended",
+    "list_jobs",
+    "retry",
+    "settings",
+    "show",
+    "stats",
+]
 
 
 class JobsQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +35,8 @@ class JobsQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     status: StrEnum | None
     job_type: str | None
+    text: str | None = None
+    order: str = "oldest"
     limit: int
     consistent: bool
 
@@ -48,13 +60,23 @@ def settings(broker: Broker, *, json_output: bool) -> None:
 
 
 def list_jobs(broker: Broker, query: JobsQuery, *, json_output: bool) -> None:
-    """Print jobs, in their order of arrival."""
-    found, more = ask(broker, lambda client: _collect(client, query))
+    """Print jobs, in their order of arrival or the reverse."""
+    _print_jobs(ask(broker, lambda client: _collect(client, query)), json_output=json_output)
+
+
+def list_ended(broker: Broker, query: JobsQuery, *, json_output: bool) -> None:
+    """Print jobs that have ended, the last first."""
+    _print_jobs(ask(broker, lambda client: _collect_ended(client, query)), json_output=json_output)
+
+
+def dead(broker: Broker, *, consistent: bool, json_output: bool) -> None:
+    """Print the dead letters by their errors."""
+    found = ask(broker, lambda client: client.list_dead_groups(consistent=consistent))
     if json_output:
-        for job in found:
-            say_json(as_json(job))
+        for group in found.groups:
+            say_json(msgspec.to_builtins(group))
     else:
-        tables.print_jobs(found, more=more)
+        tables.print_dead_groups(found)
 
 
 def show(broker: Broker, job_id: str, *, consistent: bool, json_output: bool) -> None:
@@ -96,6 +118,7 @@ def as_json(job: JobInfo) -> dict[str, Any]:
         "keepResult": job.keep_result or None,
         "progress": _plain(job.progress),
         "errors": _plain(list(job.errors)) or None,
+        "payloadHidden": job.payload_hidden or None,
     }
     known = {name: value for name, value in fields.items() if value is not None}
     if job.raw_payload is not None:
@@ -109,24 +132,67 @@ def _plain(value: object) -> Any:
     return None if value is None else msgspec.to_builtins(value)
 
 
-async def _collect(client: OsqueueClient, query: JobsQuery) -> tuple[list[JobInfo], bool]:
-    """The jobs, and whether there may be more than asked for."""
-    status = None if query.status is None else str(query.status)
-    found: list[JobInfo] = []
-    cursor: str | None = None
-    while True:
-        wanted = min(LIST_PAGE_MAX, query.limit - len(found)) if query.limit else LIST_PAGE_MAX
-        page = await client.list_jobs(
-            status=status,
+def _print_jobs(found: Found, *, json_output: bool) -> None:
+    if json_output:
+        for job in found.jobs:
+            say_json(as_json(job))
+    else:
+        tables.print_jobs(found.jobs, more=found.more)
+
+
+class Found(NamedTuple):
+    """Jobs, and whether there may be more than asked for."""
+
+    jobs: list[JobInfo]
+    more: bool
+
+
+async def _collect(client: OsqueueClient, query: JobsQuery) -> Found:
+    def page(cursor: str | None, limit: int) -> Coroutine[Any, Any, JobsPage]:
+        return client.list_jobs(
+            status=_word(query.status),
             job_type=query.job_type,
-            limit=wanted,
+            text=query.text,
+            order=query.order,
+            limit=limit,
             cursor=cursor,
             consistent=query.consistent,
         )
-        found += page.jobs
-        cursor = page.next_cursor
-        if cursor is None or len(found) == query.limit:
-            return found, cursor is not None
+
+    return await _gather(page, query.limit)
+
+
+async def _collect_ended(client: OsqueueClient, query: JobsQuery) -> Found:
+    def page(cursor: str | None, limit: int) -> Coroutine[Any, Any, EndedPage]:
+        return client.list_ended(
+            status=_word(query.status),
+            job_type=query.job_type,
+            text=query.text,
+            limit=limit,
+            cursor=cursor,
+            consistent=query.consistent,
+        )
+
+    return await _gather(page, query.limit)
+
+
+async def _gather(
+    page: Callable[[str | None, int], Coroutine[Any, Any, JobsPage | EndedPage]], limit: int
+) -> Found:
+    """The jobs of as many pages as it takes."""
+    found: list[JobInfo] = []
+    cursor: str | None = None
+    while True:
+        wanted = min(LIST_PAGE_MAX, limit - len(found)) if limit else LIST_PAGE_MAX
+        got = await page(cursor, wanted)
+        found += got.jobs
+        cursor = got.next_cursor
+        if cursor is None or len(found) == limit:
+            return Found(found, cursor is not None)
+
+
+def _word(status: StrEnum | None) -> str | None:
+    return None if status is None else str(status)
 
 
 async def _each(act: Callable[[str], Awaitable[None]], job_ids: list[str], done: str) -> None:

@@ -72,6 +72,8 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
     requests_burst: int = 0
     connections_per_host: int = 0
     access_log: bool = False
+    dashboard: bool = True
+    hide_payloads: bool = False
 
     def settings(self) -> BrokerSettings:
         """The broker's settings. Raises `CliError` when they make no sense."""
@@ -121,6 +123,8 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
             payload_bytes_max=self.payload_bytes_max,
             connections_per_host=self.connections_per_host,
             access_log=self.access_log,
+            dashboard=self.dashboard,
+            hide_payloads=self.hide_payloads,
         )
 
     def _access(self) -> AccessSettings:
@@ -179,6 +183,8 @@ async def _serve(broker: BrokerServer, plan: BrokerPlan, store: Store, stop: Sto
     say(f"Broker listening on {_listening(broker, plan)}")
     if broker.grpc_port is not None:
         say(f"gRPC listening on {_place(plan.host, broker.grpc_port)}")
+    if plan.dashboard:
+        say(f"dashboard: {broker.url}/")
     return await _until_over(broker, stop)
 
 

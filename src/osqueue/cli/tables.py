@@ -11,12 +11,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from osqueue.client import BrokerStatus, JobError, JobInfo, Progress, Setting, Stats
+from osqueue.client import (
+    BrokerStatus,
+    DeadGroup,
+    DeadGroups,
+    JobError,
+    JobInfo,
+    Progress,
+    Setting,
+    Stats,
+)
 from osqueue.clock import SystemClock
 
 __all__ = [
     "age",
     "make_console",
+    "print_dead_groups",
     "print_job",
     "print_jobs",
     "print_settings",
@@ -89,6 +99,27 @@ def print_jobs(jobs: Sequence[JobInfo], *, more: bool) -> None:
         console.print("there may be more: --limit 0 shows all")
 
 
+def print_dead_groups(found: DeadGroups) -> None:
+    """Print a line for each kind of failure."""
+    console = make_console()
+    if not found.total:
+        console.print("no dead jobs")
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("jobs", justify="right", no_wrap=True)
+    table.add_column("last", justify="right", no_wrap=True)
+    table.add_column("types", overflow="ellipsis", no_wrap=True)
+    table.add_column("error", overflow="ellipsis", no_wrap=True)
+    now_ms = SystemClock().wall_ms()
+    for group in found.groups:
+        error = Text(" ".join(f"{group.error_type}: {group.message}".split()))
+        table.add_row(f"{group.count:,}", age(group.newest, now_ms), _types(group), error)
+    print_table(console, table)
+    rest = found.total - sum(group.count for group in found.groups)
+    if rest:
+        console.print(f"and {rest:,} of other kinds")
+
+
 def print_job(job: JobInfo) -> None:
     """Print all that is known of a job."""
     table = Table.grid(padding=(0, 2))
@@ -117,6 +148,11 @@ def age(created_ms: int | None, now_ms: int) -> str:
         if gone_ms >= unit_ms:
             return f"{gone_ms // unit_ms} {name}"
     return "now"
+
+
+def _types(group: DeadGroup) -> Text:
+    """The most frequent ones first; a job without a type is one of `-`."""
+    return Text(", ".join(type_ or "-" for type_ in group.types))
 
 
 def _status_rows(status: BrokerStatus) -> list[tuple[str, str]]:
@@ -157,6 +193,7 @@ def _rows(job: JobInfo) -> list[tuple[str, str]]:
         ("heartbeat", _time(job.heartbeat)),
         ("ended", _time(job.ended_at)),
         ("payload", "" if job.raw_payload is None else json.dumps(job.payload, ensure_ascii=False)),
+        ("hidden", "payload and result, from this token" if job.payload_hidden else ""),
         ("result", "" if job.raw_result is None else json.dumps(job.result, ensure_ascii=False)),
         ("progress", _progress(job.progress)),
         ("last error", _failure(job.last_error)),

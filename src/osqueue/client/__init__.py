@@ -12,11 +12,16 @@ if TYPE_CHECKING:
     from osqueue.client.discovery import LeaderStore
     from osqueue.client.handles import JobHandle, SyncJobHandle
     from osqueue.client.models import (
+        ActionAnswer,
         BrokerStatus,
+        DeadGroup,
+        DeadGroups,
+        EndedPage,
         Job,
         JobError,
         JobInfo,
         JobOptions,
+        JobsCount,
         JobsPage,
         NewJob,
         Progress,
@@ -30,13 +35,18 @@ if TYPE_CHECKING:
     from osqueue.client.sync import SyncOsqueueClient
 
 __all__ = [
+    "ActionAnswer",
     "BrokerStatus",
     "Credentials",
+    "DeadGroup",
+    "DeadGroups",
+    "EndedPage",
     "Job",
     "JobError",
     "JobHandle",
     "JobInfo",
     "JobOptions",
+    "JobsCount",
     "JobsPage",
     "LeaderStore",
     "NewJob",
@@ -54,13 +64,18 @@ __all__ = [
 ]
 
 _HOME = {
+    "ActionAnswer": "osqueue.client.models",
     "BrokerStatus": "osqueue.client.models",
     "Credentials": "osqueue.client.credentials",
+    "DeadGroup": "osqueue.client.models",
+    "DeadGroups": "osqueue.client.models",
+    "EndedPage": "osqueue.client.models",
     "Job": "osqueue.client.models",
     "JobError": "osqueue.client.models",
     "JobHandle": "osqueue.client.handles",
     "JobInfo": "osqueue.client.models",
     "JobOptions": "osqueue.client.models",
+    "JobsCount": "osqueue.client.models",
     "JobsPage": "osqueue.client.models",
     "LeaderStore": "osqueue.client.discovery",
     "NewJob": "osqueue.client.models",

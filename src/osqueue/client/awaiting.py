@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn, Protocol
 
 from osqueue.client.models import JobInfo
 from osqueue.config import RESULT_WAIT_MS
-from osqueue.errors import JobFailedError, JobNotFoundError, ResultTimeoutError
+from osqueue.errors import AuthError, JobFailedError, JobNotFoundError, ResultTimeoutError
 
 __all__ = ["AskForJob", "brought", "ended", "result_of"]
 
@@ -50,12 +50,19 @@ async def ended(ask: AskForJob, job_id: str, *, timeout_s: float | None) -> JobI
 
 
 def brought(info: JobInfo) -> JobInfo:
-    """The same, if it has completed. Raises `JobFailedError` and `JobNotFoundError`."""
+    """The same, if it has completed. Raises `JobFailedError`, `JobNotFoundError`, and `AuthError`
+    for a result that is not shown to this client.
+    """
     if info.status in _FAILED:
         _raise_failed(info)
     if info.created_at is None:
         raise JobNotFoundError(
             f"job {info.job_id} has completed, but what it brought is not kept any more"
+        )
+    if info.payload_hidden:
+        raise AuthError(
+            f"job {info.job_id} has completed, but the broker hides results from this token; use "
+            "one with the role work, or start the broker without --hide-payloads"
         )
     return info
 

@@ -32,9 +32,12 @@ from osqueue.config import ClientSettings
 from osqueue.errors import DiscoveryError, OsqueueError, TransportRequestError
 from osqueue.wire.messages import BatchAnswer
 from osqueue.wire.operations import (
+    COUNT_JOBS,
     GET_JOB,
     GET_STATS,
     GET_TYPES,
+    LIST_DEAD_GROUPS,
+    LIST_ENDED,
     LIST_JOBS,
     Operation,
     ReadQuery,
@@ -43,7 +46,18 @@ from osqueue.wire.operations import (
 __all__ = ["Caller", "Seen"]
 
 _log = logging.getLogger(__name__)
-_READS: Final = frozenset({GET_JOB.name, GET_STATS.name, GET_TYPES.name, LIST_JOBS.name})
+_READS: Final = frozenset(
+    each.name
+    for each in (
+        GET_JOB,
+        GET_STATS,
+        GET_TYPES,
+        LIST_JOBS,
+        LIST_ENDED,
+        COUNT_JOBS,
+        LIST_DEAD_GROUPS,
+    )
+)
 
 
 class Seen:

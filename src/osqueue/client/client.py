@@ -27,16 +27,19 @@ from osqueue.client.failures import describe_failure
 from osqueue.client.gathering import Submits
 from osqueue.client.handles import JobHandle
 from osqueue.client.models import (
+    EndedPage,
     Job,
     JobInfo,
     JobOptions,
     JobsPage,
     NewJob,
+    ended_page,
     job_from_claim,
     job_info,
     jobs_page,
 )
 from osqueue.client.requests import (
+    action_request,
     by_size,
     chunks,
     complete_refs,
@@ -53,7 +56,7 @@ from osqueue.client.runtime import Runtime
 from osqueue.client.streams import job_stream
 from osqueue.client.transports.kinds import TransportSpec
 from osqueue.client.ways import way_to_brokers
-from osqueue.config import LIST_PAGE_MAX, ClientSettings
+from osqueue.config import BATCH_JOBS_MAX, LIST_PAGE_MAX, ClientSettings
 from osqueue.errors import OsqueueError
 from osqueue.jobs.payload_types import PayloadObject
 from osqueue.jobs.registry import Registry, RegistryLike
@@ -61,15 +64,18 @@ from osqueue.jobs.submission import CheckedJob
 from osqueue.tracing import submitting
 from osqueue.wire import messages, operations
 from osqueue.wire.messages import (
+    ActionAnswer,
     BrokerStatus,
+    DeadGroups,
     JobError,
+    JobsCount,
     Progress,
     Setting,
     Stats,
     Update,
     WorkerInfo,
 )
-from osqueue.wire.operations import JobQuery, ListQuery, ReadQuery
+from osqueue.wire.operations import CountQuery, EndedQuery, JobQuery, ListQuery, ReadQuery
 
 __all__ = ["OsqueueClient"]
 
@@ -461,16 +467,27 @@ class OsqueueClient:
         *,
         status: str | None = None,
         job_type: str | None = None,
+        text: str | None = None,
+        order: str = "oldest",
         limit: int = LIST_PAGE_MAX,
         cursor: str | None = None,
         consistent: bool = False,
     ) -> JobsPage:
-        """One page of jobs; ``status`` is ``unclaimed``, ``in_progress`` or ``dead``.
+        """One page of jobs; ``status`` is ``unclaimed``, ``ready`` or ``delayed`` (which part the
+        unclaimed ones), ``in_progress`` or ``dead``.
 
-        ``consistent``: see `get_job`.
+        ``text`` stands in the id, the type, the worker's id, or the last error's type or message,
+        in upper or lower case. ``order`` is ``oldest`` or ``newest`` first. ``consistent``: see
+        `get_job`.
         """
         query = ListQuery(
-            limit=limit, cursor=cursor, status=status, type=job_type, consistent=consistent
+            limit=limit,
+            cursor=cursor,
+            status=status,
+            type=job_type,
+            text=text or None,
+            order=None if order == "oldest" else order,
+            consistent=consistent,
         )
         answer = await self._caller.call(operations.LIST_JOBS, query)
         return jobs_page(cast("messages.JobsPage", answer))
@@ -480,22 +497,114 @@ class OsqueueClient:
         *,
         status: str | None = None,
         job_type: str | None = None,
+        text: str | None = None,
+        order: str = "oldest",
         consistent: bool = False,
     ) -> AsyncIterator[JobInfo]:
-        """All jobs, page by page: each page is as of its own moment.
-
-        ``consistent``: see `get_job`.
+        """All jobs, page by page: each page is as of its own moment. What is meant: see
+        `list_jobs`.
         """
         cursor: str | None = None
         while True:
             page = await self.list_jobs(
-                status=status, job_type=job_type, cursor=cursor, consistent=consistent
+                status=status,
+                job_type=job_type,
+                text=text,
+                order=order,
+                cursor=cursor,
+                consistent=consistent,
             )
             for job in page.jobs:
                 yield job
             cursor = page.next_cursor
             if cursor is None:
                 return
+
+    async def list_ended(
+        self,
+        *,
+        status: str | None = None,
+        job_type: str | None = None,
+        text: str | None = None,
+        limit: int = LIST_PAGE_MAX,
+        cursor: str | None = None,
+        consistent: bool = False,
+    ) -> EndedPage:
+        """One page of jobs that have ended, the last to end first, for as long as the archive
+        keeps them; ``status`` is ``completed``, ``cancelled``, ``expired``, ``discarded``, or
+        ``dead`` for dead letters that have left the queue. For the rest see `list_jobs`.
+        """
+        query = EndedQuery(
+            limit=limit,
+            cursor=cursor,
+            status=status,
+            type=job_type,
+            text=text or None,
+            consistent=consistent,
+        )
+        answer = await self._caller.call(operations.LIST_ENDED, query)
+        return ended_page(cast("messages.EndedPage", answer))
+
+    async def iter_ended(
+        self,
+        *,
+        status: str | None = None,
+        job_type: str | None = None,
+        text: str | None = None,
+    ) -> AsyncIterator[JobInfo]:
+        """All jobs that have ended, page by page; see `list_ended`."""
+        cursor: str | None = None
+        while True:
+            page = await self.list_ended(status=status, job_type=job_type, text=text, cursor=cursor)
+            for job in page.jobs:
+                yield job
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def count_jobs(
+        self,
+        *,
+        status: str | None = None,
+        job_type: str | None = None,
+        text: str | None = None,
+        consistent: bool = False,
+    ) -> JobsCount:
+        """How many jobs that have not ended are meant; see `list_jobs`."""
+        query = CountQuery(status=status, type=job_type, text=text or None, consistent=consistent)
+        return cast("JobsCount", await self._caller.call(operations.COUNT_JOBS, query))
+
+    async def act_on_jobs(
+        self,
+        action: str,
+        job_ids: Iterable[str] | None = None,
+        *,
+        status: str | None = None,
+        job_type: str | None = None,
+        text: str | None = None,
+        max_jobs: int = BATCH_JOBS_MAX,
+    ) -> ActionAnswer:
+        """``retry`` or ``cancel`` up to 1,000 jobs in one commit; each for itself.
+
+        Those of ``job_ids``, or the ``max_jobs`` oldest that are meant (see `list_jobs`); with
+        both, those of the ids that are still meant. Without either it raises `BrokerProtocolError`:
+        every job of a queue is never meant. While the answer has ``left``, there may be more.
+
+        Sent again only if it surely was not applied. When that is not known (`CommitUnknownError`,
+        `TransportConnectionError`), look first: a job that died again meanwhile would be retried
+        again, and of a filter with a bound, others would be meant.
+        """
+        request = action_request(
+            action, job_ids, status=status, job_type=job_type, text=text, max_jobs=max_jobs
+        )
+        return cast("ActionAnswer", await self._caller.call(operations.ACT_ON_JOBS, request))
+
+    async def list_dead_groups(self, *, consistent: bool = False) -> DeadGroups:
+        """The dead letters of the queue by their errors, those that differ only in numbers in one
+        group, the largest first.
+        """
+        query = _read_query(consistent=consistent)
+        return cast("DeadGroups", await self._caller.call(operations.LIST_DEAD_GROUPS, query))
 
     async def get_payload(self, job_id: str, *, consistent: bool = False) -> bytes | None:
         """The JSON text of a job's payload, of any size; ``None`` when it has none.

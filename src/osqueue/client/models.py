@@ -11,8 +11,12 @@ from osqueue.client.payloads import decode_payload
 from osqueue.jobs.submission import JobOptions, NewJob
 from osqueue.wire import messages
 from osqueue.wire.messages import (
+    ActionAnswer,
     BrokerStatus,
+    DeadGroup,
+    DeadGroups,
     JobError,
+    JobsCount,
     Progress,
     RetryPolicy,
     Setting,
@@ -22,11 +26,16 @@ from osqueue.wire.messages import (
 )
 
 __all__ = [
+    "ActionAnswer",
     "BrokerStatus",
+    "DeadGroup",
+    "DeadGroups",
+    "EndedPage",
     "Job",
     "JobError",
     "JobInfo",
     "JobOptions",
+    "JobsCount",
     "JobsPage",
     "NewJob",
     "Progress",
@@ -102,6 +111,8 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
     """How far its worker said it was, while it runs."""
     errors: tuple[JobError, ...] = ()
     """Its last failures, oldest first, with `last_error`; in a listing there are none."""
+    payload_hidden: bool = False
+    """Whether payload or result are not shown, as the token that asks may not see them."""
 
     @property
     def payload(self) -> Any:
@@ -123,6 +134,18 @@ class JobsPage(msgspec.Struct, frozen=True):
     jobs: tuple[JobInfo, ...]
     next_cursor: str | None
     stats: Stats
+
+
+class EndedPage(msgspec.Struct, frozen=True):
+    """One page of jobs that have ended, the last to end first.
+
+    ``next_cursor`` as in `JobsPage`. ``damaged`` names objects of the archive of which not
+    everything could be read.
+    """
+
+    jobs: tuple[JobInfo, ...]
+    next_cursor: str | None
+    damaged: tuple[str, ...] = ()
 
 
 def job_from_claim(claimed: messages.ClaimedJob, worker_id: str) -> Job:
@@ -149,7 +172,7 @@ def job_info(info: messages.JobInfo) -> JobInfo:
         job_id=info.id,
         status=info.status,
         type=_or(info.type, ""),
-        raw_payload=_raw(info.payload),
+        raw_payload=None if info.payload_hidden else _raw(info.payload),
         worker_id=_or(info.worker_id, None),
         created_at=_or(info.created_at, None),
         attempts=_or(info.attempts, 0),
@@ -166,6 +189,7 @@ def job_info(info: messages.JobInfo) -> JobInfo:
         raw_result=_raw(info.result),
         progress=info.progress,
         errors=tuple(info.errors),
+        payload_hidden=info.payload_hidden,
     )
 
 
@@ -173,6 +197,11 @@ def jobs_page(page: messages.JobsPage) -> JobsPage:
     """A page as it travels, as it is shown."""
     counts = {name: getattr(page, name) for name in Stats.__struct_fields__}
     return JobsPage(tuple(map(job_info, page.jobs)), page.next_cursor, Stats(**counts))
+
+
+def ended_page(page: messages.EndedPage) -> EndedPage:
+    """The same of jobs that have ended."""
+    return EndedPage(tuple(map(job_info, page.jobs)), page.next_cursor, tuple(page.damaged))
 
 
 def _or(value: _T | UnsetType, default: _D) -> _T | _D:

@@ -17,9 +17,17 @@ from osqueue.errors import BrokerProtocolError, ConfigError
 from osqueue.jobs.backoff import Backoff
 from osqueue.jobs.registry import Registry
 from osqueue.jobs.submission import JobOptions
-from osqueue.wire.messages import CompleteRef, HeartbeatRef, Progress, SubmitRequest
+from osqueue.wire.messages import (
+    ActionRequest,
+    CompleteRef,
+    HeartbeatRef,
+    JobFilter,
+    Progress,
+    SubmitRequest,
+)
 
 __all__ = [
+    "action_request",
     "by_size",
     "chunks",
     "complete_refs",
@@ -130,6 +138,28 @@ def complete_refs(jobs: Sequence[Job], results: Sequence[object] | None) -> list
         CompleteRef(job_id=job.job_id, lease=job.lease, result=result_text(result))
         for job, result in zip(jobs, results, strict=True)
     ]
+
+
+def action_request(
+    action: str,
+    job_ids: Iterable[str] | None,
+    *,
+    status: str | None,
+    job_type: str | None,
+    text: str | None,
+    max_jobs: int,
+) -> ActionRequest:
+    """The request to do something to many jobs. Raises `BrokerProtocolError` when it means all."""
+    wanted = JobFilter(status=status, type=job_type, text=text or None)
+    ids = None if job_ids is None else list(job_ids)
+    if ids is None and wanted == JobFilter():
+        raise BrokerProtocolError("say which jobs: job_ids, or a status, job_type or text")
+    return ActionRequest(
+        action=action,
+        job_ids=ids,
+        filter=None if wanted == JobFilter() else wanted,
+        max=max_jobs,
+    )
 
 
 def result_text(result: object) -> Raw | UnsetType:

@@ -15,6 +15,7 @@ from osqueue.config import ClientSettings
 from osqueue.errors import OsqueueError
 from osqueue.wire.messages import ClaimRequest
 from osqueue.wire.operations import (
+    ACT_ON_JOBS,
     ADD_CREDIT,
     FAIL_OVER,
     HEARTBEAT_BATCH,
@@ -42,6 +43,8 @@ class Repeat(Enum):
 _REPEAT: Final = dict.fromkeys((each.name for each in (*OPERATIONS, *STREAMS)), Repeat.ALWAYS) | {
     # It carries no id: if the job died again in between, it would be queued a second time.
     RETRY.name: Repeat.UNAPPLIED,
+    # The same of many; and asked again, a filter with a bound would mean others.
+    ACT_ON_JOBS.name: Repeat.UNAPPLIED,
     # Asked again after it was done, the next leader would hand over, too.
     FAIL_OVER.name: Repeat.UNAPPLIED,
     # Added twice, more jobs would come than their worker has room for.

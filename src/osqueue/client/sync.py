@@ -36,18 +36,21 @@ from osqueue.client.credentials import TlsSettings
 from osqueue.client.discovery import LeaderStore
 from osqueue.client.handles import SyncJobHandle
 from osqueue.client.loop_thread import LoopThread
-from osqueue.client.models import Job, JobInfo, JobOptions, JobsPage, NewJob
+from osqueue.client.models import EndedPage, Job, JobInfo, JobOptions, JobsPage, NewJob
 from osqueue.client.requests import job_of, jobs_of
 from osqueue.client.runtime import Runtime
 from osqueue.client.transports.kinds import TransportSpec
-from osqueue.config import LIST_PAGE_MAX, ClientSettings
+from osqueue.config import BATCH_JOBS_MAX, LIST_PAGE_MAX, ClientSettings
 from osqueue.errors import OsqueueError, TransportConfigError
 from osqueue.jobs.payload_types import PayloadObject
 from osqueue.jobs.registry import Registry, RegistryLike
 from osqueue.jobs.submission import CheckedJob
 from osqueue.wire.messages import (
+    ActionAnswer,
     BrokerStatus,
+    DeadGroups,
     JobError,
+    JobsCount,
     Progress,
     Setting,
     Stats,
@@ -305,15 +308,21 @@ class SyncOsqueueClient:
         *,
         status: str | None = None,
         job_type: str | None = None,
+        text: str | None = None,
+        order: str = "oldest",
         limit: int = LIST_PAGE_MAX,
         cursor: str | None = None,
         consistent: bool = False,
     ) -> JobsPage:
-        """One page of jobs; ``status`` is ``unclaimed``, ``in_progress`` or ``dead``."""
+        """One page of jobs; ``status`` is ``unclaimed``, ``ready``, ``delayed``, ``in_progress`` or
+        ``dead``.
+        """
         return self._run(
             lambda client: client.list_jobs(
                 status=status,
                 job_type=job_type,
+                text=text,
+                order=order,
                 limit=limit,
                 cursor=cursor,
                 consistent=consistent,
@@ -325,12 +334,87 @@ class SyncOsqueueClient:
         *,
         status: str | None = None,
         job_type: str | None = None,
+        text: str | None = None,
+        order: str = "oldest",
         consistent: bool = False,
     ) -> Iterator[JobInfo]:
         """All jobs, page by page: each page is as of its own moment."""
         return self._iterate(
-            lambda client: client.iter_jobs(status=status, job_type=job_type, consistent=consistent)
+            lambda client: client.iter_jobs(
+                status=status, job_type=job_type, text=text, order=order, consistent=consistent
+            )
         )
+
+    def list_ended(
+        self,
+        *,
+        status: str | None = None,
+        job_type: str | None = None,
+        text: str | None = None,
+        limit: int = LIST_PAGE_MAX,
+        cursor: str | None = None,
+        consistent: bool = False,
+    ) -> EndedPage:
+        """One page of jobs that have ended, the last to end first."""
+        return self._run(
+            lambda client: client.list_ended(
+                status=status,
+                job_type=job_type,
+                text=text,
+                limit=limit,
+                cursor=cursor,
+                consistent=consistent,
+            )
+        )
+
+    def iter_ended(
+        self,
+        *,
+        status: str | None = None,
+        job_type: str | None = None,
+        text: str | None = None,
+    ) -> Iterator[JobInfo]:
+        """All jobs that have ended, page by page."""
+        return self._iterate(
+            lambda client: client.iter_ended(status=status, job_type=job_type, text=text)
+        )
+
+    def count_jobs(
+        self,
+        *,
+        status: str | None = None,
+        job_type: str | None = None,
+        text: str | None = None,
+        consistent: bool = False,
+    ) -> JobsCount:
+        """How many jobs that have not ended are meant."""
+        return self._run(
+            lambda client: client.count_jobs(
+                status=status, job_type=job_type, text=text, consistent=consistent
+            )
+        )
+
+    def act_on_jobs(
+        self,
+        action: str,
+        job_ids: Iterable[str] | None = None,
+        *,
+        status: str | None = None,
+        job_type: str | None = None,
+        text: str | None = None,
+        max_jobs: int = BATCH_JOBS_MAX,
+    ) -> ActionAnswer:
+        """``retry`` or ``cancel`` up to 1,000 jobs in one commit; each for itself."""
+        ids = None if job_ids is None else list(job_ids)  # what makes them belongs to this thread
+        return self._run(
+            lambda client: client.act_on_jobs(
+                action, ids, status=status, job_type=job_type, text=text, max_jobs=max_jobs
+            )
+        )
+
+    def list_dead_groups(self, *, consistent: bool = False) -> DeadGroups:
+        """The dead letters of the queue by their errors, the largest group first."""
+        return self._run(lambda client: client.list_dead_groups(consistent=consistent))
 
     def get_payload(self, job_id: str, *, consistent: bool = False) -> bytes | None:
         """The JSON text of a job's payload, of any size; ``None`` when it has none."""

@@ -9,8 +9,10 @@ id and whoever sealed the batch may have had clocks that were hours apart.
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from itertools import islice
 
 import msgspec
 
@@ -69,6 +71,7 @@ class Archive:
         self._hours: dict[str, _Hour] = {}
         self._loaded = asyncio.Event()
         self._lookups = 0
+        self._last_read: tuple[str, bytes] | None = None
 
     async def load(self) -> None:
         """List what is there. Raises the store's errors; then it may be called again."""
@@ -108,6 +111,8 @@ class Archive:
         return [name for old in hours for name in self._hours[old].names]
 
     def _forget(self, name: BatchName) -> None:
+        if self._last_read is not None and self._last_read[0] == name.key:
+            self._last_read = None
         names = self._hours[name.hour].names
         names.remove(name)
         if not names:
@@ -118,17 +123,59 @@ class Archive:
 
         Waits until the batches have been listed. `OverloadedError` when too many look at once.
         """
+        async with self._looking():
+            return await self._find(job_id)
+
+    async def listed(self) -> Archive:
+        """The same, once its batches have been listed. Raises `StoreUnavailableError`."""
+        async with self._looking():
+            await self._loaded.wait()
+            return self
+
+    def newest(self) -> BatchName | None:
+        """The batch that was sealed last, of those that are in the archive."""
+        return self._hours[max(self._hours)].names[-1] if self._hours else None
+
+    def downward(self, name: BatchName, most: int | None = None) -> list[BatchName]:
+        """A batch, if it is there, and those that were sealed before it, newest first."""
+        return list(islice(self._down_from(name), most))
+
+    async def read(self, name: BatchName) -> bytes | None:
+        """The lines of a batch, whole or not; ``None`` when it is there no more.
+
+        The last one is kept: whoever leafs through it asks for it page by page. Raises as `find`.
+        """
+        if self._last_read is not None and self._last_read[0] == name.key:
+            return self._last_read[1]
+        async with self._looking():
+            try:
+                stored = await self._store.get(name.key)
+            except StoreNotFoundError:
+                return None
+            assert stored is not None, "only a read with a version is answered by nothing"
+            self._last_read = name.key, stored.data
+            return stored.data
+
+    @asynccontextmanager
+    async def _looking(self) -> AsyncIterator[None]:
+        """One of the few who may look at a time, and for so long."""
         if self._lookups >= ARCHIVE_LOOKUPS_MAX:
             raise OverloadedError("too many jobs are being looked up in the archive; try again")
         self._lookups += 1
         try:
             async with asyncio.timeout(STORE_ANSWER_S_MAX):
-                return await self._find(job_id)
+                yield
         except TimeoutError as error:
             message = f"the archive could not be searched within {STORE_ANSWER_S_MAX} s"
             raise StoreUnavailableError(message) from error
         finally:
             self._lookups -= 1
+
+    def _down_from(self, name: BatchName) -> Iterator[BatchName]:
+        for hour in sorted(self._hours, reverse=True):
+            if hour <= name.hour:
+                names = self._hours[hour].names
+                yield from reversed(names[: bisect_right(names, name)])
 
     async def _find(self, job_id: str) -> bytes | None:
         await self._loaded.wait()

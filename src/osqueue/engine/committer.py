@@ -77,6 +77,7 @@ from osqueue.model.ops import Claim, Expire, Forget, Lead, LeaseRef, Release, Re
 from osqueue.model.outcomes import Claimed, Grant
 from osqueue.model.queries import Depths, depths
 from osqueue.model.snapshot import Origin, encode_state, read_origin
+from osqueue.model.tally import Tally
 from osqueue.model.watch import Watch
 
 __all__ = ["PHASES", "Committer", "Identity", "Phase"]
@@ -140,6 +141,7 @@ class _Commit(msgspec.Struct):
     changes: int = 0
     told: Told | None = None
     """What is told once it is durable, if somebody listens."""
+    tally: Tally = msgspec.field(default_factory=Tally)
     arrivals: int = 0
     """How many requests had arrived by then."""
     attempts: int = 0
@@ -352,9 +354,9 @@ class Committer:
 
     def _cut(self, name: str, data: bytes, now: Instant, *, resigns: bool) -> _Commit:
         freed = self._intake.state.take_freed()
-        held, changes, told = self._intake.cut(data)
+        held, changes, told, tally = self._intake.cut(data)
         return _Commit(
-            name, self._number, data, held, now.mono, now.mono, resigns, freed, changes, told
+            name, self._number, data, held, now.mono, now.mono, resigns, freed, changes, told, tally
         )
 
     def _idle(self) -> bool:
@@ -666,6 +668,7 @@ class Committer:
             changes=commit.changes,
             size=len(commit.data),
             took_ms=now.mono - commit.fixed_at,
+            tally=commit.tally,
         )
         self._actions.append(landed)
         if commit.told is not None:

@@ -15,11 +15,12 @@ from osqueue.errors import OsqueueError, OverloadedError
 from osqueue.model.apply import apply
 from osqueue.model.events import Told
 from osqueue.model.index import ReadyIndex
-from osqueue.model.job import Moment
+from osqueue.model.job import JobStatus, Moment
 from osqueue.model.ops import Claim, Op
 from osqueue.model.outcomes import Claimed
 from osqueue.model.snapshot import decode_state
 from osqueue.model.state import QueueState
+from osqueue.model.tally import Tally
 from osqueue.model.watch import Watch
 
 __all__ = ["Cut", "Intake", "Waiting"]
@@ -55,6 +56,7 @@ class Cut(NamedTuple):
     """Of jobs, and now and then of the queue itself."""
     told: Told | None
     """What it tells to those who listen; ``None`` when nobody does."""
+    tally: Tally
 
 
 class Intake:
@@ -133,7 +135,9 @@ class Intake:
         """Hand over what is pending: it is in ``fixed`` now."""
         state = self.state
         told = None if state.events is None else Told(state.totals(), state.events.cut())
-        cut = Cut(self.pending, state.revision - self._counted, told)
+        tally, state.tally = state.tally, Tally()
+        tally.waiting = state.counts[JobStatus.UNCLAIMED]
+        cut = Cut(self.pending, state.revision - self._counted, told, tally)
         self.fixed, self._counted = fixed, state.revision
         self.pending, self.dirty, self._bytes = [], False, 0
         return cut

@@ -12,6 +12,7 @@ from osqueue.model.events import Told
 from osqueue.model.job import Moment
 from osqueue.model.ops import Op
 from osqueue.model.outcomes import Outcome
+from osqueue.model.tally import Tally
 from osqueue.storage.protocol import Stored, Version
 
 __all__ = [
@@ -185,6 +186,8 @@ class Landed(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     took_ms: int
     """From the fixing of its bytes on."""
+    tally: Tally = msgspec.field(default_factory=Tally)
+    """What it did to jobs."""
 
     @property
     def ops(self) -> int:

@@ -18,11 +18,14 @@ from osqueue.errors import OsqueueError
 from osqueue.model.lineage import SHARED, CommitId
 from osqueue.model.ops import (
     Claim,
+    FindJobs,
     GetPayloadKeys,
     GetState,
     GetStats,
     GetTypes,
     Lead,
+    ListDead,
+    ListEnded,
     ListJobs,
     Op,
     Share,
@@ -32,7 +35,17 @@ from osqueue.wire.leaders import called
 
 __all__ = ["Identity", "Sharing", "Tenure", "led_by"]
 
-_GLANCES = (Claim, GetStats, GetState, ListJobs, GetTypes, GetPayloadKeys)
+_GLANCES = (
+    Claim,
+    GetStats,
+    GetState,
+    ListJobs,
+    FindJobs,
+    ListEnded,
+    ListDead,
+    GetTypes,
+    GetPayloadKeys,
+)
 """What is answered as of a moment ago, and names no job that the caller may know to be there."""
 
 

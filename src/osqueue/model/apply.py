@@ -12,17 +12,19 @@ from typing import assert_never
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from osqueue.model import queries, retries
+from osqueue.model import queries, retries, survey
 from osqueue.model.caps import Caps
 from osqueue.model.codec import decode_finished, encode_finished
 from osqueue.model.job import PAYLOADS, Job, JobStatus, Moment, content_of, length_of, payload_of
 from osqueue.model.ops import (
+    Act,
     Cancel,
     Claim,
     Complete,
     Drop,
     Expire,
     Fail,
+    FindJobs,
     Forget,
     GetJob,
     GetPayloadKeys,
@@ -32,17 +34,25 @@ from osqueue.model.ops import (
     Heartbeat,
     Lead,
     LeaseRef,
+    ListDead,
+    ListEnded,
     ListJobs,
     NewJob,
     Op,
+    Pause,
     Release,
     Resign,
+    Resume,
     Retry,
     Seal,
+    SetPriority,
     Share,
     Submit,
+    Survey,
 )
 from osqueue.model.outcomes import (
+    Acted,
+    ActOutcome,
     ArchiveBehind,
     Claimed,
     Done,
@@ -51,6 +61,7 @@ from osqueue.model.outcomes import (
     LeaseLost,
     Leaving,
     NotFound,
+    NotWaiting,
     Outcome,
     PayloadKeys,
     PayloadOutdated,
@@ -60,6 +71,7 @@ from osqueue.model.outcomes import (
     StateFull,
     Submitted,
 )
+from osqueue.model.search import Wanted
 from osqueue.model.state import QueueState, new_job_weight, same_job, weight_of
 
 __all__ = ["EXPIRE_BATCH_MAX", "apply"]
@@ -95,6 +107,16 @@ def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR
             return _cancel(state, op, now)
         case Retry():
             return _retry(state, op, now)
+        case SetPriority():
+            return _set_priority(state, op)
+        case Pause():
+            state.pause()
+            return _DONE
+        case Resume():
+            state.resume()
+            return _DONE
+        case Act():
+            return _act(state, op, now)
         case Expire():
             return _expire(state, now)
         case Forget():
@@ -118,8 +140,18 @@ def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR
         case ListJobs():
             state.promote_due(now.wall)
             return queries.page(state, op)
+        case Survey():
+            state.promote_due(now.wall)
+            return survey.survey(state, op)
         case GetTypes():
             return queries.types(state)
+        case FindJobs():
+            state.promote_due(now.wall)
+            return queries.find(state, op)
+        case ListEnded():
+            return queries.ended(state, op)
+        case ListDead():
+            return queries.dead(state, op)
         case GetPayloadKeys():
             return PayloadKeys(frozenset(state.payload_keys))
         case _:  # pragma: no cover
@@ -305,7 +337,22 @@ def _release(state: QueueState, worker_id: str, ref: LeaseRef, now: Moment) -> R
     return _DONE
 
 
-def _cancel(state: QueueState, op: Cancel, now: Moment) -> Outcome:
+def _act(state: QueueState, op: Act, now: Moment) -> Acted:
+    state.promote_due(now.wall)
+    wanted = None if op.wanted is None else Wanted(op.wanted)
+    each: list[ActOutcome | None] = []
+    for one in op.each:
+        job = state.jobs.get(one.id)
+        if wanted is not None and (job is None or not wanted.among([job])):
+            each.append(None)
+        elif isinstance(one, Cancel):
+            each.append(_cancel(state, one, now))
+        else:
+            each.append(_retry(state, one, now))
+    return Acted(tuple(each))
+
+
+def _cancel(state: QueueState, op: Cancel, now: Moment) -> Done | NotFound:
     job = state.jobs.get(op.id)
     if job is None:
         how = state.ends.how_job_ended(op.id)
@@ -315,7 +362,7 @@ def _cancel(state: QueueState, op: Cancel, now: Moment) -> Outcome:
     return _DONE
 
 
-def _retry(state: QueueState, op: Retry, now: Moment) -> Outcome:
+def _retry(state: QueueState, op: Retry, now: Moment) -> ActOutcome:
     job = state.jobs.get(op.id)
     if job is None:
         return _restore(state, op, now)
@@ -324,7 +371,7 @@ def _retry(state: QueueState, op: Retry, now: Moment) -> Outcome:
     return _DONE
 
 
-def _restore(state: QueueState, op: Retry, now: Moment) -> Outcome:
+def _restore(state: QueueState, op: Retry, now: Moment) -> ActOutcome:
     """Queue a dead letter again that has left the state: for the archive, or is there already."""
     if state.ends.how_job_ended(op.id) not in {None, JobStatus.DEAD}:
         return _not_found(state, op.id)
@@ -340,6 +387,20 @@ def _restore(state: QueueState, op: Retry, now: Moment) -> Outcome:
     if entry is None and state.size + weight_of(job) > state.limits.state_bytes_max:
         return StateFull(state.limits.state_bytes_max)
     state.restore(job, now)
+    return _DONE
+
+
+def _set_priority(state: QueueState, op: SetPriority) -> Outcome:
+    """What it is already is done, also for a job that has been claimed since: a repetition."""
+    job = state.jobs.get(op.id) or state.ends.finished_job(op.id)
+    if job is None:
+        how = state.ends.how_job_ended(op.id)
+        return NotFound(op.id) if how is None else NotWaiting(op.id, how)
+    if job.priority == op.priority:
+        return _DONE
+    if job.status is not JobStatus.UNCLAIMED:
+        return NotWaiting(op.id, job.status.value)
+    state.set_priority(job, op.priority)
     return _DONE
 
 

@@ -1,7 +1,8 @@
 """Finding the next job, the next due delay and the next expiring lease in O(log n).
 
 All three are heaps with lazy deletion: what leaves out of turn stays behind as a stale entry,
-passed over when it comes up, and a heap that is mostly stale is rebuilt.
+passed over when it comes up, and a heap that is mostly stale is rebuilt. A job that comes back to
+where it was may stand twice; once it is taken, the other entry is stale.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TypeVar
 
 from osqueue.model.job import Job, JobStatus
 
-__all__ = ["DelayedIndex", "LeaseIndex", "ReadyIndex"]
+__all__ = ["DelayedIndex", "LeaseIndex", "ReadyIndex", "one_less"]
 
 _type_of = attrgetter("type")
 
@@ -31,7 +32,7 @@ KeyT = TypeVar("KeyT", bound=str | None)
 
 def _compact(heap: list[EntryT], live: int, valid: Callable[[EntryT], object]) -> None:
     if len(heap) > 2 * live + _STALE_MAX:
-        heap[:] = [entry for entry in heap if valid(entry)]
+        heap[:] = [entry for entry in dict.fromkeys(heap) if valid(entry)]
         heapify(heap)
 
 
@@ -71,6 +72,10 @@ class ReadyIndex:
     def counts(self) -> dict[str, int]:
         """How many jobs of each type can be claimed, of those that have any."""
         return {type_: queue.live for type_, queue in self._queues.items()}
+
+    def types(self) -> Collection[str]:
+        """The types that have any."""
+        return self._queues.keys()
 
     def heads(self) -> Iterator[Job]:
         """Of each type the job that would be claimed next."""
@@ -116,6 +121,17 @@ class ReadyIndex:
         queue = self._queues[job.type]
         self._less(job.type, queue)
         _compact(queue.heap, queue.live, self._waiting)
+
+    def reorder(self, job: Job) -> None:
+        """Note that a job that can be claimed has got another priority."""
+        queue = self._queues[job.type]
+        heappush(queue.heap, _key(job))
+        self._changed.add(job.type)
+        _compact(queue.heap, queue.live, self._waiting)
+
+    def wake(self) -> None:
+        """Have all types looked at again: nothing was handed out for a while."""
+        self.woken.update(self._queues)
 
     def _push(self, type_: str, keys: Sequence[int]) -> None:
         queue = self._queues.get(type_)
@@ -171,8 +187,11 @@ class ReadyIndex:
         return queue.heap[0], type_
 
     def _waiting(self, key: int) -> Job | None:
+        """The job of an entry, if it can still be claimed with the priority that the entry has."""
         job = self._find(key & _SEQ_MASK)
-        return job if job is not None and job.status is JobStatus.UNCLAIMED else None
+        if job is None or job.status is not JobStatus.UNCLAIMED:
+            return None
+        return job if job.priority == key >> _SEQ_BITS and job.run_at is None else None
 
 
 def _key(job: Job) -> int:
@@ -223,11 +242,13 @@ class LeaseIndex:
     of older implementations have no lease and stand under ``""``, which compares with tokens.
     """
 
-    __slots__ = ("_by_claim", "_by_worker", "_find", "_heap", "live")
+    __slots__ = ("_by_claim", "_by_worker", "_find", "_heap", "live", "types")
 
     def __init__(self, find: Callable[[int], Job | None]) -> None:
         self._find = find
         self._heap: list[tuple[int, int, str]] = []
+        self.types: dict[str, int] = {}
+        """How many jobs of each type run, of those that do."""
         self._by_worker: dict[str | None, dict[str, Job]] = {}
         self._by_claim: dict[str, dict[str, Job]] = {}
         self.live = 0
@@ -240,6 +261,7 @@ class LeaseIndex:
         held[job.id] = job
         if job.claim_id is not None:
             self._by_claim.setdefault(job.claim_id, {})[job.id] = job
+        self.types[job.type] = self.types.get(job.type, 0) + 1
         self.live += 1
 
     def remove(self, job: Job) -> None:
@@ -247,6 +269,7 @@ class LeaseIndex:
         _take(self._by_worker, job.worker_id, job.id)
         if job.claim_id is not None:
             _take(self._by_claim, job.claim_id, job.id)
+        one_less(self.types, job.type)
         self.live -= 1
         _compact(self._heap, self.live, self._holds)
 
@@ -254,9 +277,17 @@ class LeaseIndex:
         """Every lease."""
         return chain.from_iterable(held.values() for held in self._by_worker.values())
 
-    def of_worker(self, worker_id: str) -> Iterable[Job]:
+    def of_worker(self, worker_id: str | None) -> Collection[Job]:
         """The jobs that a worker holds, oldest lease first."""
         return self._by_worker.get(worker_id, {}).values()
+
+    def newest_of(self, worker_id: str | None) -> Job | None:
+        """The job that a worker has got last, of those that it holds."""
+        return next(reversed(self._by_worker.get(worker_id, {}).values()), None)
+
+    def workers(self) -> Collection[str | None]:
+        """The ids of those who hold any."""
+        return self._by_worker.keys()
 
     def of_claim(self, claim_id: str) -> Iterable[Job]:
         """The jobs that a claim got and that are still held by it."""
@@ -292,6 +323,15 @@ class LeaseIndex:
 
     def _holds(self, entry: tuple[int, int, str]) -> bool:
         return self._held(entry[1], entry[2]) is not None
+
+
+def one_less(counts: dict[str, int], type_: str) -> None:
+    """Count one less of a type; what there is none of is not counted."""
+    left = counts[type_] - 1
+    if left:
+        counts[type_] = left
+    else:
+        del counts[type_]
 
 
 def _take(groups: dict[KeyT, dict[str, Job]], key: KeyT, job_id: str) -> None:

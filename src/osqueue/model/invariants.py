@@ -51,6 +51,9 @@ def _check_places(state: QueueState, jobs: list[Job]) -> None:
     _same("next deadline", state.leases.next_deadline(), min(deadlines, default=None))
     leases = [job.lease for job in running if job.lease is not None]
     _same("leases are unique", len(leases), len(set(leases)))
+    _same("running by type", state.leases.types, dict(Counter(job.type for job in running)))
+    dead_types = Counter(job.type for job in jobs if job.status is JobStatus.DEAD)
+    _same("dead by type", state.dead_types, dict(dead_types))
 
 
 def _check_job(job: Job) -> None:

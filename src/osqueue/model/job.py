@@ -139,6 +139,8 @@ class Job(msgspec.Struct, gc=False, eq=False):
     encoded: bytes = b""
     stale: bool = True
     """Whether ``encoded`` is older than the fields."""
+    since: int = 0
+    """When it became ready, or was handed out, as wall time; 0: when it was submitted."""
 
     @property
     def earlier(self) -> bytes:

@@ -14,6 +14,7 @@ from msgspec import UNSET, Raw, UnsetType
 from osqueue.model.job import NO_TERMS, LargePayload, Terms, length_of
 
 __all__ = [
+    "Act",
     "Cancel",
     "Change",
     "Claim",
@@ -21,6 +22,7 @@ __all__ = [
     "Drop",
     "Expire",
     "Fail",
+    "FindJobs",
     "Forget",
     "GetJob",
     "GetPayloadKeys",
@@ -28,18 +30,25 @@ __all__ = [
     "GetStats",
     "GetTypes",
     "Heartbeat",
+    "JobFilter",
     "Lead",
     "LeaseRef",
+    "ListDead",
+    "ListEnded",
     "ListJobs",
     "NewJob",
     "Op",
+    "Pause",
     "Query",
     "Release",
     "Resign",
+    "Resume",
     "Retry",
     "Seal",
+    "SetPriority",
     "Share",
     "Submit",
+    "Survey",
 ]
 
 
@@ -155,6 +164,41 @@ class Retry(msgspec.Struct, frozen=True, gc=False):
     archived: bytes | None = None
 
 
+class SetPriority(msgspec.Struct, frozen=True, gc=False):
+    """Let a job that waits come sooner or later: where it would be had it come with this one."""
+
+    id: str
+    priority: int
+
+
+class Pause(msgspec.Struct, frozen=True, gc=False):
+    """Hand out no more jobs. What is held goes on."""
+
+
+class Resume(msgspec.Struct, frozen=True, gc=False):
+    """Hand out jobs again."""
+
+
+class JobFilter(msgspec.Struct, frozen=True, gc=False):
+    """Which jobs are meant: those of which all that is said is true.
+
+    ``status`` is one of a job, or ``ready`` or ``delayed``, which part the unclaimed ones. ``text``
+    stands, in upper or lower case, in the id, the type, the worker's id, or in the type or message
+    of the last error.
+    """
+
+    status: str | None = None
+    type: str | None = None
+    text: str | None = None
+
+
+class Act(msgspec.Struct, frozen=True, gc=False):
+    """Do something to many jobs, each for itself; ``wanted``: only to those still meant."""
+
+    each: tuple[Cancel | Retry, ...]
+    wanted: JobFilter | None = None
+
+
 class Expire(msgspec.Struct, frozen=True, gc=False):
     """Take back leases whose deadline has passed."""
 
@@ -219,12 +263,45 @@ class GetState(msgspec.Struct, frozen=True, gc=False):
 
 
 class ListJobs(msgspec.Struct, frozen=True, gc=False):
-    """Look at a page of jobs in the order of arrival."""
+    """Look at a page of jobs in the order of arrival, or in the reverse; which: see `JobFilter`."""
 
     limit: int
     cursor: str | None = None
     status: str | None = None
     type: str | None = None
+    text: str | None = None
+    newest_first: bool = False
+
+    @property
+    def wanted(self) -> JobFilter:
+        return JobFilter(self.status, self.type, self.text)
+
+
+class FindJobs(msgspec.Struct, frozen=True, gc=False):
+    """Look which jobs are meant, in the order of arrival."""
+
+    limit: int
+    cursor: str | None = None
+    wanted: JobFilter = JobFilter()
+
+
+class ListEnded(msgspec.Struct, frozen=True, gc=False):
+    """Look at jobs that have ended and are not only in the archive, the last to end first.
+
+    ``first``: from the job of this id on.
+    """
+
+    limit: int
+    first: str | None = None
+    wanted: JobFilter = JobFilter()
+
+
+class ListDead(msgspec.Struct, frozen=True, gc=False):
+    """Look at dead letters in the order of arrival. ``unless``: not if they are still these."""
+
+    limit: int
+    cursor: str | None = None
+    unless: str | None = None
 
 
 class GetTypes(msgspec.Struct, frozen=True, gc=False):
@@ -233,6 +310,15 @@ class GetTypes(msgspec.Struct, frozen=True, gc=False):
 
 class GetPayloadKeys(msgspec.Struct, frozen=True, gc=False):
     """Look at which payload objects are named."""
+
+
+class Survey(msgspec.Struct, frozen=True, gc=False):
+    """Look at how the queue stands as a whole, for those who watch it: bounded at any size.
+
+    ``workers``: to be looked at first, beside others that hold jobs.
+    """
+
+    workers: tuple[str, ...] = ()
 
 
 Change: TypeAlias = (
@@ -244,6 +330,10 @@ Change: TypeAlias = (
     | Release
     | Cancel
     | Retry
+    | Act
+    | Pause
+    | Resume
+    | SetPriority
     | Expire
     | Forget
     | Seal
@@ -252,5 +342,16 @@ Change: TypeAlias = (
     | Share
     | Resign
 )
-Query: TypeAlias = GetJob | GetStats | GetState | ListJobs | GetTypes | GetPayloadKeys
+Query: TypeAlias = (
+    GetJob
+    | GetStats
+    | GetState
+    | ListJobs
+    | FindJobs
+    | ListEnded
+    | ListDead
+    | GetTypes
+    | GetPayloadKeys
+    | Survey
+)
 Op: TypeAlias = Change | Query

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -10,17 +10,25 @@ from msgspec import UNSET, Raw, UnsetType
 from osqueue.model.job import NO_TERMS, LargePayload, Terms
 
 __all__ = [
+    "ActOutcome",
+    "Acted",
     "ArchiveBehind",
     "BadCursor",
     "Claimed",
     "Counts",
+    "DeadLetter",
+    "DeadLetters",
     "Done",
+    "EndedJobs",
+    "Found",
     "Grant",
+    "Holding",
     "IdConflict",
     "JobView",
     "LeaseLost",
     "Leaving",
     "NotFound",
+    "NotWaiting",
     "Outcome",
     "Page",
     "PayloadKeys",
@@ -30,7 +38,10 @@ __all__ = [
     "Sealed",
     "StateFull",
     "Submitted",
+    "Surveyed",
+    "TypeDepth",
     "Types",
+    "WorkerView",
 ]
 
 
@@ -115,6 +126,13 @@ class NotFound(msgspec.Struct, frozen=True, gc=False):
     ended: str | None = None
 
 
+class NotWaiting(msgspec.Struct, frozen=True, gc=False):
+    """Refused: the job does not wait to be claimed. ``status`` is what it is instead."""
+
+    id: str
+    status: str
+
+
 class LeaseLost(msgspec.Struct, frozen=True, gc=False):
     """Refused: the caller does not hold the job."""
 
@@ -136,6 +154,15 @@ class Results(msgspec.Struct, frozen=True, gc=False):
     each: tuple[RefOutcome, ...]
 
 
+ActOutcome: TypeAlias = Done | NotFound | Leaving | StateFull
+
+
+class Acted(msgspec.Struct, frozen=True, gc=False):
+    """One answer per job; ``None`` of one that is not meant any more."""
+
+    each: tuple[ActOutcome | None, ...]
+
+
 class Counts(msgspec.Struct, frozen=True, gc=False):
     """How many jobs there are, by state; ``delayed`` are among ``unclaimed``."""
 
@@ -146,6 +173,7 @@ class Counts(msgspec.Struct, frozen=True, gc=False):
     completed_total: int
     dead_total: int
     broker: str | None
+    paused: bool = False
 
 
 class JobView(msgspec.Struct, frozen=True, gc=False):
@@ -180,10 +208,86 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     next_cursor: str | None
 
 
+class TypeDepth(NamedTuple):
+    """The jobs of one type."""
+
+    ready: int
+    in_progress: int
+    dead: int
+
+
+class Holding(NamedTuple):
+    """A job that is held. ``since``: in ms since the epoch, as far as this process knows."""
+
+    id: str
+    type: str
+    since: int
+    progress: Raw | None
+
+
+class WorkerView(NamedTuple):
+    """A worker, and what it holds. ``seen_at``: its last sign of life for any of that."""
+
+    id: str
+    seen_at: int | None
+    held: int
+    jobs: tuple[Holding, ...]
+    """Of many, those that it has held for longest."""
+
+
+class Surveyed(msgspec.Struct, frozen=True, gc=False):
+    """How the queue stands. Of very many types and workers, only so many are told apart."""
+
+    counts: Counts
+    paused: bool
+    oldest_ready_ms: int | None
+    types: dict[str, TypeDepth]
+    others: TypeDepth
+    """All jobs of the types that are not told apart."""
+    workers: tuple[WorkerView, ...]
+
+
 class Types(msgspec.Struct, frozen=True, gc=False):
     """Job types that there are jobs of, in no order; of very many, some."""
 
     names: tuple[str, ...]
+
+
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """The ids of the jobs that are meant; ``next_cursor`` is ``None`` when these are all."""
+
+    ids: tuple[str, ...]
+    next_cursor: str | None
+
+
+class EndedJobs(msgspec.Struct, frozen=True, gc=False):
+    """Jobs that have ended; ``next_id`` is that of the next to look at, if there is one here.
+
+    ``gone``: the first is not here any more. ``sealed``: the batch whose jobs are all still here,
+    though it may be in the archive already.
+    """
+
+    jobs: tuple[JobView, ...]
+    next_id: str | None
+    sealed: str | None
+    gone: bool = False
+
+
+class DeadLetter(msgspec.Struct, frozen=True, gc=False):
+    """A dead letter and why it is one."""
+
+    id: str
+    type: str
+    created_at: int
+    error: Raw | UnsetType
+
+
+class DeadLetters(msgspec.Struct, frozen=True, gc=False):
+    """Some dead letters. ``mark`` names the whole of them; while it is the same, so are they."""
+
+    mark: str
+    letters: tuple[DeadLetter, ...]
+    next_cursor: str | None
 
 
 class BadCursor(msgspec.Struct, frozen=True, gc=False):
@@ -201,12 +305,18 @@ Outcome: TypeAlias = (
     | Claimed
     | Done
     | NotFound
+    | NotWaiting
     | LeaseLost
     | Leaving
     | Results
     | Counts
     | JobView
     | Page
+    | Acted
+    | DeadLetters
+    | EndedJobs
+    | Found
     | Types
     | BadCursor
+    | Surveyed
 )

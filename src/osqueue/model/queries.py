@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from osqueue.config import LIST_SCAN_MAX, TYPES_KNOWN_MAX
+from osqueue.config import LIST_SCAN_MAX, OLDEST_SCAN_MAX, TYPES_KNOWN_MAX
 from osqueue.model.job import END_STATUSES, Job, JobStatus, payload_of
-from osqueue.model.ops import ListJobs
-from osqueue.model.outcomes import BadCursor, JobView, NotFound, Page, Types
+from osqueue.model.ops import FindJobs, JobFilter, ListDead, ListEnded, ListJobs
+from osqueue.model.outcomes import (
+    BadCursor,
+    DeadLetter,
+    DeadLetters,
+    EndedJobs,
+    Found,
+    JobView,
+    NotFound,
+    Page,
+    Types,
+)
+from osqueue.model.search import Wanted, scan
 from osqueue.model.state import QueueState
 
-__all__ = ["Depths", "depths", "job", "page", "types", "view"]
+__all__ = ["Depths", "dead", "depths", "ended", "find", "job", "page", "types", "view"]
+
+_DEAD = JobFilter(JobStatus.DEAD.value)
+_DOWNWARD = "-"
+"""Marks the cursor of a listing that goes from the newest to the oldest."""
 
 
 class Depths(NamedTuple):
@@ -28,6 +44,7 @@ class Depths(NamedTuple):
     """When the job was submitted that has been ready to be claimed for longest; ``None``: there is
     none. In a queue whose oldest jobs are nearly all held or delayed, the oldest of those that are
     next of their types."""
+    paused: bool = False
 
 
 def job(state: QueueState, job_id: str) -> JobView | NotFound:
@@ -53,32 +70,27 @@ def depths(state: QueueState, wall_ms: int) -> Depths:
         dead_total=state.dead_total,
         ready_by_type=state.ready.counts(),
         oldest_ready_ms=_oldest_ready_ms(state),
+        paused=state.paused,
     )
 
 
 def _oldest_ready_ms(state: QueueState) -> int | None:
     if state.ready.live == 0:
         return None
-    for found in islice(state.order, LIST_SCAN_MAX):
+    for found in islice(state.order, OLDEST_SCAN_MAX):
         if found.status is JobStatus.UNCLAIMED and found.run_at is None:
             return found.created_at
     return min((head.created_at for head in state.ready.heads()), default=None)
 
 
 def page(state: QueueState, op: ListJobs) -> Page | BadCursor:
-    """Jobs in the order of arrival, behind the cursor's place."""
-    place = _place(state, op.cursor)
-    if place is None:
+    """Jobs in the order of arrival or in the reverse, behind the cursor's place."""
+    jobs = _newer_first(state, op.cursor) if op.newest_first else _older_first(state, op.cursor)
+    if jobs is None:
         return BadCursor()
-    views: list[JobView] = []
-    for looked_at, found in enumerate(state.order.after(place)):
-        if len(views) == op.limit or looked_at == LIST_SCAN_MAX:
-            cursor = f"{state.generation}.{place}"
-            return Page(state.totals(), tuple(views), cursor)
-        place = found.seq
-        if op.status in {None, found.status.value} and op.type in {None, found.type}:
-            views.append(view(found))
-    return Page(state.totals(), tuple(views), None)
+    found, rest = scan(jobs, Wanted(op.wanted), limit=op.limit, work_max=LIST_SCAN_MAX)
+    cursor = _cursor(state, rest, _DOWNWARD if op.newest_first else "")
+    return Page(state.totals(), tuple(map(view, found)), cursor)
 
 
 def types(state: QueueState) -> Types:
@@ -89,13 +101,69 @@ def types(state: QueueState) -> Types:
     return Types(tuple(islice(names - {""}, TYPES_KNOWN_MAX)))
 
 
-def _place(state: QueueState, cursor: str | None) -> int | None:
+def find(state: QueueState, op: FindJobs) -> Found | BadCursor:
+    """The ids of jobs in the order of arrival, behind the cursor's place."""
+    jobs = _older_first(state, op.cursor)
+    if jobs is None:
+        return BadCursor()
+    found, rest = scan(jobs, Wanted(op.wanted), limit=op.limit, work_max=LIST_SCAN_MAX)
+    return Found(tuple([each.id for each in found]), _cursor(state, rest))
+
+
+def dead(state: QueueState, op: ListDead) -> DeadLetters | BadCursor:
+    """Dead letters in the order of arrival, behind the cursor's place."""
+    count = state.counts[JobStatus.DEAD]
+    mark = f"{state.generation}.{state.dead_total}.{count}"
+    if mark == op.unless or count == 0:
+        return DeadLetters(mark, (), None)
+    jobs = _older_first(state, op.cursor)
+    if jobs is None:
+        return BadCursor()
+    found, rest = scan(jobs, Wanted(_DEAD), limit=op.limit, work_max=LIST_SCAN_MAX)
+    letters = [DeadLetter(each.id, each.type, each.created_at, each.last_error) for each in found]
+    return DeadLetters(mark, tuple(letters), _cursor(state, rest))
+
+
+def ended(state: QueueState, op: ListEnded) -> EndedJobs:
+    """Jobs that ended a short while ago, the last first."""
+    ends = state.ends
+    sealed = None if ends.outbox is None else ends.outbox.key
+    first = None if op.first is None else ends.finished_job(op.first)
+    if op.first is not None and first is None:
+        return EndedJobs((), None, sealed, gone=True)
+    jobs = ends.finished.before(None if first is None else first.seq + 1)
+    found, rest = scan(jobs, Wanted(op.wanted), limit=op.limit, work_max=LIST_SCAN_MAX)
+    return EndedJobs(tuple(map(view, found)), None if rest is None else rest.id, sealed)
+
+
+def _older_first(state: QueueState, cursor: str | None) -> Iterator[Job] | None:
+    """Jobs in the order of arrival; ``None`` when the cursor is of another listing."""
+    place = -1 if cursor is None else _place(state, cursor)
+    return None if place is None else state.order.after(place)
+
+
+def _newer_first(state: QueueState, cursor: str | None) -> Iterator[Job] | None:
     if cursor is None:
-        return -1
+        return state.order.before(None)
+    if not cursor.endswith(_DOWNWARD):
+        return None
+    place = _place(state, cursor.removesuffix(_DOWNWARD))
+    return None if place is None else state.order.before(place)
+
+
+def _place(state: QueueState, cursor: str) -> int | None:
     generation, _, place = cursor.rpartition(".")
     if generation != state.generation or not (place.isascii() and place.isdigit()):
         return None
     return int(place)
+
+
+def _cursor(state: QueueState, rest: Job | None, direction: str = "") -> str | None:
+    """What names the place before a job, in the direction of the listing."""
+    if rest is None:
+        return None
+    place = rest.seq + 1 if direction else rest.seq - 1
+    return f"{state.generation}.{place}{direction}"
 
 
 def view(found: Job) -> JobView:

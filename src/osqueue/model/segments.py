@@ -114,6 +114,17 @@ class SegmentedArray(Generic[ItemT]):
                 if item is not None:
                     yield item  # type: ignore[misc] # slots hold ItemT
 
+    def before(self, seq: int | None) -> Iterator[ItemT]:
+        """The items with numbers below ``seq``, descending; ``None``: all of them."""
+        end = self._next if seq is None else min(seq, self._next)
+        for number, segment in reversed(self._segments.items()):
+            first = number << _SHIFT
+            if first >= end:
+                continue
+            for item in reversed(segment.slots[: end - first]):
+                if item is not None:
+                    yield item  # type: ignore[misc] # slots hold ItemT
+
     def pieces(self) -> list[bytes]:
         """The JSON of all items in order, in pieces to be joined by commas."""
         return [

@@ -178,9 +178,11 @@ def _read_jobs(state: QueueState, jobs: list[Raw], now: Moment, watch: Watch | N
         if job.id in state.jobs:
             raise CorruptStateError(f"job {job.id!r} stands in it twice")
         if job.status is JobStatus.IN_PROGRESS:
-            job.granted_at, job.deadline = now.serving, deadline
+            job.granted_at, job.deadline, job.since = now.serving, deadline, now.wall
             if watch is not None:
                 watch.lease(job)
+        elif job.attempts and job.run_at is None:
+            job.since = now.wall  # it was handed out before; since when it waits is not written
         state.admit(job, weight_of(job))
 
 

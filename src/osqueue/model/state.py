@@ -18,7 +18,7 @@ from osqueue.config import QueueLimits
 from osqueue.model import codec, failures
 from osqueue.model.ends import End, EndMemory
 from osqueue.model.events import Event, EventKind, EventLog
-from osqueue.model.index import DelayedIndex, LeaseIndex, ReadyIndex
+from osqueue.model.index import DelayedIndex, LeaseIndex, ReadyIndex, one_less
 from osqueue.model.job import (
     NO_TERMS,
     Job,
@@ -34,6 +34,7 @@ from osqueue.model.lineage import CommitId, recorded
 from osqueue.model.ops import Claim, NewJob
 from osqueue.model.outcomes import Counts
 from osqueue.model.segments import SegmentedArray
+from osqueue.model.tally import Tally
 from osqueue.model.transitions import TRANSITIONS, Move
 
 __all__ = ["Header", "QueueState", "new_job_weight", "same_job", "weight_of"]
@@ -90,6 +91,7 @@ class QueueState:
         "counts",
         "dead",
         "dead_total",
+        "dead_types",
         "delayed",
         "ends",
         "events",
@@ -107,6 +109,7 @@ class QueueState:
         "ready",
         "revision",
         "size",
+        "tally",
     )
 
     def __init__(self, limits: QueueLimits, *, generation: str = "") -> None:
@@ -130,6 +133,10 @@ class QueueState:
 
         Those whose payload is an object stay: only what the state names is kept from sweepers.
         """
+        self.dead_types: dict[str, int] = {}
+        """How many dead letters there are of each type, of those that have any."""
+        self.tally = Tally()
+        """What has happened since somebody last took this: not written down."""
         self.counts = dict.fromkeys((JobStatus.UNCLAIMED, JobStatus.IN_PROGRESS, JobStatus.DEAD), 0)
         self.payload_keys: dict[str, int] = {}
         """The payload objects that jobs name, and how many: a job may have been copied by hand."""
@@ -156,6 +163,7 @@ class QueueState:
             completed_total=self.completed_total,
             dead_total=self.dead_total,
             broker=self.header.broker,
+            paused=self.paused,
         )
 
     def knows_any(self, job_ids: AbstractSet[str]) -> bool:
@@ -171,6 +179,7 @@ class QueueState:
             if job.run_at is not None:
                 self.delayed.push(job)
         self.revision += len(made)
+        self.tally.submitted += len(made)
         if self.events is not None:
             for job in made:
                 self._record(EventKind.SUBMITTED, job, now)
@@ -201,6 +210,8 @@ class QueueState:
         job.heartbeat = now.wall
         job.granted_at = now.serving
         job.deadline = now.serving + self.limits.lease_timeout_ms
+        self.tally.waited_ms.append(now.wall - (job.since or job.created_at))
+        job.since = now.wall
         self.leases.add(job)
         if self.events is not None:
             self._record(EventKind.CLAIMED, job, now)
@@ -239,6 +250,7 @@ class QueueState:
             job.noting().result = result
         self._end(job, Move.COMPLETE, now)
         self.completed_total += 1
+        self.tally.completed += 1
 
     def requeue(self, job: Job, now: Moment, *, error: Raw, run_at: int | None) -> None:
         """End a lease as failed, with attempts left."""
@@ -255,6 +267,8 @@ class QueueState:
         self._note_error(job, error, now)
         self._end_lease(job, Move.BURY)
         self.dead_total += 1
+        self.tally.failed += 1
+        self.tally.dead += 1
         self._place(job)
         if job.id in self.awaited:
             self.over.append(job.id)
@@ -267,14 +281,16 @@ class QueueState:
             self._record(EventKind.RELEASED, job, now)
         self._end_lease(job, Move.RELEASE)
         job.attempts = max(0, job.attempts - 1)
+        job.since = now.wall
         self._place(job)
 
     def revive(self, job: Job, now: Moment) -> None:
         """Queue a dead letter again."""
         self._move(job, Move.REVIVE)
-        self.dead.pop(job.id, None)
+        self._leave_dead(job)
         job.attempts = 0
         job.run_at = None
+        job.since = now.wall
         self._place(job)
         if self.events is not None:
             self._record(EventKind.REVIVED, job, now)
@@ -286,6 +302,7 @@ class QueueState:
         job.attempts = 0
         job.worker_id = job.lease = job.ended_at = job.content = None
         job.stale = True
+        job.since = now.wall
         self.admit(job, weight_of(job))
         self.revision += 1
         if self.events is not None:
@@ -308,9 +325,29 @@ class QueueState:
             self._drop_progress(job)
         self._end(job, Move.DISCARD if status is JobStatus.DEAD else Move.CANCEL, now)
         if status is JobStatus.DEAD:
-            self.dead.pop(job.id, None)
+            self._leave_dead(job)
         if status is JobStatus.UNCLAIMED:
             (self.ready if run_at is None else self.delayed).discard(job)
+
+    def set_priority(self, job: Job, priority: int) -> None:
+        """Give a waiting job another priority. It keeps its place in the order of arrival."""
+        self._move(job, Move.REORDER)
+        job.priority = priority
+        if job.run_at is None:
+            self.ready.reorder(job)
+
+    def pause(self) -> None:
+        """Let claims get nothing."""
+        if not self.paused:
+            self.paused = True
+            self.revision += 1
+
+    def resume(self) -> None:
+        """Let claims get jobs again, those first that wait already."""
+        if self.paused:
+            self.paused = False
+            self.revision += 1
+            self.ready.wake()
 
     def remember_lease(self, job_id: str, lease: str | None, *, how: str, now: Moment) -> None:
         """Keep how a lease ended whose job lives on."""
@@ -320,7 +357,7 @@ class QueueState:
     def promote_due(self, wall_ms: int) -> None:
         """Make jobs ready whose delay has ended. Changes nothing that is written down."""
         while (job := self.delayed.pop_due(wall_ms)) is not None:
-            job.run_at = None
+            job.since, job.run_at = job.run_at or 0, None
             self.order.touch(job)
             self.ready.push(job)
 
@@ -361,8 +398,14 @@ class QueueState:
             (self.ready if job.run_at is None else self.delayed).push(job)
         elif job.status is JobStatus.IN_PROGRESS:
             self.leases.add(job)
-        elif job.large is None:
-            self.dead[job.id] = job
+        else:
+            self.dead_types[job.type] = self.dead_types.get(job.type, 0) + 1
+            if job.large is None:
+                self.dead[job.id] = job
+
+    def _leave_dead(self, job: Job) -> None:
+        one_less(self.dead_types, job.type)
+        self.dead.pop(job.id, None)
 
     def _dead_surplus(self) -> int:
         """How many dead letters should leave; a few at a time, should the bound be lowered."""
@@ -373,7 +416,7 @@ class QueueState:
     def _put_away(self, job: Job, now: Moment) -> None:
         """Let a dead letter leave for the archive, with its payload."""
         payload = payload_of(job)
-        del self.dead[job.id]
+        self._leave_dead(job)
         self.counts[JobStatus.DEAD] -= 1
         self._take_out(job, payload, now)
         job.payload, job.encoded, job.stale = payload, b"", True
@@ -421,7 +464,8 @@ class QueueState:
             self._record(kind, job, now)
         self._note_error(job, error, now)
         self._end_lease(job, Move.REQUEUE)
-        job.run_at = run_at
+        self.tally.failed += 1
+        job.run_at, job.since = run_at, now.wall
         self._place(job)
 
     def _end(self, job: Job, move: Move, now: Moment) -> None:

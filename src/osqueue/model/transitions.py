@@ -26,6 +26,7 @@ class Move(StrEnum):
     RELEASE = "release"
     BURY = "fail or expire, out of attempts"
     CANCEL = "cancel"
+    REORDER = "set priority"
     DISCARD = "discard"
     REVIVE = "retry"
 
@@ -36,6 +37,7 @@ TRANSITIONS: Final[Mapping[tuple[JobStatus, Move], JobStatus]] = MappingProxyTyp
     {
         (_UNCLAIMED, Move.CLAIM): _IN_PROGRESS,
         (_UNCLAIMED, Move.CANCEL): JobStatus.CANCELLED,
+        (_UNCLAIMED, Move.REORDER): _UNCLAIMED,
         (_IN_PROGRESS, Move.RENEW): _IN_PROGRESS,
         (_IN_PROGRESS, Move.COMPLETE): JobStatus.COMPLETED,
         (_IN_PROGRESS, Move.REQUEUE): _UNCLAIMED,

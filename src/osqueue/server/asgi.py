@@ -13,8 +13,9 @@ from osqueue.broker.service import DEFAULT_QUEUE, QueueService
 from osqueue.config import ServerSettings
 from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import BrokerLeadershipError, OsqueueError
+from osqueue.server.dashboard.pages import dashboard_routes
 from osqueue.server.door.auth import Doorkeeper
-from osqueue.server.door.entrance import Entrance, enter
+from osqueue.server.door.entrance import Entrance, enter, principal_of
 from osqueue.server.door.origins import HeaderPairs
 from osqueue.server.events import EventsPage
 from osqueue.server.http import (
@@ -72,6 +73,7 @@ def make_app(
     routes.append(_page("/v1/events", events, ops.SUBSCRIBE.name))
     if metrics is not None:
         routes.append(_page("/metrics", Entrance(MetricsPage(metrics), door, Role.OBSERVE)))
+    routes += dashboard_routes(settings, door)
     rpc = ConnectPort(service, settings, door, observed)
     return _Application(door, routes, rpc, address=service.address, observed=observed)
 
@@ -244,6 +246,7 @@ class _Pages:
         await respond_json(send, _encode(body), status=200 if status.ready else 503)
 
     async def state(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        principal_of(scope).expect_payloads()
         consistent = wants_consistent(scope["query_string"])
         reply = await self._service.raw_state(DEFAULT_QUEUE, consistent=consistent)
         await respond_json(send, reply.value, headers=commit_header(reply.position))

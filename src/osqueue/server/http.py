@@ -22,6 +22,7 @@ __all__ = [
     "CHALLENGE",
     "CLOSE",
     "JSON",
+    "NO_STORE",
     "Headers",
     "check_json",
     "commit_header",
@@ -42,6 +43,7 @@ Headers = Mapping[bytes, bytes]
 
 JSON: Final = (b"content-type", b"application/json; charset=utf-8")
 CLOSE: Final = (b"connection", b"close")
+NO_STORE: Final = (b"cache-control", b"no-store")
 
 CHALLENGE: Final = (b"www-authenticate", b'Bearer realm="osqueue"')
 """What goes with a status of 401."""

@@ -17,6 +17,7 @@ from osqueue.config import ServerSettings
 from osqueue.engine.callers import CallerGoneError
 from osqueue.errors import BrokerProtocolError, OsqueueError
 from osqueue.server.connection import connection_of
+from osqueue.server.door.entrance import principal_of
 from osqueue.server.http import (
     Headers,
     check_json,
@@ -121,6 +122,7 @@ class GetPayload:
         self._stall_s = settings.send_s_max
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        principal_of(scope).expect_payloads()
         job_id: str = scope["path_params"]["jobId"]
         consistent = wants_consistent(scope["query_string"])
         reply = await self._service.get_payload(DEFAULT_QUEUE, job_id, consistent=consistent)

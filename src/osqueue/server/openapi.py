@@ -12,6 +12,8 @@ from osqueue.wire import operations as ops
 from osqueue.wire.errors import HTTP_STATUS
 from osqueue.wire.messages import ClaimedJob, ErrorBody, JobId, SubscribeRequest
 from osqueue.wire.operations import (
+    CountQuery,
+    EndedQuery,
     JobQuery,
     ListQuery,
     Operation,
@@ -19,6 +21,7 @@ from osqueue.wire.operations import (
     ReadQuery,
     StatusQuery,
 )
+from osqueue.wire.overview import OverviewQuery
 from osqueue.wire.roles import called
 
 __all__ = ["openapi_document"]
@@ -27,6 +30,8 @@ _REF = "#/components/schemas/{name}"
 _ERROR = {"application/json": {"schema": {"$ref": _REF.format(name="ErrorBody")}}}
 _EXPLAINED: Final = {
     "consistent": "`true`: answer with what is true after the request was sent.",
+    "text": "Stands in the id, the type, the worker's id, or the last error's type or message; "
+    "upper and lower case are the same.",
 }
 """What a name alone does not tell."""
 
@@ -56,15 +61,16 @@ def openapi_document() -> bytes:
     """The document as JSON text."""
     types = [
         type_
-        for op in ops.OPERATIONS
+        for op in (*ops.OPERATIONS, *ops.FOR_PAGES)
         for type_ in (op.request, op.answer)
         if type_ is not None and type_ is not Raw
     ]
     _, schemas = msgspec.json.schema_components([*types, ErrorBody, ClaimedJob], ref_template=_REF)
-    for query in (JobQuery, ListQuery, ReadQuery, StatusQuery):
+    queries = (CountQuery, EndedQuery, JobQuery, ListQuery, OverviewQuery, ReadQuery, StatusQuery)
+    for query in queries:
         schemas.pop(query.__name__, None)
     paths: dict[str, dict[str, Any]] = {}
-    for operation in ops.OPERATIONS:
+    for operation in (*ops.OPERATIONS, *ops.FOR_PAGES):
         paths.setdefault(operation.path, {})[operation.verb.lower()] = _operation(operation)
     for path, (summary, statuses) in _PAGES.items():
         paths[path] = {"get": _page(path, summary, statuses)}

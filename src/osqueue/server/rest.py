@@ -89,6 +89,7 @@ class Endpoint:
         self._handler = handler
         self._service = service
         self._stall_s = settings.send_s_max
+        self._is_read = operation.verb == "GET" and operation.role is not None
         self._takes_body = operation.takes_body
         self._body_max = settings.body_bytes_max if self._takes_body else UNREAD_BYTES_MAX
         self._decoder = msgspec.json.Decoder(operation.request if self._takes_body else object)
@@ -107,6 +108,7 @@ class Endpoint:
 
     async def _answer(self, request: Request) -> Answer:
         call = Call(self._message(request), request.job_id, len(request.body))
+        call.hides_payloads = self._is_read and not request.principal.sees_payloads
         if self._operation.name not in ops.WAITING:
             return await self._handler(self._service, call)
         call.caller = Caller()
@@ -157,7 +159,8 @@ async def _pieces(value: ClaimedJob | ClaimAnswer | JobsPage) -> Pieces:
 def rest_routes(service: QueueService, settings: ServerSettings, door: Doorkeeper) -> list[Route]:
     """A route per operation, exact paths first; what asks for no role is open to everybody."""
     routes = []
-    for operation in sorted(ops.OPERATIONS, key=lambda operation: operation.on_one_job):
+    table = (*ops.OPERATIONS, *ops.FOR_PAGES)
+    for operation in sorted(table, key=lambda operation: operation.on_one_job):
         endpoint = _endpoint(operation, service, settings)
         if operation.role is not None:
             endpoint = Entrance(endpoint, door, operation.role)

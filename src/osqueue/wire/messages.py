@@ -15,8 +15,10 @@ from osqueue.config import (
     BATCH_JOBS_MAX,
     CLAIM_TYPES_MAX,
     CREDIT_MAX,
+    ENDED_CURSOR_CHARS_MAX,
     ERROR_TEXT_CHARS_MAX,
     JOB_ID_CHARS_MAX,
+    LIST_TEXT_CHARS_MAX,
     NAME_CHARS_MAX,
     PRIORITY_MAX,
     PROGRESS_NOTE_CHARS_MAX,
@@ -28,6 +30,8 @@ from osqueue.config import (
 )
 
 __all__ = [
+    "ActionAnswer",
+    "ActionRequest",
     "AnnounceRequest",
     "BatchAnswer",
     "BrokerStatus",
@@ -38,6 +42,9 @@ __all__ = [
     "CompleteRef",
     "CompleteRequest",
     "CreditRequest",
+    "DeadGroup",
+    "DeadGroups",
+    "EndedPage",
     "ErrorBody",
     "FailRequest",
     "HeartbeatBatchRequest",
@@ -45,10 +52,12 @@ __all__ = [
     "JobAnswer",
     "JobError",
     "JobEvent",
+    "JobFilter",
     "JobInfo",
     "JobRef",
     "JobTypeInfo",
     "JobTypes",
+    "JobsCount",
     "JobsPage",
     "LeaseRequest",
     "PayloadAnswer",
@@ -302,7 +311,8 @@ class JobInfo(_Message, kw_only=True, omit_defaults=True):
     ``completed``, ``cancelled``, ``expired`` or ``discarded``. ``max_attempts`` is 0 when the job
     asked for none, ``heartbeat`` 0 when it has none. Times are ms since the epoch. A large payload
     is left out, and ``payload_bytes`` tells its size. ``errors``, where one job is asked for, are
-    its last failures, oldest first, `last_error` included.
+    its last failures, oldest first, `last_error` included. ``payload_hidden``: payload or result
+    are left out, as whoever asks may not see them.
     """
 
     id: str
@@ -325,6 +335,14 @@ class JobInfo(_Message, kw_only=True, omit_defaults=True):
     result: Raw | UnsetType = UNSET
     progress: Progress | None = None
     errors: list[JobError] = []
+    payload_hidden: bool = False
+
+    def hide_payload(self) -> None:
+        """Leave out what may be secret."""
+        self.payload_hidden = not (
+            self.payload is UNSET and self.result is UNSET and self.payload_bytes is None
+        )
+        self.payload = self.result = UNSET
 
 
 class PayloadAnswer(_Message):
@@ -387,6 +405,91 @@ class JobsPage(Stats, kw_only=True, omit_defaults=True):
 
     jobs: list[JobInfo]
     next_cursor: str | None = None
+
+
+class JobsCount(_Message, kw_only=True, omit_defaults=True):
+    """`GET /v1/jobs/count`. ``at_least``: there may be more."""
+
+    count: int
+    at_least: bool = False
+
+
+class EndedPage(_Message, kw_only=True, omit_defaults=True):
+    """`GET /v1/jobs/ended`: jobs that are over, and dead letters that have left the queue, the last
+    to end first.
+    """
+
+    jobs: list[JobInfo]
+    next_cursor: str | None = None
+    damaged: list[str] = []
+    """Objects of the archive of which not everything could be read."""
+
+
+LiveStatus = Annotated[str, Meta(pattern=r"^(unclaimed|ready|delayed|in_progress|dead)\Z")]
+"""Where a job is that has not ended; ``ready`` and ``delayed`` part the unclaimed ones."""
+
+EndStatus = Annotated[str, Meta(pattern=r"^(completed|cancelled|expired|discarded|dead)\Z")]
+SearchText = Annotated[str, Meta(max_length=LIST_TEXT_CHARS_MAX)]
+"""What is looked for in upper or lower case; ``""`` is in every job."""
+
+EndedCursor = Annotated[str, Meta(max_length=ENDED_CURSOR_CHARS_MAX)]
+
+
+class JobFilter(_Message, kw_only=True, omit_defaults=True):
+    """Which jobs are meant: those of which all that is said is true."""
+
+    status: LiveStatus | None = None
+    type: Name | None = None
+    text: SearchText | None = None
+
+
+class ActionRequest(_Message, kw_only=True, omit_defaults=True):
+    """`POST /v1/jobs/actions`: do something to many jobs.
+
+    Those of ``jobIds``, or the ``max`` oldest that the ``filter`` means; with both, those of the
+    ids that the filter still means.
+    """
+
+    action: Annotated[str, Meta(pattern=r"^(retry|cancel)\Z")]
+    job_ids: Annotated[list[JobId], Meta(max_length=BATCH_JOBS_MAX)] | None = None
+    filter: JobFilter | None = None
+    max: Annotated[int, Meta(ge=1, le=BATCH_JOBS_MAX)] = BATCH_JOBS_MAX
+
+
+class ActionAnswer(_Message, kw_only=True, omit_defaults=True):
+    """To how many jobs it was done, and why not to the others.
+
+    ``failed`` lists 50 at most. ``left``: there may be more that the filter means. ``skipped``
+    counts the jobs that it means no more.
+    """
+
+    done: int
+    failed: list[JobAnswer]
+    left: bool
+    skipped: int = 0
+
+
+class DeadGroup(_Message, kw_only=True):
+    """Dead letters that failed alike. ``message``: numbers and the like in it are ``#``."""
+
+    key: str
+    error_type: str
+    message: str
+    count: int
+    types: dict[str, int]
+    """How many of each job type; the 20 most frequent."""
+    oldest: int
+    """When the first of them died, in ms since the epoch."""
+    newest: int
+    job_ids: list[str]
+    """The oldest, at most 1,000."""
+
+
+class DeadGroups(_Message, kw_only=True):
+    """`GET /v1/dead/groups`: the largest first, at most 200; ``total`` counts all letters."""
+
+    groups: list[DeadGroup]
+    total: int
 
 
 class SubscribeRequest(_Message, kw_only=True, omit_defaults=True):

@@ -101,11 +101,15 @@ def _known(info: json.JobInfo) -> json.JobInfo:
     )
 
 
-def _page(page: json.JobsPage) -> json.JobsPage:
+def _page(page: Any) -> Any:
     return replace(page, jobs=[_known(info) for info in page.jobs])
 
 
-_COMPLETED: Final[dict[Any, Callable[[Any], Any]]] = {json.JobInfo: _known, json.JobsPage: _page}
+_COMPLETED: Final[dict[Any, Callable[[Any], Any]]] = {
+    json.JobInfo: _known,
+    json.JobsPage: _page,
+    json.EndedPage: _page,
+}
 
 METHODS: Final = (
     Method("SubmitJob", ops.SUBMIT, pb.SubmitJobRequest, pb.SubmitJobResponse),
@@ -122,6 +126,15 @@ METHODS: Final = (
     Method("RetryJob", ops.RETRY, pb.RetryJobRequest, pb.RetryJobResponse),
     Method("GetStats", ops.GET_STATS, pb.GetStatsRequest, pb.GetStatsResponse),
     Method("ListJobs", ops.LIST_JOBS, pb.ListJobsRequest, pb.ListJobsResponse),
+    Method("ListEnded", ops.LIST_ENDED, pb.ListEndedRequest, pb.ListEndedResponse),
+    Method("CountJobs", ops.COUNT_JOBS, pb.CountJobsRequest, pb.CountJobsResponse),
+    Method("ActOnJobs", ops.ACT_ON_JOBS, pb.ActOnJobsRequest, pb.ActOnJobsResponse),
+    Method(
+        "ListDeadGroups",
+        ops.LIST_DEAD_GROUPS,
+        pb.ListDeadGroupsRequest,
+        pb.ListDeadGroupsResponse,
+    ),
     Method("GetJob", ops.GET_JOB, pb.GetJobRequest, pb.JobInfo),
     Method("GetPayload", ops.GET_PAYLOAD, pb.GetPayloadRequest, pb.GetPayloadResponse),
     Method("GetStatus", ops.GET_STATUS, pb.GetStatusRequest, pb.BrokerStatus),

@@ -21,6 +21,8 @@ from osqueue.config import (
     RetryMs,
 )
 from osqueue.wire.messages import (
+    ActionAnswer,
+    ActionRequest,
     AnnounceRequest,
     Attempts,
     BatchAnswer,
@@ -30,16 +32,23 @@ from osqueue.wire.messages import (
     CompleteBatchRequest,
     CompleteRequest,
     CreditRequest,
+    DeadGroups,
+    EndedCursor,
+    EndedPage,
+    EndStatus,
     FailRequest,
     HeartbeatBatchRequest,
     JobInfo,
+    JobsCount,
     JobsPage,
     JobTypes,
     LeaseRequest,
+    LiveStatus,
     Name,
     Priority,
     ReleaseRequest,
     RetryPolicy,
+    SearchText,
     Settings,
     Stats,
     StreamRequest,
@@ -53,11 +62,14 @@ from osqueue.wire.messages import (
     TraceParent,
     Update,
 )
+from osqueue.wire.overview import Overview, OverviewQuery
 from osqueue.wire.roles import Needed, Role
 
 __all__ = [
     "WAITING",
     "WITH_PAYLOADS",
+    "CountQuery",
+    "EndedQuery",
     "JobQuery",
     "ListQuery",
     "Operation",
@@ -88,8 +100,29 @@ class ListQuery(ReadQuery, kw_only=True, omit_defaults=True, rename="camel"):
 
     limit: Annotated[int, Meta(ge=1, le=LIST_PAGE_MAX)] = LIST_PAGE_MAX
     cursor: Annotated[str, Meta(max_length=NAME_CHARS_MAX)] | None = None
-    status: Annotated[str, Meta(pattern=r"^(unclaimed|in_progress|dead)\Z")] | None = None
-    type: Annotated[str, Meta(max_length=NAME_CHARS_MAX)] | None = None
+    status: LiveStatus | None = None
+    type: Name | None = None
+    text: SearchText | None = None
+    order: Annotated[str, Meta(pattern=r"^(oldest|newest)\Z")] | None = None
+    """What comes first; by default the oldest."""
+
+
+class CountQuery(ReadQuery, kw_only=True, omit_defaults=True, rename="camel"):
+    """What `GET /v1/jobs/count` takes in its query string: see `JobFilter`."""
+
+    status: LiveStatus | None = None
+    type: Name | None = None
+    text: SearchText | None = None
+
+
+class EndedQuery(ReadQuery, kw_only=True, omit_defaults=True, rename="camel"):
+    """What `GET /v1/jobs/ended` takes in its query string; ``cursor`` is of the page before."""
+
+    limit: Annotated[int, Meta(ge=1, le=LIST_PAGE_MAX)] = LIST_PAGE_MAX
+    cursor: EndedCursor | None = None
+    status: EndStatus | None = None
+    type: Name | None = None
+    text: SearchText | None = None
 
 
 class PutQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
@@ -313,6 +346,42 @@ LIST_JOBS: Final = Operation(
     "A page of jobs, with the counts.",
     Role.OBSERVE,
 )
+LIST_ENDED: Final = Operation(
+    "listEnded",
+    "GET",
+    "/v1/jobs/ended",
+    EndedQuery,
+    EndedPage,
+    "A page of jobs that have ended, the last to end first.",
+    Role.OBSERVE,
+)
+COUNT_JOBS: Final = Operation(
+    "countJobs",
+    "GET",
+    "/v1/jobs/count",
+    CountQuery,
+    JobsCount,
+    "How many jobs are meant.",
+    Role.OBSERVE,
+)
+ACT_ON_JOBS: Final = Operation(
+    "actOnJobs",
+    "POST",
+    "/v1/jobs/actions",
+    ActionRequest,
+    ActionAnswer,
+    "Retry or cancel many jobs.",
+    Role.ADMIN,
+)
+LIST_DEAD_GROUPS: Final = Operation(
+    "listDeadGroups",
+    "GET",
+    "/v1/dead/groups",
+    ReadQuery,
+    DeadGroups,
+    "The dead letters by their errors.",
+    Role.OBSERVE,
+)
 GET_STATS: Final = Operation(
     "getStats", "GET", "/v1/stats", ReadQuery, Stats, "The counts.", Role.OBSERVE
 )
@@ -373,6 +442,10 @@ OPERATIONS: Final = (
     GET_JOB,
     GET_PAYLOAD,
     LIST_JOBS,
+    LIST_ENDED,
+    COUNT_JOBS,
+    ACT_ON_JOBS,
+    LIST_DEAD_GROUPS,
     GET_STATS,
     GET_STATUS,
     GET_TYPES,
@@ -381,6 +454,31 @@ OPERATIONS: Final = (
     FAIL_OVER,
 )
 """Every operation, most used first. An exact path wins over one with ``{jobId}``."""
+
+GET_OVERVIEW: Final = Operation(
+    "getOverview",
+    "GET",
+    "/v1/overview",
+    OverviewQuery,
+    Overview,
+    "How this broker and its queue stand, or what has changed since.",
+    Role.OBSERVE,
+)
+WATCH_OVERVIEW: Final = Operation(
+    "watchOverview",
+    "STREAM",
+    "",
+    OverviewQuery,
+    Overview,
+    "Be told how they stand, and what changes.",
+    Role.OBSERVE,
+)
+
+FOR_PAGES: Final = (GET_OVERVIEW,)
+"""What is made for a page in a browser: REST and the WebSocket have it, and no others."""
+
+PAGE_STREAMS: Final = (WATCH_OVERVIEW,)
+"""The same, of what the broker pushes, by the WebSocket alone."""
 
 WAITING: Final = frozenset({CLAIM.name, GET_JOB.name})
 """What may be kept waiting on purpose, and is of no use when its caller has gone."""

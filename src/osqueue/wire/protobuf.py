@@ -28,7 +28,7 @@ from protobuf.wkt.google.protobuf.descriptor_pb import FieldDescriptorProto
 
 from osqueue.wire import messages as json
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
-from osqueue.wire.operations import JobQuery, ListQuery, ReadQuery
+from osqueue.wire.operations import CountQuery, EndedQuery, JobQuery, ListQuery, ReadQuery
 
 __all__ = ["PAIRS", "from_proto", "to_proto"]
 
@@ -70,6 +70,16 @@ PAIRS: Final[tuple[tuple[type[msgspec.Struct], type[Message[Any]]], ...]] = (
     (json.JobsPage, pb.ListJobsResponse),
     (JobQuery, pb.GetJobRequest),
     (json.JobInfo, pb.JobInfo),
+    (EndedQuery, pb.ListEndedRequest),
+    (json.EndedPage, pb.ListEndedResponse),
+    (CountQuery, pb.CountJobsRequest),
+    (json.JobsCount, pb.CountJobsResponse),
+    (json.JobFilter, pb.JobFilter),
+    (json.ActionRequest, pb.ActOnJobsRequest),
+    (json.ActionAnswer, pb.ActOnJobsResponse),
+    (ReadQuery, pb.ListDeadGroupsRequest),
+    (json.DeadGroup, pb.DeadGroup),
+    (json.DeadGroups, pb.ListDeadGroupsResponse),
     (json.Standby, pb.Standby),
     (json.BrokerStatus, pb.BrokerStatus),
     (json.JobTypeInfo, pb.JobTypeInfo),

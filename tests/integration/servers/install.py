@@ -1,8 +1,8 @@
 """Installs the test servers that do not come from PyPI. ``make test-all`` runs it first.
 
-Ceph's daemons and npm are Debian packages, and need root; azurite, the client of Connect and
-pyright are npm packages, whose lock files pin all that they bring, in folders of this repository
-that git ignores. What is there already is left alone, so a second run costs nothing.
+Ceph's daemons, Chromium and npm are Debian packages, and need root; azurite, the client of Connect,
+pyright and axe-core are npm packages, whose lock files pin all that they bring, in folders of this
+repository that git ignores. What is there already is left alone, so a second run costs nothing.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-__all__ = ["AZURITE", "CONNECT_NODE", "PYRIGHT", "MissingServerError", "require"]
+__all__ = ["AXE", "AZURITE", "CONNECT_NODE", "PYRIGHT", "MissingServerError", "require"]
 
 ROOT = Path(__file__).resolve().parents[3]
+AXE = ROOT / ".servers" / "axe"
+"""Where the checker of accessibility is."""
+
 AZURITE = ROOT / ".servers" / "azurite"
 """Where azurite's packages are."""
 
@@ -29,6 +32,7 @@ PYRIGHT = ROOT / ".servers" / "pyright"
 
 PINNED: Mapping[Path, Path] = MappingProxyType(
     {
+        AXE: Path(__file__).parents[2] / "browser" / "axe_core",
         AZURITE: Path(__file__).parent / "azurite",
         CONNECT_NODE: Path(__file__).parents[1] / "connect_node",
         PYRIGHT: Path(__file__).parents[2] / "static" / "pyright",
@@ -49,6 +53,7 @@ DEBIAN_PACKAGES: Mapping[str, str] = MappingProxyType(
         "monmaptool": "ceph-common",
         "radosgw": "radosgw",
         "radosgw-admin": "radosgw",
+        "chromium": "chromium",
         "node": "nodejs",
         "npm": "npm",
     }

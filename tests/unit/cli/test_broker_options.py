@@ -218,6 +218,21 @@ def test_broker_when_variables_of_security_are_empty_then_as_if_unset(
     assert (settings.access.tokens_configured, settings.tls.active) == (False, False)
 
 
+@pytest.mark.parametrize("way", ["flag", "variable", "nothing"])
+def test_broker_when_told_to_show_less_then_its_server_does(
+    way: str, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = []
+    if way == "flag":
+        flags = ["--no-dashboard", "--hide-payloads"]
+    elif way == "variable":
+        monkeypatch.setenv("BROKER_DASHBOARD", "0")
+        monkeypatch.setenv("OSQUEUE_HIDE_PAYLOADS", "true")
+    assert app.run(["broker", *flags]) == 0
+    server = started.plan.settings().server
+    assert (server.dashboard, server.hide_payloads) == (way == "nothing", way != "nothing")
+
+
 @pytest.mark.parametrize("backend", ["", "memory"])
 def test_broker_when_the_older_variable_says_memory_then_memory(
     backend: str, started: Started, monkeypatch: pytest.MonkeyPatch

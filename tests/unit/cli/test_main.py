@@ -82,7 +82,7 @@ def test_help_when_asked_of_a_command_then_fits_80_columns(
         (["stats", "--jsn"], "no such option: --jsn (Possible options: --json)"),
         (["worker"], "missing argument 'MODULE:NAME'"),
         (["broker", "--port", "x"], "--port: input should be a valid integer"),
-        (["jobs", "--status", "x"], "--status: 'x' is not one of 'unclaimed', 'in_progress'"),
+        (["jobs", "--status", "x"], "--status: 'x' is not one of 'unclaimed', 'ready'"),
         (["jobs", "--limit", "-1"], "--limit: must be at least 0, not -1"),
         (["submit", "t", "{}", "--delay", "nan"], "--delay: must be 0 to 315360000, not nan"),
         (["submit", "t", "{"], "the payload is not JSON: "),

@@ -5,7 +5,7 @@ import pytest
 from osqueue.broker.waiting import WaitingClaims
 from osqueue.config import CommitSettings, QueueLimits
 from osqueue.engine import intake as module
-from osqueue.engine.intake import Intake, read_state
+from osqueue.engine.intake import Cut, Intake, read_state
 from osqueue.engine.requests import Held
 from osqueue.errors import CorruptStateError, OsqueueError, OverloadedError
 from osqueue.model.apply import apply
@@ -15,6 +15,7 @@ from osqueue.model.ops import Claim, GetStats, Heartbeat, LeaseRef, NewJob, Op, 
 from osqueue.model.outcomes import Claimed, Outcome, Submitted
 from osqueue.model.snapshot import encode_state
 from osqueue.model.state import QueueState
+from osqueue.model.tally import Tally
 
 from .conftest import submit
 
@@ -103,7 +104,8 @@ def test_cut_when_something_is_pending_then_it_is_handed_over_and_nothing_is_lef
     desk = Desk()
     held = desk.ask(submit("a"), size=10)
     data = encode_state(desk.intake.state)
-    assert desk.intake.cut(data) == ([held], 1, None)
+    assert desk.intake.cut(data) == Cut([held], 1, None, Tally(submitted=1, waiting=1))
+    assert desk.intake.state.tally == Tally()
     assert (desk.intake.pending, desk.intake.dirty, desk.intake.fixed) == ([], False, data)
     assert desk.intake.overload(Held(op=GetStats(), size=64 * 1024 * 1024), 0) is None
 

@@ -24,8 +24,11 @@ from osqueue.model.ops import (
     LeaseRef,
     NewJob,
     Op,
+    Pause,
     Release,
+    Resume,
     Retry,
+    SetPriority,
     Submit,
 )
 from osqueue.model.outcomes import Claimed, Counts, Grant, JobView, Outcome, RefOutcome, Results
@@ -161,6 +164,15 @@ class Driver:
 
     def retry(self, job_id: str) -> Outcome:
         return self.do(Retry(job_id))
+
+    def set_priority(self, job_id: str, priority: int) -> Outcome:
+        return self.do(SetPriority(job_id, priority))
+
+    def pause(self) -> Outcome:
+        return self.do(Pause())
+
+    def resume(self) -> Outcome:
+        return self.do(Resume())
 
     def expire(self) -> Outcome:
         return self.do(Expire())

@@ -57,9 +57,11 @@ def test_claim_when_paused_then_nothing_new_but_held_ones_are_answered() -> None
     queue = Driver()
     queue.submit("a", "b")
     held = queue.claim(claim_id="c")
-    queue.state.paused = True
+    queue.pause()
     assert queue.claim() == ()
     assert queue.claim(claim_id="c") == held
+    queue.resume()
+    assert queue.claim_ids() == ["b"]
 
 
 def test_claim_when_a_job_is_delayed_then_not_before_its_time_and_in_order_of_arrival() -> None:

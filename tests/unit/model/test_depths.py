@@ -25,6 +25,15 @@ def test_depths_when_jobs_are_everywhere_then_each_counts_where_it_is() -> None:
     assert found.ready_by_type == {"t": 1, "u": 1, "": 1}
 
 
+def test_depths_when_paused_then_it_says_so_and_the_jobs_are_still_ready() -> None:
+    queue = Driver()
+    queue.submit("a")
+    assert not figures(queue).paused
+    queue.pause()
+    found = figures(queue)
+    assert (found.paused, found.ready) == (True, 1)
+
+
 def test_depths_when_a_delay_has_ended_then_the_job_is_ready() -> None:
     queue = Driver()
     queue.submit("later", run_at=queue.now.wall + 1_000)
@@ -58,7 +67,7 @@ def test_oldest_when_nothing_is_ready_then_none() -> None:
 def test_oldest_when_too_many_stand_before_it_then_it_is_sought_among_the_next_of_each_type(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(queries, "LIST_SCAN_MAX", 2)
+    monkeypatch.setattr(queries, "OLDEST_SCAN_MAX", 2)
     queue = Driver()
     for job_id in ("held-1", "held-2"):
         queue.submit(job_id, type="held")

@@ -43,6 +43,10 @@ class Board:
         del self.jobs[job.seq]
         self.ready.discard(job)
 
+    def reorder(self, job: Job, priority: int) -> None:
+        job.priority = priority
+        self.ready.reorder(job)
+
 
 def test_ready_when_priorities_differ_then_lower_first_and_arrival_within_one() -> None:
     board = Board()
@@ -169,6 +173,48 @@ def test_ready_when_most_are_cancelled_in_disorder_then_the_order_of_the_rest_ho
     assert [board.pop("t") for _ in kept] == kept
 
 
+def test_ready_when_the_order_changes_then_each_comes_once_at_its_new_place() -> None:
+    board = Board()
+    a, b, c, d = (board.push(type_) for type_ in "xyxy")
+    board.reorder(a, 3)
+    board.reorder(d, -3)
+    assert [board.pop(), board.pop("x"), board.pop(), board.pop()] == [d, c, b, a]
+    assert board.pop() is None
+
+
+def test_ready_when_the_order_changes_over_and_over_then_nothing_piles_up() -> None:
+    board = Board()
+    jobs = [board.push("t") for _ in range(10)]
+    for turn in range(2_000):
+        board.reorder(jobs[turn % 10], turn // 10 % 2)
+        assert len(board.ready._queues["t"].heap) <= 2 * 10 + 65
+    assert board.ready.live == 10
+    assert [board.pop() for _ in range(11)] == [*jobs, None]
+
+
+def test_ready_when_one_moves_and_the_others_stand_twice_then_the_heap_is_bounded() -> None:
+    board = Board()
+    jobs = [board.push("t") for _ in range(100)]
+    for priority in (1, 0):
+        for job in jobs[:-1]:
+            board.reorder(job, priority)
+    for turn in range(1_000):
+        board.reorder(jobs[-1], turn % 2)
+    heap = board.ready._queues["t"].heap
+    assert len(heap) <= 2 * 100 + 65
+    assert [board.pop() for _ in range(100)] == [*jobs[:-1], jobs[-1]]
+
+
+def test_ready_when_woken_then_all_types_that_have_jobs() -> None:
+    board = Board()
+    board.push("a")
+    board.pop()
+    board.push("b")
+    board.ready.woken.clear()
+    board.ready.wake()
+    assert board.ready.woken == {"b"}
+
+
 def test_ready_when_types_come_and_go_then_any_is_still_the_first_of_all() -> None:
     board = Board()
     for number in range(400):
@@ -230,15 +276,22 @@ def test_delayed_when_the_first_is_cancelled_then_the_next_counts() -> None:
     st.lists(st.tuples(st.sampled_from(["", "a", "b"]), st.integers(-2, 2)), max_size=40),
     st.lists(st.sampled_from([(), ("a",), ("b",), ("a", "b"), ("", "a")]), max_size=40),
     st.sets(st.integers(0, 39)),
+    st.lists(st.tuples(st.integers(0, 39), st.integers(-2, 2)), max_size=40),
 )
 def test_ready_when_filled_and_emptied_at_random_then_it_equals_a_sorted_list(
-    pushed: list[tuple[str, int]], pops: list[tuple[str, ...]], cancelled: set[int]
+    pushed: list[tuple[str, int]],
+    pops: list[tuple[str, ...]],
+    cancelled: set[int],
+    moves: list[tuple[int, int]],
 ) -> None:
     board = Board()
     jobs = [board.push(type_, priority) for type_, priority in pushed]
     for number in cancelled & set(range(len(jobs))):
         board.cancel(jobs[number])
     waiting = [job for job in jobs if job.status is JobStatus.UNCLAIMED]
+    for number, priority in moves:
+        if number < len(jobs) and jobs[number] in waiting:
+            board.reorder(jobs[number], priority)
     for types in pops:
         fitting = [job for job in waiting if not types or job.type in types]
         first = min(fitting, key=lambda job: (job.priority, job.seq), default=None)

@@ -111,6 +111,14 @@ def lose_end(state: QueueState) -> None:
     state.ends._finished_by_id["e"] = Job("e", "", 1, UNSET)
 
 
+def miscount_running(state: QueueState) -> None:
+    state.leases.types["t"] += 1
+
+
+def miscount_dead(state: QueueState) -> None:
+    del state.dead_types["t"]
+
+
 @pytest.mark.parametrize(
     ("damage", "law"),
     [
@@ -124,6 +132,8 @@ def lose_end(state: QueueState) -> None:
         (lose_lease, "leases: "),
         (misdate, "next deadline"),
         (share_lease, "leases are unique"),
+        (miscount_running, "running by type"),
+        (miscount_dead, "dead by type"),
         (hold_ready, "r1 is held"),
         (lease_ready, "r1 is held"),
         (delay_running, "h1 runs and is delayed"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec import UNSET, Raw
 
@@ -10,7 +12,7 @@ from osqueue.model.outcomes import BadCursor, Counts, JobView, NotFound, Page, T
 from .driver import Driver, noted
 
 
-def listed(queue: Driver, limit: int = 100, cursor: str | None = None, **wanted: str) -> Page:
+def listed(queue: Driver, limit: int = 100, cursor: str | None = None, **wanted: Any) -> Page:
     page = queue.do(ListJobs(limit, cursor, **wanted))
     assert isinstance(page, Page)
     return page
@@ -20,7 +22,7 @@ def listed_ids(page: Page) -> list[str]:
     return [view.id for view in page.jobs]
 
 
-def walked(queue: Driver, limit: int, **wanted: str) -> list[list[str]]:
+def walked(queue: Driver, limit: int, **wanted: Any) -> list[list[str]]:
     pages, cursor = [], None
     while True:
         page = listed(queue, limit, cursor, **wanted)

@@ -9,7 +9,7 @@ import pytest
 
 from osqueue.model import transitions
 from osqueue.model.ops import LeaseRef
-from osqueue.model.outcomes import Done, LeaseLost, NotFound, Results
+from osqueue.model.outcomes import Done, LeaseLost, NotFound, NotWaiting, Results
 from osqueue.model.transitions import TRANSITIONS, Move, mermaid
 
 from .driver import Driver, ended_json, state_json
@@ -93,12 +93,15 @@ OPERATIONS: dict[str, Callable[[Driver], object]] = {
     "expire": expire_late,
     "cancel": lambda queue: queue.cancel(JOB),
     "retry": lambda queue: queue.retry(JOB),
+    "set priority": lambda queue: queue.set_priority(JOB, 7),
 }
 
 LEGAL = {
     ("unclaimed", "claim"): "in_progress",
     ("unclaimed", "cancel"): "cancelled",
     ("delayed", "cancel"): "cancelled",
+    ("unclaimed", "set priority"): "unclaimed",
+    ("delayed", "set priority"): "unclaimed",
     ("in_progress", "heartbeat"): "in_progress",
     ("in_progress", "complete"): "completed",
     ("in_progress", "release"): "unclaimed",
@@ -120,18 +123,24 @@ LEGAL = {
 ENDED = {"completed", "cancelled", "discarded", "expired"}
 
 
+def not_waiting(status: str) -> object:
+    """What is answered when a job's priority cannot be set."""
+    is_now = "in_progress" if status == "last_attempt" else status
+    return NotFound(JOB) if status == "absent" else NotWaiting(JOB, is_now)
+
+
 def refusal(status: str, op: str) -> object:
     """What an operation answers that is not for a job of this status."""
     missing = NotFound(JOB, status if status in ENDED else None)
     if op == "claim":
         return ()
-    if op == "expire":
-        return Done()
+    if op == "set priority":
+        return not_waiting(status)
     if op == "cancel":
         return Done() if status in {"cancelled", "discarded"} else missing
-    if status == "absent" or status in ENDED:
+    if (status == "absent" or status in ENDED) and op != "expire":
         return Results((missing,)) if op == "heartbeat" else missing
-    if op == "retry":
+    if op in {"retry", "expire"}:
         return Done()
     return Results((LeaseLost(JOB),)) if op == "heartbeat" else LeaseLost(JOB)
 
@@ -168,6 +177,7 @@ def test_table_when_compared_with_the_moves_seen_then_each_is_there_and_no_other
         "complete": Move.COMPLETE,
         "release": Move.RELEASE,
         "retry": Move.REVIVE,
+        "set priority": Move.REORDER,
     }
     by_target = {"unclaimed": Move.REQUEUE, "dead": Move.BURY}
     by_target |= {"cancelled": Move.CANCEL, "discarded": Move.DISCARD}

@@ -18,7 +18,7 @@ from osqueue.wire import messages as json
 from osqueue.wire import operations as ops
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
 from osqueue.wire.methods import METHODS, SERVICE, STREAMED, method_of
-from osqueue.wire.operations import JobQuery, ListQuery, ReadQuery
+from osqueue.wire.operations import CountQuery, EndedQuery, JobQuery, ListQuery, ReadQuery
 from osqueue.wire.protobuf import PAIRS, from_proto, to_proto
 
 CLAIMED = json.ClaimedJob(
@@ -84,7 +84,22 @@ WHOLE: list[tuple[msgspec.Struct, type[Message[Any]]]] = [
     (json.Update(events=[json.JobEvent(kind="claimed", job_id="j", at=4, worker_id="w")],
                  stats=STATS, commit="1-2"), pb.Update),
     (json.SubscribeRequest(events=False, types=["t"], stats_every_ms=0), pb.SubscribeRequest),
-    (ListQuery(limit=5, cursor="c", status="dead", type="", consistent=True), pb.ListJobsRequest),
+    (ListQuery(limit=5, cursor="c", status="dead", type="", consistent=True, text="é",
+               order="newest"), pb.ListJobsRequest),
+    (EndedQuery(limit=5, cursor="c", status="dead", type="", text="", consistent=True),
+     pb.ListEndedRequest),
+    (json.EndedPage(jobs=[INFO], next_cursor="c", damaged=["k"]), pb.ListEndedResponse),
+    (CountQuery(status="ready", type="t", text="x", consistent=True), pb.CountJobsRequest),
+    (json.JobsCount(count=0, at_least=True), pb.CountJobsResponse),
+    (json.ActionRequest(action="retry", job_ids=["a"], max=7,
+                        filter=json.JobFilter(status="dead", type="", text="x")),
+     pb.ActOnJobsRequest),
+    (json.ActionAnswer(done=0, failed=[json.JobAnswer(job_id="k", error=json.ErrorBody(
+        tag="JobNotFoundError", message="m"))], left=False, skipped=2), pb.ActOnJobsResponse),
+    (json.DeadGroups(groups=[json.DeadGroup(
+        key="k", error_type="", message="#", count=0, types={"": 3, "t": 0}, oldest=0, newest=4,
+        job_ids=["a", "b"])], total=3), pb.ListDeadGroupsResponse),
+    (json.DeadGroups(groups=[], total=0), pb.ListDeadGroupsResponse),
     (ReadQuery(consistent=True), pb.GetPayloadRequest),
     (ReadQuery(consistent=True), pb.GetStatsRequest),
 ]  # fmt: skip

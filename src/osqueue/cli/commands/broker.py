@@ -56,6 +56,23 @@ AccessLog = Annotated[
         help="Log each request to stderr, as a line of JSON.",
     ),
 ]
+Dashboard = Annotated[
+    bool,
+    typer.Option(
+        "--dashboard/--no-dashboard",
+        envvar="BROKER_DASHBOARD",
+        help="Serve the dashboard at `/`.",
+    ),
+]
+HidePayloads = Annotated[
+    bool,
+    typer.Option(
+        "--hide-payloads",
+        envvar="OSQUEUE_HIDE_PAYLOADS",
+        help="Show payloads and results only to tokens with the role work.",
+        rich_help_panel=SECURITY,
+    ),
+]
 AllowRemote = Annotated[
     bool,
     typer.Option(
@@ -285,6 +302,8 @@ def broker(  # noqa: PLR0913 - the signature is the list of options; `_plan` rea
     requests_burst: RequestsBurst = 0,
     connections_per_host: ConnectionsPerHost = 0,
     access_log: AccessLog = False,
+    dashboard: Dashboard = True,
+    hide_payloads: HidePayloads = False,
     max_payload_bytes: MaxPayloadBytes = 67_108_864,
     archive_retention: ArchiveRetention = "7d",
     dead_max: DeadMax = 1_000,

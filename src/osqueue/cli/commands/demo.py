@@ -17,7 +17,7 @@ BROKERS_MAX: Final = 5
 """More would show nothing more."""
 
 
-def demo(
+def demo(  # noqa: PLR0913 - the signature is the list of options
     context: typer.Context,
     *,
     data: Annotated[
@@ -36,6 +36,9 @@ def demo(
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the broker that leads running at the end.")
     ] = False,
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Open the dashboard in a browser.")
+    ] = False,
     limit: Annotated[int | None, typer.Option(metavar="N", hidden=True)] = None,
     debug: options.Debug = False,
 ) -> int:
@@ -53,6 +56,12 @@ def demo(
     from osqueue.cli.demo import show  # noqa: PLC0415 - loads the client and its packages
 
     plan = show.DemoPlan(
-        data=data, brokers=brokers, workers=workers, port=port, keep=keep, limit=limit
+        data=data,
+        brokers=brokers,
+        workers=workers,
+        port=port,
+        keep=keep,
+        open_page=open_page,
+        limit=limit,
     )
     return show.run(plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import webbrowser
 from typing import Final
 
 import msgspec
@@ -43,7 +44,13 @@ class Session:
     """Submits what is missing, and waits until it is done."""
 
     def __init__(
-        self, place: Place, record: RunRecord, *, watch: Watch, progress: Progress
+        self,
+        place: Place,
+        record: RunRecord,
+        *,
+        watch: Watch,
+        progress: Progress,
+        open_page: bool = False,
     ) -> None:
         self._results = Results(place.results)
         self._pings = Results(place.pings)
@@ -51,12 +58,16 @@ class Session:
         self._storage = place.storage
         self._watch = watch
         self._progress = progress
+        self._open_page = open_page
         self._clock = SystemClock()
 
     async def run(self, crew: Crew) -> Outcome:
         """Start the processes, and do it all."""
         await crew.start()
-        self._say_who(crew, await self._first_leader())
+        leader = await self._first_leader()
+        self._say_who(crew, leader)
+        if leader.address is not None:
+            await self._show_page(f"{leader.address}/")
         async with OsqueueClient(storage=self._storage) as client:
             stats = client.with_settings(ClientSettings(retry_for_ms=0, timeout_ms=1_000))
             await self._until_ready(stats)
@@ -90,6 +101,12 @@ class Session:
         """Name the processes, for those who like to kill some."""
         self._progress.note(crew.roster(leader))
         self._progress.note(f"Kill any of them, even the leader: kill -9 {leader.pid}")
+
+    async def _show_page(self, url: str) -> None:
+        """Say where the dashboard is, and open it if that is wanted."""
+        self._progress.note(f"dashboard: {url}")
+        if self._open_page and not await asyncio.to_thread(webbrowser.open, url):
+            self._progress.note("There is no browser here that could be opened.")
 
     async def _until_ready(self, client: OsqueueClient) -> None:
         while await _stats(client) is None:  # noqa: ASYNC110 - another process starts

@@ -31,6 +31,7 @@ class DemoPlan(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     port: int
     keep: bool
+    open_page: bool
     limit: int | None
 
 
@@ -59,7 +60,9 @@ async def _show(plan: DemoPlan) -> int:
                 place, lock=lock, port=plan.port, brokers=plan.brokers, workers=plan.workers
             )
             watch = Watch(crew, progress.note)
-            session = Session(place, record, watch=watch, progress=progress)
+            session = Session(
+                place, record, watch=watch, progress=progress, open_page=plan.open_page
+            )
             outcome, kept = await _work(crew, watch, session, keep=plan.keep)
         complaints = _tell(place, record, outcome)
         if plan.keep:

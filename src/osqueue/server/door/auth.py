@@ -5,92 +5,31 @@ for each request, with the role that its operation asks for (`osqueue.wire.opera
 for none is open to everybody, and is not brought here. A connection that lives on asks
 `Principal.current` every few seconds: a token can be revoked meanwhile.
 
+A browser may show a session in place of its token (`sessions`): whoever shows both is known by the
+token.
+
 Laws: nothing is admitted that is not known to be allowed; a message tells what to do and never
 repeats a token; where no token is configured, only this host is served (protected mode).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from osqueue.config import ServerSettings
-from osqueue.engine.callers import Caller, CallerGoneError
-from osqueue.errors import AuthError
+from osqueue.errors import AuthError, BrokerProtocolError
 from osqueue.server.door.origins import HeaderPairs, Origins
 from osqueue.server.door.peers import Peer, forwarded_for, is_this_host
+from osqueue.server.door.principal import ANONYMOUS, SESSION_OVER, Principal, unauthorized
 from osqueue.server.door.rates import RateLimiter, rate_key
+from osqueue.server.door.sessions import Session, Sessions, Way, expect_own_page
 from osqueue.server.door.tokens import TokenEntry, TokenList
-from osqueue.wire.roles import Needed, called
 
 __all__ = ["ANONYMOUS", "Doorkeeper", "Principal"]
 
-ANONYMOUS: Final = "anonymous"
-"""The name of whoever calls where no token is needed."""
-
-
-class Principal:
-    """Who calls."""
-
-    __slots__ = ("_counted_as", "_door", "_entry", "name")
-
-    def __init__(self, door: Doorkeeper, entry: TokenEntry | None, host: str | None) -> None:
-        self._door = door
-        self._entry = entry
-        self.name = ANONYMOUS if entry is None else entry.name
-        """For logs: the name of the token, never the token."""
-        self._counted_as = host if entry is None else entry.name
-
-    def check(self, role: Needed) -> None:
-        """Let one request pass.
-
-        Raises `AuthError`, 401 if the token was revoked and else 403, and `OverloadedError` for a
-        caller who asks too often.
-        """
-        self.confirm(role)
-        if self._door.rates is not None:
-            key = self._counted_as
-            self._door.rates.spend(rate_key(key) if self._entry is None else f"the token {key}")
-
-    def confirm(self, role: Needed) -> None:
-        """Raise `AuthError` if a request that was let pass may not go on, as `check` does."""
-        if self._entry is None:
-            return
-        entry = self._door.renewed(self._entry)
-        if entry is None:
-            raise _refused(f"the token {self.name} was revoked")
-        if not entry.has(role):
-            raise AuthError(
-                f"the token {self.name} lacks the role {called(role)}, which this asks for"
-            )
-
-    def current(self) -> bool:
-        """Whether the token is still known."""
-        return self._entry is None or self._door.renewed(self._entry) is not None
-
-    @contextmanager
-    def waiting(self, caller: Caller, role: Needed) -> Iterator[None]:
-        """While a request waits inside: its caller leaves when it may not go on.
-
-        Then `AuthError` is raised, for a caller who has left otherwise is not told anything.
-        """
-        if self._entry is None:
-            yield
-            return
-
-        def look() -> None:
-            try:
-                self.confirm(role)
-            except AuthError:
-                caller.leave()
-
-        with self._door.told_of_changes(look):
-            try:
-                yield
-            except CallerGoneError:
-                self.confirm(role)
-                raise
+_UNKNOWN: Final = "this token is not known here; it may have been revoked"
 
 
 class Doorkeeper:
@@ -98,6 +37,7 @@ class Doorkeeper:
 
     ``addresses``: every ``host:port`` under which a page may be the broker's own. ``tokens``: those
     that are known, or ``None`` where no token is configured. ``rates``: how often each may ask.
+    ``sessions``: of browsers that have logged in with one of ``tokens``.
     """
 
     def __init__(
@@ -107,23 +47,70 @@ class Doorkeeper:
         *,
         tokens: TokenList | None = None,
         rates: RateLimiter | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
         self.rates = rates
+        self.hides_payloads = settings.hide_payloads
         self._allow_remote = settings.allow_remote
         self._tokens = tokens
+        self._sessions = sessions
         self._origins = Origins(addresses, settings.cors_origins, authorization=tokens is not None)
 
-    def admit(self, headers: Mapping[bytes, bytes], peer: Peer) -> Principal:
+    def admit(
+        self, headers: Mapping[bytes, bytes], peer: Peer, way: Way = Way.PROGRAM
+    ) -> Principal:
         """Who calls. Raises `AuthError`: 401 for a token that is missing or unknown, else 403.
 
         ``headers`` by lower-case names; several of one name are joined by commas.
         """
         self._origins.check(headers)
-        if self._tokens is not None:
-            return Principal(self, self._known(headers, self._tokens), peer.host)
-        if not self._allow_remote:
+        if self._tokens is None:
+            self.admit_anybody(headers, peer)
+            return Principal(self, None, peer.host)
+        session = self._session(headers, way)
+        if session is not None:
+            return Principal(self, session.entry, peer.host, session)
+        return Principal(self, self._known(headers, self._tokens), peer.host)
+
+    def admit_anybody(self, headers: Mapping[bytes, bytes], peer: Peer) -> None:
+        """Let in who shows no token, to what holds no secret. Raises `AuthError`: in protected mode
+        that is only this host.
+        """
+        if self._tokens is None and not self._allow_remote:
             self._check_near(headers, peer)
-        return Principal(self, None, peer.host)
+
+    def expect_own_page(self, headers: Mapping[bytes, bytes], peer: Peer) -> None:
+        """Raise `AuthError` for whoever does not ask from a page of this broker, as logging in and
+        out does: another site could log its visitors in with a token of its own.
+        """
+        self._origins.check(headers)
+        self.admit_anybody(headers, peer)
+        expect_own_page(headers, Way.WRITE)
+
+    def log_in(self, headers: Mapping[bytes, bytes], peer: Peer, token: str) -> bytes:
+        """Begin a session: the cookie to be set.
+
+        Raises `AuthError` for a token that is not known, `OverloadedError` for one of many wrong
+        ones, and `BrokerProtocolError` where no token is asked for.
+        """
+        if self._tokens is None or self._sessions is None:
+            raise BrokerProtocolError("this broker asks for no token, so there is no login")
+        entry = self._tokens.find(token.strip().encode(errors="replace"))
+        if entry is None:
+            self._sessions.failures.spend(rate_key(peer.host))
+            raise unauthorized(_UNKNOWN)
+        return self._sessions.begin(entry, headers)
+
+    def log_out(self, headers: Mapping[bytes, bytes]) -> bytes | None:
+        """End the session that a request shows: the cookie that undoes its own, if there can be."""
+        if self._sessions is None:
+            return None
+        self._sessions.end(self._sessions.shown(headers))
+        return self._sessions.no_cookie(headers)
+
+    def holds(self, session: Session) -> bool:
+        """Whether a session has not ended; it counts as used."""
+        return self._sessions is not None and self._sessions.holds(session)
 
     def told_of_changes(self, listener: Callable[[], None]) -> AbstractContextManager[None]:
         """Inside, ``listener`` is called whenever the list of tokens has changed."""
@@ -147,14 +134,26 @@ class Doorkeeper:
     def _known(self, headers: Mapping[bytes, bytes], tokens: TokenList) -> TokenEntry:
         value = headers.get(b"authorization")
         if value is None:
-            raise _refused("this broker asks for a token, as `authorization: Bearer osq_…`")
+            raise unauthorized("this broker asks for a token, as `authorization: Bearer osq_…`")
         scheme, _, token = value.strip().partition(b" ")
         if scheme.lower() != b"bearer":
-            raise _refused("this broker knows only tokens, as `authorization: Bearer osq_…`")
+            raise unauthorized("this broker knows only tokens, as `authorization: Bearer osq_…`")
         entry = tokens.find(token.strip())
         if entry is None:
-            raise _refused("this token is not known here; it may have been revoked")
+            raise unauthorized(_UNKNOWN)
         return entry
+
+    def _session(self, headers: Mapping[bytes, bytes], way: Way) -> Session | None:
+        """The session that a request shows, unless it shows a token."""
+        if self._sessions is None or way is Way.PROGRAM or b"authorization" in headers:
+            return None
+        if not self._sessions.are_shown(headers):
+            return None
+        session = self._sessions.shown(headers)
+        if session is None:
+            raise unauthorized(SESSION_OVER)
+        expect_own_page(headers, way)
+        return session
 
     def _check_near(self, headers: Mapping[bytes, bytes], peer: Peer) -> None:
         if not is_this_host(peer):
@@ -163,10 +162,6 @@ class Doorkeeper:
             if not is_this_host(Peer(host, None)):
                 raise _too_far(f"{host}, for whom a proxy asks")
         self._origins.check_host(headers)
-
-
-def _refused(message: str) -> AuthError:
-    return AuthError(message, status=401)
 
 
 def _too_far(host: str) -> AuthError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Final, TypeAlias
@@ -14,6 +15,9 @@ HeaderPairs: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 _METHODS: Final = b"GET, POST, PUT, DELETE, OPTIONS"
 _HEADERS: Final = b"Content-Type, Connect-Protocol-Version, Connect-Timeout-Ms"
+
+_PAGE: Final = re.compile(rb"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
+"""An origin as browsers write it."""
 
 _NOBODYS: Final = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test")
 """Ends of names that nobody can register in the public DNS, and so have answered as he likes."""
@@ -35,13 +39,14 @@ class Origins:
         self._hosts = frozenset(place.lower().encode() for place in places)
         self._names = frozenset(_name_of(place) for place in places)
         self._headers = _HEADERS + b", Authorization" if authorization else _HEADERS
+        self._tokens = authorization
 
     def check(self, headers: Mapping[bytes, bytes]) -> HeaderPairs:
         """What the answer to a page tells its browser. Raises `AuthError` for foreign pages."""
         origin = headers.get(b"origin")
         if origin is None:
             return ()
-        if origin not in self._origins:
+        if origin not in self._origins and not self._is_of_host(origin, headers):
             shown = origin.decode("latin-1")
             raise AuthError(
                 f"pages of {shown} may not call this broker; allow them with --cors-origin {shown}"
@@ -65,6 +70,18 @@ class Origins:
             f"this broker has no token configured and does not go by the name {shown}; "
             f"--cors-origin http://{shown} allows it"
         )
+
+    def _is_of_host(self, origin: bytes, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a page came from where it asks now: a port that is mapped to this broker's, or a
+        proxy that hands the name on.
+
+        So says the page of a stranger whose name has turned into this host's address, too. It has
+        no token, and no cookie of another name; but where none is needed, it must not pass.
+        """
+        place = origin.partition(b"://")[2]
+        if not _PAGE.fullmatch(origin) or place != headers.get(b"host", b"").lower():
+            return False
+        return self._tokens or not _may_be_a_strangers(_name_of(place.decode("latin-1")))
 
     def preflight(self, headers: Mapping[bytes, bytes]) -> HeaderPairs | None:
         """The headers of the answer to a browser's preflight; ``None`` when it is none."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from osqueue.clock import Clock
+from osqueue.clock import Clock, Entropy
 from osqueue.config import BrokerSettings
 from osqueue.server.door.auth import Doorkeeper
 from osqueue.server.door.rates import RateLimiter
+from osqueue.server.door.sessions import Sessions
 from osqueue.server.door.tls import ServerTls
 from osqueue.server.door.token_source import TokenSource
 
@@ -18,8 +19,10 @@ class Security:
     Files that change while it runs are taken over; `problems` says which cannot be.
     """
 
-    def __init__(self, settings: BrokerSettings, clock: Clock) -> None:
+    def __init__(self, settings: BrokerSettings, clock: Clock, entropy: Entropy) -> None:
         self._settings = settings
+        self._clock = clock
+        self._entropy = entropy
         access = settings.access
         self._source = TokenSource(access) if access.tokens_configured else None
         self.tls = ServerTls(settings.tls, clock) if settings.tls.active else None
@@ -31,10 +34,21 @@ class Security:
             )
         self._watches = [part.watch for part in (self._source, self.tls) if part is not None]
 
-    def door(self, addresses: frozenset[str]) -> Doorkeeper:
-        """The door of a broker that goes by these addresses, each ``host:port``."""
+    def door(self, address: str, others: frozenset[str]) -> Doorkeeper:
+        """The door of a broker that goes by these addresses, each ``host:port``. ``address``: the
+        one that it advertises.
+        """
         tokens = None if self._source is None else self._source.tokens
-        return Doorkeeper(self._settings.server, addresses, tokens=tokens, rates=self._rates)
+        sessions = None
+        if tokens is not None:
+            sessions = Sessions(tokens, address=address, clock=self._clock, entropy=self._entropy)
+        return Doorkeeper(
+            self._settings.server,
+            others | {address},
+            tokens=tokens,
+            rates=self._rates,
+            sessions=sessions,
+        )
 
     def problems(self) -> list[str]:
         """What is not as new as its file, because that cannot be used."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["EVERYWHERE", "PAGE"]
+__all__ = ["EVERYWHERE", "PAGE", "SAME_ORIGIN"]
 
 EVERYWHERE: Final = (("x-content-type-options", "nosniff"),)
 """On every answer of the HTTP port: a payload is never taken for a page or a script."""
@@ -15,12 +15,15 @@ _POLICY: Final = (
     b"frame-ancestors 'none'"
 )
 
+SAME_ORIGIN: Final = (b"cross-origin-resource-policy", b"same-origin")
+"""Not to be loaded by pages of another origin."""
+
 PAGE: Final = (
     (b"content-security-policy", _POLICY),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cache-control", b"no-store"),
+    SAME_ORIGIN,
 )
-"""On pages in HTML, beside these: only the broker's own files and answers, in nobody's frame."""
+"""On the dashboard's files, beside these: only the broker's own files and answers, in nobody's
+frame."""

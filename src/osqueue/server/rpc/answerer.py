@@ -66,11 +66,9 @@ jobs is dropped before its answer is waited for, or the collector looks at all i
 
 
 class Serve(Protocol):
-    """What does a method. ``size``: bytes of the request."""
+    """What does a method."""
 
-    async def __call__(
-        self, service: QueueService, asked: Asked, *, size: int, caller: Caller
-    ) -> Reply[Any]: ...
+    async def __call__(self, service: QueueService, call: Call) -> Reply[Any]: ...
 
 
 class Served(NamedTuple):
@@ -142,7 +140,10 @@ class Answerer:
     ) -> Reply[Any]:
         """The message that answers. Raises `OsqueueError`, and `CallerGoneError`."""
         assert method.serve is not None, "the others are streams"
-        serving = method.serve(self._service, asked, size=size, caller=caller)
+        call = Call(asked.message, asked.job_id, size, caller=caller)
+        if principal is not None:
+            _expect_to_show(method, call, principal)
+        serving = method.serve(self._service, call)
         with _faults_told(method):
             if method.operation.name in ops.WAITING and principal is not None:
                 with principal.waiting(caller, method.role):
@@ -203,10 +204,14 @@ def _faults_told(method: Served) -> Iterator[None]:
         raise OsqueueError("the broker failed on this request") from error
 
 
-async def _serve(
-    service: QueueService, asked: Asked, *, size: int, caller: Caller, method: Method
-) -> Reply[Any]:
-    call = Call(asked.message, asked.job_id, size, caller=caller)
+def _expect_to_show(method: Served, call: Call, principal: Principal) -> None:
+    """Say what the caller may not see. Raises `AuthError` where that is all there is."""
+    if method.operation is ops.GET_PAYLOAD:
+        principal.expect_payloads()
+    call.hides_payloads = not principal.sees_payloads
+
+
+async def _serve(service: QueueService, call: Call, *, method: Method) -> Reply[Any]:
     reply = await BROKER_HANDLERS[method.operation.name](service, call)
     value = reply.value
     if method.one:

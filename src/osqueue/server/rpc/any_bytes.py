@@ -15,14 +15,12 @@ from msgspec import UNSET, Raw, UnsetType
 
 from osqueue.broker.dispatch import BROKER_HANDLERS, Call
 from osqueue.broker.service import QueueService, Reply
-from osqueue.engine.callers import Caller
 from osqueue.errors import BrokerProtocolError
 from osqueue.model.jsontext import json_fault
 from osqueue.server.http import describe
 from osqueue.wire import operations as ops
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
 from osqueue.wire.messages import ClaimRequest, CompleteRequest, SubmitRequest
-from osqueue.wire.methods import Asked
 from osqueue.wire.operations import Operation
 
 __all__ = ["as_payload", "claim", "complete", "from_payload", "push"]
@@ -44,30 +42,28 @@ _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(_Bytes).decode
 
 
-async def push(service: QueueService, asked: Asked, *, size: int, caller: Caller) -> Reply[Any]:
+async def push(service: QueueService, call: Call) -> Reply[Any]:
     """Submit a job."""
-    del caller
-    payload = await _as_payload(asked.message.data)
+    payload = await _as_payload(call.message.data)
     request = SubmitRequest(payload=Raw(payload))
-    reply = await _done(service, ops.SUBMIT, Call(request, size=max(size, len(payload))))
+    reply = await _done(service, ops.SUBMIT, Call(request, size=max(call.size, len(payload))))
     return reply._replace(value=pb.PushResponse(job_id=reply.value.job_id))
 
 
-async def claim(service: QueueService, asked: Asked, *, size: int, caller: Caller) -> Reply[Any]:
+async def claim(service: QueueService, call: Call) -> Reply[Any]:
     """Claim one job of any type; never waits."""
-    request = _of_worker(asked.message.worker_id, ClaimRequest)
-    reply = await _done(service, ops.CLAIM, Call(request, size=size, caller=caller))
+    request = _of_worker(call.message.worker_id, ClaimRequest)
+    reply = await _done(service, ops.CLAIM, Call(request, size=call.size, caller=call.caller))
     if not reply.value.jobs:
         return reply._replace(value=pb.ClaimResponse(empty=True))
     job = reply.value.jobs[0]
     return reply._replace(value=pb.ClaimResponse(job_id=job.job_id, data=from_payload(job.payload)))
 
 
-async def complete(service: QueueService, asked: Asked, *, size: int, caller: Caller) -> Reply[Any]:
+async def complete(service: QueueService, call: Call) -> Reply[Any]:
     """Complete a job that the worker holds."""
-    del caller
-    request = _of_worker(asked.message.worker_id, CompleteRequest)
-    reply = await _done(service, ops.COMPLETE, Call(request, asked.message.job_id, size))
+    request = _of_worker(call.message.worker_id, CompleteRequest)
+    reply = await _done(service, ops.COMPLETE, Call(request, call.message.job_id, call.size))
     return reply._replace(value=pb.CompleteResponse())
 
 

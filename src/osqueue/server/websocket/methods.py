@@ -19,7 +19,7 @@ from osqueue.server.http import decode_json
 from osqueue.server.websocket.envelope import Asking
 from osqueue.wire import operations as ops
 from osqueue.wire.messages import ClaimRequest, SubmitRequest
-from osqueue.wire.operations import JobQuery, ListQuery, Operation, StatusQuery
+from osqueue.wire.operations import EndedQuery, JobQuery, ListQuery, Operation, StatusQuery
 
 __all__ = ["CANCEL", "METHODS", "Cancel", "Method", "wait_ms", "weight"]
 
@@ -47,7 +47,7 @@ class Method(NamedTuple):
     @property
     def streams(self) -> bool:
         """Whether it opens a stream."""
-        return self.operation in (ops.SUBSCRIBE, ops.STREAM_JOBS)
+        return self.operation in (ops.SUBSCRIBE, ops.STREAM_JOBS, ops.WATCH_OVERVIEW)
 
     def read(self, asking: Asking, size: int, settings: ServerSettings) -> Call:
         """What is asked for. Raises what is wrong with it. ``size``: bytes of the message."""
@@ -79,7 +79,7 @@ class Method(NamedTuple):
 def weight(message: object) -> int:
     """As how many requests one counts, by what its answer may keep in memory."""
     match message:
-        case ListQuery(limit=jobs) | ClaimRequest(max=int(jobs)):
+        case ListQuery(limit=jobs) | EndedQuery(limit=jobs) | ClaimRequest(max=int(jobs)):
             return 1 + jobs // JOBS_PER_REQUEST
         case _:
             return 1
@@ -132,7 +132,7 @@ CANCEL: Final = Method("cancel", None, msgspec.json.Decoder(Cancel))
 METHODS: Final = MappingProxyType(
     {
         operation.name: _method(operation)
-        for operation in (*ops.OPERATIONS, *ops.STREAMS)
+        for operation in (*ops.OPERATIONS, *ops.STREAMS, *ops.FOR_PAGES, *ops.PAGE_STREAMS)
         if operation is not ops.SUBMIT_LARGE  # a job is submitted alike, however large
     }
     | {

@@ -19,6 +19,7 @@ from osqueue.config import MIB, ROOMY_BYTES, ServerSettings
 from osqueue.engine.room import Share
 from osqueue.errors import BrokerProtocolError, EngineStateError, OsqueueError
 from osqueue.server.door.auth import Doorkeeper
+from osqueue.server.door.sessions import Way
 from osqueue.server.telemetry.observing import Observed
 from osqueue.server.websocket.envelope import NO_ID, first_id
 from osqueue.server.websocket.frames import (
@@ -60,7 +61,7 @@ class WebSocketEndpoint:
 
     def open(self, upgrade: Upgrade, transport: asyncio.Transport, around: Around) -> WebSocket:
         """Answer the request, and take the connection over. Raises what it is refused with."""
-        principal = self._door.admit(upgrade.credentials, upgrade.peer)
+        principal = self._door.admit(upgrade.credentials, upgrade.peer, Way.UPGRADE)
         head = accepting(upgrade)
         visitor = Visitor(principal, upgrade.peer.host or "")
         websocket = WebSocket(self._serving, visitor, transport=transport, around=around)

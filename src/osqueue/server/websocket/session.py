@@ -169,8 +169,11 @@ class Session:
             name = request.asking.method[:NAME_CHARS_MAX]
             raise BrokerProtocolError(f"Unsupported WS method: {name}")
         self._check(method)
+        if method.operation is ops.GET_PAYLOAD:
+            self._visitor.principal.expect_payloads()
         request.call = method.read(request.asking, request.size, self._settings)
         request.call.has_room = request.share is not None
+        request.call.hides_payloads = not self._visitor.principal.sees_payloads
         if method is CANCEL:
             self._cancel(request)
             return

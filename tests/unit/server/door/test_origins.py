@@ -99,3 +99,51 @@ def test_name_when_the_header_is_absent_then_it_passes() -> None:
 def test_name_when_it_may_be_a_strangers_then_refused(host: bytes) -> None:
     with pytest.raises(AuthError, match="does not go by the name"):
         origins().check_host({b"host": host})
+
+
+OF_HOST = [
+    (b"http://localhost:18080", b"localhost:18080"),
+    (b"http://localhost:18080", b"LocalHost:18080"),
+    (b"https://192.168.1.7", b"192.168.1.7"),
+    (b"http://[fd00::9]:81", b"[fd00::9]:81"),
+    (b"http://broker", b"broker"),
+    (b"http://queue.internal:80", b"queue.internal:80"),
+]
+
+
+@pytest.mark.parametrize(("origin", "host"), OF_HOST)
+def test_origin_when_it_is_the_host_that_is_asked_then_own(origin: bytes, host: bytes) -> None:
+    answer = origins().check({b"origin": origin, b"host": host})
+    assert answer == ((b"access-control-allow-origin", origin),)
+
+
+NOT_OF_HOST = [
+    (b"http://localhost:3000", b"localhost:8080"),
+    (b"http://localhost", b"localhost:8080"),
+    (b"http://localhost:80", b"localhost"),
+    (b"ftp://localhost:8080", b"localhost:8080"),
+    (b"localhost:8080", b"localhost:8080"),
+    (b"http://", b""),
+    (b"null", b"null"),
+    (b"http://a://b", b"b"),
+    (b"http://localhost:8080/", b"localhost:8080"),
+    (b"http://a, http://a", b"a, http://a"),
+]
+
+
+@pytest.mark.parametrize(("origin", "host"), NOT_OF_HOST)
+@pytest.mark.parametrize("tokens", [False, True])
+def test_origin_when_it_is_not_quite_the_host_then_refused(
+    origin: bytes, host: bytes, tokens: bool
+) -> None:
+    door = Origins(OWN, (), authorization=tokens)
+    with pytest.raises(AuthError, match="--cors-origin"):
+        door.check({b"origin": origin, b"host": host})
+
+
+def test_origin_when_it_is_a_strangers_name_then_own_only_where_tokens_are_asked_for() -> None:
+    """Its page has neither a token nor a cookie of the name that the broker's users know."""
+    rebound = {b"origin": b"http://evil.example:8080", b"host": b"evil.example:8080"}
+    with pytest.raises(AuthError, match="--cors-origin"):
+        origins().check(rebound)
+    assert Origins(OWN, (), authorization=True).check(rebound)

@@ -1,0 +1,159 @@
+"""Many jobs at once: how many are meant, and doing something to them.
+
+Laws: what is looked through is looked through a piece at a time, with others in between; what is
+done is one operation, so it is in one commit as a whole. Each job is looked at again in that
+moment: one that has changed since it was found is left alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Final, NamedTuple, TypeAlias
+
+from osqueue.broker import answers
+from osqueue.broker.engines import QueueEngine
+from osqueue.broker.reply import Reply
+from osqueue.config import FAILED_SHOWN_MAX, FIND_SCANS_MAX, LIST_SCAN_MAX
+from osqueue.errors import BrokerProtocolError
+from osqueue.model.job import JobStatus
+from osqueue.model.ops import Act, Cancel, FindJobs, GetStats, JobFilter, Retry
+from osqueue.model.outcomes import Acted, BadCursor, Counts, Done, Found
+from osqueue.wire.messages import ActionAnswer, ActionRequest, JobsCount
+from osqueue.wire.operations import CountQuery
+
+__all__ = ["act_on_jobs", "count_jobs", "refuse_doubles"]
+
+Action: TypeAlias = Callable[[str], Cancel | Retry]
+
+_ACTIONS: Final = MappingProxyType[str, Action]({"cancel": Cancel, "retry": Retry})
+
+
+class _Matching(NamedTuple):
+    """The oldest jobs that are meant, and whether there may be more."""
+
+    ids: list[str]
+    more: bool
+    position: tuple[int, int] | None
+
+
+async def count_jobs(engine: QueueEngine, query: CountQuery) -> Reply[JobsCount]:
+    """How many jobs are meant. By their status alone, that is known without a look at them."""
+    wanted = JobFilter(query.status, query.type, query.text)
+    if query.type is None and not query.text:
+        held = await engine.ask(GetStats(), consistent=query.consistent)
+        assert isinstance(held.outcome, Counts), "looking at the counts cannot be refused"
+        return Reply(JobsCount(count=_counted(held.outcome, query.status)), held.position)
+    matching = await _matching(engine, wanted, consistent=query.consistent)
+    count = JobsCount(count=len(matching.ids), at_least=matching.more)
+    return Reply(count, matching.position)
+
+
+async def act_on_jobs(
+    engine: QueueEngine, request: ActionRequest, *, size: int = 0
+) -> Reply[ActionAnswer]:
+    """Do something to many jobs. ``size``: bytes of the request."""
+    wanted = _wanted(request)
+    if request.job_ids is not None:
+        return await _act(engine, request, request.job_ids, wanted, size=size)
+    if wanted is None:
+        raise BrokerProtocolError("say which jobs: `jobIds`, or a `filter`")
+    matching = await _matching(engine, wanted, limit=request.max)
+    if not matching.ids:
+        nothing = ActionAnswer(done=0, failed=[], left=matching.more)
+        return Reply(nothing, matching.position)
+    size = sum(map(len, matching.ids))
+    reply = await _act(engine, request, matching.ids, wanted, size=size)
+    reply.value.left = matching.more
+    return reply
+
+
+def refuse_doubles(ids: list[str], field: str) -> None:
+    """Raise `BrokerProtocolError` when an id stands in a list twice."""
+    if len(set(ids)) < len(ids):
+        double = next(job_id for job_id in ids if ids.count(job_id) > 1)
+        raise BrokerProtocolError(f"`{field}` holds the job id {double!r} twice")
+
+
+async def _act(
+    engine: QueueEngine,
+    request: ActionRequest,
+    ids: list[str],
+    wanted: JobFilter | None,
+    *,
+    size: int,
+) -> Reply[ActionAnswer]:
+    refuse_doubles(ids, "jobIds")
+    action = _ACTIONS[request.action]
+    held = await engine.ask(Act(tuple(map(action, ids)), wanted), size=size)
+    assert isinstance(held.outcome, Acted), "each job is refused for itself"
+    each = list(zip(ids, held.outcome.each, strict=True))
+    failed = [
+        answers.job_answer(job_id, outcome)
+        for job_id, outcome in each
+        if outcome is not None and not isinstance(outcome, Done)
+    ]
+    answer = ActionAnswer(
+        done=sum([isinstance(outcome, Done) for _, outcome in each]),
+        failed=failed[:FAILED_SHOWN_MAX],
+        left=False,
+        skipped=sum([outcome is None for _, outcome in each]),
+    )
+    return Reply(answer, held.position)
+
+
+def _wanted(request: ActionRequest) -> JobFilter | None:
+    """What the filter means: a retry is of dead letters only. Raises what is wrong with it."""
+    given = request.filter
+    if given is None:
+        return None
+    if given.status is given.type is None and not given.text:
+        raise BrokerProtocolError(
+            "`filter` means every job of the queue: say a `status`, a `type` or a `text`"
+        )
+    if request.action != "retry":
+        return JobFilter(given.status, given.type, given.text)
+    if given.status not in {None, JobStatus.DEAD}:
+        raise BrokerProtocolError(
+            f"`filter.status`: only dead jobs can be retried, not {given.status} ones"
+        )
+    return JobFilter(JobStatus.DEAD.value, given.type, given.text)
+
+
+async def _matching(
+    engine: QueueEngine,
+    wanted: JobFilter,
+    *,
+    limit: int | None = None,
+    consistent: bool = False,
+) -> _Matching:
+    """The oldest jobs that are meant, ``limit`` at most, as of about the same moment."""
+    ids: list[str] = []
+    cursor: str | None = None
+    position: tuple[int, int] | None = None
+    for _ in range(FIND_SCANS_MAX):
+        room = LIST_SCAN_MAX if limit is None else limit - len(ids)
+        held = await engine.ask(FindJobs(room, cursor, wanted), consistent=consistent)
+        found, position = held.outcome, held.position
+        if isinstance(found, Found):
+            ids, cursor = ids + list(found.ids), found.next_cursor
+            if cursor is None or len(ids) == limit:
+                return _Matching(ids, cursor is not None, position)
+        else:
+            assert isinstance(found, BadCursor), "there is nothing else to refuse"
+            ids, cursor = [], None  # the state was read anew in between
+        await asyncio.sleep(0)  # an answer may come at once
+    return _Matching(ids, more=True, position=position)
+
+
+def _counted(counts: Counts, status: str | None) -> int:
+    by_status = {
+        None: counts.unclaimed + counts.in_progress + counts.dead,
+        "unclaimed": counts.unclaimed,
+        "ready": counts.unclaimed - counts.delayed,
+        "delayed": counts.delayed,
+        "in_progress": counts.in_progress,
+        "dead": counts.dead,
+    }
+    return by_status[status]

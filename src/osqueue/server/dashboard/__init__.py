@@ -1,0 +1,1 @@
+"""The dashboard that a broker serves of itself."""

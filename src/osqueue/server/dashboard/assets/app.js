@@ -1,0 +1,78 @@
+// The page: finds the view that the address names, and draws it in the frame.
+
+import { startFeed } from "./data/feed.js";
+import { go, parse } from "./data/routes.js";
+import { useStore } from "./data/store.js";
+import { html, render, useEffect, useErrorBoundary, useState } from "./parts/html.js";
+import { listenToKeys } from "./parts/keys.js";
+import { Shell } from "./parts/shell.js";
+import { Empty, ErrorBox, Skeleton } from "./parts/ui.js";
+
+const VIEWS = {
+  overview: () => import("./views/overview.js"),
+  jobs: () => import("./views/jobs.js"),
+  job: () => import("./views/job.js"),
+  dead: () => import("./views/dead.js"),
+  queue: () => import("./views/queue.js"),
+  playground: () => import("./views/playground.js"),
+  state: () => import("./views/state.js"),
+  settings: () => import("./views/settings.js"),
+  login: () => import("./views/login.js"),
+};
+
+/** {name, params, query} of an address: "#/jobs/<id>" is the view "job". */
+function routeOf(hash) {
+  const { path, query } = parse(hash);
+  const [name = "overview", id] = path;
+  if (name === "jobs" && id !== undefined) return { name: "job", params: { id }, query };
+  return { name, params: {}, query };
+}
+
+function useRoute() {
+  const [route, setRoute] = useState(() => routeOf(location.hash));
+  useEffect(() => {
+    const change = () => setRoute(routeOf(location.hash));
+    addEventListener("hashchange", change);
+    return () => removeEventListener("hashchange", change);
+  }, []);
+  return route;
+}
+
+/** The view's function, once its file is there. */
+function useView(name) {
+  const [loaded, setLoaded] = useState({});
+  const [tries, setTries] = useState(0);
+  useEffect(() => {
+    let current = true;
+    const show = (what) => current && setLoaded({ name, ...what });
+    VIEWS[name]?.().then((module) => show({ View: module.default }), (error) => show({ error }));
+    return () => (current = false);
+  }, [name, tries]);
+  return { ...(loaded.name === name ? loaded : {}), retry: () => setTries(tries + 1) };
+}
+
+function Routed({ name, params, query }) {
+  const { View, error, retry } = useView(name);
+  const [crash, reset] = useErrorBoundary((problem) => console.error(problem));
+  if (!Object.hasOwn(VIEWS, name)) return html`<${Empty} title="There is no such page" hint="The address may be of another version." />`;
+  if (crash) return html`<${ErrorBox} error=${crash} onRetry=${reset} />`;
+  if (error) return html`<${ErrorBox} error=${{ message: "This page could not be loaded." }} onRetry=${retry} />`;
+  return View ? html`<${View} params=${params} query=${query} />` : html`<div class="page"><${Skeleton} lines=${8} /></div>`;
+}
+
+function App() {
+  const route = useRoute();
+  const session = useStore((state) => state.session);
+  const name = session?.login ? "login" : route.name;
+  useEffect(() => scrollTo(0, 0), [name, route.params.id]);
+  return html`<${Shell} current=${name}>
+    <${Routed} key=${`${name} ${route.params.id ?? ""}`} ...${route} name=${name} />
+  <//>`;
+}
+
+history.scrollRestoration = "manual"; // the browser would do it before the view is there
+listenToKeys({ go });
+startFeed();
+const root = document.getElementById("app");
+root.replaceChildren();
+render(html`<${App} />`, root);

@@ -1,0 +1,154 @@
+"""A broker that has been busy for an hour, for pictures: what it has done is drawn from a seed.
+
+Its clock starts an hour early and is put on, a few milliseconds at a time, while the jobs of that
+hour are submitted, claimed and ended by plain calls. So its history is a real one, made in seconds,
+and ends at the same moment for every picture.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Final
+
+from msgspec.structs import replace
+from tests.browser.scene import TIMEOUT, furnish
+from tests.integration.kinds import client_of
+
+from osqueue.app import BrokerServer
+from osqueue.client import OsqueueClient
+from osqueue.client.models import Job, NewJob
+from osqueue.client.runtime import Runtime
+from osqueue.clock import SeededEntropy
+from osqueue.config import BrokerSettings, CommitSettings, QueueLimits
+from osqueue.storage import MemoryBackend
+from osqueue.testing.travelling_clock import ProducerClock, TravellingClock
+
+__all__ = ["NOW", "staged"]
+
+NOW: Final = datetime(2026, 5, 12, 14, 30, tzinfo=UTC)
+"""When the pictures are taken."""
+
+STEP_MS: Final = 5_000
+STEPS: Final = 720
+INCIDENT: Final = range(430, 470)
+"""The steps in which the mail server was down."""
+
+TYPES: Final = ("email:send", "email:send", "email:send", "image:resize", "report:build")
+WORKERS: Final = ("mail-1", "mail-2", "media-1", "reports-1")
+SEED: Final = 7
+NO_PAUSE_MS: Final = 2**53
+"""Time that is put on is no pause of the process."""
+
+TRICKLE_S: Final = 0.2
+
+
+class StageClock(TravellingClock):
+    """Begins an hour before `NOW`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._off_ms = round(NOW.timestamp() * 1_000) - STEPS * STEP_MS - super().wall_ms()
+
+    def wall_ms(self) -> int:
+        return super().wall_ms() + self._off_ms
+
+
+class _Stage:
+    """The broker, and what is played on it."""
+
+    def __init__(self, broker: BrokerServer, client: OsqueueClient, clock: StageClock) -> None:
+        self._broker = broker
+        self._client = client
+        self._clock = clock
+        self._entropy = SeededEntropy(SEED)
+
+    async def play_hour(self) -> None:
+        for step in range(STEPS):
+            began = self._clock.wall_ms()
+            await self._step(step)
+            await self._travel(began + STEP_MS - self._clock.wall_ms())
+        while await self._work(WORKERS[0], failing=0.0):
+            pass
+
+    async def trickle(self) -> None:
+        """Go on as before, until cancelled."""
+        while True:
+            await self._submit(3)
+            await self._work(WORKERS[0], failing=0.0, limit=3)
+            await asyncio.sleep(TRICKLE_S)
+
+    async def _step(self, step: int) -> None:
+        worker = WORKERS[step % len(WORKERS)]
+        down = step in INCIDENT
+        await self._submit(self._amount(step))
+        await self._travel(self._between(4, 90))
+        await self._work(worker, failing=0.3 if down else 0.01, limit=6 if down else 1_000)
+        await self._submit(self._between(1, 4))
+        await self._travel(self._between(100, 900))
+        await self._work(WORKERS[step % 2], failing=0.0, limit=4 if down else 1_000)
+
+    def _amount(self, step: int) -> int:
+        wave = math.sin(step / 90) + 0.4 * math.sin(step / 17)
+        return max(1, round(11 + 5 * wave + self._between(-2, 2)))
+
+    def _between(self, least: int, most: int) -> int:
+        return least + int(self._entropy.jitter() * (most - least + 1))
+
+    async def _submit(self, number: int) -> None:
+        kinds = [TYPES[self._between(0, len(TYPES) - 1)] for _ in range(number)]
+        await self._client.submit_jobs([NewJob(kind, {"n": n}) for n, kind in enumerate(kinds)])
+
+    async def _work(self, worker: str, *, failing: float, limit: int = 1_000) -> int:
+        """Claim what there is, and end it; answers how much that was."""
+        jobs = await self._client.claim_jobs(worker, max_jobs=limit)
+        await self._travel(self._between(20, 150))
+        bad = [job for job in jobs if self._entropy.jitter() < failing]
+        for job in bad:
+            await self._client.fail_job(job, TIMEOUT, retry=job.attempt < 2, delay_ms=STEP_MS)
+        good: Sequence[Job] = [job for job in jobs if job not in bad]
+        assert not any(await self._client.complete_jobs(good))
+        return len(jobs)
+
+    async def _travel(self, ms: int) -> None:
+        """While nothing is written: a write that is under way would seem to have hung."""
+        core = self._broker._core
+        assert core is not None, "it has started"
+        while core.engine.writing:  # noqa: ASYNC110 - in memory it takes a turn of the loop
+            await asyncio.sleep(0)
+        self._clock.travel(max(0, ms))
+
+
+@asynccontextmanager
+async def staged() -> AsyncIterator[BrokerServer]:
+    """The broker, at `NOW`, while work trickles on."""
+    clock = StageClock()
+    settings = BrokerSettings(
+        limits=QueueLimits(lease_timeout_ms=600_000),
+        commit=replace(CommitSettings(), pause_ms_max=NO_PAUSE_MS),
+    )
+    runtime = Runtime(clock=ProducerClock(clock), entropy=SeededEntropy(SEED))
+    async with (
+        BrokerServer(
+            MemoryBackend(),
+            host="127.0.0.1",
+            port=0,
+            settings=settings,
+            clock=clock,
+            entropy=SeededEntropy(SEED),
+        ) as broker,
+        client_of("direct", broker, runtime=runtime) as client,
+    ):
+        stage = _Stage(broker, client, clock)
+        await stage.play_hour()
+        await furnish(client)
+        trickle = asyncio.create_task(stage.trickle())
+        try:
+            yield broker
+        finally:
+            trickle.cancel()
+            with suppress(asyncio.CancelledError):
+                await trickle

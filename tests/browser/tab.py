@@ -1,0 +1,113 @@
+"""A tab of the browser under watch: whatever goes wrong in it fails the test that did not announce
+it.
+
+What counts: errors and warnings on the console (violations of the content security policy are
+among them), exceptions that nobody caught, dialogs that a script opened, requests that failed, and
+requests to anywhere but the broker.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from playwright.async_api import ConsoleMessage, Dialog, Error, Locator, Page, Request, expect
+
+__all__ = ["AWAY", "Tab"]
+
+AWAY = (r"net::ERR_(CONNECTION|EMPTY|SOCKET|INCOMPLETE)", r"WebSocket connection to .* failed")
+"""What the browser itself says of a broker that is not there."""
+
+REFUSED = r"the server responded with a status of {}"
+ABORTED = "net::ERR_ABORTED"
+"""A request that the page itself gave up."""
+
+LOCAL_SCHEMES = ("data:", "blob:", "about:")
+LOUD = ("error", "warning", "assert")
+
+
+class Tab:
+    """A page of the broker at ``origin``."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.page = page
+        self.origin = origin
+        self.complaints: list[str] = []
+        self._announced: list[re.Pattern[str]] = []
+        page.on("console", self._said)
+        page.on("pageerror", self._raised)
+        page.on("requestfailed", self._failed)
+        page.on("request", self._asked)
+        page.on("dialog", self._opened)
+
+    def announce(self, *patterns: str) -> None:
+        """This is going to happen, and is meant to."""
+        self._announced += map(re.compile, patterns)
+
+    def announce_refusal(self, *statuses: int) -> None:
+        """The broker is going to answer so; the browser writes that to the console."""
+        self.announce(*(REFUSED.format(status) for status in statuses))
+
+    def unannounced(self) -> Sequence[str]:
+        """What went wrong and should not have."""
+        return [
+            said
+            for said in self.complaints
+            if not any(pattern.search(said) for pattern in self._announced)
+        ]
+
+    @property
+    def main(self) -> Locator:
+        """The view."""
+        return self.page.get_by_role("main")
+
+    @property
+    def connection(self) -> Locator:
+        """What tells whether the values are of now."""
+        return self.page.locator("[data-connection]").first
+
+    async def open(self, view: str = "/") -> None:
+        """Load the page anew, on a view, and wait until that shows what there is."""
+        await self.page.goto(f"{self.origin}/#{view}")
+        await self.ready()
+
+    async def go(self, view: str) -> None:
+        """Another view of the page that is there."""
+        await self.page.evaluate("view => { location.hash = view }", f"#{view}")
+        await self.ready()
+
+    async def ready(self) -> None:
+        await expect(self.main).to_have_attribute("aria-busy", "false")
+
+    async def connected(self, *states: str) -> None:
+        """Wait for a state of the connection; by default until values are pushed."""
+        wanted = re.compile("^({})$".format("|".join(states or ("live",))))
+        await expect(self.connection).to_have_attribute("data-connection", wanted)
+
+    async def fits(self) -> bool:
+        """Whether nothing has to be scrolled sideways."""
+        return bool(
+            await self.page.evaluate(
+                "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+            )
+        )
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in LOUD:
+            where = message.location.get("url", "")
+            self.complaints.append(f"console {message.type}: {message.text} ({where})")
+
+    def _raised(self, error: Error) -> None:
+        self.complaints.append(f"uncaught: {error.stack or error.message}")
+
+    def _failed(self, request: Request) -> None:
+        if request.failure != ABORTED:
+            self.complaints.append(f"failed: {request.method} {request.url}: {request.failure}")
+
+    def _asked(self, request: Request) -> None:
+        if not request.url.startswith((f"{self.origin}/", *LOCAL_SCHEMES)):
+            self.complaints.append(f"fetched from elsewhere: {request.url}")
+
+    async def _opened(self, dialog: Dialog) -> None:
+        self.complaints.append(f"dialog: {dialog.message}")
+        await dialog.dismiss()

@@ -1,0 +1,21 @@
+"""Waiting for what a page has set going in the broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+__all__ = ["eventually"]
+
+LOOK_S = 0.02
+WAIT_S = 10
+
+
+async def eventually(true: Callable[[], Awaitable[object]]) -> None:
+    """Return when it is true. Raises `AssertionError` when that takes too long."""
+    try:
+        async with asyncio.timeout(WAIT_S):
+            while not await true():  # noqa: ASYNC110 - nothing tells us of other processes
+                await asyncio.sleep(LOOK_S)
+    except TimeoutError:
+        raise AssertionError(f"it did not come to pass within {WAIT_S} s") from None
