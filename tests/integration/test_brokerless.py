@@ -115,6 +115,19 @@ async def test_result_when_another_process_brings_it_then_it_is_seen(
     assert await result == [1]
 
 
+async def test_result_when_this_process_brings_it_then_its_end_is_told_and_not_waited_out(
+    stack: AsyncExitStack, url: str
+) -> None:
+    queue = await opened(stack, url)
+    job_id = await queue.client.submit_job("sum", [1, 2], keep_result=True)
+    async with asyncio.timeout(10):  # one waiting look takes twice as long
+        result = asyncio.create_task(queue.client.result(job_id))
+        job = await queue.client.claim_job("w", wait_ms=5_000)
+        assert job is not None
+        await queue.client.complete_job(job, 3)
+        assert await result == 3
+
+
 async def test_waiting_claim_when_cancelled_then_nothing_is_held(
     stack: AsyncExitStack, url: str
 ) -> None:

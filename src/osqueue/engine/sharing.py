@@ -70,8 +70,7 @@ class SharedEngine:
         self._term: Term | None = None
         self._desk = TermDesk(lambda: self._term, self.payloads, refusal=starting_error)
         self.broker_id = entropy.token()
-        self.listener: Listener | None = None
-        """Is told of the end."""
+        self._listener: Listener | None = None
         self.awaited: set[str] = set()
         """The jobs whose end somebody waits for; `listener` is told."""
 
@@ -84,6 +83,17 @@ class SharedEngine:
     def limits(self) -> QueueLimits:
         """What bounds the queue's state."""
         return self._settings.limits
+
+    @property
+    def listener(self) -> Listener | None:
+        """Is told of the end, and of the ends of jobs that are awaited."""
+        return self._listener
+
+    @listener.setter
+    def listener(self, listener: Listener | None) -> None:
+        self._listener = listener
+        if self._term is not None:
+            self._term.listener = listener
 
     # Its life
 
@@ -154,7 +164,7 @@ class SharedEngine:
             now=now,
         )
         term = Term(committer, self._store, self._key, clock=self._clock, discard=self.discard)
-        term.listener = self.listener
+        term.listener = self._listener
         return term
 
     def _joined(self) -> Term:
