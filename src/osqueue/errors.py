@@ -8,6 +8,7 @@
     │   ├── PayloadValidationError   the payload is not what a queue can hold
     │   ├── JobIdConflictError       this job id names another job
     │   ├── JobNotFoundError         no such job
+    │   ├── JobStateError            the job does not wait: it is held, dead or over
     │   └── AuthError                not allowed
     ├── stop working on the job
     │   └── LeaseLostError           the lease is no longer this worker's
@@ -65,6 +66,7 @@ __all__ = [
     "JobFailedError",
     "JobIdConflictError",
     "JobNotFoundError",
+    "JobStateError",
     "LeaseLostError",
     "OsqueueError",
     "OverloadedError",
@@ -155,6 +157,12 @@ class JobNotFoundError(OsqueueError):
     """No job of this id, or it has ended."""
 
     _tag: ClassVar[Literal["JobNotFoundError"]] = "JobNotFoundError"
+
+
+class JobStateError(OsqueueError):
+    """The job does not wait to be claimed, as this asks for. The message says what it is."""
+
+    _tag: ClassVar[Literal["JobStateError"]] = "JobStateError"
 
 
 class AuthError(OsqueueError):

@@ -528,6 +528,81 @@ async def test_settings_when_asked_for_then_as_they_hold(peer: Ask) -> None:
     assert told["server.port"]["value"] == int(peer.address.rpartition(":")[2])
 
 
+# The queue as a whole, and its order
+
+
+@row("queue", "while it is paused, claims get nothing, and the counts say so; then all goes on")
+async def test_pause_when_jobs_are_ready_then_none_is_handed_out(peer: Ask) -> None:
+    job_id = await submitted(peer, 1, type="t")
+    for _ in range(2):
+        assert (await peer.ask("pauseQueue")).tag is None
+    assert (await claimed(peer)) == {}
+    assert (await peer.ask("getStats")).value["paused"] is True
+    for _ in range(2):
+        assert (await peer.ask("resumeQueue")).tag is None
+    assert "paused" not in (await peer.ask("getStats")).value
+    assert (await claimed(peer))["jobId"] == job_id
+
+
+@row("queue", "a claim that waits while it is paused is served when it is resumed")
+async def test_pause_when_a_claim_waits_then_resuming_serves_it(
+    peer: Ask, other: Ask, broker: BrokerServer
+) -> None:
+    await peer.ask("pauseQueue")
+    await submitted(peer, 1, type="t")
+    waiting = asyncio.ensure_future(claimed(other, waitMs=10_000))
+    async with asyncio.timeout(10):
+        while not broker.waiting_claims:
+            assert not waiting.done(), "it waits"
+            await peer.ask("getStatus")
+    await peer.ask("resumeQueue")
+    assert (await waiting)["payload"] == 1
+
+
+@row("queue", "what is held while it is paused can be kept and completed")
+async def test_pause_when_a_job_is_held_then_it_goes_on(peer: Ask) -> None:
+    await submitted(peer, 1, type="t")
+    job = await claimed(peer)
+    await peer.ask("pauseQueue")
+    lease = {"jobId": job["jobId"], "workerId": WORKER, "lease": job["lease"]}
+    assert (await peer.ask("heartbeat", **lease)).tag is None
+    assert (await peer.ask("completeJob", **lease)).tag is None
+
+
+@row("queue", "a job that waits is given another priority: lower first, then as they came")
+async def test_priority_when_set_then_the_order_is_another(peer: Ask) -> None:
+    ids = [await submitted(peer, at, type="t") for at in range(3)]
+    for job_id, priority in ((ids[0], 5), (ids[2], -1)):
+        assert (await peer.ask("setPriority", jobId=job_id, priority=priority)).tag is None
+    assert (await peer.ask("getJob", jobId=ids[0])).value["priority"] == 5
+    assert [(await claimed(peer))["jobId"] for _ in ids] == [ids[2], ids[1], ids[0]]
+
+
+@row("queue", "the priority of a job that is held, dead or over is refused", "JobStateError")
+async def test_priority_when_the_job_does_not_wait_then_refused(peer: Ask) -> None:
+    job_id = await submitted(peer, 1, type="t", maxAttempts=1)
+    job = await claimed(peer)
+    for status in ("held", "dead", "over"):
+        said = await peer.ask("setPriority", jobId=job_id, priority=1)
+        peer.expect(said, "JobStateError", http="409", rpc="failed_precondition")
+        assert status in said.message
+        if status == "held":
+            error = {"type": "E", "message": "no"}
+            lease = {"jobId": job_id, "workerId": WORKER, "lease": job["lease"]}
+            await peer.ask("failJob", **lease, error=error)
+        else:
+            await peer.ask("cancelJob", jobId=job_id)
+
+
+@row("queue", "the priority of an unknown job, or one beyond its bound, is refused", "404, 400")
+async def test_priority_when_it_cannot_be_then_refused(peer: Ask) -> None:
+    said = await peer.ask("setPriority", jobId="nobody", priority=1)
+    peer.expect(said, "JobNotFoundError", http="404", rpc="not_found")
+    job_id = await submitted(peer, 1, type="t")
+    said = await peer.ask("setPriority", jobId=job_id, priority=2**53)
+    peer.expect(said, "BrokerProtocolError", http="400", rpc="invalid_argument")
+
+
 # Several brokers, and the store
 
 

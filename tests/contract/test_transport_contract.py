@@ -9,7 +9,7 @@ from osqueue.client.credentials import Credentials
 from osqueue.client.transports import QueueTransportAdapter
 from osqueue.client.transports.kinds import KINDS, dialler_of
 from osqueue.config import ClientSettings
-from osqueue.testing import JobContract, StreamContract, TransportContract
+from osqueue.testing import JobContract, QueueContract, StreamContract, TransportContract
 
 
 class OfKind:
@@ -35,6 +35,11 @@ class TestTransports(OfKind, TransportContract):
 @pytest.mark.parametrize("kind", KINDS)
 class TestJobs(OfKind, JobContract):
     """Jobs that are retried, bring results and are waited for."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestQueue(OfKind, QueueContract):
+    """A queue that is paused, and jobs whose order is changed."""
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "rest"])

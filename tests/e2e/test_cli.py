@@ -300,6 +300,47 @@ def test_looking_when_it_must_be_consistent_then_whoever_cannot_be_is_refused(
     assert osqueue(*command, "--consistent", env={"BROKER_URL": url}).returncode == 0
 
 
+def test_queue_when_paused_then_over_a_restart_nothing_is_handed_out_until_resumed(
+    tmp_path: Path, handlers: Path
+) -> None:
+    place = f"file://{tmp_path}/queue"
+    for job_id in ("a", "b"):
+        osqueue("submit", "double", "1", "--id", job_id, "--storage", place, "--brokerless")
+    with broker("--storage", place) as (_, url):
+        assert osqueue("pause", "--broker-url", url).stdout.startswith("paused: ")
+    with broker("--storage", place) as (again, url):
+        env = {"BROKER_URL": url}
+        for command in ("stats", "status"):
+            assert "paused" in osqueue(command, env=env).stdout
+        with running("worker", "handlers:handlers", env=env, cwd=handlers):
+            while not waiting_claims(url):
+                pass
+            assert json.loads(osqueue("stats", "--json", env=env).stdout)["unclaimed"] == 2
+            assert osqueue("resume", env=env).stdout == "resumed\n"
+            while json.loads(osqueue("stats", "--json", env=env).stdout)["completedTotal"] < 2:
+                pass
+        assert "paused" not in json.loads(osqueue("stats", "--json", env=env).stdout)
+    assert any("the queue is paused: no job is handed out" in line for line in again.err)
+
+
+def waiting_claims(url: str) -> bool:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+        return b"\nosqueue_waiting_claims 0.0" not in answer.read()
+
+
+def test_priority_when_set_then_shown_and_what_cannot_be_is_refused(url: str) -> None:
+    env = {"BROKER_URL": url}
+    osqueue("submit", "moved", "--id", "moved-1", env=env)
+    assert osqueue("priority", "moved-1", "-5", env=env).stdout == "moved-1 has priority -5\n"
+    shown = json.loads(osqueue("jobs", "show", "moved-1", "--json", env=env).stdout)
+    assert shown["priority"] == -5
+    unknown = osqueue("priority", "nobody", "1", env=env)
+    assert (unknown.returncode, error_of(unknown)) == (1, "error: there is no job nobody")
+    osqueue("jobs", "cancel", "moved-1", env=env)
+    over = osqueue("priority", "moved-1", "1", env=env)
+    assert (over.returncode, error_of(over)) == (1, "error: job moved-1 is over: cancelled")
+
+
 def test_submit_when_repeated_with_an_id_then_one_job(url: str) -> None:
     for _ in range(2):
         done = osqueue("submit", "again", "-", "--id", "same-1", "--json",

@@ -39,6 +39,7 @@ REQUESTS: Final[Mapping[str, msgspec.Struct]] = {
     ops.COMPLETE_BATCH.name: messages.CompleteBatchRequest(worker_id="w", jobs=_DONES),
     ops.FAIL.name: messages.FailRequest(worker_id="w", lease="l", error=_ERROR),
     ops.RELEASE.name: messages.ReleaseRequest(worker_id="w", lease="l"),
+    ops.SET_PRIORITY.name: messages.PriorityRequest(priority=1),
     ops.LIST_JOBS.name: ops.ListQuery(),
     ops.ANNOUNCE_TYPES.name: messages.AnnounceRequest({"t": messages.JobTypeInfo()}),
     ops.ACT_ON_JOBS.name: messages.ActionRequest(action="retry", job_ids=["none"]),

@@ -22,6 +22,8 @@ from osqueue.model.ops import (
     Drop,
     GetJob,
     GetPayloadKeys,
+    Pause,
+    Resume,
     Retry,
     Seal,
     Submit,
@@ -42,6 +44,7 @@ from osqueue.storage.protocol import Stored, Version
 from ..traces.harness import Trace, named_keys
 from ..traces.objects import edited, older, taken_over
 from .follower import Follower
+from .pausing import Pausing
 
 __all__ = ["World"]
 
@@ -91,9 +94,9 @@ class World:
         self.awaits: dict[str, Held | None] = {}
         """By job whose end somebody waits for, the look at it; ``None`` while there is none."""
         self.leader = Trace(epoch=self.epoch, limits=LIMITS)
-        self.seen = 0
+        self.pausing = Pausing()
+        self.seen = self.told = 0
         self.observer: Follower | None = None
-        self.told = 0
         self.told_last = (0, 0)
 
     def submit(self, job_id: str, type_: str) -> None:
@@ -118,6 +121,10 @@ class World:
         held = self.leader.submit_large(job_id, name=name, type_=type_)
         assert isinstance(held.op, Submit)
         self.uploaded.update(job.large.key for job in held.op.jobs if job.large is not None)
+        self.look()
+
+    def pause_or_resume(self, op: Pause | Resume) -> None:
+        self.pausing.asked(self.leader.ask(op))
         self.look()
 
     def sweep(self) -> None:
@@ -289,6 +296,7 @@ class World:
         """An older implementation is at work on the object."""
         assert self.current is not None
         self.forgot = True
+        self.pausing.forget()
         self.becomes(older(self.current.data))
         self.acked &= self.known
 
@@ -307,12 +315,14 @@ class World:
     def begin(self) -> None:
         """The next broker takes the queue."""
         self.epoch = self._next_epoch()
+        self.pausing.gone(self.leader.asked)
         self.grants.clear()
         self.seen = self.told = 0
         self.observer = None
         self.awaits.clear()
         now = self.leader.now
         if self.current is None:
+            self.pausing.forget()
             self.leader = Trace(epoch=self.epoch, start=now, limits=LIMITS)
         else:
             data, version = self.current.data, self.current.version
@@ -406,12 +416,14 @@ class World:
         """A version is made from the one that it replaces: nothing of that is lost."""
         assert self._known(parent) <= self._known(child)
         before, after = json.loads(parent), json.loads(child)
+        self.pausing.continues(before, after)
         assert before.get("note") == after.get("note")
         assert before["completedTotal"] <= after["completedTotal"]
         assert before.get("commit") != after["commit"]
 
     def _judge(self, held: Held) -> None:  # noqa: C901 - one law for each kind of answer
         op, outcome = held.op, held.outcome
+        self.pausing.judge(held)
         if isinstance(op, GetJob):
             self._told_of_end(held, op.id)
         if held.error is not None:

@@ -18,7 +18,7 @@ from osqueue.engine.tenure import Sharing
 from osqueue.model.invariants import check
 from osqueue.model.job import Moment
 from osqueue.model.lineage import CommitId
-from osqueue.model.ops import Complete, Submit
+from osqueue.model.ops import Complete, Pause, Resume, Submit
 from osqueue.model.outcomes import Claimed, Done, Grant, Results, Submitted
 from osqueue.model.snapshot import Origin, decode_state, read_origin
 from osqueue.storage.protocol import Stored, Version
@@ -26,6 +26,7 @@ from osqueue.storage.protocol import Stored, Version
 from ..traces.conftest import FRESH
 from ..traces.harness import START, Trace
 from ..traces.objects import edited, older, released, shared_by, taken_over
+from .pausing import Pausing
 
 __all__ = ["SharedWorld"]
 
@@ -54,6 +55,7 @@ class SharedWorld:
         self.stood_since: dict[tuple[str, str, int], int] = {}
         """Since when a lease stands in the object with that heartbeat."""
         self.late: list[Write] = []
+        self.pausing = Pausing()
         self.submitted: Counter[str] = Counter()
         self.acked: set[str] = set()
         self.not_applied: set[str] = set()
@@ -91,6 +93,10 @@ class SharedWorld:
                 assert str(commit) in self.landed, f"{commit} has not landed"
         return fate
 
+    def pause_or_resume(self, process: Trace, op: Pause | Resume) -> None:
+        self.pausing.asked(process.ask(op))
+        self.look(process)
+
     # The store
 
     def becomes(self, data: bytes) -> Stored:
@@ -119,6 +125,7 @@ class SharedWorld:
     def _continues(self, before: Any, after: Any) -> None:
         """A version is made from the one that it replaces, and takes no lease before its time."""
         assert _known(before) <= _known(after)
+        self.pausing.continues(before, after)
         assert before["completedTotal"] <= after["completedTotal"]
         assert after["commit"] not in self.landed, "a name is used once"
         assert after["commit"] not in self.ruled_out, "ruled out, and it landed"
@@ -209,6 +216,7 @@ class SharedWorld:
         else:
             old.finish()
             self.look(old)
+        self.pausing.gone(old.asked)
         self.processes[number] = self.process()
 
     # Time
@@ -280,6 +288,7 @@ class SharedWorld:
     def older_writes(self) -> None:
         """An older implementation is at work on the object, and goes away."""
         self.forgot = True
+        self.pausing.forget()
         self.becomes(older(self.current.data))
         self.acked &= _known(json.loads(self.current.data))
 
@@ -306,6 +315,7 @@ class SharedWorld:
 
     def _judge(self, process: Trace, held: Held) -> None:
         op, outcome = held.op, held.outcome
+        self.pausing.judge(held)
         if held.error is not None:
             if isinstance(op, Submit) and held.error.applied == "no":
                 self.not_applied.update(job.id for job in op.jobs)

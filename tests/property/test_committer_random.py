@@ -2,7 +2,8 @@
 
 Requests and replies get lost, writes land late and in any order, conflicts are false, people edit
 and remove the object, rivals and older implementations take it over, processes die and stand still.
-Nothing acknowledged is lost, nothing takes effect twice, and everybody is told the truth.
+Nothing acknowledged is lost, nothing takes effect twice, everybody is told the truth, and a queue
+that is paused hands out nothing, whoever leads it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from osqueue.model.ops import Pause, Resume
 
 from .committer_world import World
 
@@ -57,6 +60,16 @@ class CommitterInTheWorld(RuleBasedStateMachine):
     @rule(types=types, waits=st.booleans(), most=st.integers(1, 3), again=claim_ids)
     def claim(self, types: tuple[str, ...], waits: bool, most: int, again: str | None) -> None:
         self.world.claim(*types, waits=waits, most=most, claim_id=again)
+
+    @rule(op=st.sampled_from([Pause(), Resume(), Resume()]))
+    def pause_or_resume(self, op: Pause | Resume) -> None:
+        self.world.pause_or_resume(op)
+
+    @precondition(lambda self: self.jobs > 0)
+    @rule(number=numbers, priority=st.integers(-1, 1))
+    def set_priority(self, number: int, priority: int) -> None:
+        self.world.leader.set_priority(f"j{number % self.jobs + 1}", priority)
+        self.world.look()
 
     @precondition(lambda self: self.world.grants)
     @rule(number=numbers, what=st.sampled_from(ENDINGS))

@@ -265,6 +265,23 @@ class QueueAgainstNaive(RuleBasedStateMachine):
     def set_priority(self, job_id: str, priority: int) -> None:
         self.do(SetPriority(job_id, priority))
 
+    @rule(
+        batch=batches,
+        moves=st.lists(st.tuples(ids, priorities), min_size=2, max_size=9),
+        delay=st.sampled_from([0, 4_000]),
+    )
+    def order_changes(self, batch: list[NewJob], moves: list[tuple[str, int]], delay: int) -> None:
+        """While some wait, some are held, and some have been given back."""
+        self.do(Submit(tuple(batch)))
+        for at, (job_id, priority) in enumerate(moves):
+            self.set_priority(job_id, priority)
+            if at % 3 == 1:
+                self.claim("w1", None, 1, None, [])
+                for job in list(self.naive.held):
+                    self.fail("w1", (job.id, "held"), retry=True, delay=delay)
+                    self.set_priority(job.id, moves[0][1])
+        self.claim("w2", None, 2, None, [])
+
     @rule(op=st.sampled_from([Pause(), Resume(), Resume(), Resume()]))
     def pause_or_resume(self, op: Pause | Resume) -> None:
         self.do(op)

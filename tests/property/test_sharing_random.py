@@ -2,8 +2,9 @@
 
 Races, lost requests and replies, late writes, processes that die or stand still, leaders and older
 implementations between them. Nothing acknowledged is lost, nothing takes effect twice, no lease is
-taken back before its time, and whoever concludes that a commit was not applied is right. Once with
-room in the lineage, and once with so little that entries leave it all the time.
+taken back before its time, whoever concludes that a commit was not applied is right, and while the
+queue is paused nobody hands anything out. Once with room in the lineage, and once with so little
+that entries leave it all the time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from osqueue.config import LINEAGE_WRITERS_MAX
+from osqueue.model.ops import Pause, Resume
 
 from ..traces.harness import Trace
 from .sharing_world import PROCESSES, SharedWorld
@@ -62,6 +64,27 @@ class SharedQueue(RuleBasedStateMachine):
     def claim(self, number: int, waits: bool, most: int) -> None:
         process = self.world.processes[number]
         process.claim(waits=waits, most=most)
+        self.world.look(process)
+
+    @rule(number=processes, op=st.sampled_from([Pause(), Resume(), Resume()]))
+    def pause_or_resume(self, number: int, op: Pause | Resume) -> None:
+        self.world.pause_or_resume(self.world.processes[number], op)
+
+    @rule(first=processes, second=processes)
+    def all_know_of_a_pause(self, first: int, second: int) -> None:
+        """One asks for it, and another one for jobs."""
+        pauses, claims = self.alive(first), self.alive(second)
+        if pauses is not None and claims is not None:
+            self.world.pause_or_resume(pauses, Pause())
+            self.world.goes_well(50)
+            claims.submit(f"p{len(claims.asked)}")
+            claims.claim()
+            self.world.goes_well(50)
+
+    @rule(number=processes, which=numbers, priority=st.integers(-1, 1))
+    def set_priority(self, number: int, which: int, priority: int) -> None:
+        process = self.world.processes[number]
+        process.set_priority(f"j{which % (self.jobs + 1)}", priority)
         self.world.look(process)
 
     @rule(number=processes, which=numbers, what=st.sampled_from(ENDINGS))

@@ -56,6 +56,9 @@ from osqueue.model.ops import (
     LeaseRef,
     NewJob,
     Op,
+    Pause,
+    Resume,
+    SetPriority,
     Submit,
 )
 from osqueue.model.outcomes import Claimed, Grant, Outcome
@@ -261,6 +264,16 @@ class Trace:
 
     def cancel(self, job_id: str) -> Held:
         return self.ask(Cancel(job_id))
+
+    def pauses(self) -> Held:
+        """Somebody pauses the queue."""
+        return self.ask(Pause())
+
+    def resumes(self) -> Held:
+        return self.ask(Resume())
+
+    def set_priority(self, job_id: str, priority: int) -> Held:
+        return self.ask(SetPriority(job_id, priority))
 
     def stats(self, *, consistent: bool = False) -> Held:
         return self.ask(GetStats(), consistent=consistent)
@@ -501,6 +514,14 @@ class Trace:
         check(self.intake.state)
         writes = any(held.writes for held in self.intake.pending)
         assert self.end is not None or self.intake.dirty is writes, "dirty is what needs a commit"
+        if not self.intake.state.paused:
+            self._nobody_waits_in_vain()
+
+    def _nobody_waits_in_vain(self) -> None:
+        assert isinstance(self.intake.waiting, WaitingClaims)
+        for held in self.intake.waiting:
+            assert isinstance(held.op, Claim)
+            assert not self.intake.state.ready.has(held.op.types), f"{held.op} could have a job"
 
     def _note(self, action: Action) -> None:
         if isinstance(action, Notice):

@@ -10,11 +10,13 @@ from osqueue.errors import (
     EngineStateError,
     JobIdConflictError,
     JobNotFoundError,
+    JobStateError,
     LeaseLostError,
     OsqueueError,
     OverloadedError,
 )
 from osqueue.model.failures import earlier_of
+from osqueue.model.job import JobStatus
 from osqueue.model.outcomes import (
     ArchiveBehind,
     BadCursor,
@@ -26,6 +28,7 @@ from osqueue.model.outcomes import (
     LeaseLost,
     Leaving,
     NotFound,
+    NotWaiting,
     Outcome,
     Page,
     PayloadOutdated,
@@ -135,6 +138,7 @@ def stats(counts: Counts, address: str) -> Stats:
         delayed=counts.delayed,
         dead=counts.dead,
         dead_total=counts.dead_total,
+        paused=counts.paused,
     )
 
 
@@ -161,6 +165,8 @@ def refusal(outcome: Outcome | None) -> OsqueueError:  # noqa: PLR0911 - one fla
         case NotFound(job_id, ended):
             over = f"job {job_id} is over: {ended}"
             return JobNotFoundError(over if ended else f"there is no job {job_id}")
+        case NotWaiting(job_id, status):
+            return JobStateError(f"job {job_id} is {_instead(status)}")
         case LeaseLost(job_id):
             return LeaseLostError(f"job {job_id} is not held under this lease or by this worker")
         case IdConflict(job_id):
@@ -181,6 +187,17 @@ def refusal(outcome: Outcome | None) -> OsqueueError:  # noqa: PLR0911 - one fla
             return BrokerProtocolError(f"{stale}; begin again without a cursor")
         case _:
             raise AssertionError(f"no refusal: {outcome!r}")
+
+
+def _instead(status: str) -> str:
+    """What a job is that does not wait, and what to do about it."""
+    match status:
+        case JobStatus.IN_PROGRESS:
+            return "held by a worker; only a job that waits can be moved"
+        case JobStatus.DEAD:
+            return "dead; queue it again first"
+        case _:
+            return f"over: {status}"
 
 
 def _job_error(raw: msgspec.Raw) -> JobError:

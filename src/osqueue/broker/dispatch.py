@@ -97,6 +97,18 @@ async def _cancel(service: QueueService, call: Call) -> Reply[Any]:
     return await service.cancel(DEFAULT_QUEUE, call.job_id)
 
 
+async def _set_priority(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.set_priority(DEFAULT_QUEUE, call.job_id, call.message)
+
+
+async def _pause(service: QueueService, _: Call) -> Reply[Any]:
+    return await service.pause(DEFAULT_QUEUE)
+
+
+async def _resume(service: QueueService, _: Call) -> Reply[Any]:
+    return await service.resume(DEFAULT_QUEUE)
+
+
 async def _get_job(service: QueueService, call: Call) -> Reply[Any]:
     query = call.message or JobQuery()
     return await service.get_job(
@@ -207,6 +219,9 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
         ops.RELEASE.name: _release,
         ops.RETRY.name: _retry,
         ops.CANCEL.name: _cancel,
+        ops.SET_PRIORITY.name: _set_priority,
+        ops.PAUSE.name: _pause,
+        ops.RESUME.name: _resume,
         ops.GET_JOB.name: _get_job,
         ops.LIST_JOBS.name: _list_jobs,
         ops.LIST_ENDED.name: _list_ended,

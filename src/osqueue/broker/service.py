@@ -52,8 +52,11 @@ from osqueue.model.ops import (
     ListJobs,
     NewJob,
     Op,
+    Pause,
     Release,
+    Resume,
     Retry,
+    SetPriority,
 )
 from osqueue.model.outcomes import (
     Claimed,
@@ -62,6 +65,7 @@ from osqueue.model.outcomes import (
     Grant,
     JobView,
     NotFound,
+    NotWaiting,
     Page,
     Results,
     Submitted,
@@ -91,6 +95,7 @@ from osqueue.wire.messages import (
     JobTypeInfo,
     JobTypes,
     LeaseRequest,
+    PriorityRequest,
     Settings,
     Stats,
     StreamRequest,
@@ -308,6 +313,23 @@ class QueueService:
             if line is not None:
                 held = await self._engine_of(queue).ask(Retry(job_id, line))
         return _done(held)
+
+    async def set_priority(self, queue: str, job_id: str, request: PriorityRequest) -> Reply[None]:
+        """Let a job that waits come sooner or later."""
+        held = await self._engine_of(queue).ask(SetPriority(job_id, request.priority))
+        if isinstance(held.outcome, NotFound):
+            line = await self._archived(job_id)
+            if line is not None:
+                held.outcome = NotWaiting(job_id, decode_finished(line).status.value)
+        return _done(held)
+
+    async def pause(self, queue: str) -> Reply[None]:
+        """Hand out no more jobs; what is held goes on."""
+        return await self._one(queue, Pause())
+
+    async def resume(self, queue: str) -> Reply[None]:
+        """Hand out jobs again, first of all to the claims that wait."""
+        return await self._one(queue, Resume())
 
     async def get_job(
         self,

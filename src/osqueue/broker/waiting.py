@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Iterator
+from heapq import heappop, heappush, heapreplace
+from typing import Any, TypeAlias
 
 from osqueue.engine.requests import Held
 from osqueue.model.caps import left_out
@@ -29,10 +31,18 @@ class WaitingClaims:
         self._others: dict[frozenset[str], None] = {}
         """The lines of claims of any type but these."""
         self._tickets: dict[Held, int] = {}
+        self._due: list[tuple[int, Any]] = []
+        """A heap of the lines to be looked at, by the ticket that stood first in each. Only claims
+        of types stand in several lines, so of one ticket all are types, which compare.
+        """
         self._next = 0
 
     def __len__(self) -> int:
         return len(self._tickets)
+
+    def __iter__(self) -> Iterator[Held]:
+        """All of them, the one that waits longest first."""
+        return iter(self._tickets)
 
     def add(self, held: Held) -> None:
         """Let a claim wait, behind those already waiting."""
@@ -58,18 +68,23 @@ class WaitingClaims:
         return True
 
     def next(self, ready: ReadyIndex) -> Held | None:
-        """Take the claim that waits longest among those that would get one of ``woken``."""
-        longest: tuple[int, Held] | None = None
-        for type_ in tuple(ready.woken):
-            head = self._first(type_) if ready.count(type_) > 0 else None
-            if head is None:
-                ready.woken.discard(type_)
-            elif longest is None or head[0] < longest[0]:
-                longest = head
-        if longest is None:
-            return None
-        self.remove(longest[1])
-        return longest[1]
+        """Take the claim that waits longest among those that would get one of ``woken``.
+
+        To be called until there is none: the lines to be looked at are kept in between.
+        """
+        self._look_at(ready)
+        while self._due:
+            ticket, name = self._due[0]
+            line = self._lines.get(name)
+            if not line or not _would_get(name, ready):
+                heappop(self._due)
+                continue
+            first, held = next(iter(line.items()))
+            if first == ticket:
+                self.remove(held)
+                return held
+            heapreplace(self._due, (first, name))
+        return None
 
     def drain(self) -> list[Held]:
         """Take all."""
@@ -77,13 +92,25 @@ class WaitingClaims:
         self._tickets.clear()
         self._lines.clear()
         self._others.clear()
+        self._due.clear()
         return waiting
 
-    def _first(self, type_: str) -> tuple[int, Held] | None:
-        others = [name for name in self._others if type_ not in name] if self._others else ()
-        lines = [line for name in (type_, _ANY, *others) if (line := self._lines.get(name))]
-        heads = [next(iter(line.items())) for line in lines]
-        return min(heads, key=lambda head: head[0]) if heads else None
+    def _look_at(self, ready: ReadyIndex) -> None:
+        """Have the lines looked at that one of ``woken`` is for."""
+        names: set[_Line] = {_ANY} if ready.woken else set()
+        for type_ in ready.woken:
+            names.add(type_)
+            names.update([name for name in self._others if type_ not in name])
+        ready.woken.clear()
+        for name in names & self._lines.keys():
+            heappush(self._due, (next(iter(self._lines[name])), name))
+
+
+def _would_get(name: _Line, ready: ReadyIndex) -> bool:
+    """Whether there is a job for a line."""
+    if isinstance(name, frozenset):
+        return ready.live > sum([ready.count(type_) for type_ in name])
+    return ready.live > 0 if name is None else ready.count(name) > 0
 
 
 def _lines(held: Held) -> tuple[_Line, ...]:

@@ -15,6 +15,8 @@ from osqueue.cli.commands.demo import demo
 from osqueue.cli.commands.doctor import doctor
 from osqueue.cli.commands.failover import failover
 from osqueue.cli.commands.jobs import jobs
+from osqueue.cli.commands.pause import pause, resume
+from osqueue.cli.commands.priority import NEGATIVE, priority
 from osqueue.cli.commands.producer import producer
 from osqueue.cli.commands.settings import settings
 from osqueue.cli.commands.stats import stats
@@ -45,8 +47,11 @@ app.command()(stats)
 app.command()(status)
 app.command()(settings)
 app.command()(failover)
+app.command()(pause)
+app.command()(resume)
 app.add_typer(jobs, name="jobs")
 app.command()(dead)
+app.command(context_settings=NEGATIVE)(priority)
 app.add_typer(archive, name="archive")
 app.add_typer(token, name="token")
 app.command()(demo)

@@ -62,7 +62,7 @@ def _origin(context: typer.Context, parameter: Any) -> str:  # typer's classes a
     if source is not None and source.name == "ENVIRONMENT" and isinstance(variable, str):
         return f"{variable}={os.environ.get(variable, '')}"
     named = parameter.param_type_name == "option"
-    return str(parameter.opts[0] if named else parameter.human_readable_name)
+    return str(parameter.opts[0] if named else parameter.metavar or parameter.name)
 
 
 def _reason(message: str) -> str:

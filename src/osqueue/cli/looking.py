@@ -1,4 +1,4 @@
-"""Looking at a queue's jobs, and retrying or cancelling some."""
+"""Looking at a queue's jobs, and deciding what becomes of some, or of the queue."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ __all__ = [
     "dead",
     "list_ended",
     "list_jobs",
+    "pause",
+    "resume",
     "retry",
+    "set_priority",
     "settings",
     "show",
     "stats",
@@ -96,6 +99,24 @@ def retry(broker: Broker, job_ids: list[str]) -> None:
 def cancel(broker: Broker, job_ids: list[str]) -> None:
     """Cancel jobs."""
     ask(broker, lambda client: _each(client.cancel_job, job_ids, "cancelled"))
+
+
+def set_priority(broker: Broker, job_id: str, priority: int) -> None:
+    """Let a job that waits come sooner or later."""
+    ask(broker, lambda client: client.set_priority(job_id, priority))
+    say(f"{job_id} has priority {priority}")
+
+
+def pause(broker: Broker) -> None:
+    """Hand out no more jobs."""
+    ask(broker, lambda client: client.pause_queue())
+    say("paused: no job is handed out until `osqueue resume`")
+
+
+def resume(broker: Broker) -> None:
+    """Hand out jobs again."""
+    ask(broker, lambda client: client.resume_queue())
+    say("resumed")
 
 
 def as_json(job: JobInfo) -> dict[str, Any]:

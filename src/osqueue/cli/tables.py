@@ -54,6 +54,8 @@ def print_stats(stats: Stats) -> None:
     table.add_row("in progress", f"{stats.in_progress:,}")
     table.add_row("completed", f"{stats.completed_total:,}")
     table.add_row("dead", f"{stats.dead:,}")
+    if stats.paused:
+        table.add_row("queue", "paused")
     table.add_row("broker", stats.broker_address or "none")
     print_table(make_console(), table)
 
@@ -166,6 +168,7 @@ def _status_rows(status: BrokerStatus) -> list[tuple[str, str]]:
         ("broker", f"{status.address}, {status.role}"),
         ("leader", status.leader or "none known"),
         ("why", status.reason or ""),
+        ("queue", "paused: nothing is handed out" if status.paused else ""),
         ("epoch", str(status.epoch) if status.epoch else ""),
         ("standbys", ", ".join(standbys) or ("none" if leads else "")),
         ("heartbeat", "" if age_ms is None else f"{_seconds(age_ms)} ago{beats}"),

@@ -238,6 +238,21 @@ class OsqueueClient:
         """Queue a dead letter again, with all its attempts."""
         await self._caller.call(operations.RETRY, job_id=job_id)
 
+    async def set_priority(self, job_id: str, priority: int) -> None:
+        """Let a job that waits come sooner or later: lower values first, then first come, first
+        served. Raises `JobStateError` when it is held, dead or over.
+        """
+        request = messages.PriorityRequest(priority=priority)
+        await self._caller.call(operations.SET_PRIORITY, request, job_id=job_id)
+
+    async def pause_queue(self) -> None:
+        """Hand out no more jobs, to anybody. Jobs that are held go on; new ones are taken in."""
+        await self._caller.call(operations.PAUSE)
+
+    async def resume_queue(self) -> None:
+        """Hand out jobs again; claims that wait get theirs at once."""
+        await self._caller.call(operations.RESUME)
+
     async def claim_job(
         self, worker_id: str, types: Sequence[str] | None = None, *, wait_ms: int = 0
     ) -> Job | None:

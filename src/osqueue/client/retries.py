@@ -1,7 +1,8 @@
 """When a request is sent again, and after what pause. Pure.
 
 Every request carries the ids that make its repetition take effect once: a submit its job ids, a
-claim its claim id, what ends a job the lease. `_REPEAT` names the exceptions and why.
+claim its claim id, what ends a job the lease; and what pauses the queue or sets a priority says how
+that is to be. `_REPEAT` names the exceptions and why.
 """
 
 from __future__ import annotations

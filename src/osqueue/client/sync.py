@@ -178,6 +178,18 @@ class SyncOsqueueClient:
         """Queue a dead letter again, with all its attempts."""
         self._run(lambda client: client.retry_job(job_id))
 
+    def set_priority(self, job_id: str, priority: int) -> None:
+        """Let a job that waits come sooner or later. Raises `JobStateError` when it does not."""
+        self._run(lambda client: client.set_priority(job_id, priority))
+
+    def pause_queue(self) -> None:
+        """Hand out no more jobs, to anybody. Jobs that are held go on; new ones are taken in."""
+        self._run(lambda client: client.pause_queue())
+
+    def resume_queue(self) -> None:
+        """Hand out jobs again; claims that wait get theirs at once."""
+        self._run(lambda client: client.resume_queue())
+
     def claim_job(
         self, worker_id: str, types: Sequence[str] | None = None, *, wait_ms: int = 0
     ) -> Job | None:

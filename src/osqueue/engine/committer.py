@@ -219,6 +219,11 @@ class Committer:
         return len(self._intake.waiting)
 
     @property
+    def paused(self) -> bool:
+        """Whether claims get nothing, durable or not."""
+        return self._intake.state.paused
+
+    @property
     def ends(self) -> EndMemory:
         """What is remembered of ended jobs, durable or not."""
         return self._intake.state.ends

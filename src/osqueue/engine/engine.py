@@ -240,6 +240,8 @@ class Engine:
             self._election.won()
         self._leadership.led()
         logger.info("leadership is taken: %s, epoch %d", self._key, term.committer.position[0])
+        if term.committer.paused:
+            logger.warning("the queue is paused: no job is handed out until it is resumed")
         self._settled.set()
         self._turn()
         loop = asyncio.get_running_loop()
@@ -378,6 +380,7 @@ class Engine:
             heartbeat_every_ms=committer.pulse.every_ms,
             standbys=self._standbys.recent(mono_ms),
             reason=None if ready else _unready(end),
+            paused=committer.leads and committer.paused,
         )
 
     async def watched(self, broker_id: str, address: str, *, wait_ms: int) -> BrokerStatus:

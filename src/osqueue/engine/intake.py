@@ -40,7 +40,9 @@ class Waiting(Protocol):
         ...
 
     def next(self, ready: ReadyIndex) -> Held | None:
-        """Take the claim that waits longest among those that would get one of ``woken``."""
+        """Take the claim that waits longest among those that would get one of ``woken``, which is
+        empty when there is none.
+        """
         ...
 
     def drain(self) -> list[Held]:
@@ -124,10 +126,9 @@ class Intake:
 
     def serve_waiting(self, moment: Moment, mono_ms: int) -> None:
         """Let waiting claims have what has become ready."""
-        while self.state.ready.woken and not self.state.paused:
-            held = self.waiting.next(self.state.ready)
-            if held is None:
-                return
+        if not self.state.ready.woken or self.state.paused:
+            return
+        while (held := self.waiting.next(self.state.ready)) is not None:
             held.waited, held.at, held.arrived = True, moment, mono_ms
             self.apply(held)
 

@@ -188,6 +188,7 @@ class SharedEngine:
             commits=committer.position[1],
             state_bytes=len(committer.durable),
             reason=None if end is None else end.message,
+            paused=committer.leads and committer.paused,
         )
 
     async def watched(self, _broker_id: str, _address: str, *, wait_ms: int) -> BrokerStatus:  # noqa: ARG002 - nobody stands by for it

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from osqueue.testing.job_contract import JobContract
     from osqueue.testing.memory_broker import MemoryBroker
+    from osqueue.testing.queue_contract import QueueContract
     from osqueue.testing.store_contract import StoreContract
     from osqueue.testing.stream_contract import StreamContract
     from osqueue.testing.submitted import SubmittedJob
@@ -42,6 +43,7 @@ __all__ = [
     "JobContract",
     "JobRun",
     "MemoryBroker",
+    "QueueContract",
     "RandomFaults",
     "RandomHttpFaults",
     "Script",
@@ -68,6 +70,7 @@ _HOME = {
     "JobContract": "osqueue.testing.job_contract",
     "JobRun": "osqueue.testing.emptying",
     "MemoryBroker": "osqueue.testing.memory_broker",
+    "QueueContract": "osqueue.testing.queue_contract",
     "RandomFaults": "osqueue.testing.faults",
     "RandomHttpFaults": "osqueue.testing.http_faults",
     "Script": "osqueue.testing.faults",

@@ -89,6 +89,8 @@ class _Left(msgspec.Struct, frozen=True, kw_only=True):
     """What is due, and has no handler."""
     next_at: int | None = None
     """When the first of the delayed jobs will be due."""
+    paused: bool = False
+    """Something is due, and nothing is handed out."""
 
 
 class _Emptying:
@@ -153,6 +155,8 @@ class _Emptying:
                 continue  # it was looked at while it changed
             if left.unhandled:
                 raise AssertionError(self._told_of(left.unhandled))
+            if left.paused:
+                raise AssertionError("jobs are due, and the queue is paused: resume it first")
             if not left.busy and not self._brought_on(left):
                 return
             await self._changed.wait()
@@ -167,7 +171,7 @@ class _Emptying:
         now_ms = self._broker.wall_ms()
         due = [job for job in waiting if job.run_at is None or job.run_at <= now_ms]
         if any(job.type in self._types for job in due):
-            return _Left(busy=True)
+            return _Left(paused=True) if stats.paused else _Left(busy=True)
         times = [job.run_at for job in waiting if job.run_at and job.type in self._types]
         return _Left(unhandled=due, next_at=min(times, default=None))
 

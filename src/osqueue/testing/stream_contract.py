@@ -73,6 +73,16 @@ class StreamContract(TransportBench):
             lease = calls.lease("w", job.lease)
             assert (await calls.call(ops.COMPLETE, calls.done(lease), job_id="a")).value is None
 
+    async def test_stream_of_jobs_while_paused_then_nothing_comes_until_resumed(self) -> None:
+        async with self.calls() as calls, aclosing(_jobs(calls, credit=2)) as answers:
+            await calls.call(ops.PAUSE)
+            coming = asyncio.ensure_future(anext(answers))
+            await until(lambda: calls.waiting == 1)
+            await calls.submit_batch(["a", "b"])
+            assert (calls.waiting, coming.done()) == (1, False)
+            await calls.call(ops.RESUME)
+            assert [job.job_id for job in (await coming).jobs] == ["a", "b"]
+
     async def test_credit_of_a_stream_that_is_not_there_then_refused(self) -> None:
         async with self.calls() as calls:
             credit = CreditRequest(stream_id="none", credit=1)

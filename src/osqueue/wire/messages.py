@@ -61,6 +61,7 @@ __all__ = [
     "JobsPage",
     "LeaseRequest",
     "PayloadAnswer",
+    "PriorityRequest",
     "Progress",
     "ReleaseRequest",
     "RetryPolicy",
@@ -239,6 +240,12 @@ class FailRequest(LeaseRequest, kw_only=True, omit_defaults=True):
     delay_ms: Annotated[int, Meta(ge=0, le=TIME_MS_MAX)] | None = None
 
 
+class PriorityRequest(_Message, kw_only=True):
+    """`POST /v1/jobs/{id}/priority`. Jobs of a lower value are claimed first."""
+
+    priority: Priority
+
+
 class JobRef(_Message, kw_only=True, omit_defaults=True):
     """One job of a batch, and the lease that the worker holds on it."""
 
@@ -351,17 +358,23 @@ class PayloadAnswer(_Message):
     payload: Raw | UnsetType = UNSET
 
 
-class Stats(_Message, kw_only=True):
-    """`GET /v1/stats`. ``total`` = ``unclaimed`` + ``in_progress``; delayed jobs are unclaimed."""
+class Stats(_Message, kw_only=True, omit_defaults=True):
+    """`GET /v1/stats`. ``total`` = ``unclaimed`` + ``in_progress``; delayed jobs are unclaimed.
+
+    Only ``paused`` is left out when there is nothing to say. The counts that older brokers do not
+    know are made by a factory: what is equal to a plain default would be left out, too.
+    """
 
     total: int
     unclaimed: int
     in_progress: int
     completed_total: int
     broker_address: str
-    delayed: int = 0
-    dead: int = 0
-    dead_total: int = 0
+    delayed: int = msgspec.field(default_factory=int)
+    dead: int = msgspec.field(default_factory=int)
+    dead_total: int = msgspec.field(default_factory=int)
+    paused: bool = False
+    """Whether claims get nothing until the queue is resumed."""
 
 
 class Standby(_Message):
@@ -398,6 +411,8 @@ class BrokerStatus(_Message, kw_only=True):
     """Why it is not ready."""
     grpc_port: int | None = None
     """Where it serves gRPC, if it does."""
+    paused: bool = False
+    """Whether the queue that it leads is paused."""
 
 
 class JobsPage(Stats, kw_only=True, omit_defaults=True):

@@ -46,6 +46,7 @@ from osqueue.wire.messages import (
     LiveStatus,
     Name,
     Priority,
+    PriorityRequest,
     ReleaseRequest,
     RetryPolicy,
     SearchText,
@@ -319,6 +320,21 @@ CANCEL: Final = Operation(
     "Cancel a job, or discard a dead letter.",
     Role.PRODUCE,
 )
+SET_PRIORITY: Final = Operation(
+    "setPriority",
+    "POST",
+    "/v1/jobs/{jobId}/priority",
+    PriorityRequest,
+    None,
+    "Let a job that waits come sooner or later.",
+    Role.ADMIN,
+)
+PAUSE: Final = Operation(
+    "pauseQueue", "POST", "/v1/pause", None, None, "Hand out no more jobs.", Role.ADMIN
+)
+RESUME: Final = Operation(
+    "resumeQueue", "POST", "/v1/resume", None, None, "Hand out jobs again.", Role.ADMIN
+)
 GET_JOB: Final = Operation(
     "getJob",
     "GET",
@@ -439,6 +455,9 @@ OPERATIONS: Final = (
     RELEASE,
     RETRY,
     CANCEL,
+    SET_PRIORITY,
+    PAUSE,
+    RESUME,
     GET_JOB,
     GET_PAYLOAD,
     LIST_JOBS,

@@ -53,6 +53,7 @@ PAIRS: Final[tuple[tuple[type[msgspec.Struct], type[Message[Any]]], ...]] = (
     (json.CompleteRequest, pb.CompleteJobRequest),
     (json.FailRequest, pb.FailJobRequest),
     (json.ReleaseRequest, pb.ReleaseJobRequest),
+    (json.PriorityRequest, pb.SetPriorityRequest),
     (json.RetryPolicy, pb.RetryPolicy),
     (json.Progress, pb.Progress),
     (json.HeartbeatRef, pb.HeartbeatRef),

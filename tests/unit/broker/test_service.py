@@ -12,6 +12,7 @@ from osqueue.engine.callers import Caller
 from osqueue.errors import (
     BrokerProtocolError,
     JobNotFoundError,
+    JobStateError,
     LeaseLostError,
 )
 from osqueue.model import ops
@@ -21,6 +22,7 @@ from osqueue.model.outcomes import (
     Grant,
     LeaseLost,
     NotFound,
+    NotWaiting,
     Results,
     Submitted,
 )
@@ -29,6 +31,7 @@ from osqueue.wire.messages import (
     FailRequest,
     JobError,
     LeaseRequest,
+    PriorityRequest,
     SubmitBatchRequest,
     SubmitRequest,
 )
@@ -173,6 +176,37 @@ async def test_fail_when_it_says_all_then_the_error_is_kept_as_json() -> None:
     kept = bytes(op.error).decode()
     assert kept.startswith('{"type":"E","message":"éé')
     assert kept.count("é") == 8192
+
+
+@pytest.mark.parametrize(("name", "op"), [("pause", ops.Pause()), ("resume", ops.Resume())])
+async def test_queue_when_told_what_to_do_then_the_engine_is_asked(name: str, op: ops.Op) -> None:
+    under = Under(Done())
+    reply = await getattr(under.service, name)(Q)
+    assert reply.position == AT
+    assert under.op == op
+
+
+async def test_priority_when_set_then_the_engine_is_asked() -> None:
+    under = Under(Done())
+    await under.service.set_priority(Q, "j", PriorityRequest(priority=3))
+    assert under.op == ops.SetPriority("j", 3)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says"),
+    [
+        (NotWaiting("j", "in_progress"), "job j is held by a worker; only a job that waits"),
+        (NotWaiting("j", "dead"), "job j is dead; queue it again first"),
+        (NotWaiting("j", "cancelled"), "job j is over: cancelled"),
+    ],
+)
+async def test_priority_when_the_job_does_not_wait_then_it_says_what_it_is(
+    outcome: NotWaiting, says: str
+) -> None:
+    with pytest.raises(JobStateError) as caught:
+        await Under(outcome).service.set_priority(Q, "j", PriorityRequest(priority=3))
+    assert caught.value.message.startswith(says)
+    assert caught.value.position == AT
 
 
 @pytest.mark.parametrize(("name", "op"), [("cancel", ops.Cancel("j")), ("retry", ops.Retry("j"))])

@@ -238,3 +238,26 @@ def test_next_when_a_claim_is_capped_but_not_at_nothing_then_it_is_served_as_any
     line.joins("one of a", "a", caps={"a": 1})
     line.comes("a")
     assert line.served() == ["one of a:a"]
+
+
+class Counting(ReadyIndex):
+    """Counts how often it is asked how many jobs of a type there are."""
+
+    asked = 0
+
+    def count(self, type_: str) -> int:
+        self.asked += 1
+        return super().count(type_)
+
+
+def test_next_when_very_many_types_wake_then_each_is_not_looked_at_for_each_claim() -> None:
+    """As when a queue is resumed: the loop would stand still for seconds."""
+    line = Line()
+    line.ready = ready = Counting(line.jobs.__getitem__)
+    line.joins("waits on", "none")
+    for number in range(500):
+        line.joins(f"c{number}", f"t{number}", f"u{number}")
+    line.comes(*[f"t{number}" for number in reversed(range(500))])
+    assert line.served() == [f"c{number}:t{number}" for number in range(500)]
+    assert ready.asked <= 5 * 500
+    assert len(line.waiting) == 1

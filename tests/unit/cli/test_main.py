@@ -63,7 +63,10 @@ def test_help_when_nothing_is_asked_then_lists_the_commands(
 
 @pytest.mark.parametrize(
     "command",
-    ["broker", "worker", "producer", "submit", "stats", "jobs", "demo", "jobs show", "jobs retry"],
+    [
+        *("broker", "worker", "producer", "submit", "stats", "jobs", "demo", "jobs show"),
+        *("jobs retry", "pause", "resume", "priority"),
+    ],
 )
 def test_help_when_asked_of_a_command_then_fits_80_columns(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -83,6 +86,8 @@ def test_help_when_asked_of_a_command_then_fits_80_columns(
         (["worker"], "missing argument 'MODULE:NAME'"),
         (["broker", "--port", "x"], "--port: input should be a valid integer"),
         (["jobs", "--status", "x"], "--status: 'x' is not one of 'unclaimed', 'ready'"),
+        (["priority", "a", "x"], "N: input should be a valid integer"),
+        (["priority", "a", "1", "--jsn"], "got unexpected extra argument(s) (--jsn)"),
         (["jobs", "--limit", "-1"], "--limit: must be at least 0, not -1"),
         (["submit", "t", "{}", "--delay", "nan"], "--delay: must be 0 to 315360000, not nan"),
         (["submit", "t", "{"], "the payload is not JSON: "),

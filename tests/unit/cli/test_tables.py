@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from osqueue.cli import looking, tables
-from osqueue.client import JobError, JobInfo, Progress, RetryPolicy, Stats
+from osqueue.client import BrokerStatus, JobError, JobInfo, Progress, RetryPolicy, Stats
 
 
 def job(**changes: object) -> JobInfo:
@@ -31,9 +33,9 @@ def job(**changes: object) -> JobInfo:
     return JobInfo(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-def stats(**changes: int) -> Stats:
-    fields = {"total": 3, "unclaimed": 1_234, "in_progress": 2, "completed_total": 9, **changes}
-    return Stats(broker_address="h:1", **fields)
+def stats(**changes: Any) -> Stats:
+    counts = {"total": 3, "unclaimed": 1_234, "in_progress": 2, "completed_total": 9}
+    return Stats(**{"broker_address": "h:1", **counts, **changes})
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,19 @@ def test_stats_when_printed_then_every_count(capsys: pytest.CaptureFixture[str])
         ["dead", "7"],
         ["broker", "h:1"],
     ]
+
+
+def test_stats_when_the_queue_is_paused_then_said(capsys: pytest.CaptureFixture[str]) -> None:
+    tables.print_stats(stats(paused=True))
+    assert re.search(r"^queue +paused$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_status_when_the_queue_is_paused_then_said(capsys: pytest.CaptureFixture[str]) -> None:
+    leads = BrokerStatus(ready=True, role="leader", address="h:1", broker_id="b", epoch=5)
+    tables.print_status(leads)
+    assert "paused" not in capsys.readouterr().out
+    tables.print_status(replace(leads, paused=True))
+    assert re.search(r"^queue +paused: nothing", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_jobs_when_printed_then_whole_ids_and_whether_there_is_more(

@@ -361,6 +361,32 @@ async def test_cancel_and_retry_name_the_job(
     ]
 
 
+async def test_set_priority_names_the_job_and_the_priority(
+    client: OsqueueClient, transport: ScriptedTransport
+) -> None:
+    transport.answers(DONE)
+
+    await client.set_priority("a", -2)
+
+    (call,) = transport.calls
+    assert (call.operation.name, call.job_id) == ("setPriority", "a")
+    assert call.request == messages.PriorityRequest(priority=-2)
+
+
+async def test_pause_and_resume_say_nothing_more(
+    client: OsqueueClient, transport: ScriptedTransport
+) -> None:
+    transport.answers(DONE)
+
+    await client.pause_queue()
+    await client.resume_queue()
+
+    assert [(call.operation.name, call.request) for call in transport.calls] == [
+        ("pauseQueue", None),
+        ("resumeQueue", None),
+    ]
+
+
 async def test_get_job_of_a_dead_letter_shows_why(
     client: OsqueueClient, transport: ScriptedTransport
 ) -> None:

@@ -28,7 +28,10 @@ from osqueue.wire.operations import (
     GET_STATS,
     HEARTBEAT_BATCH,
     OPERATIONS,
+    PAUSE,
+    RESUME,
     RETRY,
+    SET_PRIORITY,
     STREAMS,
     SUBMIT,
     Operation,
@@ -77,6 +80,11 @@ def test_may_repeat_without_ids_only_when_nothing_was_applied(
     error: OsqueueError, *, allowed: bool
 ) -> None:
     assert may_repeat(RETRY, error) is allowed
+
+
+@pytest.mark.parametrize("operation", [PAUSE, RESUME, SET_PRIORITY], ids=lambda each: each.name)
+def test_may_repeat_what_says_how_it_is_to_be_is_true(operation: Operation) -> None:
+    assert may_repeat(operation, CommitUnknownError("?"))
 
 
 def test_may_repeat_a_list_of_leases_is_false() -> None:

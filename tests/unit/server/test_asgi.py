@@ -159,7 +159,7 @@ async def test_ready_when_not_leading_then_503_and_why(app: App) -> None:
         "status": "not ready", "ready": False, "role": "standby", "epoch": 1, "commits": 2,
         "stateBytes": 3, "leader": "h:1", "reason": "lost", "brokerId": "b-1", "address": "me:1",
         "writable": False, "commitsPerS": 0.0, "heartbeatAgeMs": None, "heartbeatEveryMs": None,
-        "standbys": [], "grpcPort": None,
+        "standbys": [], "grpcPort": None, "paused": False,
     }  # fmt: skip
 
 

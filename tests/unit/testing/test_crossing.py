@@ -17,7 +17,13 @@ from osqueue.client.transports.kinds import dialler_of
 from osqueue.client.transports.protocol import streaming
 from osqueue.config import ClientSettings
 from osqueue.errors import OsqueueError, TransportConfigError
-from osqueue.testing import JobContract, MemoryBroker, StreamContract, TransportContract
+from osqueue.testing import (
+    JobContract,
+    MemoryBroker,
+    QueueContract,
+    StreamContract,
+    TransportContract,
+)
 from osqueue.testing.crossing import CrossingTransport, Gate
 
 
@@ -39,6 +45,10 @@ class TestTransport(Crossing, TransportContract):
 
 class TestJobs(Crossing, JobContract):
     """Jobs that are retried, bring results and are waited for."""
+
+
+class TestQueue(Crossing, QueueContract):
+    """A queue that is paused, and jobs whose order is changed."""
 
 
 class TestStreams(Crossing, StreamContract):

@@ -206,6 +206,23 @@ async def test_run_when_a_handler_raises_retry_or_discard_then_that_is_no_failur
     assert len(await broker.run_until_empty(jobs)) == 1
 
 
+async def test_run_when_the_queue_is_paused_then_fails_rather_than_wait_for_ever(
+    broker: MemoryBroker,
+) -> None:
+    jobs = Jobs()
+
+    @jobs.job("t")
+    async def handle(payload: int) -> None: ...
+
+    await broker.client.pause_queue()
+    assert await broker.run_until_empty(jobs) == []
+    await broker.client.submit_job("t", 1)
+    with pytest.raises(AssertionError, match="the queue is paused"):
+        await broker.run_until_empty(jobs)
+    await broker.client.resume_queue()
+    assert len(await broker.run_until_empty(jobs)) == 1
+
+
 async def test_run_when_a_job_has_no_handler_then_fails_and_names_it(broker: MemoryBroker) -> None:
     await broker.client.submit_job("email:sned", {})
 

@@ -254,6 +254,8 @@ class Metrics:
         for type_, count in _told_apart(depths.ready_by_type).items():
             ready.add_metric((type_,), count)
         yield from (jobs, ready)
+        paused = "1: claims get nothing until the queue is resumed; 0: they get jobs."
+        yield _gauge("paused", paused, {}, depths.paused)
         yield _gauge(
             "oldest_ready_job_age_seconds",
             "Since the oldest job was submitted that can be claimed; 0: there is none.",
