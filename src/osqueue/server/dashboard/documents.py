@@ -15,6 +15,8 @@ import msgspec
 from msgspec import Raw
 
 from osqueue.config import OVERVIEW_ACTIVITY_MAX, OVERVIEW_EVERY_S
+from osqueue.model.events import Event
+from osqueue.server.dashboard.figures import activity_of
 from osqueue.server.dashboard.history import History
 from osqueue.server.dashboard.stamped import Stamped
 from osqueue.wire.messages import JobEvent
@@ -66,7 +68,7 @@ class Documents:
         self._counts: OverviewCounts | None = None
         self._types: Stamped[OverviewType] = Stamped()
         self._workers: Stamped[OverviewWorker] = Stamped()
-        self._happening: deque[JobEvent] = deque(maxlen=OVERVIEW_ACTIVITY_MAX)
+        self._happening: deque[Event] = deque(maxlen=OVERVIEW_ACTIVITY_MAX)
         self._happened = 0
         """How many events there have been."""
         self._activity: tuple[JobEvent, ...] = ()
@@ -79,7 +81,7 @@ class Documents:
 
     # As it is fed
 
-    def happened(self, events: Iterable[JobEvent], number: int) -> None:
+    def happened(self, events: Iterable[Event], number: int) -> None:
         """There were so many events, and these are the newest. They are told with a `renew`."""
         self._happening.extend(events)
         self._happened += number
@@ -92,12 +94,12 @@ class Documents:
             self._broker, self._broker_at, changed = broker, version, True
         if figures is not None:
             changed |= self._renew_figures(figures, version)
-        if changed or self.mark.events != self._happened:
+        if self.mark.events != self._happened:
+            self._activity, changed = tuple(map(activity_of, self._happening)), True
+        if changed:
             self.mark = Mark(version, self._history.number, self._happened)
-            self._activity = tuple(self._happening)
             self._made.clear()
-            return True
-        return False
+        return changed
 
     def _renew_history(self, version: int) -> bool:
         history = self._history

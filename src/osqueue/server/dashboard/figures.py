@@ -7,8 +7,9 @@ from typing import Final
 
 from osqueue.broker import answers
 from osqueue.broker.workers import KnownWorker
+from osqueue.model.events import Event
 from osqueue.model.outcomes import Counts, Holding, Surveyed, TypeDepth, WorkerView
-from osqueue.wire.messages import BrokerStatus, Standby
+from osqueue.wire.messages import BrokerStatus, JobEvent, Standby
 from osqueue.wire.overview import (
     OverviewBroker,
     OverviewCounts,
@@ -18,7 +19,7 @@ from osqueue.wire.overview import (
     OverviewWorker,
 )
 
-__all__ = ["broker_of", "counts_of", "types_of", "workers_of"]
+__all__ = ["activity_of", "broker_of", "counts_of", "types_of", "workers_of"]
 
 OTHER: Final = "other"
 """Stands for the types that are not told apart."""
@@ -87,6 +88,18 @@ def workers_of(
     """The workers that hold jobs, and those that were heard of."""
     heard: Mapping[str, KnownWorker] = {each.id: each for each in known}
     return {view.id: _worker(view, heard.get(view.id), now) for view in surveyed.workers}
+
+
+def activity_of(event: Event) -> JobEvent:
+    """What has become of a job."""
+    return JobEvent(
+        kind=event.kind,
+        job_id=event.job_id,
+        type=event.type,
+        at=event.at,
+        worker_id=event.worker_id or "",
+        attempt=event.attempt,
+    )
 
 
 def _worker(view: WorkerView, known: KnownWorker | None, now: int) -> OverviewWorker:

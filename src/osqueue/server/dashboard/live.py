@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 from msgspec import Raw
 
@@ -41,7 +41,7 @@ from osqueue.errors import (
     OverloadedError,
     StoreUnavailableError,
 )
-from osqueue.model.events import Event, EventKind
+from osqueue.model.events import EventKind
 from osqueue.model.ops import Survey
 from osqueue.model.outcomes import Surveyed
 from osqueue.server.dashboard.documents import Documents, Figures, Mark, standing
@@ -52,10 +52,10 @@ from osqueue.server.dashboard.figures import (
     workers_of,
 )
 from osqueue.server.dashboard.history import History
-from osqueue.wire.messages import JobEvent
+from osqueue.server.dashboard.watch import Watch
 from osqueue.wire.overview import OverviewBroker
 
-__all__ = ["Live", "Place", "Watch"]
+__all__ = ["Live", "Place"]
 
 logger = logging.getLogger("osqueue.server")
 
@@ -160,7 +160,7 @@ class Live:
         while number and events[number - 1].kind is EventKind.PROGRESS:
             number -= 1  # they stand at the end, and with their jobs
         first = max(0, number - OVERVIEW_ACTIVITY_MAX)
-        self._documents.happened(map(_job_event, events[first:number]), number)
+        self._documents.happened(events[first:number], number)
 
     def over(self, end: End) -> None:
         self._end(over_error(end))
@@ -201,6 +201,8 @@ class Live:
     def leave(self, watch: Watch) -> None:
         """Somebody reads no more."""
         self._watches.pop(watch, None)
+        if not self._watches:
+            self._news.set()  # so that it is noticed at once
 
     # How it is kept
 
@@ -323,66 +325,3 @@ class Live:
         self._keeping = None
         place.streams.listening.overhear(wanted=False)
         self._ready.set()
-
-
-class Watch:
-    """What one reader is told: an asynchronous iterator of documents, to be closed in any case.
-
-    It ends by raising when this broker stops leading.
-    """
-
-    def __init__(self, live: Live, mark: Mark | None) -> None:
-        self._live = live
-        self._mark = mark
-        self._begun = self._closed = False
-        self._error: OsqueueError | None = None
-        self._reading: asyncio.Future[None] | None = None
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Reply[Any]:
-        while True:
-            if self._error is not None:
-                raise self._error
-            if self._closed:
-                raise StopAsyncIteration
-            told = self._live.next(self._mark, begun=self._begun)
-            if told is not None:
-                reply, self._mark = told
-                self._begun = True
-                return reply
-            self._reading = asyncio.get_running_loop().create_future()
-            await self._reading
-
-    async def aclose(self) -> None:
-        """Be told nothing more. A second time does nothing."""
-        self._live.leave(self)
-        self._closed = True
-        self.wake()
-
-    def end(self, error: OsqueueError) -> None:
-        """Let it raise this."""
-        self._live.leave(self)
-        self._error = self._error or error
-        self.wake()
-
-    def begin_anew(self) -> None:
-        """What was told means nothing any more."""
-        self._mark, self._begun = None, False
-
-    def wake(self) -> None:
-        """There may be something to tell."""
-        if self._reading is not None and not self._reading.done():
-            self._reading.set_result(None)
-
-
-def _job_event(event: Event) -> JobEvent:
-    return JobEvent(
-        kind=event.kind,
-        job_id=event.job_id,
-        type=event.type,
-        at=event.at,
-        worker_id=event.worker_id or "",
-        attempt=event.attempt,
-    )
