@@ -9,7 +9,13 @@ from osqueue.client.credentials import Credentials
 from osqueue.client.transports import QueueTransportAdapter
 from osqueue.client.transports.kinds import KINDS, dialler_of
 from osqueue.config import ClientSettings
-from osqueue.testing import JobContract, QueueContract, StreamContract, TransportContract
+from osqueue.testing import (
+    JobContract,
+    LookContract,
+    QueueContract,
+    StreamContract,
+    TransportContract,
+)
 
 
 class OfKind:
@@ -35,6 +41,11 @@ class TestTransports(OfKind, TransportContract):
 @pytest.mark.parametrize("kind", KINDS)
 class TestJobs(OfKind, JobContract):
     """Jobs that are retried, bring results and are waited for."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestLooks(OfKind, LookContract):
+    """Listings, and actions on many jobs."""
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from osqueue.app import BrokerServer
 from osqueue.client.transports import Answer, QueueTransportAdapter
@@ -20,7 +21,8 @@ from osqueue.errors import (
     TransportConnectionError,
     TransportRequestError,
 )
-from osqueue.testing import StreamContract, TransportContract
+from osqueue.testing import LookContract, StreamContract, TransportContract
+from osqueue.wire import messages
 from osqueue.wire import operations as ops
 from osqueue.wire.operations import Operation
 
@@ -65,6 +67,39 @@ class ForgetsTheRestOfConsistentLists(Whole):
         if isinstance(request, ops.ListQuery) and request.consistent:
             request = ops.ListQuery(consistent=True)
         return await super().call(operation, request, **more)
+
+
+class ForgetsTheText(Whole):
+    async def call(self, operation: Operation, request: Any = None, **more: Any) -> Answer:
+        if getattr(request, "text", None) is not None:
+            request = replace(request, text=None)
+        return await super().call(operation, request, **more)
+
+
+class ForgetsTheFilter(Whole):
+    async def call(self, operation: Operation, request: Any = None, **more: Any) -> Answer:
+        if operation is ops.ACT_ON_JOBS and request.job_ids is not None:
+            request = replace(request, filter=None)
+        return await super().call(operation, request, **more)
+
+
+class ForgetsTheBound(Whole):
+    async def call(self, operation: Operation, request: Any = None, **more: Any) -> Answer:
+        if operation is ops.ACT_ON_JOBS:
+            request = replace(request, max=1_000)
+        return await super().call(operation, request, **more)
+
+
+class LosesPlaces(Whole):
+    async def call(self, operation: Operation, request: Any = None, **more: Any) -> Answer:
+        answer = await super().call(operation, request, **more)
+        match answer.value:
+            case messages.JobsPage():
+                return replace(answer, value=replace(answer.value, next_cursor=None))
+            case messages.DeadGroups():
+                return replace(answer, value=replace(answer.value, groups=[]))
+            case _:
+                return answer
 
 
 class LosesErrorsOfConsistentReads(Whole):
@@ -237,6 +272,17 @@ BROKEN: list[tuple[type[Whole], str]] = [
     (LosesSmallBodies, "test_large_payload_then_handed_out_whole"),
 ]
 
+BROKEN_LOOKS: list[tuple[type[Whole], str]] = [
+    (ForgetsTheText, "test_list_by_every_filter_then_those_that_are_meant"),
+    (ForgetsTheText, "test_count_then_as_many_as_are_meant"),
+    (ForgetsTheText, "test_ended_then_the_last_first_from_state_and_archive"),
+    (ForgetsTheFilter, "test_act_on_jobs_then_done_to_each_that_is_meant"),
+    (ForgetsTheBound, "test_act_on_jobs_that_are_too_many_then_some_are_left"),
+    (LosesTags, "test_act_on_all_jobs_of_a_queue_then_refused"),
+    (LosesPlaces, "test_list_the_newest_first_then_page_by_page"),
+    (LosesPlaces, "test_dead_groups_then_by_their_errors"),
+]
+
 BROKEN_STREAMS: list[tuple[type[Whole], str]] = [
     (KeepsClosedStreams, "test_stream_that_is_given_up_then_the_broker_learns_of_it"),
     (TellsHalf, "test_subscribe_then_the_counts_and_each_change_after_them"),
@@ -267,6 +313,13 @@ async def test_check_of_a_broken_transport_then_fails(broken: type[Whole], check
     await _check(_of(Whole, TransportContract), check)
     with pytest.raises((AssertionError, OsqueueError, TimeoutError)):
         await _check(_of(broken, TransportContract), check, most_s=WAITS_S)
+
+
+@pytest.mark.parametrize(("broken", "check"), BROKEN_LOOKS)
+async def test_check_of_a_broken_look_then_fails(broken: type[Whole], check: str) -> None:
+    await _check(_of(Whole, LookContract), check)
+    with pytest.raises((AssertionError, OsqueueError, TimeoutError)):
+        await _check(_of(broken, LookContract), check, most_s=WAITS_S)
 
 
 @pytest.mark.parametrize(("broken", "check"), BROKEN_STREAMS)

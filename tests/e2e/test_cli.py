@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from tests.e2e.processes import Running, broker, osqueue, running
 
+from osqueue import SyncOsqueueClient
+
 HANDLERS = """
 import asyncio, time
 from pathlib import Path
@@ -284,6 +286,73 @@ def test_submit_when_done_then_the_job_can_be_looked_at(url: str) -> None:
     assert cancelled.stdout == f"{job_id} cancelled\n"
     assert cancelled.returncode == 1
     assert error_of(cancelled) == "error: there is no job no-such-job"
+
+
+def test_jobs_when_looked_for_by_text_then_those_and_in_the_order_asked_for(url: str) -> None:
+    env = {"BROKER_URL": url}
+    ids = [osqueue("submit", f"find-{n}", "1", env=env).stdout.strip() for n in range(2)]
+
+    def found(*more: str) -> list[str]:
+        lines = osqueue("jobs", "--text", "FIND-", "--json", *more, env=env).stdout.splitlines()
+        return [json.loads(line)["id"] for line in lines]
+
+    assert found("--status", "ready") == ids
+    assert found("--order", "newest") == ids[::-1]
+    assert found("--order", "newest", "-n", "1") == ids[1:]
+    assert found("--status", "delayed") == []
+
+
+def test_cancel_when_by_a_filter_then_it_is_said_how_many_and_agreed_to_first(url: str) -> None:
+    env = {"BROKER_URL": url}
+    osqueue("producer", "swept", "-n", "1200", env=env)
+    asked = osqueue("jobs", "cancel", "--type", "swept", env=env)
+    assert asked.returncode == 2
+    assert error_of(asked) == "error: cancel 1,200 jobs of type swept? Say --yes"
+    done = osqueue("jobs", "cancel", "--type", "swept", "--yes", env=env)
+    assert (done.stdout, done.returncode) == ("1,200 cancelled\n", 0)
+    again = osqueue("jobs", "cancel", "--type", "swept", "--yes", env=env)
+    assert (again.stdout, again.returncode) == ("no jobs of type swept\n", 0)
+    ended = osqueue("jobs", "ended", "--type", "swept", "-n", "3", "--json", env=env).stdout
+    shown = [json.loads(line) for line in ended.splitlines()]
+    assert [job["status"] for job in shown] == ["cancelled"] * 3
+
+
+def test_dead_when_jobs_have_failed_then_by_their_errors_and_queued_again_at_once(url: str) -> None:
+    env = {"BROKER_URL": url}
+    with SyncOsqueueClient(url) as client:
+        for number in range(3):
+            client.submit_job("dying", number)
+            job = client.claim_job("w", ["dying"])
+            assert job is not None
+            client.fail_job(job, ValueError(f"no user {number}"), retry=False)
+    shown = osqueue("dead", env=env)
+    assert re.search(r"3 +\S.* dying +ValueError: no user #", shown.stdout), shown.stdout
+    (line,) = osqueue("dead", "--json", env=env).stdout.splitlines()
+    assert json.loads(line)["count"] == 3
+    done = osqueue("jobs", "retry", "--text", "NO USER", "--yes", env=env)
+    assert done.stdout == "3 queued again\n"
+    assert osqueue("dead", env=env).stdout == "no dead jobs\n"
+    assert osqueue("jobs", "retry", "--all", "-y", env=env).stdout == "no dead jobs\n"
+    assert osqueue("jobs", "cancel", "--type", "dying", "-y", env=env).stdout == "3 cancelled\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["retry"],
+        ["cancel"],
+        ["retry", "a", "--all"],
+        ["cancel", "a", "--type", "t"],
+        ["retry", "--yes"],
+    ],
+    ids=" ".join,
+)
+def test_jobs_when_it_is_not_clear_which_are_meant_then_one_line_and_2(
+    url: str, arguments: list[str]
+) -> None:
+    refused = osqueue("jobs", *arguments, env={"BROKER_URL": url})
+    assert refused.returncode == 2
+    assert error_of(refused).startswith("error: say ")
 
 
 @pytest.mark.parametrize("command", [["stats"], ["jobs"], ["jobs", "show", "a"]], ids=" ".join)

@@ -36,16 +36,19 @@ def before_call(_context: object, case: Any, _kwargs: object) -> None:
 
 
 def _means_some(body: object) -> bool:
-    """Whether an action says which jobs; and a retry can only mean dead ones."""
+    """Whether an action says which jobs, and means none that it cannot be done to."""
     if not isinstance(body, dict) or "action" not in body:
         return True
+    if (body.get("priority") is None) == (body["action"] == "setPriority"):
+        return False
     wanted = body.get("filter")
     if not isinstance(wanted, dict):
         return body.get("jobIds") is not None
     status, type_, text = (wanted.get(name) for name in ("status", "type", "text"))
     if status is type_ is None and not text:
         return False
-    return body["action"] != "retry" or status is None or status == "dead"
+    sayable = {"retry": ("dead",), "setPriority": ("unclaimed", "ready", "delayed")}
+    return status is None or body["action"] == "cancel" or status in sayable[body["action"]]
 
 
 def _ids(body: object) -> list[str]:

@@ -492,3 +492,27 @@ async def test_opening_when_cancelled_while_the_place_is_taken_then_nothing_of_i
     assert joining.cancelled()
     left = [task.get_name() for task in asyncio.all_tasks()]
     assert [name for name in left if name.startswith("osqueue")] == []
+
+
+async def test_looks_when_others_write_and_archive_as_well_then_what_all_have_done(
+    url: str,
+) -> None:
+    settings = replace(SETTINGS, archive=ArchiveSettings(linger_ms=0))
+    ids = [f"job-{number}" for number in range(3)]
+    for job_id in ids:
+        async with open_brokerless(url, settings=settings) as one:
+            await one.client.submit_job("t", job_id, job_id=job_id)
+            await one.client.act_on_jobs("cancel", text=job_id.upper())
+    async with (
+        open_brokerless(url, settings=SETTINGS) as one,
+        open_brokerless(url, settings=SETTINGS) as other,
+    ):
+        await other.client.submit_job("t", 1, job_id="dead")
+        job = await other.client.claim_job("w")
+        assert job is not None
+        await other.client.fail_job(job, ValueError("no 7"), retry=False)
+        await one.client.submit_job("u")
+        assert (await one.client.count_jobs(job_type="t", text="DEAD")).count == 1
+        assert [each.message for each in (await one.client.list_dead_groups()).groups] == ["no #"]
+        found = [job.job_id async for job in one.client.iter_ended(status="cancelled")]
+        assert found == ids[::-1]

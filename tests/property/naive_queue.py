@@ -402,11 +402,27 @@ class NaiveQueue:
                 return self.counts()
             case ListJobs():
                 self.end_delays(now)
-                wanted = [job for job in self.jobs if op.status in {None, job.status}]
-                views = [job.view() for job in wanted if op.type in {None, job.type}]
+                found = [job.view() for job in self.jobs if self.is_meant(job, op)]
+                views = found[::-1] if op.newest_first else found
                 return out.Page(self.counts(), tuple(views), None)
             case _:
                 assert_never(op)
+
+    @staticmethod
+    def is_meant(job: NaiveJob, op: ListJobs) -> bool:
+        where = {job.status}
+        if job.status == "unclaimed":
+            where.add("ready" if job.run_at is None else "delayed")
+        texts = [job.id, job.type, job.worker or "" if job.status == "in_progress" else ""]
+        if job.errors:
+            last = msgspec.json.decode(job.errors[-1])
+            texts += [last["type"], last["message"]]
+        said = (op.text or "").lower()
+        return (
+            (op.status is None or op.status in where)
+            and op.type in {None, job.type}
+            and any(said in text.lower() for text in texts)
+        )
 
     def look_at(self, job_id: str) -> out.Outcome:
         job = self.live(job_id) or self.done(job_id)

@@ -290,9 +290,16 @@ class QueueAgainstNaive(RuleBasedStateMachine):
     def tick(self, op: Expire | Forget) -> None:
         self.do(op)
 
-    @rule(status=st.sampled_from([None, "unclaimed", "dead"]), type_=st.none() | types)
-    def look_at_all(self, status: str | None, type_: str | None) -> None:
-        self.compare(ListJobs(100, None, status, type_))
+    @rule(
+        status=st.sampled_from([None, "unclaimed", "ready", "delayed", "in_progress", "dead"]),
+        type_=st.none() | types,
+        text=st.sampled_from([None, "", "J1", "w", "e", "no such text"]),
+        newest_first=st.booleans(),
+    )
+    def look_at_all(
+        self, status: str | None, type_: str | None, text: str | None, *, newest_first: bool
+    ) -> None:
+        self.compare(ListJobs(100, None, status, type_, text, newest_first=newest_first))
 
     def compare(self, listing: ListJobs = ListJobs(100)) -> None:  # noqa: B008 - frozen
         jobs = [GetJob(f"j{number}") for number in range(8)]

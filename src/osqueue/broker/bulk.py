@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
@@ -17,17 +18,23 @@ from osqueue.broker.engines import QueueEngine
 from osqueue.broker.reply import Reply
 from osqueue.config import FAILED_SHOWN_MAX, FIND_SCANS_MAX, LIST_SCAN_MAX
 from osqueue.errors import BrokerProtocolError
-from osqueue.model.job import JobStatus
-from osqueue.model.ops import Act, Cancel, FindJobs, GetStats, JobFilter, Retry
+from osqueue.model.ops import Act, Cancel, FindJobs, GetStats, JobFilter, Retry, SetPriority
 from osqueue.model.outcomes import Acted, BadCursor, Counts, Done, Found
 from osqueue.wire.messages import ActionAnswer, ActionRequest, JobsCount
 from osqueue.wire.operations import CountQuery
 
 __all__ = ["act_on_jobs", "count_jobs", "refuse_doubles"]
 
-Action: TypeAlias = Callable[[str], Cancel | Retry]
+Action: TypeAlias = Callable[[str], Cancel | Retry | SetPriority]
 
-_ACTIONS: Final = MappingProxyType[str, Action]({"cancel": Cancel, "retry": Retry})
+_MEANT: Final = MappingProxyType(
+    {
+        "cancel": (None, frozenset({"unclaimed", "ready", "delayed", "in_progress", "dead"})),
+        "retry": ("dead", frozenset({"dead"})),
+        "setPriority": ("unclaimed", frozenset({"unclaimed", "ready", "delayed"})),
+    }
+)
+"""Of each action the status of the jobs that it can mean, and those that a filter may say."""
 
 
 class _Matching(NamedTuple):
@@ -54,9 +61,9 @@ async def act_on_jobs(
     engine: QueueEngine, request: ActionRequest, *, size: int = 0
 ) -> Reply[ActionAnswer]:
     """Do something to many jobs. ``size``: bytes of the request."""
-    wanted = _wanted(request)
+    wanted, action = _wanted(request), _action(request)
     if request.job_ids is not None:
-        return await _act(engine, request, request.job_ids, wanted, size=size)
+        return await _act(engine, action, request.job_ids, wanted, size=size)
     if wanted is None:
         raise BrokerProtocolError("say which jobs: `jobIds`, or a `filter`")
     matching = await _matching(engine, wanted, limit=request.max)
@@ -64,7 +71,7 @@ async def act_on_jobs(
         nothing = ActionAnswer(done=0, failed=[], left=matching.more)
         return Reply(nothing, matching.position)
     size = sum(map(len, matching.ids))
-    reply = await _act(engine, request, matching.ids, wanted, size=size)
+    reply = await _act(engine, action, matching.ids, wanted, size=size)
     reply.value.left = matching.more
     return reply
 
@@ -78,14 +85,13 @@ def refuse_doubles(ids: list[str], field: str) -> None:
 
 async def _act(
     engine: QueueEngine,
-    request: ActionRequest,
+    action: Action,
     ids: list[str],
     wanted: JobFilter | None,
     *,
     size: int,
 ) -> Reply[ActionAnswer]:
     refuse_doubles(ids, "jobIds")
-    action = _ACTIONS[request.action]
     held = await engine.ask(Act(tuple(map(action, ids)), wanted), size=size)
     assert isinstance(held.outcome, Acted), "each job is refused for itself"
     each = list(zip(ids, held.outcome.each, strict=True))
@@ -104,7 +110,7 @@ async def _act(
 
 
 def _wanted(request: ActionRequest) -> JobFilter | None:
-    """What the filter means: a retry is of dead letters only. Raises what is wrong with it."""
+    """What the filter means, of the jobs that this can be done to. Raises what is wrong with it."""
     given = request.filter
     if given is None:
         return None
@@ -112,13 +118,25 @@ def _wanted(request: ActionRequest) -> JobFilter | None:
         raise BrokerProtocolError(
             "`filter` means every job of the queue: say a `status`, a `type` or a `text`"
         )
-    if request.action != "retry":
-        return JobFilter(given.status, given.type, given.text)
-    if given.status not in {None, JobStatus.DEAD}:
+    status, sayable = _MEANT[request.action]
+    if given.status is not None and given.status not in sayable:
         raise BrokerProtocolError(
-            f"`filter.status`: only dead jobs can be retried, not {given.status} ones"
+            f"`filter.status`: {request.action} is for {status} jobs, not for {given.status} ones"
         )
-    return JobFilter(JobStatus.DEAD.value, given.type, given.text)
+    return JobFilter(given.status or status, given.type, given.text)
+
+
+def _action(request: ActionRequest) -> Action:
+    """What is done to each job. Raises `BrokerProtocolError` when half of it is not said."""
+    if (request.priority is None) == (request.action == "setPriority"):
+        raise BrokerProtocolError("`priority` is what setPriority sets, and nothing else takes it")
+    match request.action:
+        case "cancel":
+            return Cancel
+        case "retry":
+            return Retry
+        case _:
+            return partial(SetPriority, priority=request.priority or 0)
 
 
 async def _matching(

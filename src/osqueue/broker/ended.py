@@ -26,7 +26,7 @@ from osqueue.model.codec import decode_finished
 from osqueue.model.job import JobStatus, length_of
 from osqueue.model.ops import GetStats, JobFilter, ListEnded
 from osqueue.model.outcomes import EndedJobs, JobView
-from osqueue.model.queries import view
+from osqueue.model.queries import ended_view
 from osqueue.model.search import Wanted
 from osqueue.wire.messages import EndedPage
 from osqueue.wire.operations import EndedQuery
@@ -100,6 +100,7 @@ async def ended_page(
 ) -> Reply[EndedPage]:
     """The page that is asked for. Raises `BrokerProtocolError` for a cursor that leads nowhere."""
     leaf = _Leaf(query)
+    engine.expect_leading()  # who does not lists no archive
     archive = None if lookup is None else await lookup.listed()
     first, place = _parsed(query.cursor)
     if place is not None:
@@ -204,7 +205,7 @@ def _put(name: BatchName, lines: list[bytes], meant: list[_Line], leaf: _Leaf) -
         if leaf.full:
             return each.number
         try:
-            leaf.take(view(decode_finished(lines[each.number])))
+            leaf.take(ended_view(decode_finished(lines[each.number])))
         except CorruptStateError:
             leaf.note_damage(name)
     return None

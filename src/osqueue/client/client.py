@@ -598,8 +598,10 @@ class OsqueueClient:
         job_type: str | None = None,
         text: str | None = None,
         max_jobs: int = BATCH_JOBS_MAX,
+        priority: int | None = None,
     ) -> ActionAnswer:
-        """``retry`` or ``cancel`` up to 1,000 jobs in one commit; each for itself.
+        """``retry``, ``cancel`` or ``setPriority`` (to ``priority``) up to 1,000 jobs in one
+        commit; each for itself.
 
         Those of ``job_ids``, or the ``max_jobs`` oldest that are meant (see `list_jobs`); with
         both, those of the ids that are still meant. Without either it raises `BrokerProtocolError`:
@@ -610,7 +612,13 @@ class OsqueueClient:
         again, and of a filter with a bound, others would be meant.
         """
         request = action_request(
-            action, job_ids, status=status, job_type=job_type, text=text, max_jobs=max_jobs
+            action,
+            job_ids,
+            status=status,
+            job_type=job_type,
+            text=text,
+            max_jobs=max_jobs,
+            priority=priority,
         )
         return cast("ActionAnswer", await self._caller.call(operations.ACT_ON_JOBS, request))
 

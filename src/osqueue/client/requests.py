@@ -148,6 +148,7 @@ def action_request(
     job_type: str | None,
     text: str | None,
     max_jobs: int,
+    priority: int | None,
 ) -> ActionRequest:
     """The request to do something to many jobs. Raises `BrokerProtocolError` when it means all."""
     wanted = JobFilter(status=status, type=job_type, text=text or None)
@@ -159,6 +160,7 @@ def action_request(
         job_ids=ids,
         filter=None if wanted == JobFilter() else wanted,
         max=max_jobs,
+        priority=priority,
     )
 
 

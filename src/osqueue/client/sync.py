@@ -415,12 +415,19 @@ class SyncOsqueueClient:
         job_type: str | None = None,
         text: str | None = None,
         max_jobs: int = BATCH_JOBS_MAX,
+        priority: int | None = None,
     ) -> ActionAnswer:
-        """``retry`` or ``cancel`` up to 1,000 jobs in one commit; each for itself."""
+        """``retry``, ``cancel`` or ``setPriority`` up to 1,000 jobs in one commit."""
         ids = None if job_ids is None else list(job_ids)  # what makes them belongs to this thread
         return self._run(
             lambda client: client.act_on_jobs(
-                action, ids, status=status, job_type=job_type, text=text, max_jobs=max_jobs
+                action,
+                ids,
+                status=status,
+                job_type=job_type,
+                text=text,
+                max_jobs=max_jobs,
+                priority=priority,
             )
         )
 

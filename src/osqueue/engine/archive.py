@@ -143,7 +143,8 @@ class Archive:
     async def read(self, name: BatchName) -> bytes | None:
         """The lines of a batch, whole or not; ``None`` when it is there no more.
 
-        The last one is kept: whoever leafs through it asks for it page by page. Raises as `find`.
+        The last one, if it came whole, is kept: whoever leafs through it asks for it page by page.
+        Raises as `find`.
         """
         if self._last_read is not None and self._last_read[0] == name.key:
             return self._last_read[1]
@@ -153,7 +154,8 @@ class Archive:
             except StoreNotFoundError:
                 return None
             assert stored is not None, "only a read with a version is answered by nothing"
-            self._last_read = name.key, stored.data
+            if stored.data.endswith(b"\n"):
+                self._last_read = name.key, stored.data
             return stored.data
 
     @asynccontextmanager

@@ -107,6 +107,8 @@ def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR
             return _cancel(state, op, now)
         case Retry():
             return _retry(state, op, now)
+        case Act():
+            return _act(state, op, now)
         case SetPriority():
             return _set_priority(state, op)
         case Pause():
@@ -115,8 +117,6 @@ def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR
         case Resume():
             state.resume()
             return _DONE
-        case Act():
-            return _act(state, op, now)
         case Expire():
             return _expire(state, now)
         case Forget():
@@ -345,11 +345,21 @@ def _act(state: QueueState, op: Act, now: Moment) -> Acted:
         job = state.jobs.get(one.id)
         if wanted is not None and (job is None or not wanted.among([job])):
             each.append(None)
-        elif isinstance(one, Cancel):
-            each.append(_cancel(state, one, now))
         else:
-            each.append(_retry(state, one, now))
+            each.append(_act_on_one(state, one, now))
     return Acted(tuple(each))
+
+
+def _act_on_one(state: QueueState, op: Cancel | Retry | SetPriority, now: Moment) -> ActOutcome:
+    match op:
+        case Cancel():
+            return _cancel(state, op, now)
+        case Retry():
+            return _retry(state, op, now)
+        case SetPriority():
+            return _set_priority(state, op)
+        case _:  # pragma: no cover
+            assert_never(op)
 
 
 def _cancel(state: QueueState, op: Cancel, now: Moment) -> Done | NotFound:
@@ -390,7 +400,7 @@ def _restore(state: QueueState, op: Retry, now: Moment) -> ActOutcome:
     return _DONE
 
 
-def _set_priority(state: QueueState, op: SetPriority) -> Outcome:
+def _set_priority(state: QueueState, op: SetPriority) -> Done | NotFound | NotWaiting:
     """What it is already is done, also for a job that has been claimed since: a repetition."""
     job = state.jobs.get(op.id) or state.ends.finished_job(op.id)
     if job is None:

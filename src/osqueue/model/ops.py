@@ -195,7 +195,7 @@ class JobFilter(msgspec.Struct, frozen=True, gc=False):
 class Act(msgspec.Struct, frozen=True, gc=False):
     """Do something to many jobs, each for itself; ``wanted``: only to those still meant."""
 
-    each: tuple[Cancel | Retry, ...]
+    each: tuple[Cancel | Retry | SetPriority, ...]
     wanted: JobFilter | None = None
 
 

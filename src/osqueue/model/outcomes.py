@@ -154,7 +154,7 @@ class Results(msgspec.Struct, frozen=True, gc=False):
     each: tuple[RefOutcome, ...]
 
 
-ActOutcome: TypeAlias = Done | NotFound | Leaving | StateFull
+ActOutcome: TypeAlias = Done | NotFound | NotWaiting | Leaving | StateFull
 
 
 class Acted(msgspec.Struct, frozen=True, gc=False):

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from osqueue.config import LIST_SCAN_MAX, OLDEST_SCAN_MAX, TYPES_KNOWN_MAX
 from osqueue.model.job import END_STATUSES, Job, JobStatus, payload_of
 from osqueue.model.ops import FindJobs, JobFilter, ListDead, ListEnded, ListJobs
@@ -23,7 +25,18 @@ from osqueue.model.outcomes import (
 from osqueue.model.search import Wanted, scan
 from osqueue.model.state import QueueState
 
-__all__ = ["Depths", "dead", "depths", "ended", "find", "job", "page", "types", "view"]
+__all__ = [
+    "Depths",
+    "dead",
+    "depths",
+    "ended",
+    "ended_view",
+    "find",
+    "job",
+    "page",
+    "types",
+    "view",
+]
 
 _DEAD = JobFilter(JobStatus.DEAD.value)
 _DOWNWARD = "-"
@@ -133,7 +146,7 @@ def ended(state: QueueState, op: ListEnded) -> EndedJobs:
         return EndedJobs((), None, sealed, gone=True)
     jobs = ends.finished.before(None if first is None else first.seq + 1)
     found, rest = scan(jobs, Wanted(op.wanted), limit=op.limit, work_max=LIST_SCAN_MAX)
-    return EndedJobs(tuple(map(view, found)), None if rest is None else rest.id, sealed)
+    return EndedJobs(tuple(map(ended_view, found)), None if rest is None else rest.id, sealed)
 
 
 def _older_first(state: QueueState, cursor: str | None) -> Iterator[Job] | None:
@@ -164,6 +177,11 @@ def _cursor(state: QueueState, rest: Job | None, direction: str = "") -> str | N
         return None
     place = rest.seq + 1 if direction else rest.seq - 1
     return f"{state.generation}.{place}{direction}"
+
+
+def ended_view(found: Job) -> JobView:
+    """A job that has left the queue: of a dead letter, too, it is told when."""
+    return replace(view(found), ended_at=found.ended_at)
 
 
 def view(found: Job) -> JobView:

@@ -26,7 +26,7 @@ TEXT_CHUNK_JOBS: Final = 32
 """The same where texts are looked through, whose errors may be long: the work is bounded as well as
 a chunk is small."""
 
-TEXT_WORK: Final = 8
+TEXT_WORK: Final = 3
 """Looking for a text in a job takes about as long as looking at so many statuses."""
 
 ERROR_WORK: Final = 16

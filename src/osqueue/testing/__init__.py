@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         RandomHttpFaults,
     )
     from osqueue.testing.job_contract import JobContract
+    from osqueue.testing.look_contract import LookContract
     from osqueue.testing.memory_broker import MemoryBroker
     from osqueue.testing.queue_contract import QueueContract
     from osqueue.testing.store_contract import StoreContract
@@ -42,6 +43,7 @@ __all__ = [
     "HttpStep",
     "JobContract",
     "JobRun",
+    "LookContract",
     "MemoryBroker",
     "QueueContract",
     "RandomFaults",
@@ -68,6 +70,7 @@ _HOME = {
     "HttpScript": "osqueue.testing.http_faults",
     "HttpStep": "osqueue.testing.http_faults",
     "JobContract": "osqueue.testing.job_contract",
+    "LookContract": "osqueue.testing.look_contract",
     "JobRun": "osqueue.testing.emptying",
     "MemoryBroker": "osqueue.testing.memory_broker",
     "QueueContract": "osqueue.testing.queue_contract",

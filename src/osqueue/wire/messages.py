@@ -465,7 +465,9 @@ class ActionRequest(_Message, kw_only=True, omit_defaults=True):
     ids that the filter still means.
     """
 
-    action: Annotated[str, Meta(pattern=r"^(retry|cancel)\Z")]
+    action: Annotated[str, Meta(pattern=r"^(retry|cancel|setPriority)\Z")]
+    priority: Priority | None = None
+    """What `setPriority` sets."""
     job_ids: Annotated[list[JobId], Meta(max_length=BATCH_JOBS_MAX)] | None = None
     filter: JobFilter | None = None
     max: Annotated[int, Meta(ge=1, le=BATCH_JOBS_MAX)] = BATCH_JOBS_MAX

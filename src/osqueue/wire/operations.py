@@ -386,7 +386,7 @@ ACT_ON_JOBS: Final = Operation(
     "/v1/jobs/actions",
     ActionRequest,
     ActionAnswer,
-    "Retry or cancel many jobs.",
+    "Retry or cancel many jobs, or set their priority.",
     Role.ADMIN,
 )
 LIST_DEAD_GROUPS: Final = Operation(

@@ -19,6 +19,7 @@ from osqueue.model.outcomes import (
     Found,
     Leaving,
     NotFound,
+    NotWaiting,
     StateFull,
 )
 from osqueue.wire.messages import ActionRequest, JobFilter
@@ -128,6 +129,23 @@ async def test_act_when_it_is_a_retry_by_a_filter_then_only_of_dead_letters() ->
     assert under.engine.asked[1].wanted == ops.JobFilter("dead", "t")
 
 
+@pytest.mark.parametrize(("status", "meant"), [(None, "unclaimed"), ("delayed", "delayed")])
+async def test_act_when_it_sets_a_priority_then_only_of_jobs_that_wait(
+    status: str | None, meant: str
+) -> None:
+    under = Under(Found(("a", "b"), None), Acted((Done(), NotWaiting("b", "dead"))))
+    given = JobFilter(type="t", status=status)
+    reply = await under.service.act_on_jobs(
+        Q, wanting(action="setPriority", priority=0, filter=given)
+    )
+    find, act = under.engine.asked
+    assert find.wanted == act.wanted == ops.JobFilter(meant, "t")
+    assert act.each == (ops.SetPriority("a", 0), ops.SetPriority("b", 0))
+    (failed,) = reply.value.failed
+    assert failed.error is not None
+    assert failed.error.tag == "JobStateError"
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -136,7 +154,13 @@ async def test_act_when_it_is_a_retry_by_a_filter_then_only_of_dead_letters() ->
         ({"filter": JobFilter(text="")}, "every job of the queue"),
         ({"filter": JobFilter(), "job_ids": ["a"]}, "every job of the queue"),
         ({"job_ids": ["a", "b", "a"]}, "'a' twice"),
-        ({"action": "retry", "filter": JobFilter(status="ready")}, "only dead jobs"),
+        ({"action": "retry", "filter": JobFilter(status="ready")}, "retry is for dead jobs"),
+        ({"action": "setPriority"}, "`priority` is what"),
+        ({"priority": 3}, "`priority` is what"),
+        (
+            {"action": "setPriority", "priority": 3, "filter": JobFilter(status="dead")},
+            "setPriority is for unclaimed jobs, not for dead ones",
+        ),
     ],
 )
 async def test_act_when_it_is_not_clear_what_is_meant_then_refused(

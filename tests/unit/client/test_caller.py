@@ -33,10 +33,13 @@ from osqueue.wire.operations import (
     CLAIM,
     COMPLETE,
     COMPLETE_BATCH,
+    COUNT_JOBS,
     GET_JOB,
     GET_PAYLOAD,
     GET_STATS,
     HEARTBEAT_BATCH,
+    LIST_DEAD_GROUPS,
+    LIST_ENDED,
     LIST_JOBS,
     RETRY,
     SUBMIT,
@@ -172,7 +175,9 @@ async def test_call_of_a_claim_that_broke_late_is_still_tried_again(
     assert await caller.call(CLAIM, ClaimRequest(worker_id="w", wait_ms=60_000)) == "jobs"
 
 
-@pytest.mark.parametrize("operation", [GET_JOB, GET_STATS, LIST_JOBS])
+@pytest.mark.parametrize(
+    "operation", [GET_JOB, GET_STATS, LIST_JOBS, LIST_ENDED, COUNT_JOBS, LIST_DEAD_GROUPS]
+)
 async def test_call_of_a_read_with_an_older_answer_discards_it_and_asks_again(
     caller: Caller, transport: ScriptedTransport, operation: Operation
 ) -> None:

@@ -10,6 +10,7 @@ from osqueue.client import Job, NewJob, OsqueueClient, Runtime
 from osqueue.client.transports import Answer, Position
 from osqueue.config import ClientSettings
 from osqueue.errors import (
+    BrokerProtocolError,
     ConfigError,
     JobNotFoundError,
     LeaseLostError,
@@ -20,7 +21,7 @@ from osqueue.errors import (
 )
 from osqueue.wire import messages, operations
 from osqueue.wire.messages import JobError
-from osqueue.wire.operations import JobQuery, ListQuery, ReadQuery
+from osqueue.wire.operations import CountQuery, EndedQuery, JobQuery, ListQuery, ReadQuery
 
 DONE = None
 
@@ -483,3 +484,97 @@ def test_with_settings_leaves_the_client_as_it_was(transport: ScriptedTransport)
 
     assert other.settings.retry_for_ms == 0
     assert client.settings.retry_for_ms > 0
+
+
+async def test_list_jobs_with_a_text_and_the_newest_first_says_so(
+    client: OsqueueClient, transport: ScriptedTransport
+) -> None:
+    transport.answers(_page(cursor=None), _page(cursor=None), _page(cursor=None))
+
+    await client.list_jobs(text="Käse", order="newest")
+    _ = [job async for job in client.iter_jobs(text="x", order="newest")]
+    await client.list_jobs(text="", order="oldest")
+
+    assert [call.request for call in transport.calls] == [
+        ListQuery(text="Käse", order="newest"),
+        ListQuery(text="x", order="newest"),
+        ListQuery(),
+    ]
+
+
+async def test_iter_ended_follows_the_cursors_to_the_end(
+    client: OsqueueClient, transport: ScriptedTransport
+) -> None:
+    ended = [messages.JobInfo(id=each, status="completed", ended_at=5) for each in "ab"]
+    transport.answers(
+        messages.EndedPage(jobs=ended[:1], next_cursor="1"),
+        messages.EndedPage(jobs=[], next_cursor="2", damaged=["k"]),
+        messages.EndedPage(jobs=ended[1:]),
+    )
+
+    found = [job.job_id async for job in client.iter_ended(status="completed", job_type="t")]
+
+    assert found == ["a", "b"]
+    asked = [call.request for call in transport.calls]
+    assert asked[0] == EndedQuery(status="completed", type="t")
+    assert [each.cursor for each in asked] == [None, "1", "2"]
+
+
+async def test_list_ended_tells_what_could_not_be_read(
+    client: OsqueueClient, transport: ScriptedTransport
+) -> None:
+    transport.answers(messages.EndedPage(jobs=[], next_cursor="c", damaged=["k"]))
+
+    page = await client.list_ended(limit=3, cursor="b", text="x", consistent=False)
+
+    assert (page.jobs, page.next_cursor, page.damaged) == ((), "c", ("k",))
+    assert transport.calls[0].request == EndedQuery(limit=3, cursor="b", text="x")
+
+
+async def test_count_jobs_and_dead_groups_ask_for_what_is_meant(
+    client: OsqueueClient, transport: ScriptedTransport
+) -> None:
+    count = messages.JobsCount(count=3)
+    groups = messages.DeadGroups(groups=[], total=0)
+    transport.answers(count, groups)
+
+    assert await client.count_jobs(status="ready", job_type="t", text="x") == count
+    assert await client.list_dead_groups() == groups
+    assert transport.calls[0].request == CountQuery(status="ready", type="t", text="x")
+    assert transport.calls[1].request is None
+
+
+async def test_act_on_jobs_sends_ids_and_filter(
+    client: OsqueueClient, transport: ScriptedTransport
+) -> None:
+    answer = messages.ActionAnswer(done=1, failed=[], left=False)
+    transport.answers(answer, answer)
+
+    assert await client.act_on_jobs("retry", iter(["a"]), text="x", max_jobs=5) == answer
+    await client.act_on_jobs("setPriority", ["a"], priority=0)
+
+    assert [call.request for call in transport.calls] == [
+        messages.ActionRequest(
+            action="retry", job_ids=["a"], filter=messages.JobFilter(text="x"), max=5
+        ),
+        messages.ActionRequest(action="setPriority", job_ids=["a"], priority=0),
+    ]
+
+
+async def test_act_on_jobs_on_every_job_is_refused_here(
+    client: OsqueueClient, transport: ScriptedTransport
+) -> None:
+    with pytest.raises(BrokerProtocolError, match="say which jobs"):
+        await client.act_on_jobs("cancel", text="")
+    assert transport.calls == []
+
+
+async def test_act_on_jobs_when_the_reply_is_lost_is_not_sent_again(
+    client: OsqueueClient, transport: ScriptedTransport
+) -> None:
+    lost = TransportConnectionError("broke")
+    transport.answers(lost)
+
+    with pytest.raises(TransportConnectionError):
+        await client.act_on_jobs("retry", text="x")
+    assert len(transport.calls) == 1

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from osqueue.model.ops import Act, Cancel, JobFilter, Retry, Seal
-from osqueue.model.outcomes import Acted, Done, Leaving, NotFound
+from osqueue.model.ops import Act, Cancel, JobFilter, Retry, Seal, SetPriority
+from osqueue.model.outcomes import Acted, Done, Leaving, NotFound, NotWaiting
 
 from .driver import Driver
 
 DONE = Done()
 
 
-def act(queue: Driver, each: list[Cancel | Retry], **wanted: str) -> list[object]:
+def act(queue: Driver, each: list[Cancel | Retry | SetPriority], **wanted: str) -> list[object]:
     outcome = queue.do(Act(tuple(each), JobFilter(**wanted) if wanted else None))
     assert isinstance(outcome, Acted)
     return list(outcome.each)
 
 
-def cancels(*job_ids: str) -> list[Cancel | Retry]:
+def cancels(*job_ids: str) -> list[Cancel | Retry | SetPriority]:
     return [Cancel(job_id) for job_id in job_ids]
 
 
-def retries(*job_ids: str) -> list[Cancel | Retry]:
+def retries(*job_ids: str) -> list[Cancel | Retry | SetPriority]:
     return [Retry(job_id) for job_id in job_ids]
 
 
@@ -91,6 +91,15 @@ def test_act_when_a_dead_letter_is_on_its_way_to_the_archive_then_refused_for_no
     queue.fail("a", retry=False)
     queue.do(Seal("token", 10, 10_000))
     assert act(queue, retries("a")) == [Leaving("a")]
+
+
+def test_act_when_the_order_is_changed_then_only_of_those_that_wait() -> None:
+    queue = dying("dead")
+    queue.submit("a", "b", "c")
+    sooner = [SetPriority(job_id, -5) for job_id in ("dead", "c", "none", "b")]
+    wanted = [NotWaiting("dead", "dead"), DONE, NotFound("none"), DONE]
+    assert act(queue, list(sooner)) == wanted
+    assert queue.claim_ids(most=3) == ["b", "c", "a"]
 
 
 def test_act_when_nothing_is_named_then_nothing_changes() -> None:

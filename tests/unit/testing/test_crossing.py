@@ -19,6 +19,7 @@ from osqueue.config import ClientSettings
 from osqueue.errors import OsqueueError, TransportConfigError
 from osqueue.testing import (
     JobContract,
+    LookContract,
     MemoryBroker,
     QueueContract,
     StreamContract,
@@ -41,6 +42,10 @@ class Crossing:
 
 class TestTransport(Crossing, TransportContract):
     """Calls."""
+
+
+class TestLooks(Crossing, LookContract):
+    """Listings, and actions on many jobs."""
 
 
 class TestJobs(Crossing, JobContract):

@@ -91,7 +91,7 @@ WHOLE: list[tuple[msgspec.Struct, type[Message[Any]]]] = [
     (json.EndedPage(jobs=[INFO], next_cursor="c", damaged=["k"]), pb.ListEndedResponse),
     (CountQuery(status="ready", type="t", text="x", consistent=True), pb.CountJobsRequest),
     (json.JobsCount(count=0, at_least=True), pb.CountJobsResponse),
-    (json.ActionRequest(action="retry", job_ids=["a"], max=7,
+    (json.ActionRequest(action="setPriority", job_ids=["a"], max=7, priority=0,
                         filter=json.JobFilter(status="dead", type="", text="x")),
      pb.ActOnJobsRequest),
     (json.ActionAnswer(done=0, failed=[json.JobAnswer(job_id="k", error=json.ErrorBody(
