@@ -85,6 +85,37 @@ test("a worker that is stopped, gives back what it holds, and no attempt counts"
   assert.deepEqual([worker.state.get().state, worker.state.get().jobs], ["stopped", []]);
 });
 
+test("what a claim brings that was given up, when the worker is stopped, is given back", async (t) => {
+  const type = freshType();
+  const post = async (path, body, options) => {
+    if (!path.endsWith("/claim")) return api.post(path, body, options);
+    const { signal } = options ?? {};
+    return Promise.race([api.post(path, body), new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)))]);
+  };
+  const worker = working(t, { ...LONG, types: [type] }, { ...api, post });
+  await submit(type, 1);
+  await until(worker.state, ({ jobs }) => jobs.length === 1, "it holds one, and claims another");
+  const [{ jobId }] = worker.state.get().jobs;
+  await worker.stop();
+  const { status, attempts } = await api.get(`v1/jobs/${jobId}`);
+  assert.deepEqual([status, attempts], ["unclaimed", 0]);
+});
+
+test("a job that is just being completed, when the worker is stopped, is completed", async (t) => {
+  const type = freshType();
+  const [id] = await submit(type, 1);
+  let stopped;
+  const post = (path, body, options) => {
+    if (path.endsWith("/complete")) stopped = worker.stop();
+    return api.post(path, body, options);
+  };
+  const worker = working(t, { ...QUICK, types: [type] }, { ...api, post });
+  await until(worker.state, ({ state }) => state === "stopped", "it has stopped");
+  await stopped;
+  const { processed, lost } = worker.state.get();
+  assert.deepEqual([processed, lost, await statusesOf([id])], [1, 0, ["completed"]]);
+});
+
 test("a worker that is stopped twice and started again, works", async (t) => {
   const type = freshType();
   const worker = working(t, { ...QUICK, types: [type] });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  gatherSize, gathered, newest, perSecond, rateNow, ratio, slotsOf, stepsOf, typesByDepth, workersInOrder,
+  filled, gatherSize, gathered, newest, perSecond, rateNow, ratio, slotsOf, stepsOf, typesByDepth, workersInOrder,
 } from "../../../src/osqueue/server/dashboard/assets/data/figures.js";
 import { pathsOf } from "../../../src/osqueue/server/dashboard/assets/parts/sparkline.js";
 
@@ -54,6 +54,11 @@ test("a line that moves on keeps its points", () => {
 
 test("a chart has about as many points, whatever its span", () => {
   assert.deepEqual([300_000, 900_000, 3_600_000].map((span) => gatherSize(span, 5_000)), [1, 2, 6]);
+});
+
+test("a line that has just begun is at its end", () => {
+  assert.deepEqual(filled([1, 2], 4), [null, null, 1, 2]);
+  assert.deepEqual(filled([1, 2, 3], 2), [1, 2, 3]);
 });
 
 test("the newest figure is the last that is known, unless that is long ago", () => {

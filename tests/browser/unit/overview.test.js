@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { ACTIVITY_MAX, HISTORY_STEPS, historyOf, reduce } from "../../../src/osqueue/server/dashboard/assets/data/overview.js";
 
 const STEP = 5_000;
+const WHOLE = { stepMs: STEP, stepsMax: 720 };
 
 function all(documents) {
   return documents.reduce((overview, document) => reduce(overview, document, document.now ?? 0), null);
@@ -82,9 +83,9 @@ test("what was left out of the activity is added up", () => {
 });
 
 test("the last step of the history is overwritten until it is over", () => {
-  let history = historyOf(null, { stepMs: STEP, from: 0, submitted: [1, 2], waitP50: [null, 7] });
-  history = historyOf(history, { stepMs: STEP, from: STEP, submitted: [5, 6], waitP50: [8, null] });
-  assert.deepEqual(history, { stepMs: STEP, from: 0, submitted: [1, 5, 6], waitP50: [null, 8, null] });
+  let history = historyOf(null, { ...WHOLE, from: 0, submitted: [1, 2], waitP50: [null, 7] });
+  history = historyOf(history, { ...WHOLE, from: STEP, submitted: [5, 6], waitP50: [8, null] });
+  assert.deepEqual(history, { ...WHOLE, from: 0, submitted: [1, 5, 6], waitP50: [null, 8, null] });
 });
 
 test("steps that nobody told of are nothing, or unknown", () => {
@@ -103,6 +104,13 @@ test("the history is an hour, however long the page is open", () => {
   assert.equal(history.submitted.at(-1), 2 * HISTORY_STEPS);
 });
 
+test("as many steps are kept as the broker says that it keeps", () => {
+  const few = { ...WHOLE, stepsMax: 3 };
+  let history = historyOf(null, { ...few, from: 0, submitted: [1, 2, 3] });
+  history = historyOf(history, { ...few, from: 2 * STEP, submitted: [4, 5] });
+  assert.deepEqual(history, { ...few, from: STEP, submitted: [2, 4, 5] });
+});
+
 test("a page that has slept for long keeps an hour, too", () => {
   let history = historyOf(null, { stepMs: STEP, from: 0, submitted: [1, 1] });
   const from = 1_000_000 * STEP;
@@ -113,9 +121,10 @@ test("a page that has slept for long keeps an hour, too", () => {
 });
 
 test("a history that begins earlier, or in other steps, replaces ours", () => {
-  const old = historyOf(null, { stepMs: STEP, from: 10 * STEP, submitted: [1] });
-  assert.deepEqual(historyOf(old, { stepMs: STEP, from: 0, submitted: [7, 8] }), { stepMs: STEP, from: 0, submitted: [7, 8] });
-  assert.deepEqual(historyOf(old, { stepMs: 1_000, from: 60_000, submitted: [7] }), { stepMs: 1_000, from: 60_000, submitted: [7] });
+  const old = historyOf(null, { ...WHOLE, from: 10 * STEP, submitted: [1] });
+  for (const told of [{ ...WHOLE, from: 0, submitted: [7, 8] }, { ...WHOLE, stepMs: 1_000, from: 60_000, submitted: [7] }]) {
+    assert.deepEqual(historyOf(old, told), told);
+  }
 });
 
 test("the difference of the clocks is the least that was seen, until a clock is set", () => {

@@ -53,6 +53,7 @@ test("rows that the answer passes over, are gone and stay where they are", () =>
   const later = withRefresh(list, 0, page([1, 4]));
   assert.equal(ids(later), "j1 j2 j3 j4");
   assert.equal(gone(later), "j2 j3");
+  assert.equal(later.gone, 2);
 });
 
 test("rows behind the answer's end, are not said to be gone", () => {

@@ -1,6 +1,7 @@
 // The page: finds the view that the address names, and draws it in the frame.
 
 import { startFeed } from "./data/feed.js";
+import { allows, rolesFor } from "./data/places.js";
 import { go, parse } from "./data/routes.js";
 import { useStore } from "./data/store.js";
 import { html, render, useEffect, useErrorBoundary, useState } from "./parts/html.js";
@@ -51,13 +52,25 @@ function useView(name) {
   return { ...(loaded.name === name ? loaded : {}), retry: () => setTries(tries + 1) };
 }
 
+/** A view for those who may see it. */
+function Guarded({ session, name, ...rest }) {
+  const needed = rolesFor(name);
+  if (allows(needed, session?.roles)) return html`<${Routed} name=${name} ...${rest} />`;
+  if (!session) return html`<${Waiting} />`;
+  return html`<${Empty} title="Your token does not allow this page" hint=${`It takes the role ${needed.join(" or ")}.`} />`;
+}
+
+function Waiting() {
+  return html`<div class="page"><${Skeleton} lines=${8} /></div>`;
+}
+
 function Routed({ name, params, query }) {
   const { View, error, retry } = useView(name);
   const [crash, reset] = useErrorBoundary((problem) => console.error(problem));
   if (!Object.hasOwn(VIEWS, name)) return html`<${Empty} title="There is no such page" hint="The address may be of another version." />`;
   if (crash) return html`<${ErrorBox} error=${crash} onRetry=${reset} />`;
   if (error) return html`<${ErrorBox} error=${{ message: "This page could not be loaded." }} onRetry=${retry} />`;
-  return View ? html`<${View} params=${params} query=${query} />` : html`<div class="page"><${Skeleton} lines=${8} /></div>`;
+  return View ? html`<${View} params=${params} query=${query} />` : html`<${Waiting} />`;
 }
 
 function App() {
@@ -66,7 +79,7 @@ function App() {
   const name = session?.login ? "login" : route.name;
   useEffect(() => scrollTo(0, 0), [name, route.params.id]);
   return html`<${Shell} current=${name}>
-    <${Routed} key=${`${name} ${route.params.id ?? ""}`} ...${route} name=${name} />
+    <${Guarded} key=${`${name} ${route.params.id ?? ""}`} ...${route} name=${name} session=${session} />
   <//>`;
 }
 

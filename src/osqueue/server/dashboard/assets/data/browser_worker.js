@@ -49,6 +49,7 @@ export class BrowserWorker {
     this.now = now;
     this.state = makeStore(REST);
     this.timers = new Map();
+    this.ending = new Map();
     this.run = undefined;
   }
 
@@ -62,15 +63,17 @@ export class BrowserWorker {
     this.run = this.#claims(this.stopping.signal);
   }
 
-  /** Take no more jobs, and give back those that it holds. */
+  /** Take no more jobs, and give back those that it holds, but for those that are just ending. */
   async stop(error) {
     if (this.run === undefined) return;
     this.state.set({ state: "stopping", error });
     this.stopping.abort();
     this.freed?.();
     clearInterval(this.beating);
+    this.timers.forEach((timer) => clearTimeout(timer));
     await this.run;
-    await Promise.all(this.#jobs().map((job) => this.#giveBack(job)));
+    await Promise.all(this.#jobs().map((job) => this.ending.get(job.lease) ?? this.#giveBack(job)));
+    await this.#giveBackUnseen();
     this.run = undefined;
     this.state.set({ state: "stopped" });
   }
@@ -89,8 +92,8 @@ export class BrowserWorker {
   }
 
   async #claims(signal) {
-    let claimId = uuid7();
     let failures = 0;
+    this.claimId = uuid7();
     while (!signal.aborted) {
       const free = this.settings.concurrency - this.#jobs().length;
       if (free <= 0) {
@@ -98,8 +101,8 @@ export class BrowserWorker {
         continue;
       }
       try {
-        this.#take(await this.#claim(claimId, free, signal), signal);
-        claimId = uuid7();
+        this.#take(await this.#claim(free, signal), signal);
+        this.claimId = uuid7();
         failures = 0;
       } catch (error) {
         if (signal.aborted) return;
@@ -110,7 +113,8 @@ export class BrowserWorker {
     }
   }
 
-  async #claim(claimId, max, signal) {
+  async #claim(max, signal) {
+    const { claimId } = this;
     const { workerId } = this.state.get();
     const { types, concurrency } = this.settings;
     const asked = types.length > 0 ? { types } : {};
@@ -127,7 +131,7 @@ export class BrowserWorker {
     this.state.set({ jobs: [...this.#jobs(), ...fresh], error: undefined });
     if (signal.aborted) return;
     for (const job of fresh) {
-      this.timers.set(job.lease, setTimeout(() => this.#finish(job), job.durationMs));
+      this.timers.set(job.lease, setTimeout(() => this.#end(job), job.durationMs));
     }
   }
 
@@ -139,6 +143,10 @@ export class BrowserWorker {
   // Why it stopped is told; the loop that found out is over when it is waited for.
   #breakDown(error) {
     setTimeout(() => this.stop(error), 0);
+  }
+
+  #end(job) {
+    this.ending.set(job.lease, this.#finish(job).finally(() => this.ending.delete(job.lease)));
   }
 
   async #finish(job) {
@@ -157,7 +165,17 @@ export class BrowserWorker {
     this.#drop(job);
   }
 
-  // Whether the broker took it: asked again while the answer may only have been lost.
+  // The broker may answer a claim before it sees that it was given up: what we gave back, it may then
+  // give us again. The same claim brings that, and nothing new when it wants a type that is nobody's.
+  async #giveBackUnseen() {
+    const { claimId } = this;
+    const { workerId } = this.state.get();
+    const nothing = { workerId, claimId, max: 1, types: [workerId] };
+    const answer = await this.api.post("v1/jobs/claim", nothing).catch(() => ({ jobs: [] })); // their leases run out
+    await Promise.all(answer.jobs.map((job) => this.#giveBack(job)));
+  }
+
+  // Whether the broker took it: asked again while the answer may only have been lost, and it runs.
   async #settle(job, ask) {
     const giveUpAt = this.now() + SETTLE_MS_MAX;
     for (let failures = 0; ; failures += 1) {
@@ -165,7 +183,8 @@ export class BrowserWorker {
         await ask();
         return true;
       } catch (error) {
-        if (!isPassing(error) || this.now() > giveUpAt || !this.#holds(job)) return false;
+        const over = this.now() > giveUpAt || this.stopping.signal.aborted || !this.#holds(job);
+        if (over || !isPassing(error)) return false;
         await pause(BACKOFF_MS[Math.min(failures, BACKOFF_MS.length - 1)]);
       }
     }

@@ -78,6 +78,11 @@ export function gatherSize(spanMs, stepMs) {
   return Math.max(1, Math.round(spanMs / POINTS / stepMs));
 }
 
+/** The values at the end of a line of `length` points: what was before them is not known. */
+export function filled(values, length) {
+  return [...Array(Math.max(0, length - values.length)).fill(null), ...values];
+}
+
 /** Types with their counts, those with the most jobs first; "other" is always last. */
 export function typesByDepth(types) {
   const rows = Object.entries(types).map(([name, counts]) => ({ name, ...counts, total: depthOf(counts) }));

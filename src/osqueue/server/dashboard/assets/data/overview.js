@@ -2,7 +2,7 @@
 // Laws: a document with `reset` (or the first) is the whole, any other says what has changed since the
 // last; what we keep is bounded, however long the page stays open.
 
-/** As many steps as the broker remembers: an hour. */
+/** So many steps are kept, unless the broker says how many it keeps itself: an hour. */
 export const HISTORY_STEPS = 720;
 export const ACTIVITY_MAX = 200;
 const CLOCK_JUMP_MS = 5_000;
@@ -80,7 +80,7 @@ export function historyOf(old, told) {
   const names = Object.keys(told).filter((name) => Array.isArray(told[name]));
   const at = old && old.stepMs === told.stepMs ? Math.round((told.from - old.from) / told.stepMs) : -1;
   if (at < 0) return trimmed({ ...told }, names);
-  const merged = { stepMs: told.stepMs, from: old.from };
+  const merged = { stepMs: told.stepMs, stepsMax: told.stepsMax, from: old.from };
   for (const name of names) merged[name] = joined(old[name] ?? [], told[name], at, COUNTED.has(name) ? 0 : null);
   return trimmed(merged, names);
 }
@@ -94,8 +94,8 @@ function joined(old, told, at, filling) {
 
 function trimmed(history, names) {
   const length = Math.max(0, ...names.map((name) => history[name].length));
-  const extra = Math.max(0, length - HISTORY_STEPS);
-  const result = { stepMs: history.stepMs, from: history.from + extra * history.stepMs };
+  const extra = Math.max(0, length - (history.stepsMax ?? HISTORY_STEPS));
+  const result = { stepMs: history.stepMs, stepsMax: history.stepsMax, from: history.from + extra * history.stepMs };
   for (const name of names) result[name] = history[name].slice(extra);
   return result;
 }

@@ -15,7 +15,7 @@ const ERROR_CHARS_MAX = 200;
  */
 export function noRows() {
   const nothing = { pages: [], next: undefined, rows: [], places: new Map(), news: new Set() };
-  return { ...nothing, complete: false, full: false };
+  return { ...nothing, gone: 0, complete: false, full: false };
 }
 
 /** The list with one page more, as the server has answered it for `list.next`. */
@@ -43,7 +43,8 @@ export function withRefresh(list, index, answer) {
     const place = list.places.get(job.id);
     if (place !== undefined) rows[place] = rowOf(job);
   }
-  return { ...list, rows, news: newsOf(list, index, answer) };
+  const gone = rows.reduce((count, row) => count + (row.gone ? 1 : 0), 0);
+  return { ...list, rows, gone, news: newsOf(list, index, answer) };
 }
 
 /** The pages to read again so that the rows from `first` to `last` are up to date. */

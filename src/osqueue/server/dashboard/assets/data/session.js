@@ -15,9 +15,8 @@ export async function login(token) {
   await loadSession();
 }
 
-/** Forget the session, here and at the broker. What was shown is forgotten as well. */
+/** Forget the session, here and at the broker. */
 export async function logout() {
   await api.del("ui/session");
-  store.set({ overview: null });
   await loadSession();
 }

@@ -60,7 +60,8 @@ function NumberInput({ id, field, value, onChange }) {
     const next = event.target.valueAsNumber;
     onChange(Number.isNaN(next) ? nothing(field, undefined) : next);
   };
-  return html`<input id=${id} class="input input-whole" type="number" step=${field.whole ? 1 : "any"} min=${field.min} max=${field.max} value=${text} onInput=${write} />`;
+  return html`<input id=${id} class="input input-whole" type="number" step=${field.whole ? 1 : "any"}
+    min=${field.min} max=${field.max} value=${text} onInput=${write} />`;
 }
 
 function shown(value) {
@@ -86,7 +87,9 @@ function Choices({ id, field, choices, value, onChange }) {
   };
   return html`<select id=${id} class="select" value=${String(place)} onChange=${pick}>
     ${(place < 0 || field.optional || field.nullable) && html`<option value="-1">–</option>`}
-    ${choices.map((choice, index) => html`<option key=${index} value=${String(index)}>${typeof choice === "string" ? choice : JSON.stringify(choice)}</option>`)}
+    ${choices.map((choice, index) => html`<option key=${index} value=${String(index)}>
+      ${typeof choice === "string" ? choice : JSON.stringify(choice)}
+    </option>`)}
   </select>`;
 }
 
@@ -131,7 +134,8 @@ function JsonInput({ id, field, value, onChange }) {
     }
     return undefined;
   };
-  return html`<textarea id=${id} class="textarea v-json" rows="3" spellcheck="false" aria-invalid=${String(wrong !== "")} value=${text} onInput=${write}></textarea>
+  return html`<textarea id=${id} class="textarea v-json" rows="3" spellcheck="false"
+    aria-invalid=${String(wrong !== "")} value=${text} onInput=${write}></textarea>
     ${wrong && html`<p class="v-wrong">${wrong}</p>`}`;
 }
 

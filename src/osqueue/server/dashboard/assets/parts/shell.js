@@ -2,24 +2,14 @@
 
 import { LIVE, POLLING, STALE, useStore } from "../data/store.js";
 import { ago, compact, timeOfDay } from "../data/format.js";
+import { placesFor } from "../data/places.js";
 import { href } from "../data/routes.js";
 import { logout } from "../data/session.js";
 import { useNow } from "./clock.js";
 import { Dialogs } from "./dialog.js";
-import { classes, html, useState } from "./html.js";
+import { classes, html, useEffect, useRef, useState } from "./html.js";
 import { showHelp } from "./keys.js";
-import { may } from "./may.js";
 import { Toasts, toast } from "./toast.js";
-
-const PLACES = [
-  { name: "overview", path: "", label: "Overview" },
-  { name: "jobs", label: "Jobs", also: ["job"] },
-  { name: "dead", label: "Dead letters" },
-  { name: "queue", label: "Queue" },
-  { name: "playground", label: "Playground", roles: ["produce", "work"] },
-  { name: "state", label: "State", roles: ["admin"] },
-  { name: "settings", label: "Settings", roles: ["admin"] },
-];
 
 const STATES = {
   connecting: "Connecting",
@@ -75,9 +65,11 @@ function Nav({ current }) {
     dead: dead > 0 && html`<span class="nav-count" aria-label=${`${dead} dead letters`}>${compact(dead)}</span>`,
     queue: paused && html`<span class="nav-count is-warn">paused</span>`,
   };
-  const places = PLACES.filter(({ roles }) => !roles || roles.some(may));
-  return html`<nav class="nav" aria-label="Pages">
-    ${places.map(({ name, path = name, label, also = [] }) => html`<a
+  const roles = useStore((all) => all.session?.roles);
+  const bar = useRef();
+  useEffect(() => bar.current.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [current, roles, dead > 0]);
+  return html`<nav class="nav" aria-label="Pages" ref=${bar}>
+    ${placesFor(roles).map(({ name, path = name, label, also = [] }) => html`<a
       key=${name}
       href=${href(path)}
       aria-current=${name === current || also.includes(current) ? "page" : undefined}
@@ -107,12 +99,21 @@ function Lost() {
 
 function LostFor({ since, error }) {
   useNow();
-  const refused = error?.status === 403;
-  const why = refused ? error.message : `No answer from the broker since ${timeOfDay(since)}, ${ago(since, Date.now())}.`;
+  const hint = mayNot(error) ? "" : "What you see is as it was then. It reconnects by itself.";
   return html`<div class="lost" role="alert">
     <span class="connection-dot" aria-hidden="true"></span>
-    <span>${why} ${!refused && html`<span class="muted">What you see is as it was then. It reconnects by itself.</span>`}</span>
+    <span>${whyOf(error, `since ${timeOfDay(since)}, ${ago(since, Date.now())}`)} <span class="muted">${hint}</span></span>
   </div>`;
+}
+
+function whyOf(error, since) {
+  if (mayNot(error)) return error.message;
+  return error?.status ? `The broker refuses to answer ${since}: ${error.message}.` : `The broker has not answered ${since}.`;
+}
+
+/** Asking again would not help. */
+function mayNot(error) {
+  return error?.status === 403;
 }
 
 function Account({ session }) {

@@ -74,8 +74,10 @@ function ForAll({ total, onDone }) {
     <${Button} kind="danger" onClick=${ask("discard")}>Discard all…<//>`;
 }
 
+const HINT = "A job that is out of attempts, or failed for good, is kept here until it is queued again or discarded.";
+
 function Groups({ groups, onDone }) {
-  if (groups.length === 0) return html`<${Empty} title="No dead letters" hint="A job that is out of attempts, or failed for good, is kept here until it is queued again or discarded." />`;
+  if (groups.length === 0) return html`<${Empty} title="No dead letters" hint=${HINT} />`;
   return html`<ul class="v-groups">${groups.map((group) => html`<${Group} key=${group.key} group=${group} onDone=${onDone} />`)}</ul>`;
 }
 
@@ -145,7 +147,8 @@ function Jobs({ group }) {
 function Detail({ job }) {
   if (job === undefined) return html`<span class="muted">\u00a0</span>`;
   if (job === null) return html`<span class="muted">not there any more</span>`;
-  return html`<span class="v-cut muted">${job.type || "untyped"} · ${plural(job.attempts ?? 0, "attempt")}${job.lastError?.message && ` · ${job.lastError.message}`}</span>`;
+  const said = [job.type || "untyped", plural(job.attempts ?? 0, "attempt"), job.lastError?.message];
+  return html`<span class="v-cut muted">${said.filter(Boolean).join(" · ")}</span>`;
 }
 
 function useDetails(ids) {

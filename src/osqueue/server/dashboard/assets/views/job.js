@@ -162,10 +162,13 @@ function Timeline({ job }) {
 
 function Step({ step, job }) {
   const open = job.status === "dead" && step.error && step.at === (job.errors?.at(-1) ?? job.lastError)?.at;
+  const running = step.kind === "running";
   return html`<li class=${`v-step v-step-${step.kind}`}>
     <div class="v-step-head">
       <span class="v-step-title">${titleOf(step)}</span>
-      ${step.at !== undefined && html`<span class="v-step-at">${step.kind === "running" && "last heard of "}<${Time} at=${step.at} exact=${step.kind !== "running"} /></span>`}
+      ${step.at !== undefined && html`<span class="v-step-at">
+        ${running && "last heard of "}<${Time} at=${step.at} exact=${!running} />
+      </span>`}
     </div>
     ${step.workerId && html`<div class="v-step-worker">by <span class="v-mono">${step.workerId}</span></div>`}
     ${step.kind === "running" && html`<${Running} job=${job} />`}
@@ -204,7 +207,7 @@ function Fields({ job }) {
     ${job.createdAt !== undefined && html`<${Field} label="Submitted"><${Time} at=${job.createdAt} exact /><//>`}
     ${job.runAt !== undefined && html`<${Field} label="Runs at"><${Time} at=${job.runAt} exact /><//>`}
     ${job.endedAt !== undefined && html`<${Field} label="Ended"><${Time} at=${job.endedAt} exact /><//>`}
-    ${job.endedAt !== undefined && job.createdAt !== undefined && html`<${Field} label="From submission to end">${duration(job.endedAt - job.createdAt)}<//>`}
+    ${job.endedAt !== undefined && job.createdAt !== undefined && html`<${Field} label="Took in all">${duration(job.endedAt - job.createdAt)}<//>`}
     ${job.attempts !== undefined && html`<${Field} label="Attempts">${attemptsOf(job)}<//>`}
     <${Field} label="Priority">${number(job.priority ?? 0)}<//>
     ${job.workerId && html`<${Field} label="Worker"><span class="v-mono">${job.workerId}</span><//>`}

@@ -57,9 +57,9 @@ function useJobs(filter) {
     let place = left.scrollY;
     if (jobs.state.get().list === undefined) jobs.reload();
     else returnTo(place);
-    // Noted as it changes: when one leaves, the page has already been cut short.
+    // Noted as it changes: when one leaves, the page has already been cut short, and scrolled.
     const note = () => {
-      place = scrollY;
+      if (!isOfOne(location.hash)) place = scrollY;
     };
     addEventListener("scroll", note, { passive: true });
     return () => {
@@ -76,8 +76,12 @@ const left = { jobs: undefined, scrollY: 0 };
 function leave(jobs, scrollY) {
   left.jobs?.close();
   left.jobs = undefined;
-  if (location.hash.startsWith("#/jobs/")) Object.assign(left, { jobs, scrollY });
+  if (isOfOne(location.hash)) Object.assign(left, { jobs, scrollY });
   else jobs.close();
+}
+
+function isOfOne(hash) {
+  return hash.startsWith("#/jobs/");
 }
 
 function leftBehind(filter) {
@@ -167,14 +171,16 @@ function Filters({ filter }) {
   const group = isEnded(filter) ? "ended" : filter.status === "unclaimed" ? "ready" : filter.status;
   return html`<form class="v-filters" role="search" onSubmit=${(event) => event.preventDefault()}>
     <${Segments} label="Status" options=${STATUSES} value=${group} onChange=${(status) => change({ status })} />
-    ${isEnded(filter) && html`<select class="select" aria-label="How it ended" value=${filter.status} onChange=${(event) => change({ status: event.target.value })}>
+    ${isEnded(filter) && html`<select class="select" aria-label="How it ended" value=${filter.status}
+      onChange=${(event) => change({ status: event.target.value })}>
       <option value="ended">however it ended</option>
       ${ENDED.map((status) => html`<option key=${status} value=${status}>${status}</option>`)}
     </select>`}
     <${TypeField} value=${filter.type} onChange=${(type) => change({ type }, { replace: true })} />
     <${TextField} label="Text in id, type, worker or error" class="v-search" type="search" data-search=${true}
       value=${filter.text} onChange=${(text) => change({ text }, { replace: true })} />
-    ${isEnded(filter) || html`<select class="select" aria-label="Order" value=${filter.order} onChange=${(event) => change({ order: event.target.value })}>
+    ${isEnded(filter) || html`<select class="select" aria-label="Order" value=${filter.order}
+      onChange=${(event) => change({ order: event.target.value })}>
       <option value="newest">newest first</option>
       <option value="oldest">oldest first</option>
     </select>`}
@@ -243,7 +249,7 @@ function List({ jobs, filter, chosen, onChoose, hold, onReload }) {
 
 // Its room is kept, so that nothing moves when it comes.
 function News({ list, onReload }) {
-  const gone = list?.rows.reduce((count, row) => count + (row.gone ? 1 : 0), 0) ?? 0;
+  const gone = list?.gone ?? 0;
   const news = list?.news.size ?? 0;
   const text = [news > 0 && `${news >= 1000 ? "more than " : ""}${number(news)} new`, gone > 0 && `${number(gone)} gone`].filter(Boolean).join(", ");
   return html`<div class="v-news" role="status">
@@ -253,8 +259,13 @@ function News({ list, onReload }) {
 
 function Foot({ list, searching }) {
   if (!list || list.rows.length === 0) return null;
-  const text = list.full ? "That is as much as a page can hold: filter for the rest." : list.complete ? "That is all." : searching ? "Searching…" : "More as you scroll.";
-  return html`<p class="v-foot">${plural(list.rows.length, "job")} loaded. ${text}</p>`;
+  return html`<p class="v-foot">${plural(list.rows.length, "job")} loaded. ${whatFollows(list, searching)}</p>`;
+}
+
+function whatFollows({ full, complete }, searching) {
+  if (full) return "That is as much as a page can hold: filter for the rest.";
+  if (complete) return "That is all.";
+  return searching ? "Searching…" : "More as you scroll.";
 }
 
 function Nothing({ filter, searching }) {
@@ -271,8 +282,11 @@ function columnsOf(filter) {
     { key: "id", title: "Id", hide: "narrow", render: (row) => html`<a class="v-cut v-mono" href=${href(["jobs", row.id])} title=${row.id}>${row.id}</a>` },
     { key: "what", title: ended ? "Error" : "Worker, progress or error", hide: "medium", render: (row) => html`<${What} row=${row} />` },
     { key: "attempts", title: "Attempts", width: "5.5rem", align: "end", hide: "medium", render: attempts },
-    { key: "priority", title: "Priority", width: "5rem", align: "end", hide: "medium", render: (row) => row.priority === 0 ? html`<span class="muted">0</span>` : number(row.priority) },
-    { key: "at", title: ended ? "Ended" : "Submitted", width: "6.5rem", align: "end", hide: "narrow", render: (row) => html`<${Time} at=${ended ? row.endedAt : row.createdAt} />` },
+    { key: "priority", title: "Priority", width: "5rem", align: "end", hide: "medium", render: priority },
+    {
+      key: "at", title: ended ? "Ended" : "Submitted", width: "6.5rem", align: "end", hide: "narrow",
+      render: (row) => html`<${Time} at=${ended ? row.endedAt : row.createdAt} />`,
+    },
   ];
 }
 
@@ -281,6 +295,10 @@ function Type({ row, at }) {
   return html`
     <span class=${classes("v-cut", row.gone && "v-gone")} title=${row.type}>${row.type || html`<span class="muted">untyped</span>`}</span>
     <span class="v-under"><${Time} at=${at} /> · <span class="v-mono">${row.id.slice(-12)}</span></span>`;
+}
+
+function priority(row) {
+  return row.priority === 0 ? html`<span class="muted">0</span>` : number(row.priority);
 }
 
 function attempts({ attempts, maxAttempts }) {

@@ -9,44 +9,58 @@ import { Tiles } from "./overview/tiles.js";
 import { Types } from "./overview/types.js";
 import { Workers } from "./overview/workers.js";
 
+const ADDRESS = /^([\w.-]+|\[[\da-fA-F:.]+\]):\d{1,5}$/;
 const SPAN_KEY = "osqueue.span";
 
 export default function View() {
   const overview = useStore((state) => state.overview);
   const connection = useStore((state) => state.connection.state);
-  const [span, setSpan] = useSpan();
+  const [span, setSpan] = useSpan(overview);
   const leads = !overview?.broker || overview.broker.role === "leader" || overview.counts;
   if (!leads) return html`<${StandsBy} broker=${overview.broker} />`;
   const actions = html`<${Segments} label="Time span" options=${SPANS} value=${span} onChange=${setSpan} />`;
   return html`<${Page} title="Overview" actions=${actions}>
-    <div class="page live" aria-busy=${String(!overview)}>
+    <div class="page" aria-busy=${String(!overview)}>
       ${(overview?.broker?.problems ?? []).map((problem) => html`<p class="problem" role="alert" key=${problem}>${problem}</p>`)}
       <${Tiles} overview=${overview} span=${span} />
       <${Charts} overview=${overview} span=${span} />
-      <div class="grid grid-wide">
-        <${Types} types=${overview?.types} />
-        <${Leader} overview=${overview} />
-      </div>
-      <${Workers} workers=${overview?.workers} />
-      <div class="grid grid-recent">
-        <${RecentJobs} seq=${overview?.seq} connected=${connection === LIVE || connection === POLLING} />
-        <${Activity} overview=${overview} />
-      </div>
+      ${overview && html`<${Below} overview=${overview} connected=${connection === LIVE || connection === POLLING} />`}
     </div>
   <//>`;
+}
+
+/** What is as high as there is to tell stands last, so that it moves nothing: the workers. */
+function Below({ overview, connected }) {
+  return html`
+    <div class="grid grid-wide">
+      <${Types} types=${overview.types} />
+      <${Leader} overview=${overview} />
+    </div>
+    <div class="grid grid-recent">
+      <${RecentJobs} seq=${overview.seq} connected=${connected} />
+      <${Activity} overview=${overview} />
+    </div>
+    <${Workers} workers=${overview.workers} />`;
 }
 
 /** This broker knows nothing of the queue: another one does. */
 function StandsBy({ broker }) {
   return html`<${Page} title="Overview" subtitle=${broker.address}>
     <${Empty} title="This broker stands by" hint="It takes over when the leader is gone. This page goes on by itself then.">
-      ${broker.leader && html`<p>The queue is led by <code>${broker.leader}</code>: open the dashboard there.</p>`}
+      ${broker.leader && html`<p class="empty-hint">The queue is led by <${Elsewhere} address=${broker.leader} />.</p>`}
     <//>
   <//>`;
 }
 
-function useSpan() {
-  const [span, setSpan] = useState(() => remembered() ?? SPANS.at(-1).value);
+/** Another broker's dashboard, where its address is one: it may be a name that only brokers know. */
+function Elsewhere({ address }) {
+  if (!ADDRESS.test(address)) return html`<code>${address}</code>`;
+  return html`<a href=${`${location.protocol}//${address}/`}><code>${address}</code></a>`;
+}
+
+/** The span that was chosen, or else the least that shows all there is. */
+function useSpan(overview) {
+  const [chosen, setSpan] = useState(remembered);
   const choose = (value) => {
     setSpan(value);
     try {
@@ -55,7 +69,12 @@ function useSpan() {
       // it holds until the page is closed
     }
   };
-  return [span, choose];
+  return [chosen ?? fitting(overview), choose];
+}
+
+function fitting(overview) {
+  const known = overview?.history ? overview.now - overview.history.from : 0;
+  return (SPANS.find(({ value }) => value >= known) ?? SPANS.at(-1)).value;
 }
 
 function remembered() {

@@ -69,7 +69,8 @@ function Producing({ types }) {
   return html`<${Card} title="Producer">
     <label class="v-field">
       <span class="label">Type</span>
-      <input class="input input-whole" list="v-play-types" value=${type} maxlength="256" autocomplete="off" spellcheck="false" onInput=${(event) => setType(event.target.value)} />
+      <input class="input input-whole" list="v-play-types" value=${type} maxlength="256" autocomplete="off" spellcheck="false"
+        onInput=${(event) => setType(event.target.value)} />
       <datalist id="v-play-types">${types.names.map((name) => html`<option key=${name} value=${name} />`)}</datalist>
     </label>
     <${Payload} draft=${draft} onChange=${setDraft} wrong=${wrong} />
@@ -118,7 +119,11 @@ function Options({ options, onChange }) {
       <${NumberField} label="Priority" value=${options.priority} placeholder="0" onInput=${change("priority")} />
       <${NumberField} label="Delay, s" value=${options.delayS} min="0" step="any" placeholder="0" onInput=${change("delayS")} />
       <${NumberField} label="Attempts" value=${options.maxAttempts} min="0" placeholder="3" onInput=${change("maxAttempts")} />
-      <label class="v-check"><input type="checkbox" checked=${options.keepResult} onChange=${(event) => onChange({ ...options, keepResult: event.target.checked })} /> Keep the result</label>
+      <label class="v-check">
+        <input type="checkbox" checked=${options.keepResult}
+          onChange=${(event) => onChange({ ...options, keepResult: event.target.checked })} />
+        <span>Keep the result</span>
+      </label>
     </div>
   </details>`;
 }
@@ -148,7 +153,8 @@ function Sending({ make, wrong }) {
       </span>
     </div>
     <p class="v-counter" role="status">
-      ${number(submitted)} submitted${series > 0 && `, one every ${duration(series)}`}${behind > 0 && html`<span class="v-bad">, ${number(behind)} left out as the broker did not keep up</span>`}
+      ${number(submitted)} submitted${series > 0 && `, one every ${duration(series)}`}
+      ${behind > 0 && html`<span class="v-bad">${` · ${number(behind)} left out as the broker did not keep up`}</span>`}
     </p>
     ${(refused ?? error) && html`<${ErrorBox} error=${refused ?? error} />`}`;
 }
@@ -178,7 +184,10 @@ function Working({ types }) {
   const ready = settings.any || settings.types.length > 0;
   const toggle = () => (running ? worker.stop() : worker.start(said(settings)));
   return html`<${Card} title="Worker" aside=${html`<${Badge} kind=${running ? "ok" : "plain"}>${state.state}<//>`}>
-    <p class="v-warning">It does nothing with the jobs that it claims, and then completes or fails them: choose types of which nobody waits for a job to be done.</p>
+    <p class="v-warning">
+      It does nothing with the jobs that it claims, and then completes or fails them: choose types of
+      which nobody waits for a job to be done.
+    </p>
     <fieldset class="v-fieldset" disabled=${running}>
       <legend>Types</legend>
       <${TypeChoice} names=${types.names} settings=${settings} onChange=${setSettings} />
@@ -189,7 +198,8 @@ function Working({ types }) {
       <${WorkerNumber} label="Fails, %" name="failure" min="0" max="100" settings=${settings} onChange=${setSettings} />
     </fieldset>
     <div class="v-row v-send">
-      <${Button} kind=${running ? undefined : "primary"} busy=${state.state === "stopping"} disabled=${!running && !ready} onClick=${toggle}>${running ? "Stop" : "Start"}<//>
+      <${Button} kind=${running ? undefined : "primary"} busy=${state.state === "stopping"}
+        disabled=${!running && !ready} onClick=${toggle}>${running ? "Stop" : "Start"}<//>
       ${running && html`<span class="v-mono muted v-cut">${state.workerId}</span>`}
     </div>
     ${state.error && html`<${ErrorBox} error=${state.error} />`}
@@ -213,7 +223,10 @@ function TypeChoice({ names, settings, onChange }) {
     onChange({ ...settings, types: types.includes(name) ? types.filter((each) => each !== name) : [...types, name] });
   };
   return html`<div class="v-types">
-    ${names.map((name) => html`<label key=${name} class="v-check"><input type="checkbox" checked=${any || types.includes(name)} disabled=${any} onChange=${toggle(name)} /> <span class="v-cut">${name}</span></label>`)}
+    ${names.map((name) => html`<label key=${name} class="v-check">
+      <input type="checkbox" checked=${any || types.includes(name)} disabled=${any} onChange=${toggle(name)} />
+      <span class="v-cut">${name}</span>
+    </label>`)}
     <label class="v-check"><input type="checkbox" checked=${any} onChange=${() => onChange({ ...settings, any: !any })} /> any type</label>
   </div>`;
 }

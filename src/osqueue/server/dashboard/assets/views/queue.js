@@ -53,8 +53,9 @@ function Pause({ counts }) {
 
 function Counts({ counts }) {
   const link = (status, label) => html`<a href=${href("jobs", { status })}>${label}</a>`;
+  const oldest = counts.oldestReadyAt && html`oldest <${Time} at=${counts.oldestReadyAt} />`;
   return html`<div class="stats v-counts">
-    <${Stat} label="Ready" value=${number(counts.ready)} note=${counts.oldestReadyAt !== undefined ? html`oldest <${Time} at=${counts.oldestReadyAt} />` : link("ready", "jobs")} />
+    <${Stat} label="Ready" value=${number(counts.ready)} note=${oldest ?? link("ready", "jobs")} />
     <${Stat} label="Delayed" value=${number(counts.delayed)} note=${link("delayed", "jobs")} />
     <${Stat} label="In progress" value=${number(counts.inProgress)} note=${link("in_progress", "jobs")} />
     <${Stat} label="Dead letters" value=${number(counts.dead)} note=${html`<a href="#/dead">by error</a>`} kind=${counts.dead > 0 ? "bad" : undefined} />
@@ -69,7 +70,11 @@ function Depths({ types }) {
   if (rows.length === 0) return html`<${Empty} title="Nothing in the queue" hint="Types are listed while there are jobs of them." />`;
   const most = Math.max(...rows.map((row) => row.total));
   return html`<table class="v-depths">
-    <thead><tr><th scope="col">Type</th><th scope="col" class="v-depth-bar"><span class="visually-hidden">Share</span></th><th scope="col" class="is-end">Ready</th><th scope="col" class="is-end">In progress</th><th scope="col" class="is-end">Dead</th></tr></thead>
+    <thead><tr>
+      <th scope="col">Type</th>
+      <th scope="col" class="v-depth-bar"><span class="visually-hidden">Share</span></th>
+      ${["Ready", "In progress", "Dead"].map((title) => html`<th key=${title} scope="col" class="is-end">${title}</th>`)}
+    </tr></thead>
     <tbody>${rows.map((row) => html`<${Depth} key=${`type ${row.type}`} row=${row} most=${most} />`)}</tbody>
   </table>`;
 }

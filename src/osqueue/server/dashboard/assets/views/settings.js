@@ -1,40 +1,40 @@
 // What the broker runs with. Read-only: it is set where the broker is started.
 
-import { Card, Empty, ErrorBox, Page, Table, html, useLoad, useState } from "../parts/ui.js";
+import { Card, Empty, ErrorBox, Page, Skeleton, html, useLoad, useState } from "../parts/ui.js";
 import { api } from "../data/api.js";
-
-const COLUMNS = [
-  { key: "name", title: "Setting", width: "24%", render: (one) => html`<code title=${one.name}>${one.name}</code>` },
-  { key: "value", title: "Value", width: "20%", render: (one) => html`<span title=${written(one.value)}>${written(one.value)}</span>` },
-  { key: "env", title: "Set by", width: "22%", hide: "narrow", render: (one) => html`<code class="muted" title=${one.env}>${one.env}</code>` },
-  { key: "help", title: "", hide: "medium", render: (one) => html`<span class="muted" title=${one.help}>${one.help}</span>` },
-];
+import { groupsOf, written } from "../data/settings.js";
 
 export default function View() {
   const { data, error, reload } = useLoad((signal) => api.get("v1/settings", {}, { signal }));
   const [text, setText] = useState("");
-  const rows = listOf(data)?.filter((one) => matches(one, text));
   const search = html`<input class="input" type="search" data-search placeholder="Search" aria-label="Search the settings"
     value=${text} onInput=${(event) => setText(event.currentTarget.value)} />`;
   return html`<${Page} title="Settings" subtitle="Read-only: what this broker was started with" actions=${search}>
-    ${error ? html`<${ErrorBox} error=${error} onRetry=${reload} />` : html`<${Card} kind="flush">
-      <${Table} caption="The broker's settings" columns=${COLUMNS} rows=${rows} rowKey=${(one) => one.name} placeholder=${12}
-        empty=${html`<${Empty} title="No setting has that in its name or value" />`} />
-    <//>`}
+    ${error && html`<${ErrorBox} error=${error} onRetry=${reload} />`}
+    ${!error && !data && html`<${Card}><${Skeleton} lines=${12} /><//>`}
+    ${data && html`<${Groups} groups=${groupsOf(data.settings, text)} />`}
   <//>`;
 }
 
-/** The list, whether it comes alone or under a name. */
-function listOf(data) {
-  return Array.isArray(data) ? data : data?.settings;
+function Groups({ groups }) {
+  if (!groups.length) return html`<${Card}><${Empty} title="No setting says that" hint="Names, values, variables and explanations are searched." /><//>`;
+  return groups.map(({ name, settings }) => html`<${Card} key=${name} title=${name} kind="settings">
+    <dl class="settings">
+      ${settings.map((setting) => html`<${Setting} key=${setting.name} setting=${setting} />`)}
+    </dl>
+  <//>`);
 }
 
-function matches({ name, value, env, help }, text) {
-  const words = text.toLowerCase().trim();
-  return [name, written(value), env, help].some((one) => one?.toLowerCase().includes(words));
+function Setting({ setting: { short, name, value, env, help } }) {
+  const unset = value === null || value === undefined;
+  return html`<div class="setting">
+    <dt><code title=${name}>${short}</code></dt>
+    <dd><code class=${unset ? "muted" : ""}>${written(value)}</code></dd>
+    <dd class="setting-help">${env && html`<code class="setting-env">${env}</code>`}<${Prose} text=${help} /></dd>
+  </div>`;
 }
 
-function written(value) {
-  if (value === null || value === undefined) return "not set";
-  return typeof value === "string" ? value : JSON.stringify(value);
+/** Words between backticks are code, as in the source that they are from. */
+function Prose({ text = "" }) {
+  return text.split(/`+([^`]+)`+/).map((part, index) => (index % 2 ? html`<code>${part}</code>` : part));
 }

@@ -1,14 +1,13 @@
 // Who leads, since when, and who would take over.
 
-import { Badge, Card, Field, Skeleton, Time, html, may } from "../../parts/ui.js";
+import { Badge, Card, Field, Time, html, may } from "../../parts/ui.js";
 import { bytes, number } from "../../data/format.js";
 import { href } from "../../data/routes.js";
 
 export function Leader({ overview }) {
-  const { broker, counts } = overview ?? {};
   const raw = may("admin") && html`<a href=${href("state")}>Raw state</a>`;
   return html`<${Card} title="Broker" aside=${raw}>
-    ${broker ? html`<${Fields} broker=${broker} counts=${counts} />` : html`<${Skeleton} lines=${8} />`}
+    <${Fields} broker=${overview.broker ?? {}} counts=${overview.counts} />
   <//>`;
 }
 

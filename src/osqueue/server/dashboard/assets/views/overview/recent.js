@@ -61,19 +61,20 @@ function useNewest(seq, connected) {
   return { ...state, retry: look };
 }
 
-/** What happens, the newest first. It stands still while it is pointed at, or the focus is in it. */
+/** What happens, the newest first, in lines that stay where they are. It stands still while it is pointed at, or the focus is in it. */
 export function Activity({ overview }) {
   const [held, setHeld] = useState(null);
   const shown = useCalm({ events: overview?.activity ?? [], skipped: overview?.skipped ?? 0 }, LOG_EVERY_MS);
   const { events, skipped } = held ?? shown;
   const aside = html`${held ? "paused" : skipped > 0 && `${number(skipped)} more not listed`}`;
   return html`<${Card} title="Activity" kind="flush" aside=${aside}>
-    <ol class="log" tabindex="0" aria-label="Activity, the newest first"
+    <div class="log" tabindex="0" role="region" aria-label="Activity, the newest first"
       onMouseEnter=${() => setHeld(shown)} onMouseLeave=${() => setHeld(null)}
       onFocusIn=${() => setHeld(shown)} onFocusOut=${() => setHeld(null)}>
-      ${events.length === 0 && html`<${Empty} title="Nothing has happened" hint="What becomes of jobs is told here while this page is open." />`}
-      ${events.map((event) => html`<${Line} key=${event.key} event=${event} />`)}
-    </ol>
+      ${events.length
+        ? html`<ol>${events.map((event, place) => html`<${Line} key=${place} event=${event} />`)}</ol>`
+        : html`<${Empty} title="Nothing has happened" hint="What becomes of jobs is told here while this page is open." />`}
+    </div>
   <//>`;
 }
 

@@ -2,14 +2,15 @@
 
 import { Bar, Sparkline, Stat, html } from "../../parts/ui.js";
 import { NONE, compact, duration, elapsed, number, plural } from "../../data/format.js";
-import { gatherSize, gathered, newest, rateNow, slotsOf, stepsOf } from "../../data/figures.js";
+import { filled, gatherSize, gathered, newest, rateNow, slotsOf, stepsOf } from "../../data/figures.js";
 
 export function Tiles({ overview, span }) {
   const { counts, history, now } = overview ?? {};
   const stepMs = history?.stepMs ?? 1;
   const steps = stepsOf(history, now, span);
-  const drawn = gathered(steps, stepMs, gatherSize(span, stepMs));
-  const lines = (name) => drawn[name] ?? [];
+  const size = gatherSize(span, stepMs);
+  const drawn = gathered(steps, stepMs, size);
+  const lines = (name) => filled(drawn[name] ?? [], Math.floor(span / stepMs / size));
   return html`<div class="stats">
     <${Stat} label="In the queue" value=${compact(counts?.total)} note=${waitingNote(counts, now)}
       chart=${html`<${Sparkline} values=${lines("depth")} label="Waiting jobs over time" />`} />

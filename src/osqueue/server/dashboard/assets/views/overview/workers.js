@@ -1,7 +1,7 @@
 // The workers, how much of them is in use, and what has run longest there.
 // Law: every worker has one height, whatever it runs, so that nothing jumps under short jobs.
 
-import { Bar, Button, Card, Elapsed, Empty, Progress, Skeleton, Time, html, useState } from "../../parts/ui.js";
+import { Bar, Button, Card, Elapsed, Empty, Progress, Time, html, useState } from "../../parts/ui.js";
 import { NONE, number, plural } from "../../data/format.js";
 import { slotsOf, workersInOrder } from "../../data/figures.js";
 import { href } from "../../data/routes.js";
@@ -10,13 +10,12 @@ const SHOWN = 10;
 
 export function Workers({ workers }) {
   const [all, setAll] = useState(false);
-  const list = workers && workersInOrder(workers);
-  const more = list ? list.length - SHOWN : 0;
-  return html`<${Card} title="Workers" kind="flush" aside=${workers && sumOf(workers)}>
-    ${!list && html`<${Skeleton} lines=${3} />`}
-    ${list?.length === 0 && html`<${Empty} title="No workers" hint=${html`<code>osqueue worker</code> starts one.`} />`}
+  const list = workersInOrder(workers);
+  const more = list.length - SHOWN;
+  return html`<${Card} title="Workers" kind="flush" aside=${sumOf(workers)}>
+    ${list.length === 0 && html`<${Empty} title="No workers" hint=${html`<code>osqueue worker</code> starts one.`} />`}
     <ul class="workers">
-      ${list?.slice(0, all ? undefined : SHOWN).map((worker) => html`<${Worker} key=${worker.id} worker=${worker} />`)}
+      ${list.slice(0, all ? undefined : SHOWN).map((worker) => html`<${Worker} key=${worker.id} worker=${worker} />`)}
     </ul>
     ${more > 0 && html`<div class="card-foot">
       <${Button} kind="quiet" onClick=${() => setAll(!all)}>${all ? "Show fewer" : `Show ${number(more)} more`}<//>
@@ -58,7 +57,7 @@ function Slots({ worker }) {
   const said = concurrency ? `${number(held)} of ${number(concurrency)}` : plural(held, "job");
   return html`<span class="worker-slots">
     <span>${said}</span>
-    <${Bar} parts=${[{ kind: "used", value: held }]} of=${concurrency || Math.max(held, 1)} label=${said} />
+    ${concurrency > 0 && html`<${Bar} parts=${[{ kind: "used", value: held }]} of=${concurrency} label=${said} />`}
   </span>`;
 }
 

@@ -1,0 +1,18 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { allows, placesFor, rolesFor } from "../../../src/osqueue/server/dashboard/assets/data/places.js";
+
+test("one sees the pages that one of the roles allows", () => {
+  const names = (roles) => placesFor(roles).map(({ name }) => name);
+  assert.deepEqual(names(["observe"]), ["overview", "jobs", "dead", "queue"]);
+  assert.deepEqual(names(["observe", "work"]), ["overview", "jobs", "dead", "queue", "playground"]);
+  assert.deepEqual(names(["observe", "admin"]), ["overview", "jobs", "dead", "queue", "state", "settings"]);
+});
+
+test("nobody's roles allow only what needs none", () => {
+  assert.equal(allows(["admin"], undefined), false);
+  assert.equal(allows(rolesFor("settings"), ["observe"]), false);
+  assert.equal(allows(rolesFor("overview"), undefined), true);
+  assert.equal(allows(rolesFor("constructor"), []), true);
+});
