@@ -1,4 +1,6 @@
-"""A broker in a process of its own, which can be killed and started again on its port."""
+"""Brokers: in a process of its own, which can be killed and started again on its port; and in this
+process, where one is there at once, for tests that only look and act.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,45 @@ from tests.e2e.processes import environment
 from tests.integration.doors import Keys
 from tests.integration.servers.process import HOST, free_port
 
+from osqueue.app import BrokerServer
 from osqueue.client import OsqueueClient
+from osqueue.config import AccessSettings, BrokerSettings, QueueLimits
 from osqueue.wire.roles import Role
 
-__all__ = ["BrokerProcess"]
+__all__ = ["BrokerProcess", "LocalBroker"]
 
 LISTENING = b"Broker listening on "
 STOP_S = 10
 START_S = 30
 
-CALM = ("--job-heartbeat-timeout-ms=600000", "--grpc-port=0")
+LEASE_MS = 600_000
 """A job that a test has claimed stays with it."""
+
+CALM = (f"--job-heartbeat-timeout-ms={LEASE_MS}", "--grpc-port=0")
+
+
+class LocalBroker:
+    """A broker in memory, in this process; with ``keys`` it asks for tokens."""
+
+    def __init__(self, keys: Keys | None = None) -> None:
+        access = AccessSettings(tokens_file=None if keys is None else str(keys.path), reload_ms=5)
+        limits = QueueLimits(lease_timeout_ms=LEASE_MS)
+        self.keys = keys
+        self.server = BrokerServer(
+            "memory://",
+            host=HOST,
+            port=0,
+            grpc_port=0,
+            settings=BrokerSettings(access=access, limits=limits),
+        )
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    def client(self, role: Role = Role.ADMIN) -> OsqueueClient:
+        """A client of it; where tokens are asked for, with that of a role. Close it."""
+        return _client(self.url, self.keys, role)
 
 
 class BrokerProcess:
@@ -50,7 +80,7 @@ class BrokerProcess:
 
     def client(self, role: Role = Role.ADMIN) -> OsqueueClient:
         """A client of it; where tokens are asked for, with that of a role. Close it."""
-        return OsqueueClient(self.url, token=None if self.keys is None else self.keys[role])
+        return _client(self.url, self.keys, role)
 
     async def start(self) -> None:
         """Return when it listens, and leads or stands by."""
@@ -104,3 +134,7 @@ class BrokerProcess:
     def _command(self) -> list[str]:
         places = (f"--storage={self._storage}", f"--host={HOST}", f"--port={self.port}")
         return [sys.executable, "-m", "osqueue", "broker", *places, *self._options]
+
+
+def _client(url: str, keys: Keys | None, role: Role) -> OsqueueClient:
+    return OsqueueClient(url, token=None if keys is None else keys[role])

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from itertools import count
 from pathlib import Path
 from typing import Literal, Protocol
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
-from tests.browser.brokers import BrokerProcess
+from tests.browser.brokers import BrokerProcess, LocalBroker
 from tests.browser.chromium import chromium
 from tests.browser.scene import Scene, furnish
 from tests.browser.tab import Tab
@@ -57,61 +58,78 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def open_tab(browser: Browser) -> AsyncIterator[OpenTab]:
+async def closing() -> AsyncIterator[AsyncExitStack]:
+    """What is to be closed when all tabs are: one whose broker has gone would complain."""
+    async with AsyncExitStack() as closing:
+        yield closing
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_tab(
+    browser: Browser,
+    closing: AsyncExitStack,  # noqa: ARG001 - it comes later
+) -> AsyncIterator[OpenTab]:
     """At the end nothing that was not announced must have gone wrong in any of the tabs."""
     tabs: list[Tab] = []
 
-    async with AsyncExitStack() as closing:
+    async def open_tab(
+        origin: str, view: str | None = "/", *, width: int = 1440, scheme: Scheme = "light"
+    ) -> Tab:
+        context = await browser.new_context(
+            viewport={"width": width, "height": HEIGHT},
+            color_scheme=scheme,
+            reduced_motion="reduce",
+            locale="en-GB",
+            timezone_id="UTC",
+        )
+        context.set_default_timeout(WAIT_MS)
+        tabs.append(Tab(await context.new_page(), origin))
+        if view is not None:
+            await tabs[-1].open(view)
+        return tabs[-1]
 
-        async def open_tab(
-            origin: str, view: str | None = "/", *, width: int = 1440, scheme: Scheme = "light"
-        ) -> Tab:
-            context = await browser.new_context(
-                viewport={"width": width, "height": HEIGHT},
-                color_scheme=scheme,
-                reduced_motion="reduce",
-                locale="en-GB",
-                timezone_id="UTC",
-            )
-            context.set_default_timeout(WAIT_MS)
-            closing.push_async_callback(context.close)
-            tab = Tab(await context.new_page(), origin)
-            tabs.append(tab)
-            if view is not None:
-                await tab.open(view)
-            return tab
-
-        yield open_tab
-        complaints = [said for tab in tabs for said in tab.unannounced()]
+    yield open_tab
+    for tab in tabs:
+        await tab.page.context.close()
+    complaints = [said for tab in tabs for said in tab.unannounced()]
     assert not complaints
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def start_broker(tmp_path: Path) -> AsyncIterator[StartBroker]:
-    """Starts brokers that end with the test: takes what `BrokerProcess` does."""
-    brokers: list[BrokerProcess] = []
+async def start_broker(tmp_path: Path, closing: AsyncExitStack) -> StartBroker:
+    """Starts processes that end with the test: takes what `BrokerProcess` does."""
+    numbers = count()
 
     async def start(
         storage: str = "memory://", *options: str, keys: Keys | None = None
     ) -> BrokerProcess:
-        broker = BrokerProcess(tmp_path / f"{len(brokers)}.log", storage, *options, keys=keys)
-        brokers.append(broker)
+        log = tmp_path / f"{next(numbers)}.log"
+        broker = BrokerProcess(log, storage, *options, keys=keys)
+        closing.push_async_callback(broker.kill)
         await broker.start()
         return broker
 
-    yield start
-    for broker in brokers:
-        await broker.kill()
+    return start
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def broker(start_broker: StartBroker) -> BrokerProcess:
-    """An empty broker in memory, of this test's own."""
-    return await start_broker()
+async def broker(closing: AsyncExitStack) -> LocalBroker:
+    """An empty broker of this test's own."""
+    broker = LocalBroker()
+    await closing.enter_async_context(broker.server)
+    return broker
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def client(broker: BrokerProcess) -> AsyncIterator[OsqueueClient]:
+async def guarded(closing: AsyncExitStack, keys: Keys) -> LocalBroker:
+    """The same, which asks for tokens."""
+    broker = LocalBroker(keys)
+    await closing.enter_async_context(broker.server)
+    return broker
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(broker: LocalBroker) -> AsyncIterator[OsqueueClient]:
     async with broker.client() as client:
         yield client
 

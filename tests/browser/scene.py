@@ -5,18 +5,24 @@ It is made by plain calls of a client, so that what a page shows of it can be fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+import osqueue
 from osqueue.client import OsqueueClient
-from osqueue.client.models import Job, JobError, NewJob, Progress, RetryPolicy
+from osqueue.client.models import Job, JobError, NewJob, Progress, RetryPolicy, WorkerInfo
 
-__all__ = ["Scene", "furnish"]
+__all__ = ["BAD_ADDRESS", "NO_FONT", "TIMEOUT", "Scene", "about", "bury", "furnish"]
 
-HOUR_MS = 3_600_000
+STEP_MS = 5_000
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
 WORKERS = ("mail-1", "mail-2", "media-1")
+
+TYPES = ("email:send", "image:resize", "invoice:issue", "report:build", "video:transcode")
+"""What each worker says that it takes."""
 
 TIMEOUT = JobError(
     type="TimeoutError",
@@ -28,6 +34,10 @@ BAD_ADDRESS = JobError(type="ValueError", message="'user 4711' is not an address
 NO_FONT = JobError(type="RenderError", message="font 'Inter' is not installed")
 
 
+Pause = Callable[[int], Awaitable[None]]
+"""Lets so many ms pass."""
+
+
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """The ids, by what has become of them."""
 
@@ -36,40 +46,67 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     running: Sequence[str]
     retrying: str
     dead: Sequence[str]
+    worn_out: str
+    """Dead after three attempts; the last of ``dead``."""
     completed: str
     cancelled: str
 
 
-async def furnish(client: OsqueueClient) -> Scene:
+async def _at_once(_: int) -> None:
+    """No time has to pass in a test."""
+
+
+async def furnish(client: OsqueueClient, pause: Pause = _at_once) -> Scene:
     """Fill an empty queue. No lease of it may run out while it is looked at."""
+    dead = [*await bury(client, BAD_ADDRESS, 3), *await bury(client, NO_FONT, 2)]
+    await pause(7 * MINUTE_MS)
     completed, cancelled = await _complete(client), await _cancel(client)
-    dead = [*await _bury(client, BAD_ADDRESS, 3), *await _bury(client, NO_FONT, 2)]
+    worn_out = await _wear_out(client, pause)
+    await pause(2 * MINUTE_MS)
+    running = await _run(client, pause)
     retrying = await _fail(client)
-    running = await _run(client)
-    waiting = await client.submit_jobs(
-        [
-            NewJob("email:send", {"to": f"user-{n}@example.org", "template": "welcome"})
-            for n in range(40)
-        ]
-        + [NewJob("report:build", {"month": f"2026-{n + 1:02}"}, priority=n % 3) for n in range(12)]
+    waiting = []
+    for n in range(40):
+        waiting.append(await client.submit_job("email:send", _email(n)))
+        await pause(STEP_MS * (n % 5 == 0))
+    waiting += await client.submit_jobs(
+        [NewJob("report:build", {"month": f"2026-{n + 1:02}"}, priority=n % 3) for n in range(12)]
     )
     delayed = await client.submit_jobs(
         [NewJob("invoice:issue", {"customer": n}, delay_ms=n * HOUR_MS) for n in range(1, 6)]
     )
+    await pause(STEP_MS)
     return Scene(
         waiting=waiting,
         delayed=delayed,
         running=[job.job_id for job in running],
         retrying=retrying,
-        dead=dead,
+        dead=[*dead, worn_out],
+        worn_out=worn_out,
         completed=completed,
         cancelled=cancelled,
     )
 
 
+def _email(n: int) -> Mapping[str, Any]:
+    return {"to": f"user-{n}@example.org", "template": "welcome", "attachments": n % 3}
+
+
+async def _wear_out(client: OsqueueClient, pause: Pause) -> str:
+    """A job that has failed as often as it may."""
+    payload = {**_email(4711), "vars": {"name": "Ada", "plan": "team", "seats": 12}}
+    job_id = await client.submit_job("email:send", payload, max_attempts=3, timeout_ms=30_000)
+    for n in range(3):
+        job = await _claimed(client, WORKERS[n % 2], "email:send")
+        await pause(30_000)
+        await client.fail_job(job, TIMEOUT, delay_ms=0)
+        await pause(STEP_MS)
+    return job_id
+
+
 async def _complete(client: OsqueueClient) -> str:
     await client.submit_job("report:build", {"month": "2025-12"}, keep_result=True)
-    job = await _claimed(client, WORKERS[2])
+    job = await _claimed(client, WORKERS[2], "report:build")
     await client.complete_job(job, {"pages": 12, "url": "reports/2025-12.pdf"})
     return job.job_id
 
@@ -80,13 +117,13 @@ async def _cancel(client: OsqueueClient) -> str:
     return job_id
 
 
-async def _bury(client: OsqueueClient, error: JobError, number: int) -> Sequence[str]:
+async def bury(client: OsqueueClient, error: JobError, number: int) -> Sequence[str]:
     """Dead letters of one error, each after one attempt."""
     kind = "email:send" if error is BAD_ADDRESS else "report:build"
     buried = []
     for n in range(number):
         await client.submit_job(kind, {"n": n})
-        job = await _claimed(client, WORKERS[n % 2])
+        job = await _claimed(client, WORKERS[n % 2], kind)
         await client.fail_job(job, error, retry=False)
         buried.append(job.job_id)
     return buried
@@ -96,25 +133,38 @@ async def _fail(client: OsqueueClient) -> str:
     """A job that has failed once and waits to be tried again."""
     policy = RetryPolicy(base_ms=HOUR_MS, max_ms=24 * HOUR_MS)
     await client.submit_job("email:send", {"to": "late@example.org"}, retry=policy)
-    job = await _claimed(client, WORKERS[0])
+    job = await _claimed(client, WORKERS[0], "email:send")
     await client.fail_job(job, TIMEOUT)
     return job.job_id
 
 
-async def _run(client: OsqueueClient) -> Sequence[Job]:
+async def _run(client: OsqueueClient, pause: Pause) -> Sequence[Job]:
     """Three jobs that workers hold, with how far they are."""
     held = []
     for n, worker in enumerate(WORKERS):
         await client.submit_job("video:transcode", {"file": f"talk-{n}.mkv", "to": "av1"})
-        job = await _claimed(client, worker)
+        job = await _claimed(client, worker, "video:transcode")
         progress = Progress(done=25.0 * (n + 1), total=100.0, note=f"pass {n + 1}")
         errors: Any = await client.heartbeat_jobs(worker, [job], progress={job.lease: progress})
         assert errors == [None], errors
         held.append(job)
+        await pause(STEP_MS)
     return held
 
 
-async def _claimed(client: OsqueueClient, worker: str) -> Job:
-    job = await client.claim_job(worker)
-    assert job is not None, "it was submitted just now"
-    return job
+async def _claimed(client: OsqueueClient, worker: str, kind: str) -> Job:
+    jobs = await client.claim_jobs(worker, [kind], max_jobs=1, worker=about(worker))
+    assert jobs, "it was submitted just now"
+    return jobs[0]
+
+
+def about(worker: str) -> WorkerInfo:
+    """What a worker says of itself."""
+    number = WORKERS.index(worker) + 1 if worker in WORKERS else 9
+    return WorkerInfo(
+        concurrency=4 * number,
+        host=f"{worker}.internal",
+        pid=4_000 + 100 * number,
+        version=osqueue.__version__,
+        types=list(TYPES),
+    )

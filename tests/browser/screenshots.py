@@ -10,21 +10,22 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, ViewportSize, expect
 from tests.browser.chromium import chromium
 from tests.browser.stage import NOW, staged
 from tests.browser.tab import Tab
 
-WIDTH, HEIGHT = 1280, 800
+DESK: Final[ViewportSize] = {"width": 1280, "height": 860}
 WAIT_MS: Final = 20_000
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 
 VIEWS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "overview": "/",
-        "jobs": "/jobs",
+        "jobs": "/jobs?order=oldest",
+        "job": "/jobs/{worn_out}",
         "dead": "/dead",
         "queue": "/queue",
         "playground": "/playground",
@@ -32,36 +33,63 @@ VIEWS: Final[Mapping[str, str]] = MappingProxyType(
         "settings": "/settings",
     }
 )
-"""Each picture's name, and what it shows."""
+"""Each picture's name, and what it shows; in braces the id of such a job."""
+
+PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
+
+
+class Series(NamedTuple):
+    """Pictures of one kind."""
+
+    name: str
+    size: ViewportSize
+    scheme: Literal["light", "dark"]
+    views: Mapping[str, str]
 
 
 async def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=WAIT_MS)
-    async with staged() as broker, chromium() as browser:
+    async with staged() as (broker, scene), chromium() as browser:
+        views = {name: view.format(worn_out=scene.worn_out) for name, view in VIEWS.items()}
         for scheme in SCHEMES:
-            await _take_all(browser, broker.url, folder, scheme)
+            await _take(browser, broker.url, folder, Series(scheme, DESK, scheme, views))
+        phone = Series("phone", PHONE, "light", {"overview": "/"})
+        await _take(browser, broker.url, folder, phone)
 
 
-async def _take_all(
-    browser: Browser, url: str, folder: Path, scheme: Literal["light", "dark"]
-) -> None:
+async def _take(browser: Browser, url: str, folder: Path, series: Series) -> None:
     context = await browser.new_context(
-        viewport={"width": WIDTH, "height": HEIGHT},
-        color_scheme=scheme,
+        viewport=series.size,
+        device_scale_factor=1.5,
+        color_scheme=series.scheme,
         reduced_motion="reduce",
         locale="en-GB",
         timezone_id="UTC",
     )
     tab = Tab(await context.new_page(), url)
     await tab.page.clock.set_fixed_time(NOW)
-    for name, view in VIEWS.items():
+    for name, view in series.views.items():
         await tab.open(view)
         await tab.connected()
-        await tab.page.screenshot(path=folder / f"{name}-{scheme}.png", animations="disabled")
+        await _prepare(tab, name)
+        path = folder / f"{name}-{series.name}.png"
+        await tab.page.screenshot(path=path, animations="disabled")
     await context.close()
     if tab.unannounced():
         sys.exit("\n".join(tab.unannounced()))
+
+
+async def _prepare(tab: Tab, name: str) -> None:
+    """What a person would do first on a view."""
+    if name == "state":
+        await tab.main.get_by_role("button", name="Load").click()
+        await expect(tab.main.get_by_role("group")).to_be_visible()
+    if name == "playground":
+        await (
+            tab.main.get_by_role("region", name="Producer").get_by_label("Type").fill("email:send")
+        )
+        await expect(tab.main.get_by_label("Template")).to_be_visible()
 
 
 if __name__ == "__main__":

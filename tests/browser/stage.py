@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from msgspec.structs import replace
-from tests.browser.scene import TIMEOUT, furnish
+from tests.browser.scene import TIMEOUT, Scene, about, furnish
 from tests.integration.kinds import client_of
 
 from osqueue.app import BrokerServer
@@ -25,6 +25,7 @@ from osqueue.client.runtime import Runtime
 from osqueue.clock import SeededEntropy
 from osqueue.config import BrokerSettings, CommitSettings, QueueLimits
 from osqueue.storage import MemoryBackend
+from osqueue.storage.protocol import Version
 from osqueue.testing.travelling_clock import ProducerClock, TravellingClock
 
 __all__ = ["NOW", "staged"]
@@ -34,16 +35,33 @@ NOW: Final = datetime(2026, 5, 12, 14, 30, tzinfo=UTC)
 
 STEP_MS: Final = 5_000
 STEPS: Final = 720
-INCIDENT: Final = range(430, 470)
-"""The steps in which the mail server was down."""
+FURNISHING_MS: Final = 11 * 60_000
+"""About as long as `furnish` lets pass."""
 
-TYPES: Final = ("email:send", "email:send", "email:send", "image:resize", "report:build")
+INCIDENT: Final = range(430, 470)
+"""The steps in which a server was down that the jobs need."""
+
+TRAFFIC: Final = ("order:confirm", "search:index", "image:resize")
+"""What comes and goes all the time."""
 WORKERS: Final = ("mail-1", "mail-2", "media-1", "reports-1")
 SEED: Final = 7
 NO_PAUSE_MS: Final = 2**53
 """Time that is put on is no pause of the process."""
 
 TRICKLE_S: Final = 0.2
+
+EMAIL: Final = {
+    "type": "object",
+    "title": "SendEmail",
+    "required": ["to"],
+    "properties": {
+        "to": {"type": "string", "title": "To"},
+        "template": {"enum": ["welcome", "receipt", "reminder"], "title": "Template"},
+        "attachments": {"type": "integer", "minimum": 0, "default": 0, "title": "Attachments"},
+        "urgent": {"type": "boolean", "default": False, "title": "Urgent"},
+    },
+}
+"""What the payload of an email is, as its worker announces it."""
 
 
 class StageClock(TravellingClock):
@@ -57,6 +75,18 @@ class StageClock(TravellingClock):
         return super().wall_ms() + self._off_ms
 
 
+class NearbyStore(MemoryBackend):
+    """Takes as long for a write as a bucket in the same building."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._entropy = SeededEntropy(SEED)
+
+    async def put(self, key: str, data: bytes, *, if_version: Version) -> Version:
+        await asyncio.sleep(0.002 + 0.006 * self._entropy.jitter() ** 3)
+        return await super().put(key, data, if_version=if_version)
+
+
 class _Stage:
     """The broker, and what is played on it."""
 
@@ -65,46 +95,52 @@ class _Stage:
         self._client = client
         self._clock = clock
         self._entropy = SeededEntropy(SEED)
+        self._steps = 0
 
-    async def play_hour(self) -> None:
-        for step in range(STEPS):
+    async def play(self, ms: int) -> None:
+        """Let so much time pass, with what happens in it."""
+        until = self._clock.wall_ms() + ms
+        while until - self._clock.wall_ms() >= STEP_MS:
             began = self._clock.wall_ms()
-            await self._step(step)
+            await self._step()
             await self._travel(began + STEP_MS - self._clock.wall_ms())
-        while await self._work(WORKERS[0], failing=0.0):
-            pass
+        await self._travel(until - self._clock.wall_ms())
 
     async def trickle(self) -> None:
         """Go on as before, until cancelled."""
         while True:
-            await self._submit(3)
-            await self._work(WORKERS[0], failing=0.0, limit=3)
+            await self._submit(5)
+            jobs = await self._client.claim_jobs(WORKERS[0], TRAFFIC, max_jobs=5)
+            await self._client.complete_jobs(jobs)
             await asyncio.sleep(TRICKLE_S)
 
-    async def _step(self, step: int) -> None:
+    async def _step(self) -> None:
+        step = self._steps
+        self._steps += 1
         worker = WORKERS[step % len(WORKERS)]
         down = step in INCIDENT
         await self._submit(self._amount(step))
         await self._travel(self._between(4, 90))
-        await self._work(worker, failing=0.3 if down else 0.01, limit=6 if down else 1_000)
-        await self._submit(self._between(1, 4))
+        await self._work(worker, failing=0.06 if down else 0.002, limit=90 if down else 1_000)
+        await self._submit(self._between(5, 20))
         await self._travel(self._between(100, 900))
-        await self._work(WORKERS[step % 2], failing=0.0, limit=4 if down else 1_000)
+        await self._work(WORKERS[step % 2], failing=0.0, limit=25 if down else 1_000)
 
     def _amount(self, step: int) -> int:
         wave = math.sin(step / 90) + 0.4 * math.sin(step / 17)
-        return max(1, round(11 + 5 * wave + self._between(-2, 2)))
+        return max(1, round(120 + 50 * wave + self._between(-9, 9)))
 
     def _between(self, least: int, most: int) -> int:
         return least + int(self._entropy.jitter() * (most - least + 1))
 
     async def _submit(self, number: int) -> None:
-        kinds = [TYPES[self._between(0, len(TYPES) - 1)] for _ in range(number)]
+        kinds = [TRAFFIC[self._between(0, len(TRAFFIC) - 1)] for _ in range(number)]
         await self._client.submit_jobs([NewJob(kind, {"n": n}) for n, kind in enumerate(kinds)])
 
     async def _work(self, worker: str, *, failing: float, limit: int = 1_000) -> int:
         """Claim what there is, and end it; answers how much that was."""
-        jobs = await self._client.claim_jobs(worker, max_jobs=limit)
+        said = about(worker)
+        jobs = await self._client.claim_jobs(worker, TRAFFIC, max_jobs=limit, worker=said)
         await self._travel(self._between(20, 150))
         bad = [job for job in jobs if self._entropy.jitter() < failing]
         for job in bad:
@@ -123,8 +159,8 @@ class _Stage:
 
 
 @asynccontextmanager
-async def staged() -> AsyncIterator[BrokerServer]:
-    """The broker, at `NOW`, while work trickles on."""
+async def staged() -> AsyncIterator[tuple[BrokerServer, Scene]]:
+    """The broker, at `NOW`, while work trickles on; and what there is in it."""
     clock = StageClock()
     settings = BrokerSettings(
         limits=QueueLimits(lease_timeout_ms=600_000),
@@ -133,7 +169,7 @@ async def staged() -> AsyncIterator[BrokerServer]:
     runtime = Runtime(clock=ProducerClock(clock), entropy=SeededEntropy(SEED))
     async with (
         BrokerServer(
-            MemoryBackend(),
+            NearbyStore(),
             host="127.0.0.1",
             port=0,
             settings=settings,
@@ -143,11 +179,12 @@ async def staged() -> AsyncIterator[BrokerServer]:
         client_of("direct", broker, runtime=runtime) as client,
     ):
         stage = _Stage(broker, client, clock)
-        await stage.play_hour()
-        await furnish(client)
+        await stage.play(STEPS * STEP_MS - FURNISHING_MS)
+        scene = await furnish(client, stage.play)
+        await client.announce_types({"email:send": EMAIL})
         trickle = asyncio.create_task(stage.trickle())
         try:
-            yield broker
+            yield broker, scene
         finally:
             trickle.cancel()
             with suppress(asyncio.CancelledError):

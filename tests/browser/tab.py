@@ -62,9 +62,9 @@ class Tab:
         return self.page.get_by_role("main")
 
     @property
-    def connection(self) -> Locator:
-        """What tells whether the values are of now."""
-        return self.page.locator("[data-connection]").first
+    def heading(self) -> Locator:
+        """What the view is called."""
+        return self.main.get_by_role("heading", level=1)
 
     async def open(self, view: str = "/") -> None:
         """Load the page anew, on a view, and wait until that shows what there is."""
@@ -77,12 +77,18 @@ class Tab:
         await self.ready()
 
     async def ready(self) -> None:
-        await expect(self.main).to_have_attribute("aria-busy", "false")
+        """Wait until the view has its first data."""
+        await expect(self.heading).to_be_visible()
+        await expect(self.main.locator(".skeleton")).to_have_count(0)
 
-    async def connected(self, *states: str) -> None:
+    async def connected(self, state: str = "live") -> None:
         """Wait for a state of the connection; by default until values are pushed."""
-        wanted = re.compile("^({})$".format("|".join(states or ("live",))))
-        await expect(self.connection).to_have_attribute("data-connection", wanted)
+        await expect(self.page.locator(".connection")).to_contain_class(f"is-{state}")
+
+    async def confirm(self, verb: str) -> None:
+        """Agree to what the open dialog asks."""
+        dialog = self.page.get_by_role("dialog")
+        await dialog.get_by_role("button", name=re.compile(f"^{verb}")).click()
 
     async def fits(self) -> bool:
         """Whether nothing has to be scrolled sideways."""

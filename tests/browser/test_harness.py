@@ -21,7 +21,7 @@ from .conftest import BROWSER, StartBroker
 pytestmark = [*BROWSER]
 
 STRICT = {"content-security-policy": "default-src 'none'; script-src 'self'; connect-src *"}
-PAGE = "<!doctype html><html lang=en><title>A page</title><main aria-busy=false><h1>A page</h1>{}"
+PAGE = "<!doctype html><html lang=en><title>A page</title><main><h1>A page</h1>{}"
 
 Serve = Callable[..., Awaitable[Tab]]
 

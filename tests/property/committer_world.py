@@ -142,6 +142,12 @@ class World:
             self.awaits[job_id] = self.leader.ask(GetJob(job_id))
         self.look()
 
+    def forget_wait(self, look: Held) -> None:
+        """Whoever waited for an end, and looked like this, has gone."""
+        for job_id in [job_id for job_id, held in self.awaits.items() if held is look]:
+            del self.awaits[job_id]
+            self.leader.awaited.discard(job_id)
+
     def _wake(self) -> None:
         """Who waits for what has ended looks again."""
         over, self.leader.jobs_over = self.leader.jobs_over, []

@@ -102,6 +102,8 @@ class CommitterInTheWorld(RuleBasedStateMachine):
         held = leader.asked[-1 - number % len(leader.asked)]
         if held not in leader.gone | self.world.superseded:
             (leader.withdraw if gone else leader.wait_over)(held)
+            if gone:
+                self.world.forget_wait(held)
         self.world.look()
 
     @rule(consistent=st.booleans())

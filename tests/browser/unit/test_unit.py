@@ -16,7 +16,7 @@ FILES = sorted(HERE.glob("*.test.js"))
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name.removesuffix(".test.js"))
 @pytest.mark.usefixtures("node")
 def test_data_layer_when_run_by_node_then_passes(file: Path) -> None:
-    command = ["node", "--test", "--test-reporter=tap", file]
+    command = ["node", "--test", "--test-reporter=tap", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "# pass 0" not in done.stdout, "it has run no test"

@@ -7,7 +7,7 @@ import { useStore } from "./data/store.js";
 import { html, render, useEffect, useErrorBoundary, useState } from "./parts/html.js";
 import { listenToKeys } from "./parts/keys.js";
 import { Shell } from "./parts/shell.js";
-import { Empty, ErrorBox, Skeleton } from "./parts/ui.js";
+import { Empty, ErrorBox, Page, Skeleton } from "./parts/ui.js";
 
 const VIEWS = {
   overview: () => import("./views/overview.js"),
@@ -46,7 +46,8 @@ function useView(name) {
   useEffect(() => {
     let current = true;
     const show = (what) => current && setLoaded({ name, ...what });
-    VIEWS[name]?.().then((module) => show({ View: module.default }), (error) => show({ error }));
+    if (!Object.hasOwn(VIEWS, name)) return undefined; // "constructor" is an address, too
+    VIEWS[name]().then((module) => show({ View: module.default }), (error) => show({ error }));
     return () => (current = false);
   }, [name, tries]);
   return { ...(loaded.name === name ? loaded : {}), retry: () => setTries(tries + 1) };
@@ -57,7 +58,15 @@ function Guarded({ session, name, ...rest }) {
   const needed = rolesFor(name);
   if (allows(needed, session?.roles)) return html`<${Routed} name=${name} ...${rest} />`;
   if (!session) return html`<${Waiting} />`;
-  return html`<${Empty} title="Your token does not allow this page" hint=${`It takes the role ${needed.join(" or ")}.`} />`;
+  return html`<${Page} title="Not allowed">
+    <${Empty} title="Your token does not allow this page" hint=${`It takes the role ${needed.join(" or ")}.`} />
+  <//>`;
+}
+
+function NoSuchPage() {
+  return html`<${Page} title="Not found">
+    <${Empty} title="There is no such page" hint="The address may be of another version." />
+  <//>`;
 }
 
 function Waiting() {
@@ -67,7 +76,7 @@ function Waiting() {
 function Routed({ name, params, query }) {
   const { View, error, retry } = useView(name);
   const [crash, reset] = useErrorBoundary((problem) => console.error(problem));
-  if (!Object.hasOwn(VIEWS, name)) return html`<${Empty} title="There is no such page" hint="The address may be of another version." />`;
+  if (!Object.hasOwn(VIEWS, name)) return html`<${NoSuchPage} />`;
   if (crash) return html`<${ErrorBox} error=${crash} onRetry=${reset} />`;
   if (error) return html`<${ErrorBox} error=${{ message: "This page could not be loaded." }} onRetry=${retry} />`;
   return View ? html`<${View} params=${params} query=${query} />` : html`<${Waiting} />`;

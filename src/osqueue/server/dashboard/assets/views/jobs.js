@@ -2,24 +2,22 @@
 // Law: the rows stay where they are while somebody reads, points at or has chosen any of them; what
 // has come meanwhile is told, and shown when asked for.
 
-import { ANY, QUEUED, ENDED, actionsOn, condition, describe, filterOf, isEnded, isNarrow, pageRequest, sameFilter } from "../data/filters.js";
-import { actOnFilter, actOnIds, actOnPages } from "../data/bulk.js";
+import { Chosen, NOBODY } from "./jobs/chosen.js";
+import { Filters } from "./jobs/filters.js";
+import { JobList } from "../data/job_list.js";
+import { actionsOn, condition, describe, filterOf, isEnded, isNarrow, sameFilter } from "../data/filters.js";
 import { api } from "../data/api.js";
 import { go, href } from "../data/routes.js";
-import { JobList } from "../data/job_list.js";
 import { number, plural } from "../data/format.js";
-import { openBulk, ACTIONS } from "../parts/bulk.js";
 import { statusOf } from "../data/rows.js";
-import { store, useStore } from "../data/store.js";
+import { store } from "../data/store.js";
 import {
-  Badge, Button, Empty, ErrorBox, Page, Progress, Segments, Table, Time, classes, html, may, now,
+  Badge, Empty, ErrorBox, Page, Progress, Table, Time, classes, html, may, now,
   useCallback, useEffect, useMemo, useRef, useState,
 } from "../parts/ui.js";
 
-const TYPING_MS = 300;
 const TICK_MS = 1_000;
 const COUNT_MS = 5_000;
-const TYPES_MAX = 200;
 
 export default function Jobs({ query }) {
   const filter = useSteady(filterOf(query));
@@ -40,9 +38,6 @@ export default function Jobs({ query }) {
     <${Chosen} filter=${filter} chosen=${chosen} onChoose=${setChosen} jobs=${jobs} counted=${counted} onDone=${reload} />
   <//>`;
 }
-
-// What is chosen: some ids, or the whole of the filter.
-const NOBODY = { ids: new Set(), whole: false };
 
 /** The same object as long as it says the same: what depends on it is not made anew. */
 function useSteady(filter) {
@@ -161,67 +156,6 @@ function subtitle(filter, { count, atLeast }) {
   return `${atLeast ? "more than " : ""}${number(count)} ${count === 1 ? what.replace(/^(\w+ )?(job|letter)s\b/, "$1$2") : what}`;
 }
 
-// The filter
-
-const STATUS_LABELS = { "": "All", ready: "Ready", delayed: "Delayed", in_progress: "In progress", dead: "Dead", ended: "Ended" };
-const STATUSES = ["", ...QUEUED, "ended"].map((value) => ({ value, label: STATUS_LABELS[value] }));
-
-function Filters({ filter }) {
-  const change = (patch, options) => go("jobs", said({ ...filter, ...patch }), options);
-  const group = isEnded(filter) ? "ended" : filter.status === "unclaimed" ? "ready" : filter.status;
-  return html`<form class="v-filters" role="search" onSubmit=${(event) => event.preventDefault()}>
-    <${Segments} label="Status" options=${STATUSES} value=${group} onChange=${(status) => change({ status })} />
-    ${isEnded(filter) && html`<select class="select" aria-label="How it ended" value=${filter.status}
-      onChange=${(event) => change({ status: event.target.value })}>
-      <option value="ended">however it ended</option>
-      ${ENDED.map((status) => html`<option key=${status} value=${status}>${status}</option>`)}
-    </select>`}
-    <${TypeField} value=${filter.type} onChange=${(type) => change({ type }, { replace: true })} />
-    <${TextField} label="Text in id, type, worker or error" class="v-search" type="search" data-search=${true}
-      value=${filter.text} onChange=${(text) => change({ text }, { replace: true })} />
-    ${isEnded(filter) || html`<select class="select" aria-label="Order" value=${filter.order}
-      onChange=${(event) => change({ order: event.target.value })}>
-      <option value="newest">newest first</option>
-      <option value="oldest">oldest first</option>
-    </select>`}
-    ${isNarrow(filter) && html`<${Button} kind="quiet" onClick=${() => change({ ...ANY, order: filter.order })}>Clear<//>`}
-  </form>`;
-}
-
-// In the address stands only what is not as usual.
-function said(filter) {
-  const fields = Object.entries(filter).filter(([name, value]) => value !== ANY[name]);
-  return Object.fromEntries(fields);
-}
-
-function TypeField({ value, onChange }) {
-  const types = useStore((state) => state.overview?.types);
-  const names = Object.keys(types ?? {}).filter((name) => name !== "").slice(0, TYPES_MAX);
-  return html`
-    <${TextField} label="Type" class="v-type" list="v-types" value=${value} onChange=${onChange} />
-    <datalist id="v-types">${names.map((name) => html`<option key=${name} value=${name} />`)}</datalist>`;
-}
-
-/** A field whose value counts when one has paused in writing it. */
-function TextField({ label, value, onChange, class: name, ...rest }) {
-  const [text, setText] = useState(value);
-  const timer = useRef();
-  useEffect(() => setText(value), [value]);
-  useEffect(() => () => clearTimeout(timer.current), []);
-  const write = (event) => {
-    const next = event.target.value;
-    setText(next);
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => onChange(next), TYPING_MS);
-  };
-  const finish = () => {
-    clearTimeout(timer.current);
-    if (text !== value) onChange(text);
-  };
-  return html`<input class=${classes("input", name)} aria-label=${label} placeholder=${label} value=${text} autocomplete="off" spellcheck="false"
-    onInput=${write} onChange=${finish} ...${rest} />`;
-}
-
 // The list
 
 function List({ jobs, filter, chosen, onChoose, hold, onReload }) {
@@ -321,83 +255,4 @@ function What({ row }) {
   if (row.error) return html`<span class="v-cut v-bad" title=${`${row.error.type}: ${row.error.message}`}>${row.error.type}: ${row.error.message}</span>`;
   if (statusOf(row, now()) === "delayed") return html`<span class="muted">runs <${Time} at=${row.runAt} /></span>`;
   return null;
-}
-
-// What can be done with those that are chosen
-
-function Chosen({ filter, chosen, onChoose, jobs, counted, onDone }) {
-  if (chosen.ids.size === 0 && !chosen.whole) return null;
-  const rows = jobs.state.get().list?.rows.filter((row) => chosen.ids.has(row.id)) ?? [];
-  const kinds = chosen.whole ? actionsOn(filter) : kindsOf(rows);
-  const all = counted.count !== undefined && counted.count > chosen.ids.size;
-  const ask = (kind) => () => (chosen.whole ? askForAll(kind, filter, onDone) : askForRows(kind, rows, onDone));
-  return html`<div class="v-bulk" role="toolbar" aria-label="With those that are chosen">
-    <span class="v-bulk-text">${chosen.whole ? `All ${describe(filter)}` : `${number(chosen.ids.size)} chosen`}</span>
-    ${!chosen.whole && all && html`<${Button} kind="quiet" onClick=${() => onChoose({ ...chosen, whole: true })}>
-      Choose all ${counted.atLeast ? "more than " : ""}${number(counted.count)}
-    <//>`}
-    <span class="v-bulk-actions">
-      ${kinds.map((kind) => html`<${Button} key=${kind} kind=${ACTIONS[kind].danger ? "danger" : undefined} onClick=${ask(kind)}>${WORDS[kind]}<//>`)}
-      <${Button} kind="quiet" onClick=${() => onChoose(NOBODY)}>Clear<//>
-    </span>
-  </div>`;
-}
-
-const WORDS = { retry: "Retry…", cancel: "Cancel…", discard: "Discard…", setPriority: "Priority…" };
-
-// On which of some jobs an action makes sense.
-const FITS = {
-  retry: (row) => row.status === "dead",
-  cancel: (row) => row.status === "unclaimed" || row.status === "in_progress",
-  discard: (row) => row.status === "dead",
-  setPriority: (row) => row.status === "unclaimed",
-};
-
-function kindsOf(rows) {
-  return Object.keys(FITS).filter((kind) => rows.some((row) => !row.gone && FITS[kind](row)));
-}
-
-function askForRows(kind, rows, onDone) {
-  const fitting = rows.filter((row) => !row.gone && FITS[kind](row)).map((row) => row.id);
-  const note = fitting.length < rows.length ? `of ${number(rows.length)} chosen` : "";
-  openBulk({
-    kind,
-    what: "the chosen jobs",
-    preview: async () => ({ count: fitting.length, note }),
-    act: (action, options) => actOnIds(api, action, fitting, options),
-    onDone,
-  });
-}
-
-// Of all jobs, only those that wait have a priority that matters.
-function askForAll(kind, filter, onDone) {
-  const scope = kind === "setPriority" && filter.status === "" ? { ...filter, status: "unclaimed" } : filter;
-  openBulk({
-    kind: kind === "cancel" && filter.status === "dead" ? "discard" : kind,
-    what: describe(scope),
-    preview: (signal) => previewOf(scope, signal),
-    act: (action, options) => actOnAll(action, scope, options),
-    onDone,
-  });
-}
-
-// How many there are; of all jobs also which of them one may not have thought of.
-async function previewOf(filter, signal) {
-  const count = (status) => api.get("v1/jobs/count", condition({ ...filter, status }), { signal });
-  const counted = await count(filter.status);
-  if (filter.status !== "") return counted;
-  const [running, dead] = await Promise.all([count("in_progress"), count("dead")]);
-  const among = [running.count > 0 && `${number(running.count)} in progress`, dead.count > 0 && plural(dead.count, "dead letter")];
-  const said = among.filter(Boolean).join(" and ");
-  return { ...counted, note: said && `${said} among them` };
-}
-
-// A new priority leaves a job where it is in the listing, so that is gone through page by page.
-function actOnAll(action, filter, options) {
-  if (action.action !== "setPriority") return actOnFilter(api, action, condition(filter), options);
-  const pageOf = (cursor) => {
-    const { path, query } = pageRequest({ ...filter, order: "oldest" }, { cursor, limit: 1_000 });
-    return api.get(path, query, { signal: options.signal });
-  };
-  return actOnPages(api, action, pageOf, options);
 }
