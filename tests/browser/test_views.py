@@ -117,7 +117,7 @@ async def test_page_when_its_address_is_of_no_view_then_says_so(
     await expect(tab.main).to_contain_text("There is no such page")
 
 
-async def test_page_when_loaded_then_draws_before_half_a_second_and_is_small(
+async def test_page_when_loaded_then_its_files_are_small(
     open_tab: OpenTab, furnished: Furnished
 ) -> None:
     tab = await open_tab(furnished.broker.url)

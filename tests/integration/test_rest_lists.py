@@ -30,12 +30,20 @@ def ids(answer: Answer) -> list[str]:
     return [job["id"] for job in answer.json["jobs"]]
 
 
+@pytest.mark.parametrize("job_id", ["ended", "count", "batch", "claim", "actions", "heartbeat"])
+async def test_job_when_its_id_is_a_word_of_the_routes_then_it_can_be_looked_at(
+    rest: Rest, job_id: str
+) -> None:
+    await rest.post("/v1/jobs", {"jobId": job_id, "payload": 1})
+    assert (await rest.get(f"/v1/jobs/{job_id}")).json["payload"] == 1
+
+
 @pytest.mark.parametrize("text", ["größe %25", "GRÖSSE %", "日本", "🧀", "a+b&c=d", "100%"])
 async def test_jobs_when_looked_for_by_any_text_then_found(rest: Rest, text: str) -> None:
     await dead(rest, "größe %25 日本 🧀 a+b&c=d 100%")
     await rest.submit()
     assert len(ids(await rest.get(f"/v1/jobs?text={quote(text)}"))) == 1
-    assert (await rest.get(f"/v1/jobs/count?text={quote(text)}")).body == b'{"count":1}'
+    assert (await rest.get(f"/v1/count?text={quote(text)}")).body == b'{"count":1}'
 
 
 @pytest.mark.parametrize(
@@ -45,12 +53,12 @@ async def test_jobs_when_looked_for_by_any_text_then_found(rest: Rest, text: str
         ("/v1/jobs?order=random", "order"),
         (f"/v1/jobs?text={'x' * 201}", "text"),
         (f"/v1/jobs?text={quote('🧀' * 201)}", "text"),
-        ("/v1/jobs/count?status=", "status"),
-        ("/v1/jobs/ended?status=ready", "status"),
-        ("/v1/jobs/ended?limit=0", "limit"),
-        ("/v1/jobs/ended?limit=1001", "limit"),
-        ("/v1/jobs/ended?cursor=x", "cursor"),
-        (f"/v1/jobs/ended?cursor={'x' * 2_000}", "cursor"),
+        ("/v1/count?status=", "status"),
+        ("/v1/ended?status=ready", "status"),
+        ("/v1/ended?limit=0", "limit"),
+        ("/v1/ended?limit=1001", "limit"),
+        ("/v1/ended?cursor=x", "cursor"),
+        (f"/v1/ended?cursor={'x' * 2_000}", "cursor"),
         ("/v1/dead/groups?consistent=1", "consistent"),
     ],
 )
@@ -146,13 +154,13 @@ async def test_ended_when_jobs_move_to_the_archive_then_each_once(
             wanted.insert(0, job_id)
         seen, cursor = [], ""
         while True:
-            page = await rest.get(f"/v1/jobs/ended?limit=4{cursor}")
+            page = await rest.get(f"/v1/ended?limit=4{cursor}")
             seen += ids(page)
             if "nextCursor" not in page.json:
                 break
             cursor = f"&cursor={quote(page.json['nextCursor'])}"
         assert seen == wanted
-        (job,) = (await rest.get("/v1/jobs/ended?limit=1")).json["jobs"]
+        (job,) = (await rest.get("/v1/ended?limit=1")).json["jobs"]
         assert (job["status"], job["payload"]) == ("dead", 29)
         assert job["endedAt"] >= job["createdAt"]
 
@@ -164,6 +172,6 @@ async def test_looks_at_a_standby_then_sent_to_the_leader(session: aiohttp.Clien
         BrokerServer(store, host="127.0.0.1", port=0) as standby,
     ):
         rest = Rest(session, standby.url)
-        for path in ("/v1/jobs/ended", "/v1/jobs/count?type=t", "/v1/dead/groups"):
+        for path in ("/v1/ended", "/v1/count?type=t", "/v1/dead/groups"):
             answer = await rest.get(path)
             assert (answer.status, answer.headers["location"]) == (307, f"{leader.url}{path}")

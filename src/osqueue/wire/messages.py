@@ -423,14 +423,14 @@ class JobsPage(Stats, kw_only=True, omit_defaults=True):
 
 
 class JobsCount(_Message, kw_only=True, omit_defaults=True):
-    """`GET /v1/jobs/count`. ``at_least``: there may be more."""
+    """`GET /v1/count`. ``at_least``: there may be more."""
 
     count: int
     at_least: bool = False
 
 
 class EndedPage(_Message, kw_only=True, omit_defaults=True):
-    """`GET /v1/jobs/ended`: jobs that are over, and dead letters that have left the queue, the last
+    """`GET /v1/ended`: jobs that are over, and dead letters that have left the queue, the last
     to end first.
     """
 

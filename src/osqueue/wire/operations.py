@@ -109,7 +109,7 @@ class ListQuery(ReadQuery, kw_only=True, omit_defaults=True, rename="camel"):
 
 
 class CountQuery(ReadQuery, kw_only=True, omit_defaults=True, rename="camel"):
-    """What `GET /v1/jobs/count` takes in its query string: see `JobFilter`."""
+    """What `GET /v1/count` takes in its query string: see `JobFilter`."""
 
     status: LiveStatus | None = None
     type: Name | None = None
@@ -117,7 +117,7 @@ class CountQuery(ReadQuery, kw_only=True, omit_defaults=True, rename="camel"):
 
 
 class EndedQuery(ReadQuery, kw_only=True, omit_defaults=True, rename="camel"):
-    """What `GET /v1/jobs/ended` takes in its query string; ``cursor`` is of the page before."""
+    """What `GET /v1/ended` takes in its query string; ``cursor`` is of the page before."""
 
     limit: Annotated[int, Meta(ge=1, le=LIST_PAGE_MAX)] = LIST_PAGE_MAX
     cursor: EndedCursor | None = None
@@ -365,7 +365,7 @@ LIST_JOBS: Final = Operation(
 LIST_ENDED: Final = Operation(
     "listEnded",
     "GET",
-    "/v1/jobs/ended",
+    "/v1/ended",
     EndedQuery,
     EndedPage,
     "A page of jobs that have ended, the last to end first.",
@@ -374,7 +374,7 @@ LIST_ENDED: Final = Operation(
 COUNT_JOBS: Final = Operation(
     "countJobs",
     "GET",
-    "/v1/jobs/count",
+    "/v1/count",
     CountQuery,
     JobsCount,
     "How many jobs are meant.",

@@ -30,11 +30,11 @@ test("what makes no sense in an address, when it is read, is as if it were not t
 
 test("a page, when ended jobs are wanted, is asked of their own listing, without an order", () => {
   assert.deepEqual(pageRequest({ ...ANY, status: "ended", text: "x" }, { limit: 5 }), {
-    path: "v1/jobs/ended",
+    path: "v1/ended",
     query: { text: "x", limit: 5 },
   });
   assert.deepEqual(pageRequest({ ...ANY, status: "expired" }, { cursor: "c", limit: 5 }), {
-    path: "v1/jobs/ended",
+    path: "v1/ended",
     query: { status: "expired", cursor: "c", limit: 5 },
   });
 });

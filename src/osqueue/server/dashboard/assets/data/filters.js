@@ -52,7 +52,7 @@ export function isEnded(filter) {
 export function pageRequest(filter, { cursor, limit }) {
   const query = { ...condition(filter), limit };
   if (cursor !== undefined) query.cursor = cursor;
-  if (isEnded(filter)) return { path: "v1/jobs/ended", query };
+  if (isEnded(filter)) return { path: "v1/ended", query };
   return { path: "v1/jobs", query: { ...query, order: filter.order } };
 }
 

@@ -12,7 +12,7 @@ export const ACTIONS = {
   retry: { word: "Retry", done: "queued again", hint: "They run again, with all their attempts." },
   cancel: { word: "Cancel", done: "cancelled", danger: true, hint: "Those that run are stopped. This can't be undone." },
   discard: { word: "Discard", done: "discarded", danger: true, hint: "Their payloads are gone with them. This can't be undone." },
-  setPriority: { word: "Set priority of", done: "have the new priority", hint: "Higher goes first; they go behind those that have it already." },
+  setPriority: { word: "Set priority of", done: "have the new priority", hint: "Lower runs first; they go behind those that have it already." },
 };
 
 const PRIORITY_MAX = 2 ** 53 - 1;

@@ -133,7 +133,7 @@ function useCount(filter) {
     const controller = new AbortController();
     const look = async () => {
       if (document.hidden) return;
-      const found = await api.get("v1/jobs/count", condition(filter), { signal: controller.signal });
+      const found = await api.get("v1/count", condition(filter), { signal: controller.signal });
       if (!controller.signal.aborted) setCounted(found);
     };
     const quietly = () => look().catch(() => {}); // the list beside it tells what is wrong

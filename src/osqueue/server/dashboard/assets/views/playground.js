@@ -116,7 +116,7 @@ function Options({ options, onChange }) {
   const change = (name) => (event) => onChange({ ...options, [name]: event.target.value });
   return html`<details class="v-options"><summary>Priority, delay, attempts</summary>
     <div class="v-row">
-      <${NumberField} label="Priority" value=${options.priority} placeholder="0" onInput=${change("priority")} />
+      <${NumberField} label="Priority, lower first" value=${options.priority} placeholder="0" onInput=${change("priority")} />
       <${NumberField} label="Delay, s" value=${options.delayS} min="0" step="any" placeholder="0" onInput=${change("delayS")} />
       <${NumberField} label="Attempts" value=${options.maxAttempts} min="0" placeholder="3" onInput=${change("maxAttempts")} />
       <label class="v-check">

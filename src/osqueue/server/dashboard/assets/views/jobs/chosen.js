@@ -69,7 +69,7 @@ function askForAll(kind, filter, onDone) {
 
 // How many there are; of all jobs also which of them one may not have thought of.
 async function previewOf(filter, signal) {
-  const count = (status) => api.get("v1/jobs/count", condition({ ...filter, status }), { signal });
+  const count = (status) => api.get("v1/count", condition({ ...filter, status }), { signal });
   const counted = await count(filter.status);
   if (filter.status !== "") return counted;
   const [running, dead] = await Promise.all([count("in_progress"), count("dead")]);
