@@ -317,23 +317,24 @@ def test_cancel_when_by_a_filter_then_it_is_said_how_many_and_agreed_to_first(ur
     assert [job["status"] for job in shown] == ["cancelled"] * 3
 
 
-def test_dead_when_jobs_have_failed_then_by_their_errors_and_queued_again_at_once(url: str) -> None:
-    env = {"BROKER_URL": url}
-    with SyncOsqueueClient(url) as client:
-        for number in range(3):
-            client.submit_job("dying", number)
-            job = client.claim_job("w", ["dying"])
-            assert job is not None
-            client.fail_job(job, ValueError(f"no user {number}"), retry=False)
-    shown = osqueue("dead", env=env)
-    assert re.search(r"3 +\S.* dying +ValueError: no user #", shown.stdout), shown.stdout
-    (line,) = osqueue("dead", "--json", env=env).stdout.splitlines()
-    assert json.loads(line)["count"] == 3
-    done = osqueue("jobs", "retry", "--text", "NO USER", "--yes", env=env)
-    assert done.stdout == "3 queued again\n"
-    assert osqueue("dead", env=env).stdout == "no dead jobs\n"
-    assert osqueue("jobs", "retry", "--all", "-y", env=env).stdout == "no dead jobs\n"
-    assert osqueue("jobs", "cancel", "--type", "dying", "-y", env=env).stdout == "3 cancelled\n"
+def test_dead_when_jobs_have_failed_then_by_their_errors_and_queued_again_at_once() -> None:
+    with broker("--storage", "memory://") as (_, url):
+        env = {"BROKER_URL": url}
+        with SyncOsqueueClient(url) as client:
+            for number in range(3):
+                client.submit_job("dying", number)
+                job = client.claim_job("w", ["dying"])
+                assert job is not None
+                client.fail_job(job, ValueError(f"no user {number}"), retry=False)
+        shown = osqueue("dead", env=env)
+        assert re.search(r"3 +\S.* dying +ValueError: no user #", shown.stdout), shown.stdout
+        (line,) = osqueue("dead", "--json", env=env).stdout.splitlines()
+        assert json.loads(line)["count"] == 3
+        done = osqueue("jobs", "retry", "--text", "NO USER", "--yes", env=env)
+        assert done.stdout == "3 queued again\n"
+        assert osqueue("dead", env=env).stdout == "no dead jobs\n"
+        assert osqueue("jobs", "retry", "--all", "-y", env=env).stdout == "no dead jobs\n"
+        assert osqueue("jobs", "cancel", "--type", "dying", "-y", env=env).stdout == "3 cancelled\n"
 
 
 @pytest.mark.parametrize(

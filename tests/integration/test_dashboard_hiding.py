@@ -186,13 +186,10 @@ def client(hiding: Hiding, kind: str, who: str) -> OsqueueClient:
 
 
 async def test_job_when_it_has_neither_payload_nor_result_then_nothing_is_said_to_be_hidden(
-    hiding: Hiding, session: aiohttp.ClientSession
+    open_rest: Rest,
 ) -> None:
-    rest = Rest(session, hiding.broker.url)
-    made = {"authorization": f"Bearer {hiding.keys[Role.PRODUCE]}"}
-    await rest.post("/v1/jobs", {"jobId": "bare", "type": "bare"}, **made)
-    looks = {"authorization": f"Bearer {hiding.keys[Role.OBSERVE]}"}
-    assert "payloadHidden" not in (await rest.get("/v1/jobs/bare", **looks)).json
+    await open_rest.post("/v1/jobs", {"jobId": "bare", "type": "bare"})
+    assert "payloadHidden" not in (await open_rest.get("/v1/jobs/bare")).json
 
 
 async def test_job_when_in_the_archive_then_its_result_is_hidden_as_well(tmp_path: Path) -> None:
