@@ -12,10 +12,11 @@ from typing import assert_never
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from osqueue.model import queries, retries, survey
+from osqueue.model import retries
 from osqueue.model.caps import Caps
 from osqueue.model.codec import decode_finished, encode_finished
 from osqueue.model.job import PAYLOADS, Job, JobStatus, Moment, content_of, length_of, payload_of
+from osqueue.model.looks import look
 from osqueue.model.ops import (
     Act,
     Cancel,
@@ -24,19 +25,10 @@ from osqueue.model.ops import (
     Drop,
     Expire,
     Fail,
-    FindJobs,
     Forget,
-    GetJob,
-    GetPayloadKeys,
-    GetState,
-    GetStats,
-    GetTypes,
     Heartbeat,
     Lead,
     LeaseRef,
-    ListDead,
-    ListEnded,
-    ListJobs,
     NewJob,
     Op,
     Pause,
@@ -48,7 +40,6 @@ from osqueue.model.ops import (
     SetPriority,
     Share,
     Submit,
-    Survey,
 )
 from osqueue.model.outcomes import (
     Acted,
@@ -63,7 +54,6 @@ from osqueue.model.outcomes import (
     NotFound,
     NotWaiting,
     Outcome,
-    PayloadKeys,
     PayloadOutdated,
     RefOutcome,
     Results,
@@ -88,7 +78,7 @@ _DONE = Done()
 _NOTHING = Claimed(())
 
 
-def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR0911, PLR0912 - one flat dispatch over the union of operations
+def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR0911, PLR0912 - one flat dispatch over the union of changes
     """Do what ``op`` asks, or refuse it."""
     match op:
         case Submit():
@@ -132,30 +122,8 @@ def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR
             return _share(state, op)
         case Resign():
             return _resign(state)
-        case GetJob():
-            return queries.job(state, op.id)
-        case GetStats() | GetState():
-            state.promote_due(now.wall)
-            return state.totals()
-        case ListJobs():
-            state.promote_due(now.wall)
-            return queries.page(state, op)
-        case Survey():
-            state.promote_due(now.wall)
-            return survey.survey(state, op)
-        case GetTypes():
-            return queries.types(state)
-        case FindJobs():
-            state.promote_due(now.wall)
-            return queries.find(state, op)
-        case ListEnded():
-            return queries.ended(state, op)
-        case ListDead():
-            return queries.dead(state, op)
-        case GetPayloadKeys():
-            return PayloadKeys(frozenset(state.payload_keys))
-        case _:  # pragma: no cover
-            assert_never(op)
+        case _:
+            return look(state, op, now)
 
 
 def _submit(state: QueueState, op: Submit, now: Moment) -> Outcome:

@@ -1,0 +1,53 @@
+"""Answers what only looks at a queue: nothing of that is ever part of a commit."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from osqueue.model import queries
+from osqueue.model.job import Moment
+from osqueue.model.ops import (
+    FindJobs,
+    GetJob,
+    GetPayloadKeys,
+    GetState,
+    GetStats,
+    GetTypes,
+    ListDead,
+    ListEnded,
+    ListJobs,
+    Query,
+    Survey,
+)
+from osqueue.model.outcomes import Outcome, PayloadKeys
+from osqueue.model.state import QueueState
+from osqueue.model.survey import survey
+
+__all__ = ["look"]
+
+
+def look(state: QueueState, op: Query, now: Moment) -> Outcome:  # noqa: C901, PLR0911 - one flat dispatch over the union of looks
+    """Tell what ``op`` asks; jobs whose delay has ended are shown as ready."""
+    if isinstance(op, GetStats | GetState | ListJobs | FindJobs | Survey):
+        state.promote_due(now.wall)
+    match op:
+        case GetJob():
+            return queries.job(state, op.id)
+        case GetStats() | GetState():
+            return state.totals()
+        case ListJobs():
+            return queries.page(state, op)
+        case FindJobs():
+            return queries.find(state, op)
+        case ListEnded():
+            return queries.ended(state, op)
+        case ListDead():
+            return queries.dead(state, op)
+        case GetTypes():
+            return queries.types(state)
+        case GetPayloadKeys():
+            return PayloadKeys(frozenset(state.payload_keys))
+        case Survey():
+            return survey(state, op)
+        case _:  # pragma: no cover
+            assert_never(op)
