@@ -12,7 +12,7 @@ import msgspec
 from osqueue.engine.election import Ask, ProbeAnswer
 from osqueue.wire.messages import BrokerStatus
 
-__all__ = ["probe_leader"]
+__all__ = ["judge", "probe_leader"]
 
 logger = logging.getLogger("osqueue.broker")
 
@@ -43,10 +43,11 @@ async def probe_leader(ask: Ask, *, tls: ssl.SSLContext | None = None) -> ProbeA
         return ProbeAnswer.REFUSED if refused else ProbeAnswer.SILENT
     except (TimeoutError, aiohttp.ClientError, ValueError, OSError, RecursionError):
         return ProbeAnswer.SILENT
-    return _judge(status, ask)
+    return judge(status, ask)
 
 
-def _judge(status: BrokerStatus, ask: Ask) -> ProbeAnswer:
+def judge(status: BrokerStatus, ask: Ask) -> ProbeAnswer:
+    """What a status that came from there says of the leader that was asked for."""
     origin = ask.origin
     if origin.broker_id is None:
         return ProbeAnswer.SILENT

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, TypedDict, Unpack
 
@@ -97,7 +95,7 @@ class Worker:
         self._context = WorkerContext(
             client=once,
             worker_id=own_id or _fresh_worker_id(client),
-            introduction=Introduction(once, _about(self._handlers, concurrency)),
+            introduction=Introduction(once, _about(client, self._handlers, concurrency)),
             settings=settings,
             book=LeaseBook(_limits(self._handlers, concurrency, options, settings)),
             changes=Changes(),
@@ -231,17 +229,18 @@ def _without_retries(client: OsqueueClient) -> OsqueueClient:
     return client.with_settings(msgspec.structs.replace(client.settings, retry_for_ms=0))
 
 
-def _about(handlers: Handlers, concurrency: int) -> WorkerInfo:
+def _about(client: OsqueueClient, handlers: Handlers, concurrency: int) -> WorkerInfo:
     """What the worker tells of itself."""
+    host, pid = client.runtime.place()
     return WorkerInfo(
         concurrency=concurrency,
-        host=socket.gethostname()[:NAME_CHARS_MAX],
-        pid=os.getpid(),
+        host=host[:NAME_CHARS_MAX],
+        pid=pid,
         version=osqueue.__version__,
         types=handlers.types[:WORKER_TYPES_MAX],
     )
 
 
 def _fresh_worker_id(client: OsqueueClient) -> str:
-    token = client.runtime.entropy.token()
-    return f"{socket.gethostname()[:100]}-{os.getpid()}-{token}"
+    host, pid = client.runtime.place()
+    return f"{host[:100]}-{pid}-{client.runtime.entropy.token()}"

@@ -1,0 +1,149 @@
+"""The laws of answers: what a process was told is what stands in the object.
+
+An answer is looked at when its caller gets it. Everything it says has a moment between the request
+and the answer at which it was so, durably: that is what makes the histories of jobs linearizable,
+with the line of versions as their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from osqueue.errors import JobNotFoundError, LeaseLostError
+from osqueue.testing.simulation.exchange import Exchange
+from osqueue.testing.simulation.laws import expect
+from osqueue.testing.simulation.line import Line
+from osqueue.wire import operations as ops
+
+__all__ = ["Answers"]
+
+
+class Answers:
+    """Compares answers with the line of versions."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._looks: dict[str, Callable[[Exchange], None]] = {
+            ops.SUBMIT.name: self._submitted,
+            ops.SUBMIT_BATCH.name: self._submitted_many,
+            ops.CLAIM.name: self._claimed,
+            ops.COMPLETE.name: self._completed,
+            ops.COMPLETE_BATCH.name: self._completed_many,
+            ops.FAIL.name: self._given_up,
+            ops.RELEASE.name: self._given_up,
+            ops.CANCEL.name: self._cancelled,
+            ops.HEARTBEAT_BATCH.name: self._kept,
+            ops.GET_JOB.name: self._read,
+        }
+
+    def expect_true(self, exchange: Exchange) -> None:
+        """Raise `BrokenLawError` for an answer that says what is not so."""
+        if exchange.error is not None:
+            self._expect_refusal(exchange)
+            return
+        look = self._looks.get(exchange.operation.name)
+        if look is not None:
+            look(exchange)
+
+    def _submitted(self, exchange: Exchange) -> None:
+        self._expect_known(_value(exchange).job_id)
+
+    def _submitted_many(self, exchange: Exchange) -> None:
+        for job_id in _value(exchange).job_ids:
+            self._expect_known(job_id)
+
+    def _expect_known(self, job_id: str) -> None:
+        expect(job_id in self._line.lives, "job %s was acknowledged and is not durable", job_id)
+
+    def _claimed(self, exchange: Exchange) -> None:
+        assert exchange.answer is not None
+        at = exchange.answer.position
+        for job in _value(exchange).jobs:
+            lease = self._line.leases.get(job.lease)
+            if lease is None:
+                brief = at is not None and self._line.changed_by(job.job_id, at.epoch, at.number)
+                expect(brief, "lease %s was given and is not durable", job.lease)
+                continue
+            granted = (lease.job_id, lease.attempt)
+            expect(granted == (job.job_id, job.attempt), "%s was granted for %s", job, lease)
+            gone = lease.gone_us is not None and lease.gone_us < exchange.sent_us
+            expect(not gone, "lease %s was given after it had gone", job.lease)
+
+    def _completed(self, exchange: Exchange) -> None:
+        self._expect_completed(exchange.job_id, _request(exchange).lease)
+
+    def _completed_many(self, exchange: Exchange) -> None:
+        for ref, result in zip(_request(exchange).jobs, _value(exchange).results, strict=True):
+            if result.error is None:
+                self._expect_completed(ref.job_id, ref.lease)
+            elif result.error.tag == "LeaseLostError":
+                self._expect_lost(ref.lease, exchange)
+
+    def _expect_completed(self, job_id: str | None, lease: str) -> None:
+        life = self._line.lives.get(job_id or "")
+        end = None if life is None else life.end
+        completed = end is not None and (end.status, end.lease) == ("completed", lease)
+        expect(completed, "lease %s of job %s was told completed, and it is %s", lease, job_id, end)
+
+    def _given_up(self, exchange: Exchange) -> None:
+        self._expect_lost(_request(exchange).lease, exchange)
+
+    def _expect_lost(self, lease: str | None, exchange: Exchange) -> None:
+        """The lease does not stand in the object any more."""
+        known = self._line.leases.get(lease or "")
+        lost = known is None or known.gone_us is not None
+        expect(lost, "%s of lease %s was answered, and it stands", exchange.operation.name, lease)
+
+    def _cancelled(self, exchange: Exchange) -> None:
+        life = self._line.lives.get(exchange.job_id or "")
+        ended = life is not None and life.end is not None and life.end.status != "completed"
+        expect(ended, "job %s was told cancelled, and lives", exchange.job_id)
+
+    def _kept(self, exchange: Exchange) -> None:
+        for ref, result in zip(_request(exchange).jobs, _value(exchange).results, strict=True):
+            known = self._line.leases.get(ref.lease)
+            if result.error is None:
+                gone_us = None if known is None else known.gone_us
+                held = known is not None and (gone_us is None or gone_us >= exchange.sent_us)
+                expect(held, "lease %s was told kept, and had gone", ref.lease)
+            elif result.error.tag == "LeaseLostError":
+                self._expect_lost(ref.lease, exchange)
+
+    def _read(self, exchange: Exchange) -> None:
+        """A job that was read stood so; if the newest was asked for, within the time of asking."""
+        info, life = _value(exchange), self._line.lives.get(exchange.job_id or "")
+        expect(life is not None, "job %s was read, and never was there", exchange.job_id)
+        assert life is not None
+        consistent = _request(exchange) is not None and _request(exchange).consistent
+        from_us = exchange.sent_us if consistent else 0
+        assert exchange.ended_us is not None
+        if life.end is not None and info.status == life.end.status:
+            return
+        stood = [view for view in life.during(from_us, exchange.ended_us) if view is not None]
+        found = any((view.status, view.attempts) == (info.status, info.attempts) for view in stood)
+        expect(found, "job %s was read as %s, and stood as %s", exchange.job_id, info.status, stood)
+
+    def _expect_refusal(self, exchange: Exchange) -> None:
+        if isinstance(exchange.error, LeaseLostError):
+            self._expect_lost(getattr(_request(exchange), "lease", None), exchange)
+        elif isinstance(exchange.error, JobNotFoundError) and exchange.error.position is not None:
+            self._expect_gone(exchange)
+
+    def _expect_gone(self, exchange: Exchange) -> None:
+        """A job that is not found was not there at a moment of the asking, or has ended."""
+        life = self._line.lives.get(exchange.job_id or "")
+        if life is None or life.end is not None:
+            return
+        assert exchange.ended_us is not None
+        missing = None in life.during(0, exchange.ended_us)
+        expect(missing, "job %s was not found, and is there", exchange.job_id)
+
+
+def _value(exchange: Exchange) -> Any:
+    assert exchange.answer is not None, "it is no error"
+    return exchange.answer.value
+
+
+def _request(exchange: Exchange) -> Any:
+    return exchange.request

@@ -1,0 +1,149 @@
+"""A broker of the simulated world: the real one but for its ports."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Raw
+
+from osqueue.broker.probe import judge
+from osqueue.client.health import HEALTH
+from osqueue.client.transports.protocol import Answer
+from osqueue.config import BrokerSettings
+from osqueue.core import QueueCore
+from osqueue.engine.election import Ask, ProbeAnswer
+from osqueue.engine.observer import Observers
+from osqueue.engine.requests import End
+from osqueue.errors import EngineStateError, OsqueueError, TransportConnectionError
+from osqueue.testing.simulation.exchange import (
+    Exchange,
+    Line,
+    Serving,
+    travelled,
+)
+from osqueue.testing.simulation.process import SimulatedProcess
+from osqueue.testing.simulation.surroundings import Surroundings
+from osqueue.wire.operations import GET_STATUS, StatusQuery
+
+__all__ = ["SimulatedBroker"]
+
+_PORT: Final = 8080
+
+_ANSWER_S: Final = 3_600.0
+"""No broker gives up a request by itself: its caller does."""
+
+_log = logging.getLogger("osqueue.simulation")
+
+
+class SimulatedBroker:
+    """A broker's process, and what listens at its address."""
+
+    def __init__(self, world: Surroundings, name: str, settings: BrokerSettings) -> None:
+        self._world = world
+        self._settings = settings
+        self.address = f"{name}:{_PORT}"
+        self.process = SimulatedProcess(world.loop, world.dice.fork(name), name, self._main)
+        self.lines: list[Line] = []
+        self.core: QueueCore | None = None
+        self.gone: Callable[[SimulatedBroker], None] | None = None
+        """Is told when it has ended by itself."""
+        world.servers[self.address] = self
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    @property
+    def leads(self) -> bool:
+        """Whether it believes that it leads."""
+        return (
+            self.process.alive
+            and self.core is not None
+            and self.core.engine.status().role == "leader"
+        )
+
+    def broken(self) -> None:
+        """Its process has died, and its machine resets the connections."""
+        for line in list(self.lines):
+            line.broken()
+        self.lines.clear()
+
+    def silent(self) -> None:
+        """Its machine has died, and says nothing."""
+        self.lines.clear()
+
+    async def stop(self) -> None:
+        """Drain, give leadership back, and end. To be called in its process."""
+        if self.core is not None:
+            await self.core.stop()
+        self._over("it was stopped")
+
+    def serve(self, exchange: Exchange, reply: Callable[[Answer | OsqueueError], None]) -> Serving:
+        """Answer a request, as a step of this process."""
+        return self._world.loop.create_task(self._answer(exchange, reply))
+
+    async def _answer(
+        self, exchange: Exchange, reply: Callable[[Answer | OsqueueError], None]
+    ) -> None:
+        operation = exchange.operation
+        try:
+            if operation.name == HEALTH.name:
+                reply(Answer(Raw(b'{"status":"ok"}')))
+                return
+            if self.core is None:
+                raise EngineStateError("the broker is starting")
+            answer = await self.core.transport().call(
+                operation, exchange.request, job_id=exchange.job_id, timeout_s=_ANSWER_S
+            )
+        except OsqueueError as error:
+            reply(travelled(operation, error))
+        else:
+            reply(answer)
+
+    async def _main(self, process: SimulatedProcess) -> None:
+        core = self.core = QueueCore(
+            self._world.store_of(process),
+            address=self.address,
+            settings=self._settings,
+            clock=process.clock,
+            entropy=process.entropy,
+            probe=self._probe,
+            observers=Observers(()),
+            on_leading=self._led,
+        )
+        try:
+            await core.start()
+            await core.engine.ended.wait()
+        except OsqueueError as error:
+            self._over(f"it ended: {error.message}")
+            return
+        end: End | None = core.engine.end
+        self._over(f"it ended: {'' if end is None else end.message}")
+
+    def _led(self) -> None:
+        assert self.core is not None
+        self._world.happened["leadership taken"] += 1
+        self._world.trace.note(self.process.name, "leads, epoch %s", self.core.engine.epoch)
+
+    def _over(self, why: str) -> None:
+        """As a process that has returned from its main function."""
+        self._world.trace.note(self.process.name, "%s", why)
+        self.core = None
+        self.process.kill()
+        self.broken()
+        if self.gone is not None:
+            self.gone(self)
+
+    async def _probe(self, ask: Ask) -> ProbeAnswer:
+        """What `osqueue.broker.probe` asks over HTTP."""
+        query = StatusQuery(standby=ask.broker_id, address=ask.address, wait_ms=ask.wait_ms)
+        way = self._world.way(f"http://{ask.origin.broker}", self.process)
+        try:
+            answer = await way.call(GET_STATUS, query, timeout_s=ask.most_ms / 1_000)
+        except TransportConnectionError as error:
+            return ProbeAnswer.REFUSED if error.applied == "no" else ProbeAnswer.SILENT
+        except OsqueueError:
+            return ProbeAnswer.SILENT
+        return judge(answer.value, ask)

@@ -1,0 +1,135 @@
+"""All laws of a run together: of versions, of answers, of the archive, and of the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+import msgspec
+
+from osqueue.client.models import NewJob
+from osqueue.config import STATE_KEY, QueueLimits
+from osqueue.testing.simulation.answers import Answers
+from osqueue.testing.simulation.bucket import Written
+from osqueue.testing.simulation.exchange import Exchange
+from osqueue.testing.simulation.laws import BrokenLawError, expect
+from osqueue.testing.simulation.line import Line
+from osqueue.testing.simulation.surroundings import Surroundings
+
+__all__ = ["Checks"]
+
+ARCHIVE: Final = "archive/"
+
+
+class _Archived(msgspec.Struct):
+    id: str
+    status: str
+    lease: str | None = None
+
+
+_archived: Final = msgspec.json.Decoder(_Archived)
+
+
+class Checks:
+    """Looks on. What it finds is raised by the next `raise_found`: a law that a write breaks must
+    not look to the writer as if the store had failed.
+    """
+
+    def __init__(self, around: Surroundings, limits: QueueLimits) -> None:
+        self._around = around
+        self.line = Line(limits, around.edited)
+        self._answers = Answers(self.line)
+        self._acknowledged: set[str] = set()
+        self._found: BrokenLawError | None = None
+        self.known: list[str] = []
+        self.requests = 0
+        self.runs = 0
+        around.bucket.on_write = self._written
+        around.witness = self
+
+    # What is told
+
+    def answered(self, exchange: Exchange) -> None:
+        self.requests += 1
+        told = exchange.error or (exchange.answer and exchange.answer.position)
+        self._around.trace.note(
+            exchange.who, "%s %s: %s", exchange.operation.name, exchange.job_id or "", str(told)
+        )
+        try:
+            self._answers.expect_true(exchange)
+        except BrokenLawError as error:
+            self._find(error)
+
+    def submitting(self, job: NewJob) -> None:
+        assert job.job_id is not None
+        self.known.append(job.job_id)
+
+    def submitted(self, job_ids: list[str]) -> None:
+        self._acknowledged.update(job_ids)
+
+    def ran(self, job_id: str, attempt: int) -> None:
+        self.runs += 1
+        self._around.trace.note("handler", "runs %s, attempt %s", job_id, attempt)
+
+    def _written(self, written: Written) -> None:
+        if written.key != STATE_KEY:
+            return
+        try:
+            self.line.take(written)
+        except AssertionError as error:
+            self._find(error)
+        assert self.line.last is not None
+        self._around.trace.note(
+            written.by, "writes %s: %s jobs", self.line.last.commit, len(self.line.jobs)
+        )
+
+    def _find(self, error: AssertionError) -> None:
+        if self._found is None:
+            self._found = error if isinstance(error, BrokenLawError) else BrokenLawError(str(error))
+            self._around.trace.note("checks", "%s", str(error))
+
+    # When it is looked
+
+    def raise_found(self) -> None:
+        """Raise the first `BrokenLawError`, if there was one."""
+        if self._found is not None:
+            raise self._found
+        if self._around.loop.faults:
+            raise BrokenLawError(f"an exception that nobody took: {self._around.loop.faults[0]}")
+
+    @property
+    def drained(self) -> bool:
+        """Whether all work is done, and all that ended is archived."""
+        line = self.line
+        busy = line.unfinished(self._around.wall_ms) or line.outgoing
+        return line.last is not None and not (busy or line.last.paused)
+
+    def expect_end(self) -> None:
+        """What must hold when the world has been well for long enough."""
+        line = self.line
+        expect(line.last is not None and not line.last.paused, "the queue is at work")
+        left = line.unfinished(self._around.wall_ms)
+        expect(not left, "%s jobs are never done: %s", len(left), left[:3])
+        expect(not line.outgoing, "%s ended jobs are never archived", line.outgoing)
+        archived = self._archived()
+        for job_id in self._acknowledged:
+            there = job_id in line.jobs or job_id in archived
+            expect(there, "job %s was acknowledged, and is lost", job_id)
+        for job_id, life in line.lives.items():
+            ended = life.end is not None
+            expect(
+                archived[job_id] == ended, "job %s is archived %s times", job_id, archived[job_id]
+            )
+
+    def _archived(self) -> Counter[str]:
+        bucket, ids = self._around.bucket, Counter[str]()
+        for key in bucket.keys(ARCHIVE):
+            stored = bucket.look(key)
+            assert stored is not None
+            for line in stored.data.splitlines():
+                job = _archived.decode(line)
+                ids[job.id] += 1
+                end = self.line.lives[job.id].end
+                same = end is not None and (end.status, end.lease) == (job.status, job.lease)
+                expect(same, "job %s is archived as %s, and ended as %s", job.id, job, end)
+        return ids

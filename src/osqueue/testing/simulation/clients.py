@@ -1,0 +1,211 @@
+"""Those who use the queue of a simulated world: producers, workers, operators, readers.
+
+Each is a process with a real client, or a real worker, and does what it does for ever, with all its
+retries. What they were told is written down by the witness of their requests; here they only
+go on whatever comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from osqueue.client.client import OsqueueClient
+from osqueue.client.models import NewJob
+from osqueue.errors import Discard, OsqueueError, Retry
+from osqueue.testing.simulation.dice import Dice
+from osqueue.testing.simulation.process import SimulatedProcess
+from osqueue.testing.simulation.surroundings import Surroundings
+from osqueue.worker.job_context import JobContext
+from osqueue.worker.worker import Worker
+
+__all__ = ["Closer", "Load", "Operator", "Producer", "Reader", "SimulatedWorker", "User"]
+
+TYPES: Final = ("mail", "report", "thumb")
+
+
+class Load(msgspec.Struct, frozen=True):
+    """How much is asked for. Times are means, in seconds."""
+
+    submit_every_s: float = 2.0
+    batch_max: int = 6
+    takes_s: float = 1.0
+    concurrency: int = 4
+    prefetch: int = 0
+    operate_every_s: float = 6.0
+    read_every_s: float = 2.0
+
+
+class Ledger(Protocol):
+    """What the users of a world share: the jobs that they know of."""
+
+    known: list[str]
+
+    def submitting(self, job: NewJob) -> None: ...
+
+    def submitted(self, job_ids: list[str]) -> None: ...
+
+    def ran(self, job_id: str, attempt: int) -> None: ...
+
+
+class User:
+    """A process that does one thing after another, while `working`."""
+
+    def __init__(self, world: Surroundings, name: str, ledger: Ledger, load: Load) -> None:
+        self.world = world
+        self.ledger = ledger
+        self.load = load
+        self.dice: Dice = world.dice.fork(name)
+        self.working = True
+        self.finds_leader = self.dice.chance(0.3)
+        self.process = SimulatedProcess(
+            world.loop, world.dice.fork(f"{name} life"), name, self._main
+        )
+
+    async def _main(self, process: SimulatedProcess) -> None:
+        client = self.world.client(process, finds_leader=self.finds_leader)
+        while self.working:
+            try:
+                await self._act(client)
+            except OsqueueError as error:
+                self.world.trace.note(process.name, "told %s: %s", type(error).__name__, str(error))
+            await asyncio.sleep(self.dice.about(self._every_s()))
+
+    def _every_s(self) -> float:
+        raise NotImplementedError
+
+    async def _act(self, client: OsqueueClient) -> None:
+        raise NotImplementedError
+
+
+class Producer(User):
+    """Submits jobs, one or some at a time; sometimes the same ones twice."""
+
+    def _every_s(self) -> float:
+        return self.load.submit_every_s
+
+    async def _act(self, client: OsqueueClient) -> None:
+        number = self.dice.whole(1, self.load.batch_max) if self.dice.chance(0.3) else 1
+        jobs = [self._job() for _ in range(number)]
+        for job in jobs:
+            self.ledger.submitting(job)
+        await self._submit(client, jobs)
+        if self.dice.chance(0.1):
+            await self._submit(client, jobs)
+
+    async def _submit(self, client: OsqueueClient, jobs: list[NewJob]) -> None:
+        if len(jobs) > 1:
+            job_ids = await client.submit_jobs(jobs)
+        else:
+            job_ids = [(await client.submit(jobs[0])).job_id]
+        self.ledger.submitted(job_ids)
+
+    def _job(self) -> NewJob:
+        dice = self.dice
+        fails = dice.whole(1, 4) if dice.chance(0.15) else 0
+        payload: dict[str, Any] = {"takes": round(dice.about(self.load.takes_s), 3), "fails": fails}
+        if fails and dice.chance(0.2):
+            payload["gives_up"] = True
+        return NewJob(
+            dice.pick(TYPES),
+            payload,
+            job_id=self.process.entropy.job_id(),
+            priority=dice.whole(-2, 2) if dice.chance(0.2) else 0,
+            delay_ms=dice.whole(1, 20_000) if dice.chance(0.1) else None,
+            max_attempts=dice.whole(1, 4) if dice.chance(0.5) else None,
+            timeout_ms=dice.whole(200, 3_000) if dice.chance(0.1) else None,
+            keep_result=dice.chance(0.2),
+        )
+
+
+class SimulatedWorker(User):
+    """A process that runs a real worker."""
+
+    async def _main(self, process: SimulatedProcess) -> None:
+        client = self.world.client(process, finds_leader=self.finds_leader)
+        worker = Worker(
+            client,
+            dict.fromkeys(TYPES, self._run),
+            concurrency=self.load.concurrency,
+            prefetch=self.load.prefetch,
+        )
+        await worker.run()
+
+    async def _run(self, payload: dict[str, Any], ctx: JobContext) -> object:
+        self.ledger.ran(ctx.job_id, ctx.attempt)
+        steps = self.dice.whole(1, 4)
+        for step in range(steps):
+            await asyncio.sleep(payload["takes"] / steps)
+            ctx.progress(step + 1, steps)
+        if ctx.attempt <= payload["fails"]:
+            self._fail(payload)
+        return {"by": self.process.name, "attempt": ctx.attempt}
+
+    def _fail(self, payload: dict[str, Any]) -> None:
+        if payload.get("gives_up"):
+            raise Discard("it cannot be done")
+        if self.dice.chance(0.3):
+            raise Retry(self.dice.between(0, 5), "not now")
+        raise RuntimeError("it did not work")
+
+
+class Operator(User):
+    """Cancels, retries, pauses, resumes, and sets priorities."""
+
+    def _every_s(self) -> float:
+        return self.load.operate_every_s
+
+    async def _act(self, client: OsqueueClient) -> None:
+        known = self.ledger.known
+        job_id = self.dice.pick(known[-60:]) if known else "nobody"
+        match self.dice.whole(1, 8):
+            case 1 | 2:
+                await client.cancel_job(job_id)
+            case 3:
+                await client.set_priority(job_id, self.dice.whole(-2, 2))
+            case 4:
+                await self._pause(client)
+            case _:
+                await self._retry_some(client)
+
+    async def _pause(self, client: OsqueueClient) -> None:
+        await client.pause_queue()
+        await asyncio.sleep(self.dice.about(3.0))
+        await client.resume_queue()
+
+    async def _retry_some(self, client: OsqueueClient) -> None:
+        page = await client.list_jobs(status="dead", limit=20)
+        if page.jobs:
+            await client.retry_job(self.dice.pick(page.jobs).job_id)
+
+
+class Reader(User):
+    """Looks at jobs and at the queue, sometimes insisting on the newest."""
+
+    def _every_s(self) -> float:
+        return self.load.read_every_s
+
+    async def _act(self, client: OsqueueClient) -> None:
+        consistent = self.dice.chance(0.5)
+        known = self.ledger.known
+        if known and self.dice.chance(0.7):
+            await client.get_job(self.dice.pick(known[-80:]), consistent=consistent)
+        else:
+            await client.get_stats(consistent=consistent)
+
+
+class Closer(User):
+    """Sees to it that the queue is not left paused."""
+
+    async def _main(self, process: SimulatedProcess) -> None:
+        client = self.world.client(process, finds_leader=self.finds_leader)
+        while True:
+            try:
+                await client.resume_queue()
+            except OsqueueError as error:
+                self.world.trace.note(process.name, "told %s", str(error))
+                await asyncio.sleep(1)
+            else:
+                return

@@ -1,0 +1,164 @@
+"""What goes wrong in a run: a list of disturbances, each with its time, drawn from the seed.
+
+A run is told them as plain data, so that a failing one can be made shorter by leaving some out, and
+a scenario can be written by hand. Some are moments, others last, and end by themselves. At the end
+the world heals, whatever is still the matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from osqueue.testing.simulation.dice import Dice
+
+__all__ = ["Disturbance", "Kind", "drawn"]
+
+
+class Kind(StrEnum):
+    """What a disturbance does. ``share`` says how many calls or messages it befalls."""
+
+    STORE_REQUESTS_LOST = "store-requests-lost"
+    STORE_REPLIES_LOST = "store-replies-lost"
+    STORE_LATE = "store-late"
+    STORE_DOUBLED = "store-doubled"
+    STORE_CONFLICT = "store-409"
+    STORE_BUSY = "store-429"
+    STORE_FAILING = "store-500"
+    STORE_SLOW = "store-slow"
+    STORE_SILENT = "store-silent"
+    STORE_DOWN = "store-down"
+    """Refuses all."""
+
+    NET_LOST = "net-lost"
+    NET_DOUBLED = "net-doubled"
+    NET_SLOW = "net-slow"
+    CUT = "cut"
+    """Nothing passes between ``who`` and ``other``."""
+    CUT_ONE_WAY = "cut-one-way"
+    """Nothing passes from ``who`` to ``other``."""
+
+    PAUSE = "pause"
+    """``who`` takes no step."""
+    CRASH = "crash"
+    """``who`` dies, after ``steps`` more steps, and starts again when the time is over. Its machine
+    resets its connections, or dies with it, as ``share`` says: below a half it resets them."""
+    STOP = "stop"
+    """``who`` is stopped as it should be, and starts again when the time is over."""
+    CLOCK_STEP = "clock-step"
+    """The wall clock of ``who`` is put forward by ``steps`` milliseconds, or back."""
+
+    HAND_EDIT = "hand-edit"
+    """Somebody reads the state, sets the priority of one job, and puts it back by CAS."""
+
+
+STORE: Final = (
+    Kind.STORE_REQUESTS_LOST,
+    Kind.STORE_REPLIES_LOST,
+    Kind.STORE_LATE,
+    Kind.STORE_DOUBLED,
+    Kind.STORE_CONFLICT,
+    Kind.STORE_BUSY,
+    Kind.STORE_FAILING,
+    Kind.STORE_SLOW,
+    Kind.STORE_SILENT,
+)
+NET: Final = (Kind.NET_LOST, Kind.NET_DOUBLED, Kind.NET_SLOW)
+
+
+class Disturbance(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that goes wrong, at a time, and for a time, in seconds."""
+
+    kind: Kind
+    at_s: float
+    for_s: float = 0.0
+    who: str = ""
+    other: str = ""
+    share: float = 0.0
+    steps: int = 0
+
+    def __str__(self) -> str:
+        said = [f"{self.kind}", self.who, self.other and f"and {self.other}"]
+        said += [f"for {self.for_s:.1f} s"] if self.for_s else []
+        said += [f"share {self.share:.2f}"] if self.share else []
+        said += [f"steps {self.steps}"] if self.steps else []
+        return " ".join(each for each in said if each)
+
+
+def drawn(
+    dice: Dice, *, brokers: Sequence[str], others: Sequence[str], bucket: str, until_s: float
+) -> list[Disturbance]:
+    """The disturbances of a run: few or many, of few kinds or of all."""
+    every_s = dice.pick((5.0, 10.0, 20.0, 60.0))
+    happen: list[Disturbance] = []
+    at_s = 3.0 + dice.about(every_s)
+    while at_s < until_s:
+        happen.append(_one(dice, at_s, brokers, others, bucket))
+        at_s += dice.about(every_s)
+    return happen
+
+
+def _one(
+    dice: Dice, at_s: float, brokers: Sequence[str], others: Sequence[str], bucket: str
+) -> Disturbance:
+    everybody = (*brokers, *brokers, *others)
+    draws: tuple[Callable[[Dice, float], Disturbance], ...] = (
+        *(partial(_some, STORE, (0.02, 0.1, 0.3, 0.7)),) * 3,
+        *(partial(_some, NET, (0.02, 0.1, 0.3)),) * 2,
+        partial(_cut, brokers=brokers, others=others, bucket=bucket),
+        _store_down,
+        *(partial(_pause, among=everybody),) * 2,
+        partial(_crash, among=everybody),
+        partial(_stop, among=brokers),
+        partial(_by_people, among=(*brokers, *others)),
+    )
+    return dice.pick(draws)(dice, at_s)
+
+
+def _some(kinds: Sequence[Kind], shares: Sequence[float], dice: Dice, at_s: float) -> Disturbance:
+    return Disturbance(dice.pick(kinds), at_s, dice.about(8.0), share=dice.pick(shares))
+
+
+def _store_down(dice: Dice, at_s: float) -> Disturbance:
+    return Disturbance(Kind.STORE_DOWN, at_s, dice.about(6.0))
+
+
+def _pause(dice: Dice, at_s: float, *, among: Sequence[str]) -> Disturbance:
+    return Disturbance(Kind.PAUSE, at_s, dice.about(12.0), dice.pick(among))
+
+
+def _stop(dice: Dice, at_s: float, *, among: Sequence[str]) -> Disturbance:
+    return Disturbance(Kind.STOP, at_s, dice.about(5.0), dice.pick(among))
+
+
+def _cut(
+    dice: Dice, at_s: float, *, brokers: Sequence[str], others: Sequence[str], bucket: str
+) -> Disturbance:
+    who = dice.pick((*brokers, *others))
+    other = dice.pick([each for each in (*brokers, bucket, bucket) if each != who])
+    kind = dice.pick((Kind.CUT, Kind.CUT_ONE_WAY))
+    if kind is Kind.CUT_ONE_WAY and dice.chance(0.5):
+        who, other = other, who
+    return Disturbance(kind, at_s, dice.about(10.0), who, other)
+
+
+def _crash(dice: Dice, at_s: float, *, among: Sequence[str]) -> Disturbance:
+    return Disturbance(
+        Kind.CRASH,
+        at_s,
+        dice.about(4.0),
+        dice.pick(among),
+        share=dice.between(0, 1),
+        steps=dice.whole(1, 400),
+    )
+
+
+def _by_people(dice: Dice, at_s: float, *, among: Sequence[str]) -> Disturbance:
+    if dice.chance(0.5):
+        return Disturbance(Kind.HAND_EDIT, at_s)
+    by_ms = dice.pick((-3_600_000, -60_000, -5_000, 5_000, 60_000, 3_600_000))
+    return Disturbance(Kind.CLOCK_STEP, at_s, who=dice.pick(among), steps=by_ms)

@@ -1,0 +1,205 @@
+"""Requests of clients to brokers over the simulated network.
+
+What travels is what the real transports carry: a request as the broker reads it, an answer with its
+position, an error as its tag and message. A caller that goes away breaks the connection, and the
+broker learns of it, unless that is lost, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+import msgspec
+
+from osqueue.client.addresses import endpoint
+from osqueue.client.transports.http_answers import resting_on
+from osqueue.client.transports.protocol import Answer
+from osqueue.errors import OsqueueError, TransportConnectionError
+from osqueue.testing.simulation.loop import SimulatedLoop
+from osqueue.testing.simulation.network import Network
+from osqueue.testing.simulation.process import SimulatedProcess
+from osqueue.wire.errors import error_body, error_from_body, http_status
+from osqueue.wire.operations import Operation
+
+__all__ = ["Exchange", "Line", "Server", "Serving", "SimulatedTransport", "Witness", "travelled"]
+
+
+class Exchange(msgspec.Struct):
+    """One request, and what came of it as its sender saw it."""
+
+    who: str
+    operation: Operation
+    request: msgspec.Struct | None
+    job_id: str | None
+    sent_us: int
+    ended_us: int | None = None
+    answer: Answer | None = None
+    error: OsqueueError | None = None
+
+
+class Witness(Protocol):
+    """Is told of every exchange that was answered, by whatever process."""
+
+    def answered(self, exchange: Exchange) -> None: ...
+
+
+class Server(Protocol):
+    """What listens at an address."""
+
+    process: SimulatedProcess
+    lines: list[Line]
+    """Connections with a request that has not been answered."""
+
+    def serve(self, exchange: Exchange, reply: Callable[[Answer | OsqueueError], None]) -> Serving:
+        """Begin to answer; what it returns is told when the caller has gone."""
+        ...
+
+
+class Serving(Protocol):
+    """An answer that is being worked on."""
+
+    def cancel(self) -> object: ...
+
+
+class SimulatedTransport:
+    """The way from one process to the broker at a URL: a transport as any other."""
+
+    def __init__(
+        self,
+        url: str,
+        process: SimulatedProcess,
+        network: Network,
+        servers: dict[str, Server],
+        told: Callable[[Exchange], None],
+    ) -> None:
+        self._place = "{}:{}".format(*endpoint(url))
+        self._url = url
+        self._process = process
+        self._network = network
+        self._servers = servers
+        self._told = told
+
+    async def call(
+        self,
+        operation: Operation,
+        request: msgspec.Struct | None = None,
+        *,
+        job_id: str | None = None,
+        timeout_s: float,
+    ) -> Answer:
+        loop = self._process.loop
+        exchange = Exchange(self._process.name, operation, request, job_id, loop.now_us)
+        line = Line(loop, self._network, self._process, exchange)
+        line.ask(self._servers.get(self._place))
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer: Answer = await line.answer
+        except TimeoutError as error:
+            line.hang_up()
+            message = f"{operation.name}: {self._url} did not answer within {timeout_s:g} s"
+            raise TransportConnectionError(message) from error
+        except OsqueueError as error:
+            exchange.ended_us, exchange.error = loop.now_us, error
+            self._told(exchange)
+            raise
+        except asyncio.CancelledError:
+            line.hang_up()
+            raise
+        exchange.ended_us, exchange.answer = loop.now_us, answer
+        self._told(exchange)
+        return answer
+
+    async def reconnect(self) -> None:
+        """There is no connection that could be dropped."""
+
+    async def close(self) -> None:
+        """The same."""
+
+
+class Line:
+    """A connection that carries one request."""
+
+    def __init__(
+        self, loop: SimulatedLoop, network: Network, process: SimulatedProcess, exchange: Exchange
+    ) -> None:
+        self._loop = loop
+        self._network = network
+        self._place = process.name
+        self._life = process.life
+        self._exchange = exchange
+        self._server: Server | None = None
+        self._serving: list[Serving] = []
+        self.answer: asyncio.Future[Answer] = loop.create_future()
+
+    def ask(self, server: Server | None) -> None:
+        self._server = server
+        if server is None:
+            self._resolve(_refused())
+        else:
+            self._network.send(self._place, server.process.name, self._arrive)
+
+    def hang_up(self) -> None:
+        """Let the broker know that nobody waits any more."""
+        server = self._server
+        if server is not None and self._serving:
+            life = server.process.life
+            self._network.send(self._place, server.process.name, self._cancel, life=life, once=True)
+
+    def broken(self) -> None:
+        """The process at the other end is gone, and its machine says so."""
+        error = TransportConnectionError("the connection was reset")
+        self._send_back(error)
+
+    def _arrive(self) -> None:
+        server = self._server
+        assert server is not None
+        if server.process.alive:
+            self._loop.within(server.process.life, partial(self._serve, server))
+        else:
+            self._send_back(_refused())
+
+    def _serve(self, server: Server) -> None:
+        server.lines.append(self)
+        self._serving.append(server.serve(self._exchange, self._send_back))
+
+    def _cancel(self) -> None:
+        for serving in self._serving:
+            serving.cancel()
+
+    def _send_back(self, answer: Answer | OsqueueError) -> None:
+        server = self._server
+        assert server is not None
+        if self in server.lines:
+            server.lines.remove(self)
+        self._network.send(
+            server.process.name,
+            self._place,
+            partial(self._resolve, answer),
+            life=self._life,
+            once=True,
+        )
+
+    def _resolve(self, answer: Answer | OsqueueError) -> None:
+        if self.answer.done():
+            return
+        if isinstance(answer, OsqueueError):
+            self.answer.set_exception(answer)
+        else:
+            self.answer.set_result(answer)
+
+
+def _refused() -> OsqueueError:
+    error = TransportConnectionError("the connection was refused")
+    error.applied = "no"
+    return error
+
+
+def travelled(operation: Operation, error: OsqueueError) -> OsqueueError:
+    """An error as it comes out at the other end."""
+    body, status = error_body(error), http_status(error)
+    told = error_from_body(body, status=status, method=operation.name)
+    position = error.position
+    return resting_on(told, None if position is None else f"{position[0]}-{position[1]}")

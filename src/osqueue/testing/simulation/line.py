@@ -1,0 +1,283 @@
+"""The line of versions of a queue's state object, and the laws that each of them keeps.
+
+Looks at every version in the moment in which it is written, whoever wrote it, and keeps what became
+of each job and each lease: the truth that answers are compared with.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Raw
+
+from osqueue.config import DEFAULT_MAX_ATTEMPTS, QueueLimits
+from osqueue.model.invariants import check
+from osqueue.model.job import Moment
+from osqueue.model.lineage import CommitId
+from osqueue.model.snapshot import decode_state
+from osqueue.testing.simulation.bucket import Written
+from osqueue.testing.simulation.laws import expect
+from osqueue.testing.simulation.storm import PERSON
+
+__all__ = ["End", "JobLife", "LeaseLife", "Line", "View"]
+
+WHOLE_EVERY: Final = 16
+"""Every so many versions are opened by the real code, and all invariants of the model checked."""
+
+
+class View(msgspec.Struct, frozen=True, rename="camel"):
+    """A job as it stands in the object."""
+
+    id: str
+    status: str
+    type: str = ""
+    attempts: int = 0
+    max_attempts: int | None = None
+    priority: int = 0
+    run_at: int | None = None
+    lease: str | None = None
+
+    @property
+    def attempts_allowed(self) -> int:
+        return DEFAULT_MAX_ATTEMPTS if self.max_attempts is None else max(1, self.max_attempts)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it waits to be handed out for the first time."""
+        return self.status == "unclaimed" and self.attempts == 0 and self.run_at is None
+
+
+class End(msgspec.Struct, frozen=True):
+    """How a job ended, and by which lease."""
+
+    status: str
+    lease: str | None
+    at_us: int
+
+
+class LeaseLife(msgspec.Struct):
+    """When a lease stood in the object."""
+
+    job_id: str
+    attempt: int
+    since_us: int
+    gone_us: int | None = None
+
+
+class JobLife(msgspec.Struct):
+    """What became of a job: its views by the time since when they stood."""
+
+    since_us: list[int] = []
+    views: list[View | None] = []
+    end: End | None = None
+
+    def during(self, from_us: int, to_us: int) -> list[View | None]:
+        """The views that stood at any moment of a span; ``None`` where it was not there."""
+        first = max(0, bisect_right(self.since_us, from_us) - 1)
+        last = bisect_right(self.since_us, to_us)
+        before: list[View | None] = (
+            [None] if not self.since_us or self.since_us[0] > from_us else []
+        )
+        return before + self.views[first:last]
+
+
+class _State(msgspec.Struct, rename="camel"):
+    epoch: int
+    commit: str
+    jobs: list[Raw] = []
+    finished: list[View] = []
+    outbox: Any = None
+    lineage: dict[str, str] = {}
+    broker_id: str | None = None
+    broker: str | None = None
+    completed_total: int = 0
+    dead_total: int = 0
+    paused: bool = False
+
+
+_Jobs: TypeAlias = dict[str, View]
+_state_decoder: Final = msgspec.json.Decoder(_State)
+_view_decoder: Final = msgspec.json.Decoder(View)
+
+
+class Line:
+    """All versions so far, as one line of descent."""
+
+    def __init__(self, limits: QueueLimits, edited: set[str]) -> None:
+        self._limits = limits
+        self._edited = edited
+        self._known: dict[bytes, View] = {}
+        self._commits: set[str] = set()
+        self._writers: dict[int, str] = {}
+        self._by_hand = False
+        """Whether a person wrote the last version: then a commit may have come to nothing."""
+        self.versions = 0
+        self.last: _State | None = None
+        self.jobs: _Jobs = {}
+        self.lives: dict[str, JobLife] = {}
+        self.leases: dict[str, LeaseLife] = {}
+        self._written_us: dict[tuple[int, int], int] = {}
+
+    def unfinished(self, wall_ms: int) -> list[View]:
+        """Jobs that run, or could by that time: not what a clock that was wrong has put off."""
+        return [
+            job
+            for job in self.jobs.values()
+            if job.status != "dead" and (job.run_at is None or job.run_at < wall_ms)
+        ]
+
+    @property
+    def outgoing(self) -> int:
+        """Ended jobs that have not been archived yet."""
+        return 0 if self.last is None else len(self.last.finished)
+
+    def take(self, written: Written) -> None:
+        """The next version. Raises `BrokenLawError`."""
+        state = _state_decoder.decode(written.data)
+        self.versions += 1
+        if written.by == PERSON:
+            expect(self.last and state.commit == self.last.commit, "a person makes no commits")
+        else:
+            self._expect_descent(state)
+        self._by_hand = written.by == PERSON
+        jobs = self._read_jobs(state)
+        self._compare(state, jobs, written)
+        name = CommitId.parse(state.commit)
+        assert name is not None
+        self._written_us[name.epoch, name.number] = written.at_us
+        taken_over = self.last is None or self.last.epoch != state.epoch
+        self.last, self.jobs = state, jobs
+        if taken_over or self.versions % WHOLE_EVERY == 0:
+            check(decode_state(written.data, limits=self._limits, now=Moment(0, 0)))
+
+    def changed_by(self, job_id: str, epoch: int, number: int) -> bool:
+        """Whether a commit changed a job: then it may have had, and lost, a lease within it."""
+        at_us, life = self._written_us.get((epoch, number)), self.lives.get(job_id)
+        if at_us is None or life is None:
+            return False
+        return at_us in life.since_us or (life.end is not None and life.end.at_us == at_us)
+
+    def _read_jobs(self, state: _State) -> _Jobs:
+        known: dict[bytes, View] = {}
+        for raw in state.jobs:
+            text = bytes(raw)
+            known[text] = self._known.get(text) or _view_decoder.decode(text)
+        self._known = known
+        jobs = {view.id: view for view in known.values()}
+        expect(len(jobs) == len(state.jobs), "each job stands once in the object")
+        return jobs
+
+    # One line of descent
+
+    def _expect_descent(self, state: _State) -> None:
+        name = CommitId.parse(state.commit)
+        expect(name is not None, "%s is the name of a commit", state.commit)
+        assert name is not None
+        expect(state.commit not in self._commits, "commit %s comes once", state.commit)
+        self._commits.add(state.commit)
+        expect(name.epoch == state.epoch, "%s is of epoch %s", state.commit, state.epoch)
+        writer = self._writers.setdefault(name.epoch, name.writer)
+        expect(writer == name.writer, "epoch %s has one leader", name.epoch)
+        if self.last is None:
+            return
+        before = CommitId.parse(self.last.commit)
+        assert before is not None
+        if name.epoch == before.epoch:
+            follows = (
+                name.number > before.number if self._by_hand else name.number == before.number + 1
+            )
+            expect(follows, "%s does not follow %s", state.commit, self.last.commit)
+        else:
+            expect(name.epoch > before.epoch, "epochs grow: %s, %s", before.epoch, name.epoch)
+            noted = state.lineage.get(str(before.epoch))
+            expect(
+                noted == self.last.commit,
+                "%s notes that it stands on %s, not %s",
+                state.commit,
+                self.last.commit,
+                noted,
+            )
+
+    # What may become of a job
+
+    def _compare(self, state: _State, jobs: _Jobs, written: Written) -> None:
+        ended = self._read_ends(state, jobs, written.at_us)
+        came = [view for view in jobs.values() if self.jobs.get(view.id) is not view]
+        for view in came:
+            self._changed(self.jobs.get(view.id), view, written)
+        for view in self.jobs.values():
+            if view.id not in jobs:
+                expect(view.id in ended, "job %s left the queue without an end", view.id)
+                self._moved(view.id, None, view, written.at_us)
+        if self.last is not None:
+            completed = sum(end.status == "completed" for end in ended.values())
+            grown = state.completed_total - self.last.completed_total
+            expect(grown == completed, "%s jobs completed, and %s were counted", completed, grown)
+        if written.by != PERSON:
+            self._expect_order(jobs)
+
+    def _read_ends(self, state: _State, jobs: _Jobs, at_us: int) -> dict[str, End]:
+        """The jobs that ended with this version."""
+        ended: dict[str, End] = {}
+        for view in state.finished:
+            life = self.lives.setdefault(view.id, JobLife([], []))
+            expect(view.id not in jobs, "job %s has ended and is queued", view.id)
+            if life.end is None:
+                life.end = ended[view.id] = End(view.status, view.lease, at_us)
+                self._expect_end(view, self.jobs.get(view.id))
+            same = (life.end.status, life.end.lease) == (view.status, view.lease)
+            expect(same, "job %s ended once: %s, %s", view.id, life.end, view)
+        return ended
+
+    def _expect_end(self, end: View, before: View | None) -> None:
+        if end.status == "completed":
+            expect(
+                before is not None and before.status == "in_progress" and before.lease == end.lease,
+                "job %s was completed by lease %s, and %s stood before",
+                end.id,
+                end.lease,
+                before,
+            )
+
+    def _changed(self, before: View | None, now: View, written: Written) -> None:
+        life = self.lives.setdefault(now.id, JobLife([], []))
+        expect(life.end is None, "job %s has ended, and comes back: %s", now.id, now)
+        allowed = now.attempts <= now.attempts_allowed
+        expect(allowed, "job %s has %s attempts of %s", now.id, now.attempts, now.attempts_allowed)
+        expect(
+            (now.lease is not None) == (now.status == "in_progress"),
+            "a job has a lease while it runs: %s",
+            now,
+        )
+        if written.by == PERSON:
+            expect(now.id in self._edited, "a person changes one job")
+        self._moved(now.id, now, before, written.at_us)
+
+    def _moved(self, job_id: str, now: View | None, before: View | None, at_us: int) -> None:
+        life = self.lives[job_id]
+        life.since_us.append(at_us)
+        life.views.append(now)
+        lease = None if now is None else now.lease
+        lost = None if before is None else before.lease
+        if lost is not None and lost != lease:
+            self.leases[lost].gone_us = at_us
+        if lease is not None and lease != lost:
+            assert now is not None
+            expect(lease not in self.leases, "lease %s is given once", lease)
+            self.leases[lease] = LeaseLife(job_id, now.attempts, at_us)
+
+    def _expect_order(self, jobs: _Jobs) -> None:
+        """Of jobs that wait for the first time, those that came first are handed out first."""
+        passed: dict[tuple[str, int], str] = {}
+        for before in self.jobs.values():
+            now = jobs.get(before.id)
+            if not before.fresh or now is None or before.id in self._edited:
+                continue
+            kind = (before.type, before.priority)
+            if now.fresh and now.priority == before.priority:
+                passed.setdefault(kind, now.id)
+            elif now.status == "in_progress":
+                first = passed.get(kind)
+                expect(first is None, "job %s was handed out before %s", now.id, first)

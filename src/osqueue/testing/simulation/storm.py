@@ -1,0 +1,200 @@
+"""Carries the disturbances of a run out, and heals the world at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+import msgspec
+
+from osqueue.config import STATE_KEY
+from osqueue.testing.simulation.brokers import SimulatedBroker
+from osqueue.testing.simulation.bucket import StoreWeather
+from osqueue.testing.simulation.disturbances import Disturbance, Kind
+from osqueue.testing.simulation.network import Weather
+from osqueue.testing.simulation.process import SimulatedProcess
+from osqueue.testing.simulation.surroundings import Surroundings
+
+__all__ = ["PERSON", "Storm"]
+
+RESTART_S: Final = 2.0
+"""After how long a process that ended by itself is started again, as a supervisor would."""
+
+PERSON: Final = "person"
+"""Who edits the state by hand, in what the bucket tells of its writes."""
+
+_WEATHER: Final = MappingProxyType(
+    {
+        Kind.STORE_REQUESTS_LOST: "request_lost",
+        Kind.STORE_REPLIES_LOST: "reply_lost",
+        Kind.STORE_LATE: "late",
+        Kind.STORE_DOUBLED: "doubled",
+        Kind.STORE_CONFLICT: "conflict",
+        Kind.STORE_BUSY: "busy",
+        Kind.STORE_FAILING: "failing",
+        Kind.STORE_SLOW: "slow",
+        Kind.STORE_SILENT: "silent",
+        Kind.STORE_DOWN: "down",
+        Kind.NET_LOST: "lost",
+        Kind.NET_DOUBLED: "doubled",
+        Kind.NET_SLOW: "slow",
+    }
+)
+_NET: Final = frozenset({Kind.NET_LOST, Kind.NET_DOUBLED, Kind.NET_SLOW})
+
+_Undo: TypeAlias = Callable[[], None]
+
+
+def _nothing() -> None:
+    """There is nothing to undo."""
+
+
+class Storm:
+    """What goes wrong in a world."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        brokers: Iterable[SimulatedBroker],
+        processes: Mapping[str, SimulatedProcess],
+    ) -> None:
+        self._around = around
+        self._brokers = {each.process.name: each for each in brokers}
+        self._processes = processes
+        self._rests: dict[str, float] = {}
+        self._cuts: list[tuple[str, str]] = []
+        self._over = False
+        self._acts: dict[Kind, Callable[[Disturbance], _Undo | None]] = {
+            Kind.CUT: self._cut,
+            Kind.CUT_ONE_WAY: self._cut,
+            Kind.PAUSE: self._pause,
+            Kind.CRASH: self._crash,
+            Kind.STOP: self._stop,
+            Kind.CLOCK_STEP: self._step_clock,
+            Kind.HAND_EDIT: self._edit_by_hand,
+        }
+        for broker in self._brokers.values():
+            broker.gone = self._gone
+
+    def plan(self, disturbances: Iterable[Disturbance]) -> None:
+        """Have them happen when their time has come."""
+        for each in disturbances:
+            self._around.loop.outside(partial(self._begin, each), after_s=each.at_s)
+
+    def heal(self) -> None:
+        """Undo all that still is the matter; from now on nothing goes wrong."""
+        self._over = True
+        self._around.trace.note("world", "heals")
+        self._around.network.weather = Weather()
+        self._around.store.weather = StoreWeather()
+        for source, target in self._cuts:
+            self._around.network.mend(source, target)
+        for process in self._processes.values():
+            process.spare()
+            process.resume()
+            process.set_clock()
+            if not process.alive:
+                process.start()
+
+    def _begin(self, it: Disturbance) -> None:
+        if self._over:
+            return
+        self._around.trace.note("world", "%s", it)
+        self._around.happened[it.kind.value] += 1
+        undo = self._act(it)
+        self._around.loop.outside(partial(self._end, undo), after_s=it.for_s)
+
+    def _end(self, undo: _Undo) -> None:
+        if not self._over:
+            undo()
+
+    def _act(self, it: Disturbance) -> _Undo:
+        act = self._acts.get(it.kind, self._turn_weather)
+        return act(it) or _nothing
+
+    def _turn_weather(self, it: Disturbance) -> _Undo:
+        around = self._around
+        weather = around.network.weather if it.kind in _NET else around.store.weather
+        name, share = _WEATHER[it.kind], it.share or 1.0
+
+        def add(by: float) -> None:
+            setattr(weather, name, round(getattr(weather, name) + by, 6))
+
+        add(share)
+        return partial(add, -share)
+
+    def _cut(self, it: Disturbance) -> _Undo:
+        network = self._around.network
+        ways = [(it.who, it.other)]
+        ways += [(it.other, it.who)] if it.kind is Kind.CUT else []
+        for way in ways:
+            network.cut(*way)
+        self._cuts += ways
+
+        def mend() -> None:
+            for way in ways:
+                network.mend(*way)
+                self._cuts.remove(way)
+
+        return mend
+
+    def _pause(self, it: Disturbance) -> _Undo | None:
+        process = self._processes[it.who]
+        if not process.alive or process.paused:
+            return None
+        process.pause()
+        return process.resume
+
+    def _crash(self, it: Disturbance) -> None:
+        process = self._processes[it.who]
+        if process.alive:
+            process.kill_after(it.steps, partial(self._died, it))
+
+    def _died(self, it: Disturbance) -> None:
+        around = self._around
+        around.trace.note(it.who, "crashed")
+        around.happened["process died"] += 1
+        broker = self._brokers.get(it.who)
+        if broker is not None:
+            (broker.broken if it.share < 0.5 else broker.silent)()
+        around.loop.outside(partial(self._start, it.who), after_s=it.for_s)
+
+    def _stop(self, it: Disturbance) -> None:
+        broker, loop = self._brokers[it.who], self._around.loop
+        self._rests[it.who] = it.for_s
+
+        def stop() -> None:
+            loop.create_task(broker.stop())
+
+        if broker.process.alive:
+            loop.within(broker.process.life, stop)
+
+    def _step_clock(self, it: Disturbance) -> None:
+        self._processes[it.who].step_clock(it.steps)
+
+    def _gone(self, broker: SimulatedBroker) -> None:
+        name = broker.process.name
+        rest_s = max(RESTART_S, self._rests.pop(name, 0.0))
+        self._around.loop.outside(partial(self._start, name), after_s=rest_s)
+
+    def _start(self, name: str) -> None:
+        process = self._processes[name]
+        if not process.alive:
+            process.start()
+
+    def _edit_by_hand(self, _: Disturbance) -> None:
+        """Set the priority of one job, by compare-and-swap, and leave all else as it is."""
+        bucket, dice = self._around.bucket, self._around.dice
+        stored = bucket.look(STATE_KEY)
+        if stored is None:
+            return
+        state = msgspec.json.decode(stored.data)
+        if not state["jobs"]:
+            return
+        job = dice.pick(state["jobs"])
+        job["priority"] = dice.whole(-3, 3)
+        self._around.trace.note(PERSON, "edits %s", job["id"])
+        self._around.edited.add(job["id"])
+        bucket.write(STATE_KEY, msgspec.json.encode(state), stored.version, PERSON)

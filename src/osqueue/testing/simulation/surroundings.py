@@ -1,0 +1,77 @@
+"""What every process of a simulated world finds around it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from osqueue.client.brokers import Brokers
+from osqueue.client.client import OsqueueClient
+from osqueue.client.discovery import Discovery
+from osqueue.client.following import Following
+from osqueue.client.runtime import Place, Runtime
+from osqueue.config import ClientSettings
+from osqueue.testing.simulation.bucket import Bucket, SimulatedStore, StoreServer
+from osqueue.testing.simulation.dice import Dice
+from osqueue.testing.simulation.exchange import Exchange, Server, SimulatedTransport, Witness
+from osqueue.testing.simulation.loop import SimulatedLoop
+from osqueue.testing.simulation.network import Network
+from osqueue.testing.simulation.process import EPOCH_MS, SimulatedProcess
+from osqueue.testing.simulation.trace import Trace
+
+__all__ = ["Surroundings"]
+
+
+class Surroundings:
+    """Time, chance, the network, the store, and who listens where."""
+
+    def __init__(self, seed: int) -> None:
+        self.dice = Dice(seed)
+        self.loop = SimulatedLoop(self.dice.fork("turns"))  # type: ignore[abstract]
+        self.trace = Trace(self.loop)
+        self.network = Network(self.loop, self.dice.fork("network"))
+        self.bucket = Bucket(self.loop)
+        self.store = StoreServer(self.loop, self.dice.fork("store"), self.network, self.bucket)
+        self.servers: dict[str, Server] = {}
+        self.happened: Counter[str] = Counter()
+        """What befell processes, by kind."""
+        self.edited: set[str] = set()
+        """Jobs that a person has changed in the object itself."""
+        self.witness: Witness | None = None
+
+    @property
+    def wall_ms(self) -> int:
+        """What a clock shows that is right."""
+        return EPOCH_MS + self.loop.now_us // 1_000
+
+    def store_of(self, process: SimulatedProcess) -> SimulatedStore:
+        """The store, as a process sees it."""
+        return SimulatedStore(self.store, process)
+
+    def way(self, url: str, process: SimulatedProcess) -> SimulatedTransport:
+        """A process's way to what listens at ``url``."""
+        return SimulatedTransport(url, process, self.network, self.servers, self._told)
+
+    def _told(self, exchange: Exchange) -> None:
+        if self.witness is not None:
+            self.witness.answered(exchange)
+
+    def client(self, process: SimulatedProcess, *, finds_leader: bool) -> OsqueueClient:
+        """A client of all brokers, or, if it ``finds_leader``, of the store that names theirs."""
+        runtime = Runtime(
+            clock=process.clock, entropy=process.entropy, place=lambda: Place(process.name, 1)
+        )
+        settings = ClientSettings()
+        store = self.store_of(process)
+        urls = [] if finds_leader else [f"http://{address}" for address in self.servers]
+
+        def dial(url: str) -> SimulatedTransport:
+            return self.way(url, process)
+
+        way = Following(
+            Brokers(urls),
+            dial,
+            runtime,
+            probe=dial,
+            discovery=Discovery(store, settings, runtime, owned=False) if finds_leader else None,
+        )
+        return OsqueueClient(transport=way, settings=settings, runtime=runtime)
