@@ -27,7 +27,6 @@ def _here() -> Place:
     return Place(socket.gethostname(), os.getpid())
 
 
-
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     """Time, randomness, and the way to let time pass (``sleep`` takes seconds)."""
 

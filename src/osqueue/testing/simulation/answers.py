@@ -7,7 +7,7 @@ with the line of versions as their order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from osqueue.errors import JobNotFoundError, LeaseLostError
@@ -22,8 +22,9 @@ __all__ = ["Answers"]
 class Answers:
     """Compares answers with the line of versions."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, payloads: Mapping[str, bytes]) -> None:
         self._line = line
+        self._payloads = payloads
         self._looks: dict[str, Callable[[Exchange], None]] = {
             ops.SUBMIT.name: self._submitted,
             ops.SUBMIT_BATCH.name: self._submitted_many,
@@ -35,6 +36,7 @@ class Answers:
             ops.CANCEL.name: self._cancelled,
             ops.HEARTBEAT_BATCH.name: self._kept,
             ops.GET_JOB.name: self._read,
+            ops.GET_STATS.name: self._counted,
         }
 
     def expect_true(self, exchange: Exchange) -> None:
@@ -65,8 +67,11 @@ class Answers:
                 brief = at is not None and self._line.changed_by(job.job_id, at.epoch, at.number)
                 expect(brief, "lease %s was given and is not durable", job.lease)
                 continue
+            lease.told = True
             granted = (lease.job_id, lease.attempt)
             expect(granted == (job.job_id, job.attempt), "%s was granted for %s", job, lease)
+            same = bytes(job.payload) == self._payloads[job.job_id]
+            expect(same, "job %s was given another payload: %s", job.job_id, job.payload)
             gone = lease.gone_us is not None and lease.gone_us < exchange.sent_us
             expect(not gone, "lease %s was given after it had gone", job.lease)
 
@@ -123,6 +128,17 @@ class Answers:
         stood = [view for view in life.during(from_us, exchange.ended_us) if view is not None]
         found = any((view.status, view.attempts) == (info.status, info.attempts) for view in stood)
         expect(found, "job %s was read as %s, and stood as %s", exchange.job_id, info.status, stood)
+
+    def _counted(self, exchange: Exchange) -> None:
+        """Counts show nothing that is not durable; and if the newest were asked for, all that was
+        durable when they were.
+        """
+        counted, last = _value(exchange).completed_total, self._line.last
+        durable = 0 if last is None else last.completed_total
+        expect(counted <= durable, "%s were counted, and %s have completed", counted, durable)
+        request = _request(exchange)
+        if request is not None and request.consistent:
+            expect(counted >= exchange.floor, "%s counted, of %s", counted, exchange.floor)
 
     def _expect_refusal(self, exchange: Exchange) -> None:
         if isinstance(exchange.error, LeaseLostError):

@@ -8,12 +8,14 @@ from typing import Final
 import msgspec
 
 from osqueue.client.models import NewJob
+from osqueue.client.payloads import encode_payload
 from osqueue.config import STATE_KEY, QueueLimits
 from osqueue.testing.simulation.answers import Answers
 from osqueue.testing.simulation.bucket import Written
 from osqueue.testing.simulation.exchange import Exchange
 from osqueue.testing.simulation.laws import BrokenLawError, expect
 from osqueue.testing.simulation.line import Line
+from osqueue.testing.simulation.requests import Requests
 from osqueue.testing.simulation.surroundings import Surroundings
 
 __all__ = ["Checks"]
@@ -37,8 +39,11 @@ class Checks:
 
     def __init__(self, around: Surroundings, limits: QueueLimits) -> None:
         self._around = around
-        self.line = Line(limits, around.edited)
-        self._answers = Answers(self.line)
+        self.asked = Requests()
+        self.line = Line(limits, self.asked, around.edited)
+        self._payloads: dict[str, bytes] = {}
+        self._answers = Answers(self.line, self._payloads)
+        self._shown: dict[object, int] = {}
         self._acknowledged: set[str] = set()
         self._found: BrokenLawError | None = None
         self.known: list[str] = []
@@ -48,6 +53,14 @@ class Checks:
         around.witness = self
 
     # What is told
+
+    def sent(self, exchange: Exchange) -> None:
+        last = self.line.last
+        exchange.floor = 0 if last is None else last.completed_total
+        self.asked.sent(exchange)
+
+    def given_up(self, exchange: Exchange) -> None:
+        self.asked.given_up(exchange, self._around.loop.now_us)
 
     def answered(self, exchange: Exchange) -> None:
         self.requests += 1
@@ -59,10 +72,12 @@ class Checks:
             self._answers.expect_true(exchange)
         except BrokenLawError as error:
             self._find(error)
+        self.asked.answered(exchange)
 
     def submitting(self, job: NewJob) -> None:
         assert job.job_id is not None
         self.known.append(job.job_id)
+        self._payloads[job.job_id] = bytes(encode_payload(job.payload))
 
     def submitted(self, job_ids: list[str]) -> None:
         self._acknowledged.update(job_ids)
@@ -70,6 +85,12 @@ class Checks:
     def ran(self, job_id: str, attempt: int) -> None:
         self.runs += 1
         self._around.trace.note("handler", "runs %s, attempt %s", job_id, attempt)
+
+    def shown(self, reader: object, completed: int) -> None:
+        """A reader was told how many jobs have completed: for him that never goes back."""
+        before, self._shown[reader] = self._shown.get(reader, 0), completed
+        if completed < before:
+            self._find(BrokenLawError(f"{before} completed were shown, and then {completed}"))
 
     def _written(self, written: Written) -> None:
         if written.key != STATE_KEY:

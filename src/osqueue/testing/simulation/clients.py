@@ -49,6 +49,8 @@ class Ledger(Protocol):
 
     def ran(self, job_id: str, attempt: int) -> None: ...
 
+    def shown(self, reader: object, completed: int) -> None: ...
+
 
 class User:
     """A process that does one thing after another, while `working`."""
@@ -108,6 +110,8 @@ class Producer(User):
         payload: dict[str, Any] = {"takes": round(dice.about(self.load.takes_s), 3), "fails": fails}
         if fails and dice.chance(0.2):
             payload["gives_up"] = True
+        if dice.chance(0.05):
+            payload["text"] = self.process.entropy.token() * 100
         return NewJob(
             dice.pick(TYPES),
             payload,
@@ -193,7 +197,8 @@ class Reader(User):
         if known and self.dice.chance(0.7):
             await client.get_job(self.dice.pick(known[-80:]), consistent=consistent)
         else:
-            await client.get_stats(consistent=consistent)
+            stats = await client.get_stats(consistent=consistent)
+            self.ledger.shown(client, stats.completed_total)
 
 
 class Closer(User):

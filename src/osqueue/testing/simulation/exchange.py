@@ -38,12 +38,27 @@ class Exchange(msgspec.Struct):
     ended_us: int | None = None
     answer: Answer | None = None
     error: OsqueueError | None = None
+    copies: int = 0
+    """How often the request came there, or will."""
+    floor: int = 0
+    """How many jobs had durably completed when it was sent."""
+
+    @property
+    def without_effect(self) -> bool:
+        """Whether its sender was told that it was not applied, and it came no other time."""
+        return self.error is not None and self.error.applied == "no" and self.copies < 2
 
 
 class Witness(Protocol):
-    """Is told of every exchange that was answered, by whatever process."""
+    """Is told of every request, by whatever process."""
+
+    def sent(self, exchange: Exchange) -> None: ...
 
     def answered(self, exchange: Exchange) -> None: ...
+
+    def given_up(self, exchange: Exchange) -> None:
+        """Nobody waits for its answer any more."""
+        ...
 
 
 class Server(Protocol):
@@ -73,14 +88,14 @@ class SimulatedTransport:
         process: SimulatedProcess,
         network: Network,
         servers: dict[str, Server],
-        told: Callable[[Exchange], None],
+        witness: Witness,
     ) -> None:
         self._place = "{}:{}".format(*endpoint(url))
         self._url = url
         self._process = process
         self._network = network
         self._servers = servers
-        self._told = told
+        self._witness = witness
 
     async def call(
         self,
@@ -93,23 +108,26 @@ class SimulatedTransport:
         loop = self._process.loop
         exchange = Exchange(self._process.name, operation, request, job_id, loop.now_us)
         line = Line(loop, self._network, self._process, exchange)
+        self._witness.sent(exchange)
         line.ask(self._servers.get(self._place))
         try:
             async with asyncio.timeout(timeout_s):
                 answer: Answer = await line.answer
         except TimeoutError as error:
+            self._witness.given_up(exchange)
             line.hang_up()
             message = f"{operation.name}: {self._url} did not answer within {timeout_s:g} s"
             raise TransportConnectionError(message) from error
         except OsqueueError as error:
             exchange.ended_us, exchange.error = loop.now_us, error
-            self._told(exchange)
+            self._witness.answered(exchange)
             raise
         except asyncio.CancelledError:
+            self._witness.given_up(exchange)
             line.hang_up()
             raise
         exchange.ended_us, exchange.answer = loop.now_us, answer
-        self._told(exchange)
+        self._witness.answered(exchange)
         return answer
 
     async def reconnect(self) -> None:
@@ -139,7 +157,9 @@ class Line:
         if server is None:
             self._resolve(_refused())
         else:
-            self._network.send(self._place, server.process.name, self._arrive)
+            self._exchange.copies = self._network.send(
+                self._place, server.process.name, self._arrive
+            )
 
     def hang_up(self) -> None:
         """Let the broker know that nobody waits any more."""
@@ -166,14 +186,14 @@ class Line:
         self._serving.append(server.serve(self._exchange, self._send_back))
 
     def _cancel(self) -> None:
+        self._forget()
         for serving in self._serving:
             serving.cancel()
 
     def _send_back(self, answer: Answer | OsqueueError) -> None:
+        self._forget()
         server = self._server
         assert server is not None
-        if self in server.lines:
-            server.lines.remove(self)
         self._network.send(
             server.process.name,
             self._place,
@@ -181,6 +201,10 @@ class Line:
             life=self._life,
             once=True,
         )
+
+    def _forget(self) -> None:
+        if self._server is not None and self in self._server.lines:
+            self._server.lines.remove(self)
 
     def _resolve(self, answer: Answer | OsqueueError) -> None:
         if self.answer.done():

@@ -7,6 +7,7 @@ of each job and each lease: the truth that answers are compared with.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -19,12 +20,20 @@ from osqueue.model.lineage import CommitId
 from osqueue.model.snapshot import decode_state
 from osqueue.testing.simulation.bucket import Written
 from osqueue.testing.simulation.laws import expect
+from osqueue.testing.simulation.requests import Requests
 from osqueue.testing.simulation.storm import PERSON
 
 __all__ = ["End", "JobLife", "LeaseLife", "Line", "View"]
 
 WHOLE_EVERY: Final = 16
 """Every so many versions are opened by the real code, and all invariants of the model checked."""
+
+
+PUNCTUAL: Final = 0.95
+"""Of a lease's time-out: a leader's clock may go faster than the world's."""
+
+HASTE_US: Final = 10_000_000
+"""For so long after a claim was given up its jobs may go back, and look as if never handed out."""
 
 
 class View(msgspec.Struct, frozen=True, rename="camel"):
@@ -38,6 +47,8 @@ class View(msgspec.Struct, frozen=True, rename="camel"):
     priority: int = 0
     run_at: int | None = None
     lease: str | None = None
+    worker_id: str | None = None
+    claim_id: str | None = None
 
     @property
     def attempts_allowed(self) -> int:
@@ -64,6 +75,8 @@ class LeaseLife(msgspec.Struct):
     attempt: int
     since_us: int
     gone_us: int | None = None
+    told: bool = False
+    """Whether its holder has heard of it."""
 
 
 class JobLife(msgspec.Struct):
@@ -105,8 +118,10 @@ _view_decoder: Final = msgspec.json.Decoder(View)
 class Line:
     """All versions so far, as one line of descent."""
 
-    def __init__(self, limits: QueueLimits, edited: set[str]) -> None:
+    def __init__(self, limits: QueueLimits, requests: Requests, edited: set[str]) -> None:
         self._limits = limits
+        self._requests = requests
+        self._epoch_us = 0
         self._edited = edited
         self._known: dict[bytes, View] = {}
         self._commits: set[str] = set()
@@ -118,6 +133,8 @@ class Line:
         self.jobs: _Jobs = {}
         self.lives: dict[str, JobLife] = {}
         self.leases: dict[str, LeaseLife] = {}
+        self._held: Counter[str | None] = Counter()
+        """Jobs that are held, by the claim that brought them."""
         self._written_us: dict[tuple[int, int], int] = {}
 
     def unfinished(self, wall_ms: int) -> list[View]:
@@ -141,13 +158,14 @@ class Line:
             expect(self.last and state.commit == self.last.commit, "a person makes no commits")
         else:
             self._expect_descent(state)
-        self._by_hand = written.by == PERSON
+        taken_over = self.last is None or self.last.epoch != state.epoch
+        self._epoch_us = written.at_us if taken_over else self._epoch_us
         jobs = self._read_jobs(state)
         self._compare(state, jobs, written)
         name = CommitId.parse(state.commit)
         assert name is not None
+        self._by_hand = written.by == PERSON
         self._written_us[name.epoch, name.number] = written.at_us
-        taken_over = self.last is None or self.last.epoch != state.epoch
         self.last, self.jobs = state, jobs
         if taken_over or self.versions % WHOLE_EVERY == 0:
             check(decode_state(written.data, limits=self._limits, now=Moment(0, 0)))
@@ -216,7 +234,9 @@ class Line:
             grown = state.completed_total - self.last.completed_total
             expect(grown == completed, "%s jobs completed, and %s were counted", completed, grown)
         if written.by != PERSON:
-            self._expect_order(jobs)
+            self._expect_pause(state, jobs, written.at_us)
+            if written.at_us - self._requests.claims_left_us > HASTE_US:
+                self._expect_order(jobs)
 
     def _read_ends(self, state: _State, jobs: _Jobs, at_us: int) -> dict[str, End]:
         """The jobs that ended with this version."""
@@ -232,7 +252,12 @@ class Line:
         return ended
 
     def _expect_end(self, end: View, before: View | None) -> None:
+        if end.status in {"cancelled", "discarded"}:
+            asked = self._requests.cancels[end.id] > 0
+            expect(asked, "job %s is %s, and nobody asked for that", end.id, end.status)
         if end.status == "completed":
+            asked = self._requests.completes[end.lease or ""] > 0
+            expect(asked, "job %s is completed, and nobody asked for that", end.id)
             expect(
                 before is not None and before.status == "in_progress" and before.lease == end.lease,
                 "job %s was completed by lease %s, and %s stood before",
@@ -243,6 +268,8 @@ class Line:
 
     def _changed(self, before: View | None, now: View, written: Written) -> None:
         life = self.lives.setdefault(now.id, JobLife([], []))
+        asked = bool(life.views) or self._requests.submits[now.id] > 0
+        expect(asked, "job %s is queued, and nobody asked for that", now.id)
         expect(life.end is None, "job %s has ended, and comes back: %s", now.id, now)
         allowed = now.attempts <= now.attempts_allowed
         expect(allowed, "job %s has %s attempts of %s", now.id, now.attempts, now.attempts_allowed)
@@ -253,6 +280,9 @@ class Line:
         )
         if written.by == PERSON:
             expect(now.id in self._edited, "a person changes one job")
+        elif self._by_hand and before is not None:
+            kept = now.priority == before.priority or self._requests.priorities[now.id] > 0
+            expect(kept, "what a person changed of job %s was undone", now.id)
         self._moved(now.id, now, before, written.at_us)
 
     def _moved(self, job_id: str, now: View | None, before: View | None, at_us: int) -> None:
@@ -262,22 +292,69 @@ class Line:
         lease = None if now is None else now.lease
         lost = None if before is None else before.lease
         if lost is not None and lost != lease:
+            assert before is not None
             self.leases[lost].gone_us = at_us
+            self._held[before.claim_id] -= 1
+            if life.end is None:
+                self._expect_reason(lost, before, at_us)
         if lease is not None and lease != lost:
             assert now is not None
             expect(lease not in self.leases, "lease %s is given once", lease)
             self.leases[lease] = LeaseLife(job_id, now.attempts, at_us)
+            self._held[now.claim_id] += 1
+            most = self._requests.claims.get(now.claim_id or "", 0)
+            expect(
+                self._held[now.claim_id] <= most, "claim %s got more than %s", now.claim_id, most
+            )
 
-    def _expect_order(self, jobs: _Jobs) -> None:
-        """Of jobs that wait for the first time, those that came first are handed out first."""
-        passed: dict[tuple[str, int], str] = {}
+    def _expect_reason(self, lease: str, before: View, at_us: int) -> None:
+        """A lease that its holder knows of is lost by his own word, or because he was silent for
+        the whole time-out since then, and since the leader took over.
+        """
+        asked, life = self._requests, self.leases[lease]
+        said_us, held = asked.listed.get(before.worker_id or "", (0, frozenset[str]()))
+        stood_ms = (at_us - life.since_us) / 1_000
+        orphaned = said_us > life.since_us and lease not in held
+        orphaned = orphaned and stood_ms >= self._limits.orphan_after_ms * PUNCTUAL
+        if asked.surrenders[lease] > 0 or orphaned or not life.told:
+            return
+        kept_us = max(life.since_us, asked.kept_us.get(lease, 0), self._epoch_us)
+        silent_ms = (at_us - kept_us) / 1_000
+        expect(
+            silent_ms >= self._limits.lease_timeout_ms * PUNCTUAL,
+            "lease %s was taken away %.0f ms after its last sign of life",
+            lease,
+            silent_ms,
+        )
+
+    def _expect_pause(self, state: _State, jobs: _Jobs, at_us: int) -> None:
+        """While it is known to be paused, nothing is handed out."""
+        paused_us = self._requests.paused_us
+        if paused_us is None or paused_us > at_us:
+            return
+        expect(state.paused, "the queue was paused, and is not any more")
         for before in self.jobs.values():
             now = jobs.get(before.id)
-            if not before.fresh or now is None or before.id in self._edited:
+            out = before.lease is None and now is not None and now.lease is not None
+            expect(not out, "job %s was handed out while the queue was paused", before.id)
+
+    def _expect_order(self, jobs: _Jobs) -> None:
+        """Of jobs that wait for the first time, the lowest priorities are handed out first, and of
+        one priority those that came first.
+        """
+        waiting: dict[str, tuple[int, int]] = {}
+        taken: dict[str, tuple[int, int]] = {}
+        for place, before in enumerate(self.jobs.values()):
+            now = jobs.get(before.id)
+            same = now is not None and now.priority == before.priority
+            if not (before.fresh and same) or before.id in self._edited:
                 continue
-            kind = (before.type, before.priority)
-            if now.fresh and now.priority == before.priority:
-                passed.setdefault(kind, now.id)
+            assert now is not None
+            rank = (before.priority, place)
+            if now.fresh:
+                waiting[before.type] = min(rank, waiting.get(before.type, rank))
             elif now.status == "in_progress":
-                first = passed.get(kind)
-                expect(first is None, "job %s was handed out before %s", now.id, first)
+                taken[before.type] = max(rank, taken.get(before.type, rank))
+        for type_, rank in taken.items():
+            first = waiting.get(type_)
+            expect(first is None or rank < first, "%s: %s went out before %s", type_, rank, first)

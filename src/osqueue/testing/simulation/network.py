@@ -62,20 +62,24 @@ class Network:
         *,
         life: Life | None = None,
         once: bool = False,
-    ) -> None:
+    ) -> int:
         """Have ``deliver`` called when the message is there, as a step of a life, or of nobody's.
 
-        ``once``: it cannot come twice, as an answer on a connection cannot.
+        ``once``: it cannot come twice, as an answer on a connection cannot. Answers how often it
+        will come.
         """
         if not self.passes(source, target):
             self.happened["message cut off"] += 1
-        elif self._dice.chance(self.weather.lost):
+            return 0
+        if self._dice.chance(self.weather.lost):
             self.happened["message lost"] += 1
-        else:
-            self._carry(deliver, life)
-            if not once and self._dice.chance(self.weather.doubled):
-                self.happened["message doubled"] += 1
-                self._carry(deliver, life)
+            return 0
+        self._carry(deliver, life)
+        if once or not self._dice.chance(self.weather.doubled):
+            return 1
+        self.happened["message doubled"] += 1
+        self._carry(deliver, life)
+        return 2
 
     def _carry(self, deliver: Callable[[], None], life: Life | None) -> None:
         slow = self._dice.chance(self.weather.slow)

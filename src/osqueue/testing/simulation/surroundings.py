@@ -21,6 +21,16 @@ from osqueue.testing.simulation.trace import Trace
 __all__ = ["Surroundings"]
 
 
+class Unwatched:
+    """Nobody looks on."""
+
+    def sent(self, exchange: Exchange) -> None: ...
+
+    def answered(self, exchange: Exchange) -> None: ...
+
+    def given_up(self, exchange: Exchange) -> None: ...
+
+
 class Surroundings:
     """Time, chance, the network, the store, and who listens where."""
 
@@ -36,7 +46,7 @@ class Surroundings:
         """What befell processes, by kind."""
         self.edited: set[str] = set()
         """Jobs that a person has changed in the object itself."""
-        self.witness: Witness | None = None
+        self.witness: Witness = Unwatched()
 
     @property
     def wall_ms(self) -> int:
@@ -49,11 +59,7 @@ class Surroundings:
 
     def way(self, url: str, process: SimulatedProcess) -> SimulatedTransport:
         """A process's way to what listens at ``url``."""
-        return SimulatedTransport(url, process, self.network, self.servers, self._told)
-
-    def _told(self, exchange: Exchange) -> None:
-        if self.witness is not None:
-            self.witness.answered(exchange)
+        return SimulatedTransport(url, process, self.network, self.servers, self.witness)
 
     def client(self, process: SimulatedProcess, *, finds_leader: bool) -> OsqueueClient:
         """A client of all brokers, or, if it ``finds_leader``, of the store that names theirs."""

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from osqueue.config import BrokerSettings, QueueLimits
+from osqueue.config import BrokerSettings, PayloadSettings, QueueLimits
 from osqueue.testing.simulation.brokers import SimulatedBroker
 from osqueue.testing.simulation.bucket import BUCKET
 from osqueue.testing.simulation.checks import Checks
@@ -41,6 +41,9 @@ STORM_S: Final = 180.0
 DRAIN_S: Final = 150.0
 """How long it may take from then on until all work is done: a lease may have to run out, retries
 have their pauses, and the archive gathers for a while."""
+
+INLINE_MAX: Final = 1_024
+"""Bytes of the payloads that stand in the state: a larger one is an object."""
 
 LOOK_S: Final = 1.0
 """How often what needs no event is looked at."""
@@ -119,7 +122,10 @@ class _World:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.around = around = Surroundings(plan.seed)
-        settings = BrokerSettings(limits=QueueLimits(archived=True))
+        settings = BrokerSettings(
+            limits=QueueLimits(archived=True, payload_inline_max=INLINE_MAX),
+            payloads=PayloadSettings(sweep_first_ms=20_000, sweep_every_ms=60_000),
+        )
         self.checks = checks = Checks(around, settings.limits)
         self.brokers = [
             SimulatedBroker(around, f"broker-{n}", settings) for n in range(1, plan.brokers + 1)

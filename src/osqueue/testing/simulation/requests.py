@@ -1,0 +1,115 @@
+"""What has been asked for, as far as it may have an effect: nothing happens that nobody asked for.
+
+A request counts from when it is sent. When its sender is told that it was not applied, it counts no
+more; when nobody knows what became of it, it counts for ever.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+from osqueue.testing.simulation.exchange import Exchange
+from osqueue.wire import operations as ops
+
+__all__ = ["Requests"]
+
+_RESUMED_S: Final = 200
+"""How long a resume of unknown fate may still take effect: as long as the latest of messages."""
+
+
+class Requests:
+    """Counts requests by what they name."""
+
+    def __init__(self) -> None:
+        self.submits: Counter[str] = Counter()
+        """By job."""
+        self.cancels: Counter[str] = Counter()
+        """By job."""
+        self.completes: Counter[str] = Counter()
+        """By lease."""
+        self.surrenders: Counter[str] = Counter()
+        """What fails or releases, by lease."""
+        self.priorities: Counter[str] = Counter()
+        """By job."""
+        self.claims: dict[str, int] = {}
+        """How many jobs a claim may bring, by its id."""
+        self.kept_us: dict[str, int] = {}
+        """When the last heartbeat was sent that kept a lease."""
+        self.listed: dict[str, tuple[int, frozenset[str]]] = {}
+        """When a worker has last said what it holds, and what that was, by worker."""
+        self.claims_left_us = 0
+        """When a claim was last given up by who had sent it: its jobs go back at once."""
+        self.paused_us: int | None = None
+        """Since when the queue is paused for certain."""
+        self._resumes_until_us = 0
+
+    def sent(self, exchange: Exchange) -> None:
+        """A request is under way."""
+        self._count(exchange, 1)
+        if exchange.operation.name == ops.CLAIM.name:
+            claim: Any = exchange.request
+            most = self.claims.get(claim.claim_id, 0)
+            self.claims[claim.claim_id] = max(most, claim.max or 1)
+        if exchange.operation.name == ops.RESUME.name:
+            self.paused_us = None
+            self._resumes_until_us = exchange.sent_us + _RESUMED_S * 1_000_000
+        if exchange.operation.name == ops.HEARTBEAT_BATCH.name:
+            request: Any = exchange.request
+            if request.all:
+                held = frozenset(ref.lease for ref in request.jobs)
+                self.listed[request.worker_id] = exchange.sent_us, held
+
+    def answered(self, exchange: Exchange) -> None:
+        """It was answered."""
+        if exchange.without_effect:
+            self._count(exchange, -1)
+        if exchange.copies > 1 and exchange.operation.name == ops.CLAIM.name:
+            self.claims_left_us = exchange.ended_us or 0
+        if exchange.error is None:
+            self._done(exchange)
+
+    def given_up(self, exchange: Exchange, now_us: int) -> None:
+        """Its sender waits no more."""
+        if exchange.operation.name == ops.CLAIM.name:
+            self.claims_left_us = now_us
+
+    def _done(self, exchange: Exchange) -> None:
+        name, sure = exchange.operation.name, exchange.copies == 1
+        if name == ops.RESUME.name and sure:
+            self._resumes_until_us = exchange.ended_us or 0
+        elif name == ops.PAUSE.name and exchange.sent_us > self._resumes_until_us:
+            self.paused_us = exchange.ended_us
+        elif name == ops.HEARTBEAT_BATCH.name:
+            request: Any = exchange.request
+            answer: Any = exchange.answer and exchange.answer.value
+            for ref, result in zip(request.jobs, answer.results, strict=True):
+                if result.error is None:
+                    before_us = self.kept_us.get(ref.lease, 0)
+                    self.kept_us[ref.lease] = max(before_us, exchange.sent_us)
+
+    def _count(self, exchange: Exchange, by: int) -> None:
+        for counter, named in self._effects(exchange):
+            counter[named] += by
+
+    def _effects(self, exchange: Exchange) -> Iterator[tuple[Counter[str], str]]:
+        """What a request may do, and to whom."""
+        name, request, job_id = exchange.operation.name, exchange.request, exchange.job_id or ""
+        said: Any = request
+        if name == ops.SUBMIT.name:
+            yield self.submits, said.job_id
+        elif name == ops.SUBMIT_BATCH.name:
+            yield from ((self.submits, job.job_id) for job in said.jobs)
+        elif name == ops.SUBMIT_LARGE.name:
+            yield self.submits, job_id
+        elif name == ops.CANCEL.name:
+            yield self.cancels, job_id
+        elif name == ops.SET_PRIORITY.name:
+            yield self.priorities, job_id
+        elif name == ops.COMPLETE.name:
+            yield self.completes, said.lease
+        elif name == ops.COMPLETE_BATCH.name:
+            yield from ((self.completes, ref.lease) for ref in said.jobs)
+        elif name in {ops.FAIL.name, ops.RELEASE.name}:
+            yield self.surrenders, said.lease

@@ -1,0 +1,292 @@
+"""Variants of the system that are broken on purpose: the simulation must catch each of them.
+
+Each says which rule it breaks, and how: in the source of a function, one text for another. When the
+function changes so that the text is not in it any more, the mutant says so, and is to be written
+anew.
+"""
+
+from __future__ import annotations
+
+import __future__
+import importlib
+import inspect
+import textwrap
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final, NamedTuple
+
+__all__ = ["MUTANTS", "Edit", "Mutant", "broken"]
+
+_FLAGS: Final = __future__.annotations.compiler_flag
+
+
+class Edit(NamedTuple):
+    """In the source of ``where`` (``module:Class.function``), ``new`` for ``old``."""
+
+    where: str
+    old: str
+    new: str
+
+
+class Mutant(NamedTuple):
+    """A broken variant."""
+
+    name: str
+    edits: tuple[Edit, ...]
+
+
+@contextmanager
+def broken(mutant: Mutant) -> Generator[None]:
+    """Have the system be that variant."""
+    with ExitStack() as stack:
+        for edit in mutant.edits:
+            stack.enter_context(_edited(edit))
+        yield
+
+
+@contextmanager
+def _edited(edit: Edit) -> Generator[None]:
+    module_name, _, path = edit.where.partition(":")
+    *owners, name = path.split(".")
+    owner: Any = importlib.import_module(module_name)
+    for each in owners:
+        owner = getattr(owner, each)
+    function = getattr(owner, name)
+    source = textwrap.dedent(inspect.getsource(function))
+    assert source.count(edit.old) == 1, f"{edit.where} has not once: {edit.old!r}"
+    code = compile(source.replace(edit.old, edit.new), edit.where, "exec", _FLAGS, True)
+    made: dict[str, Any] = {}
+    exec(code, function.__globals__, made)  # noqa: S102 - its own source, with one change
+    setattr(owner, name, made[name])
+    try:
+        yield
+    finally:
+        setattr(owner, name, function)
+
+
+_COMMITTER: Final = "osqueue.engine.committer:Committer"
+_APPLY: Final = "osqueue.model.apply"
+
+_AGAIN: Final = (
+    "self._intake.pending[:0] = self._commit.held; self._phase = Phase.READY; "
+    "self._unresolved_since = None; self._commit = None; self.begin(now)"
+)
+"""The requests of the commit under way go into a new one."""
+
+MUTANTS: Final = (
+    Mutant(
+        "a write of unknown fate is followed by other bytes",
+        (Edit(f"{_COMMITTER}._try_again", "self._write(self._commit, now)", _AGAIN),),
+    ),
+    Mutant(
+        "a read that shows the old version proves that the write was not applied",
+        (
+            Edit(
+                f"{_COMMITTER}.written",
+                "commit.tainted = True\n            self._back_off(commit, why, now)",
+                "commit.tainted = True\n            self._read_back(now)",
+            ),
+            Edit(f"{_COMMITTER}.read_back", "self._doubt(commit, now)", _AGAIN),
+        ),
+    ),
+    Mutant(
+        "a higher epoch does not end a leader's term",
+        (
+            Edit(
+                f"{_COMMITTER}._follow",
+                "self._fenced(origin, now)",
+                "self._adopt_edit(edited, [] if commit is None else commit.held, now)",
+            ),
+        ),
+    ),
+    Mutant(
+        "a lease is ended by whoever names the job",
+        (
+            Edit(
+                f"{_APPLY}:_complete",
+                "not _holds(job, worker_id, ref.lease)",
+                "job.status is not JobStatus.IN_PROGRESS",
+            ),
+        ),
+    ),
+    Mutant(
+        "a change is answered before it is durable",
+        (
+            Edit(
+                f"{_COMMITTER}._settle",
+                "if held.writes or not (held.answered or self._fresh(held, now)):",
+                "if not (held.answered or self._fresh(held, now)):",
+            ),
+        ),
+    ),
+    Mutant(
+        "after a takeover leases have no time of their own",
+        (
+            Edit(
+                "osqueue.model.snapshot:_read_jobs",
+                "now.serving + limits.lease_timeout_ms"
+                if False
+                else "now.serving + state.limits.lease_timeout_ms",
+                "now.serving + 1",
+            ),
+        ),
+    ),
+    Mutant(
+        "a lease is a job and an attempt, and attempts are given back",
+        (
+            Edit(
+                f"{_APPLY}:_claim",
+                'f"{op.lease_seed}-{len(grants)}"',
+                'f"{job.id}-{job.attempts}"',
+            ),
+        ),
+    ),
+    Mutant(
+        "payload objects are not kept apart by epoch",
+        (
+            Edit("osqueue.engine.payloads:PayloadObjects.write", "{epoch}", "1"),
+            Edit(f"{_APPLY}:_outdated", "state.header.epoch", "1"),
+        ),
+    ),
+    Mutant(
+        "a batch for the archive is put together anew each time",
+        (
+            Edit(
+                f"{_APPLY}:_seal", "if outbox is None:\n        outbox", "if True:\n        outbox"
+            ),
+        ),
+    ),
+    Mutant(
+        "ended jobs are dropped before they stand in the archive",
+        (
+            Edit(
+                "osqueue.engine.archiver:Archiver.archive_one",
+                "if sealed.jobs > 0:",
+                "await self._leader.ask(Drop(sealed.key))\n    if sealed.jobs > 0:",
+            ),
+        ),
+    ),
+    Mutant(
+        "what a lost commit held is told not applied",
+        (
+            Edit(
+                f"{_COMMITTER}._end",
+                "intake.refuse_all(writes, unknown_error(message))",
+                "intake.refuse_all(writes, stopping_error())",
+            ),
+        ),
+    ),
+    Mutant(
+        "the line of commits is not asked what became of the last one",
+        (
+            Edit(
+                f"{_COMMITTER}._tell_fate",
+                "fate = self._identity.fate(origin, commit.id, self._base)",
+                "fate = Fate.NOT_APPLIED",
+            ),
+        ),
+    ),
+    Mutant(
+        "the place is taken whatever stands there by then",
+        (
+            Edit(
+                "osqueue.engine.storeio:write_object",
+                "if_version=action.if_version",
+                "if_version=await store.head(key)",
+            ),
+        ),
+    ),
+    Mutant(
+        "leadership is given back over an unresolved commit",
+        (
+            Edit(
+                f"{_COMMITTER}._try_again",
+                "self._write(self._commit, now)",
+                "if self._stopping:\n"
+                "            self._intake.refuse_all(self._commit.held, stopping_error())\n"
+                f"            self._commit.held = []; {_AGAIN}\n"
+                "        else:\n"
+                "            self._write(self._commit, now)",
+            ),
+        ),
+    ),
+    Mutant(
+        "ended jobs are not remembered",
+        (
+            Edit(
+                f"{_APPLY}:_submit",
+                "state.knows_any(fresh.keys())",
+                "not state.jobs.keys().isdisjoint(fresh.keys())",
+            ),
+        ),
+    ),
+    Mutant(
+        "an expired lease costs no attempt",
+        (Edit(f"{_APPLY}:_expire", "if job.attempts < job.attempts_allowed:", "if True:"),),
+    ),
+    Mutant(
+        "the last that came is handed out first",
+        (
+            Edit(
+                "osqueue.model.index:ReadyIndex.pop",
+                "heappop(queue.heap)",
+                "queue.heap.pop()",
+            ),
+        ),
+    ),
+    Mutant("a paused queue hands jobs out", (Edit(f"{_APPLY}:_claim", "state.paused", "False"),)),
+    Mutant(
+        "a consistent read is answered by who led a while ago",
+        (
+            Edit(
+                f"{_COMMITTER}._fresh",
+                "if held.consistent and self._confirmed_arrivals < held.order:",
+                "if False:",
+            ),
+        ),
+    ),
+    Mutant(
+        "a new leader does not note on whose commit it stands",
+        (
+            Edit(
+                "osqueue.model.state:Header.succeed",
+                "if self.epoch is not None and self.commit is not None:",
+                "if False:",
+            ),
+        ),
+    ),
+    Mutant(
+        "a stale lease is told that its job is completed",
+        (Edit(f"{_APPLY}:_repeated", "return _lost(state, ref)", "return _DONE"),),
+    ),
+    Mutant(
+        "a stale lease is told that it is kept",
+        (
+            Edit(
+                f"{_APPLY}:_heartbeat", "results.append(_lost(state, ref))", "results.append(_DONE)"
+            ),
+        ),
+    ),
+    Mutant(
+        "what a worker does not name is taken back at once",
+        (Edit(f"{_APPLY}:_release_orphans", " - state.limits.orphan_after_ms", ""),),
+    ),
+    Mutant(
+        "a claim that is repeated brings other jobs",
+        (Edit(f"{_APPLY}:_claim", "if held:", "if False:"),),
+    ),
+    Mutant(
+        "what a person edited is written over",
+        (
+            Edit(
+                f"{_COMMITTER}._adopt_edit",
+                "self._intake.rebuild(edited.data, replay, self._advance(now))",
+                "self._intake.rebuild(self._last.data, replay, self._advance(now))",
+            ),
+        ),
+    ),
+    Mutant(
+        "a cancel is answered and forgotten",
+        (Edit(f"{_APPLY}:_cancel", "state.cancel(job, now)", "pass"),),
+    ),
+)
