@@ -229,6 +229,12 @@ class Line:
             if view.id not in jobs:
                 expect(view.id in ended, "job %s left the queue without an end", view.id)
                 self._moved(view.id, None, view, written.at_us)
+        for view in came:
+            held, most = (
+                self._held[view.claim_id],
+                self._requests.claims.get(view.claim_id or "", 0),
+            )
+            expect(view.lease is None or held <= most, "claim %s got %s jobs", view.claim_id, held)
         if self.last is not None:
             completed = sum(end.status == "completed" for end in ended.values())
             grown = state.completed_total - self.last.completed_total
@@ -302,10 +308,6 @@ class Line:
             expect(lease not in self.leases, "lease %s is given once", lease)
             self.leases[lease] = LeaseLife(job_id, now.attempts, at_us)
             self._held[now.claim_id] += 1
-            most = self._requests.claims.get(now.claim_id or "", 0)
-            expect(
-                self._held[now.claim_id] <= most, "claim %s got more than %s", now.claim_id, most
-            )
 
     def _expect_reason(self, lease: str, before: View, at_us: int) -> None:
         """A lease that its holder knows of is lost by his own word, or because he was silent for
