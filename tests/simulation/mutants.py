@@ -6,8 +6,8 @@ anew.
 """
 
 from __future__ import annotations
-
 import __future__
+
 import importlib
 import inspect
 import textwrap
@@ -56,7 +56,7 @@ def _edited(edit: Edit) -> Generator[None]:
     assert source.count(edit.old) == 1, f"{edit.where} has not once: {edit.old!r}"
     code = compile(source.replace(edit.old, edit.new), edit.where, "exec", _FLAGS, True)
     made: dict[str, Any] = {}
-    exec(code, function.__globals__, made)  # noqa: S102 - its own source, with one change
+    exec(code, function.__globals__, made)
     setattr(owner, name, made[name])
     try:
         yield
@@ -124,9 +124,7 @@ MUTANTS: Final = (
         (
             Edit(
                 "osqueue.model.snapshot:_read_jobs",
-                "now.serving + limits.lease_timeout_ms"
-                if False
-                else "now.serving + state.limits.lease_timeout_ms",
+                "now.serving + state.limits.lease_timeout_ms",
                 "now.serving + 1",
             ),
         ),
@@ -190,7 +188,7 @@ MUTANTS: Final = (
         "the place is taken whatever stands there by then",
         (
             Edit(
-                "osqueue.engine.storeio:write_object",
+                "osqueue.engine.term:write_object",
                 "if_version=action.if_version",
                 "if_version=await store.head(key)",
             ),
@@ -236,12 +234,12 @@ MUTANTS: Final = (
     ),
     Mutant("a paused queue hands jobs out", (Edit(f"{_APPLY}:_claim", "state.paused", "False"),)),
     Mutant(
-        "a consistent read is answered by who led a while ago",
+        "whoever led a while ago answers as if he led still",
         (
             Edit(
                 f"{_COMMITTER}._fresh",
                 "if held.consistent and self._confirmed_arrivals < held.order:",
-                "if False:",
+                "if True:\n        return True\n    if False:",
             ),
         ),
     ),

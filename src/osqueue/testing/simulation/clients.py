@@ -26,6 +26,15 @@ __all__ = ["Closer", "Load", "Operator", "Producer", "Reader", "SimulatedWorker"
 TYPES: Final = ("mail", "report", "thumb")
 
 
+LONG: Final = 0.04
+"""How many jobs take long: as long as leases last, so that some run while their lease is lost."""
+
+LONG_S: Final = 15.0
+
+LARGE: Final = 0.1
+"""How many jobs have a payload that is an object of its own."""
+
+
 class Load(msgspec.Struct, frozen=True):
     """How much is asked for. Times are means, in seconds."""
 
@@ -107,10 +116,11 @@ class Producer(User):
     def _job(self) -> NewJob:
         dice = self.dice
         fails = dice.whole(1, 4) if dice.chance(0.15) else 0
-        payload: dict[str, Any] = {"takes": round(dice.about(self.load.takes_s), 3), "fails": fails}
+        takes_s = dice.about(LONG_S if dice.chance(LONG) else self.load.takes_s)
+        payload: dict[str, Any] = {"takes": round(takes_s, 3), "fails": fails}
         if fails and dice.chance(0.2):
             payload["gives_up"] = True
-        if dice.chance(0.05):
+        if dice.chance(LARGE):
             payload["text"] = self.process.entropy.token() * 100
         return NewJob(
             dice.pick(TYPES),

@@ -89,16 +89,22 @@ class Disturbance(msgspec.Struct, frozen=True, omit_defaults=True):
         return " ".join(each for each in said if each)
 
 
+TOGETHER: Final = 0.4
+"""How often one disturbance follows another closely: most faults need two of them to do harm."""
+
+TOGETHER_S: Final = 0.5
+
+
 def drawn(
     dice: Dice, *, brokers: Sequence[str], others: Sequence[str], bucket: str, until_s: float
 ) -> list[Disturbance]:
-    """The disturbances of a run: few or many, of few kinds or of all."""
+    """The disturbances of a run: few or many, and often several at about the same time."""
     every_s = dice.pick((5.0, 10.0, 20.0, 60.0))
     happen: list[Disturbance] = []
     at_s = 3.0 + dice.about(every_s)
     while at_s < until_s:
         happen.append(_one(dice, at_s, brokers, others, bucket))
-        at_s += dice.about(every_s)
+        at_s += dice.about(TOGETHER_S if dice.chance(TOGETHER) else every_s)
     return happen
 
 
@@ -128,7 +134,7 @@ def _store_down(dice: Dice, at_s: float) -> Disturbance:
 
 
 def _pause(dice: Dice, at_s: float, *, among: Sequence[str]) -> Disturbance:
-    return Disturbance(Kind.PAUSE, at_s, dice.about(12.0), dice.pick(among))
+    return Disturbance(Kind.PAUSE, at_s, dice.about(dice.pick((1.0, 12.0, 40.0))), dice.pick(among))
 
 
 def _stop(dice: Dice, at_s: float, *, among: Sequence[str]) -> Disturbance:
