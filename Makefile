@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-all chaos kills servers lint proto vendor format bench bench-peers screenshots docs ci lock clean
+.PHONY: help demo test test-all formal chaos kills servers lint proto vendor format bench bench-peers screenshots docs ci lock clean
 
 help:  ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ test: $(READY)  ## Run the tests that PyPI suffices for, with coverage of the co
 
 test-all: servers  ## Run these and the tests on Ceph, on azurite and in a browser, which it installs.
 	$(call run_tests,-m '')
+
+formal: servers  ## Look at every state of the model of commit and election; FORMAL=--large for more.
+	$(BIN)/python -m tests.formal.checker $(FORMAL)
 
 chaos: servers  ## Prove failover in full, on a disk and on Ceph: about two hours.
 	$(BIN)/python -m tests.e2e.chaos --store file $(CHAOS)

@@ -46,7 +46,7 @@ def test_install_when_root_then_asks_for_what_is_missing(
     install_debian_packages()
     update, install = (bare / "asked").read_text().splitlines()
     assert update.endswith("update")
-    packages = "ceph-common ceph-mgr ceph-mon ceph-osd chromium npm radosgw"
+    packages = "ceph-common ceph-mgr ceph-mon ceph-osd chromium gcc libc6-dev npm radosgw spin"
     assert install.endswith(f"install --yes --no-install-recommends {packages}")
 
 

@@ -1,8 +1,9 @@
 """Installs the test servers that do not come from PyPI. ``make test-all`` runs it first.
 
-Ceph's daemons, Chromium and npm are Debian packages, and need root; azurite, the client of Connect,
-pyright and axe-core are npm packages, whose lock files pin all that they bring, in folders of this
-repository that git ignores. What is there already is left alone, so a second run costs nothing.
+Ceph's daemons, Chromium, npm, and spin with the C compiler that it needs are Debian packages, and
+need root; azurite, the client of Connect, pyright and axe-core are npm packages, whose lock files
+pin all that they bring, in folders of this repository that git ignores. What is there already is
+left alone, so a second run costs nothing.
 """
 
 from __future__ import annotations
@@ -54,11 +55,15 @@ DEBIAN_PACKAGES: Mapping[str, str] = MappingProxyType(
         "radosgw": "radosgw",
         "radosgw-admin": "radosgw",
         "chromium": "chromium",
+        "spin": "spin",
+        "gcc": "gcc",
+        "gencat": "libc6-dev",
         "node": "nodejs",
         "npm": "npm",
     }
 )
-"""Each command that is needed, and the package that has it."""
+"""Each command that is needed, and the package that has it. The headers that C programs want bring
+`gencat` along."""
 
 
 class MissingServerError(Exception):
