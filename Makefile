@@ -2,6 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# One process more than processors: much of what the tests take is waiting. One that crashes is told
+# as a failure of the test it ran.
+PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+SPREAD = --numprocesses $(PROCESSES) --dist loadgroup --max-worker-restart 0
 READY := $(VENV)/.ready
 
 .PHONY: help demo test test-all formal chaos kills servers lint proto vendor format bench bench-peers screenshots docs ci lock clean
@@ -21,12 +25,11 @@ demo: $(READY)  ## Index the standard library with two brokers and two workers.
 
 define run_tests
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest $(1) $(TESTS)
-	@$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m pytest --cov --cov-report= $(SPREAD) $(1) $(TESTS)
 	$(BIN)/python -m coverage report --include='*/osqueue/model/*,*/osqueue/engine/*' --fail-under=95
 endef
 
-test: $(READY)  ## Run the tests that PyPI suffices for, with coverage of the core.
+test: $(READY)  ## Run the tests that PyPI suffices for, with coverage of the core; PROCESSES=1 for fewer at once.
 	$(call run_tests)
 
 test-all: servers  ## Run these and the tests on Ceph, on azurite and in a browser, which it installs.

@@ -6,7 +6,7 @@ every line, and a failing state machine would run into the time-out instead of b
 
 from hypothesis import HealthCheck, Phase, settings
 
-pytest_plugins = ["tests.integration.servers.fixtures"]
+pytest_plugins = ["tests.integration.servers.fixtures", "tests.spread"]
 
 for profile in ("default", "ci"):
     settings.register_profile(

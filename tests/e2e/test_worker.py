@@ -243,12 +243,16 @@ def test_supervisor_when_stopped_then_all_let_their_jobs_finish(
 def test_supervisor_when_a_service_manager_signals_every_process_then_jobs_finish_all_the_same(
     queue: str, program: Path, tmp_path: Path
 ) -> None:
+    """The worker, held still, finds the signal and its supervisor's word at once."""
     with worker(queue, program, "-p", "1") as process:
         started(process, 1)
         submit(queue, "nap", str(tmp_path / "wake"))
         pid = int(process.wait_for(r"napping in (\d+)").group(1))
+        os.kill(pid, signal.SIGSTOP)
         os.kill(pid, signal.SIGTERM)
         process.send(signal.SIGTERM)
+        process.wait_for("^Stopping 1 worker process")
+        os.kill(pid, signal.SIGCONT)
         process.wait_for("letting 1 running job finish")
         (tmp_path / "wake").touch()
         assert process.wait() == 0

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from tests.integration.rest import Answer, Rest
 from tests.integration.servers.fixtures import EXTERNAL
 from tests.integration.servers.s3 import ACCESS_KEY, SECRET_KEY, S3Server
@@ -44,9 +45,15 @@ class Bucket:
         await asyncio.to_thread(self._s3.create_bucket, Bucket=self._name)
 
     def _vanish(self) -> None:
-        for entry in self._s3.list_objects_v2(Bucket=self._name).get("Contents", ()):
-            self._s3.delete_object(Bucket=self._name, Key=entry["Key"])
-        self._s3.delete_bucket(Bucket=self._name)
+        """Again when something was written meanwhile: a bucket that is not empty stays."""
+        try:
+            for entry in self._s3.list_objects_v2(Bucket=self._name).get("Contents", ()):
+                self._s3.delete_object(Bucket=self._name, Key=entry["Key"])
+            self._s3.delete_bucket(Bucket=self._name)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "BucketNotEmpty":
+                raise
+            self._vanish()
 
 
 @pytest.fixture(params=["moto", pytest.param("ceph", marks=EXTERNAL)])

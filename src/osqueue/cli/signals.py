@@ -53,8 +53,10 @@ class StopRequest:
         """Called when the last signal ends this process at once."""
         self._loop = asyncio.get_running_loop()
         self._clock = SystemClock()
+        self._signals = 0
         self._signal = signal.SIGTERM
-        self._asked_ms = 0
+        """The last of them."""
+        self._signalled_ms = 0
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
@@ -107,14 +109,17 @@ class StopRequest:
         raise StopRequestedError(self._signal)
 
     def _signalled(self, number: signal.Signals) -> None:
+        """Signals are counted by themselves: who signals a whole group reaches this process both
+        directly and by its supervisor, in either order, and has asked it once.
+        """
         now_ms = self._clock.mono_ms()
-        if not self.requested:
-            self._signal, self._asked_ms = number, now_ms
-            self._event.set()
-        elif now_ms - self._asked_ms < SAME_SIGNAL_MS:
+        if self._signals and now_ms - self._signalled_ms < SAME_SIGNAL_MS:
             return
-        elif self._hurries and not self._hurry.is_set():
-            self._signal, self._asked_ms = number, now_ms
+        self._signals += 1
+        self._signal, self._signalled_ms = number, now_ms
+        if self._signals == 1:
+            self._event.set()
+        elif self._signals == 2 and self._hurries:
             self._hurry.set()
         else:
             self.before_exit()

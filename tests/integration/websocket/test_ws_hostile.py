@@ -49,6 +49,23 @@ async def other(broker: BrokerServer) -> AsyncIterator[Ws]:
         (masked(TEXT, b'"\xc3', fin=False) + masked(CONT, b'"'), 1007),
         (b"\x81\xff" + (2**63).to_bytes(8, "big") + MASK, 1009),
     ],
+    ids=[
+        "opcode-3",
+        "opcode-11",
+        "reserved-1",
+        "reserved-3",
+        "unmasked",
+        "continuation-of-nothing",
+        "ping-in-parts",
+        "ping-too-long",
+        "text-within-text",
+        "close-of-one-byte",
+        "close-with-1005",
+        "close-without-utf8",
+        "text-without-utf8",
+        "text-in-parts-without-utf8",
+        "longer-than-any",
+    ],
 )
 async def test_frame_when_it_breaks_the_protocol_then_closed_with_its_code(
     ws: Ws, other: Ws, sent: bytes, code: int

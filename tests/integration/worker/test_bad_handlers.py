@@ -255,7 +255,7 @@ async def test_job_whose_handler_raises_retry_at_once_then_runs_again(
     assert (info.status, info.attempts) == ("dead", 2)
 
 
-@pytest.mark.parametrize("after", [float("nan"), "soon", object()], ids=repr)
+@pytest.mark.parametrize("after", [float("nan"), "soon", object()], ids=["nan", "soon", "object"])
 async def test_job_whose_handler_raises_a_retry_of_no_sense_then_runs_again_by_its_policy(
     client: OsqueueClient, after: Any
 ) -> None:

@@ -123,6 +123,25 @@ async def test_stop_when_requested_by_another_part_then_as_by_a_signal() -> None
         assert stop.exit_code == 143
 
 
+async def test_stop_when_a_supervisor_is_sooner_than_the_signal_to_all_then_asked_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exits: list[int] = []
+    monkeypatch.setattr(os, "_exit", exits.append)
+    with StopRequest(hurries=True) as stop:
+        stop._clock = clock = ManualClock()
+        stop.request()
+        stop._signalled(signal.SIGTERM)
+        assert (stop.requested, stop.exit_code) == (True, 0)
+        clock.now_ms += signals.SAME_SIGNAL_MS
+        stop.request(hurry=True)
+        stop._signalled(signal.SIGTERM)
+        assert (stop.exit_code, exits) == (143, [])
+        clock.now_ms += signals.SAME_SIGNAL_MS
+        stop._signalled(signal.SIGTERM)
+    assert exits == [143]
+
+
 async def test_either_when_one_is_over_then_the_others_are_cancelled() -> None:
     others = asyncio.ensure_future(never())
 

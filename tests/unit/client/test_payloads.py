@@ -44,7 +44,7 @@ def test_encode_payload_of_a_json_value_gives_its_json(payload: object, encoded:
 @pytest.mark.parametrize(
     "payload",
     [
-        object(),
+        pytest.param(object(), id="object"),
         {(1, 2): 3},
         "\ud800",
         math.nan,

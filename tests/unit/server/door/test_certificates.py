@@ -37,7 +37,11 @@ def test_validity_when_there_is_a_chain_then_of_the_first() -> None:
     assert validity_of(chain).until_ms == ms(until)
 
 
-@pytest.mark.parametrize("data", [b"", b"nonsense", b"\xff", PEM[:100], PEM[::-1]])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"nonsense", b"\xff", PEM[:100], PEM[::-1]],
+    ids=["nothing", "nonsense", "no-text", "cut", "backwards"],
+)
 def test_validity_when_it_is_no_certificate_then_said(data: bytes) -> None:
     with pytest.raises(ValueError, match="holds no certificate in PEM"):
         validity_of(data)
