@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 
 from osqueue.config import CommitSettings, LeadershipSettings
-from osqueue.engine.requests import Check, Held
+from osqueue.engine.requests import Check, EndReason, Held
 from osqueue.errors import CommitUnknownError, StoreUnavailableError
 from osqueue.model.ops import Heartbeat, LeaseRef, NewJob, Submit
 from osqueue.model.outcomes import Claimed, Counts, Done, IdConflict, Results, Submitted
 
 from .conftest import Start
 from .harness import EPOCH, Trace
+from .objects import taken_over
 
 
 def unclaimed(t: Trace, reads: Held) -> int:
@@ -370,3 +371,57 @@ def test_memory_when_refused_reads_pile_up_then_they_take_nobodys_place(lead: St
             t.stats()
         t.unless_heard(1_000)
     assert t.waits(t.submit("b"))
+
+
+def test_repetition_when_the_commit_of_the_first_try_is_given_up_then_it_is_unknown_too(
+    lead: Start,
+) -> None:
+    t = lead()
+    first = t.submit("a")
+    t.unclear()
+    again, other = t.submit("a"), t.submit("b")
+    t.abandon()
+    for held in (first, again):
+        assert t.refusal(held).applied == "unknown"
+    assert t.refusal(other).applied == "no"
+
+
+def test_repetition_when_another_broker_has_taken_over_then_it_is_not_said_to_be_unapplied(
+    lead: Start,
+) -> None:
+    t = lead()
+    t.submit("a")
+    landed = t.write.data
+    t.unclear()
+    again = t.submit("a")
+    t.puts(taken_over(landed, epoch=EPOCH + 1))
+    t.passes(2_000)
+    t.conflicts()
+    t.reads()
+    assert t.over.reason is EndReason.FENCED
+    assert t.refusal(again).applied == "unknown"
+
+
+def test_repetition_when_leadership_is_given_back_then_it_is_not_said_to_be_unapplied(
+    lead: Start,
+) -> None:
+    t = lead()
+    t.submit("a")
+    t.ok()
+    t.runs(1_001)
+    again = t.submit("a")
+    t.stop()
+    assert t.refusal(again).applied == "unknown"
+
+
+def test_claim_when_it_repeats_one_and_the_commit_is_given_up_then_it_is_unknown(
+    lead: Start,
+) -> None:
+    t = lead()
+    t.submit("a")
+    t.ok()
+    t.claim(claim_id="c")
+    t.unclear()
+    again = t.claim(claim_id="c")
+    t.abandon()
+    assert t.refusal(again).applied == "unknown"

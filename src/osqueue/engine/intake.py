@@ -10,14 +10,15 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple, Protocol
 
 from osqueue.config import CommitSettings, QueueLimits
+from osqueue.engine.refusals import unknown_error
 from osqueue.engine.requests import Held, Notice
 from osqueue.errors import OsqueueError, OverloadedError
 from osqueue.model.apply import apply
 from osqueue.model.events import Told
 from osqueue.model.index import ReadyIndex
 from osqueue.model.job import JobStatus, Moment
-from osqueue.model.ops import Claim, Op
-from osqueue.model.outcomes import Claimed
+from osqueue.model.ops import Claim, Heartbeat, Op
+from osqueue.model.outcomes import Acted, Claimed, Done, Results, Submitted
 from osqueue.model.snapshot import decode_state
 from osqueue.model.state import QueueState
 from osqueue.model.tally import Tally
@@ -188,8 +189,14 @@ class Intake:
             self.answers.append(held)
 
     def refuse(self, held: Held, error: OsqueueError) -> None:
-        """Answer a request with an error, unless it has been answered."""
+        """Answer a request with an error, unless it has been answered.
+
+        One that repeats another needs no commit of its own, but rests on that one's: of which it is
+        not known here whether it is durable.
+        """
         if not held.answered:
+            if error.applied == "no" and _repeats(held):
+                error = unknown_error(f"an earlier try of it is not confirmed ({error.message})")
             held.outcome, held.error, held.answered = None, error, True
             self.answers.append(held)
 
@@ -215,6 +222,21 @@ class Intake:
         )
         self.refuse(held, OsqueueError("the broker failed on this request; nothing was changed"))
         self.rebuild(self.fixed, self.pending, held.at)
+
+
+def _repeats(held: Held) -> bool:
+    """Whether a request was found to be done already, by a commit that may come to nothing."""
+    if held.writes or isinstance(held.op, Heartbeat):
+        return False
+    match held.outcome:
+        case Submitted() | Done():
+            return True
+        case Results(each) | Acted(each):
+            return any(isinstance(one, Done) for one in each)
+        case Claimed(grants):
+            return bool(grants)
+        case _:
+            return False
 
 
 def read_state(

@@ -31,7 +31,7 @@ LONG: Final = 0.04
 
 LONG_S: Final = 15.0
 
-LARGE: Final = 0.1
+LARGE: Final = 0.2
 """How many jobs have a payload that is an object of its own."""
 
 

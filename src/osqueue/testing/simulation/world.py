@@ -124,7 +124,7 @@ class _World:
         self.around = around = Surroundings(plan.seed)
         settings = BrokerSettings(
             limits=QueueLimits(archived=True, payload_inline_max=INLINE_MAX),
-            payloads=PayloadSettings(sweep_first_ms=3_000, sweep_every_ms=10_000),
+            payloads=PayloadSettings(sweep_first_ms=1_000, sweep_every_ms=1_000),
         )
         self.checks = checks = Checks(around, settings.limits)
         self.brokers = [
