@@ -1,0 +1,107 @@
+"""``python -m tests.simulation --seeds 300``: runs seeds, and prints what came of them as JSON.
+
+Exits with 1 when a law did not hold: then with the seed, the shortest list of disturbances under
+which it still does not, and the end of that run's trace. ``--trace SEED`` prints all of one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+
+import msgspec
+
+from osqueue.cli.progress import Progress
+from osqueue.testing.simulation import Plan, Report, plan_of, simulate
+from osqueue.testing.simulation.shrink import shrunk
+
+TRACE_LINES = 60
+"""How much of a failing run's trace is printed: its end."""
+
+RUNS_PER_PROCESS = 100
+
+
+def main() -> int:
+    asked = _asked()
+    if asked.trace is not None:
+        report = simulate(plan_of(asked.trace), traced=True)
+        print(*report.trace, sep="\n")
+        return int(report.violation is not None)
+    summary, failed = Summary(), []
+    seeds = range(asked.first, asked.first + asked.seeds)
+    with Progress("simulating", len(seeds)) as progress:
+        for number, report in enumerate(_reports(seeds, asked.processes), start=1):
+            summary.add(report)
+            failed += [report] if report.violation else []
+            progress.show(number)
+    print(json.dumps(msgspec.to_builtins(summary.told())))
+    for report in failed[:3]:
+        _tell(report)
+    return int(bool(failed))
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=300, help="how many")
+    parser.add_argument("--first", type=int, default=1, help="the first of them")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--trace", type=int, metavar="SEED", help="print one run")
+    return parser.parse_args()
+
+
+def _reports(seeds: range, processes: int) -> Iterator[Report]:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(processes, maxtasksperchild=RUNS_PER_PROCESS) as pool:
+        yield from pool.imap_unordered(_run, seeds)
+
+
+def _run(seed: int) -> Report:
+    return msgspec.structs.replace(simulate(plan_of(seed)), trace=[])
+
+
+class Summary:
+    """Adds up what came of the runs."""
+
+    def __init__(self) -> None:
+        self._sums: Counter[str] = Counter()
+        self._happened: Counter[str] = Counter()
+        self._failed: list[int] = []
+        self._virtual_s = 0.0
+
+    def add(self, report: Report) -> None:
+        self._sums["seeds"] += 1
+        for name in ("steps", "requests", "commits", "jobs"):
+            self._sums[name] += getattr(report, name)
+        self._virtual_s += report.virtual_s
+        self._happened += report.happened
+        if report.violation is not None:
+            self._failed.append(report.plan.seed)
+
+    def told(self) -> dict[str, object]:
+        return {
+            **self._sums,
+            "virtual_hours": round(self._virtual_s / 3_600, 1),
+            "happened": dict(sorted(self._happened.items())),
+            "failed": sorted(self._failed),
+        }
+
+
+def _tell(report: Report) -> None:
+    """The seed, the shortest that still fails, and how that goes."""
+    print(f"\nseed {report.plan.seed}: {report.violation}", file=sys.stderr)
+    shortest = shrunk(report.plan, _fails)
+    told = simulate(shortest)
+    print("still fails with:", file=sys.stderr)
+    for each in shortest.disturbances:
+        print(f"  at {each.at_s:.3f} s: {each}", file=sys.stderr)
+    print(f"as JSON: {msgspec.json.encode(shortest).decode()}", file=sys.stderr)
+    print(*told.trace[-TRACE_LINES:], sep="\n", file=sys.stderr)
+
+
+def _fails(plan: Plan) -> bool:
+    return simulate(plan).violation is not None
