@@ -55,6 +55,40 @@ BATCH_JOBS_MAX = 1_000
 CLAIM_TYPES_MAX = 1_000
 """Most types of one claim: each is looked at for each job handed out."""
 
+SCHEDULES_MAX = 1_000
+"""Most schedules of a queue: each commit writes them all."""
+
+SCHEDULE_NAME_CHARS_MAX = 128
+"""Longest name of a schedule: that of a job's id, and for the same reason."""
+
+SCHEDULE_PAYLOAD_BYTES_MAX = 16 * KIB
+"""Largest payload of a schedule: it stands in every commit, also while it is not due. What is
+larger belongs where the handler can fetch it."""
+
+SCHEDULE_EVERY_MS_MIN = 1_000
+"""Shortest interval: what is to run more often is a loop of a worker, not a job."""
+
+SCHEDULE_EVERY_MS_MAX = 10 * 365 * 24 * HOUR_MS
+"""Longest interval, ten years: what is longer is a mistake."""
+
+SCHEDULE_CRON_CHARS_MAX = 256
+"""Longest cron expression: the longest of use lists every minute of an hour, in 170."""
+
+SCHEDULE_ZONE_CHARS_MAX = 64
+"""Longest name of a time zone: the longest that there is has 32."""
+
+SCHEDULES_PAGE_MAX = 100
+"""Schedules of one page: with the largest payloads 1.6 MiB, less than any transport takes."""
+
+SCHEDULES_FIRED_MAX = 100
+"""Schedules that submit their jobs in one go, about 10 ms of work; the rest do so right after."""
+
+SCHEDULE_RETRY_MS = 1_000
+"""How soon a schedule is tried again that was due, and could not submit its job."""
+
+SCHEDULE_MISSED_MS = 60_000
+"""A time counts as missed when it is this late: a restart or a takeover takes less."""
+
 ROOMY_BYTES = MIB
 """A submit of one job that is larger than this waits for room, and is judged off the loop: each
 MiB takes about 10 ms."""

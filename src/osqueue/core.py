@@ -11,6 +11,7 @@ from collections.abc import Callable
 from osqueue.broker.dispatch import BROKER_HANDLERS
 from osqueue.broker.fitting import fitted, in_one_line, throttled
 from osqueue.broker.service import QueueService
+from osqueue.broker.timetable import CronTimetable
 from osqueue.broker.waiting import WaitingClaims
 from osqueue.clock import Clock, Entropy, precise_us
 from osqueue.config import STATE_KEY, BrokerSettings
@@ -68,6 +69,7 @@ class QueueCore:
             waiting=WaitingClaims,
             probe=probe,
         )
+        self.engine.timetable = CronTimetable()
         self.engine.observer = observers
         self.service = self._new_service(address)
 

@@ -9,6 +9,7 @@
     │   ├── JobIdConflictError       this job id names another job
     │   ├── JobNotFoundError         no such job
     │   ├── JobStateError            the job does not wait: it is held, dead or over
+    │   ├── ScheduleNotFoundError    no such schedule
     │   └── AuthError                not allowed
     ├── stop working on the job
     │   └── LeaseLostError           the lease is no longer this worker's
@@ -73,6 +74,7 @@ __all__ = [
     "PayloadValidationError",
     "ResultTimeoutError",
     "Retry",
+    "ScheduleNotFoundError",
     "StorageBackendError",
     "StoreBusyError",
     "StoreDeniedError",
@@ -163,6 +165,12 @@ class JobStateError(OsqueueError):
     """The job does not wait to be claimed, as this asks for. The message says what it is."""
 
     _tag: ClassVar[Literal["JobStateError"]] = "JobStateError"
+
+
+class ScheduleNotFoundError(OsqueueError):
+    """No schedule of this name."""
+
+    _tag: ClassVar[Literal["ScheduleNotFoundError"]] = "ScheduleNotFoundError"
 
 
 class AuthError(OsqueueError):

@@ -75,6 +75,7 @@ async def furnish(client: OsqueueClient, pause: Pause = _at_once) -> Scene:
     delayed = await client.submit_jobs(
         [NewJob("invoice:issue", {"customer": n}, delay_ms=n * HOUR_MS) for n in range(1, 6)]
     )
+    await _schedule(client)
     await pause(STEP_MS)
     return Scene(
         waiting=waiting,
@@ -86,6 +87,15 @@ async def furnish(client: OsqueueClient, pause: Pause = _at_once) -> Scene:
         completed=completed,
         cancelled=cancelled,
     )
+
+
+async def _schedule(client: OsqueueClient) -> None:
+    """None of them comes while a test looks."""
+    report = NewJob("report:build", {"of": "yesterday"}, max_attempts=5, keep_result=True)
+    await client.put_schedule("nightly", report, cron="0 3 * * *", timezone="Europe/Rome")
+    await client.put_schedule("invoices", "invoice:issue", cron="30 6 1 * *", missed="skip")
+    await client.put_schedule("clean-up", "files:clean", {"days": 30}, every_ms=6 * HOUR_MS)
+    await client.put_schedule("newsletter", "email:send", cron="0 9 * * MON", paused=True)
 
 
 def _email(n: int) -> Mapping[str, Any]:

@@ -28,6 +28,7 @@ VIEWS: Final[Mapping[str, str]] = MappingProxyType(
         "job": "/jobs/{worn_out}",
         "dead": "/dead",
         "queue": "/queue",
+        "schedules": "/schedules/nightly",
         "playground": "/playground",
         "state": "/state",
         "settings": "/settings",

@@ -23,12 +23,13 @@ pytestmark = [*BROWSER]
 
 PLACES: Mapping[Role, set[str]] = MappingProxyType(
     {
-        Role.OBSERVE: {"Overview", "Jobs", "Dead letters", "Queue"},
+        Role.OBSERVE: {"Overview", "Jobs", "Dead letters", "Queue", "Schedules"},
         Role.ADMIN: {
             "Overview",
             "Jobs",
             "Dead letters",
             "Queue",
+            "Schedules",
             "Playground",
             "State",
             "Settings",

@@ -17,6 +17,7 @@ PLACES = {
     "j": "Jobs",
     "d": "Dead letters",
     "q": "Queue",
+    "c": "Schedules",
     "p": "Playground",
     "r": "State",
     "s": "Settings",

@@ -86,6 +86,12 @@ ROUTES = {
     "announceTypes": ("PUT", "/v1/types"),
     "getSettings": ("GET", "/v1/settings"),
     "failOver": ("POST", "/v1/failover"),
+    "listSchedules": ("GET", "/v1/schedules"),
+    "putSchedule": ("PUT", "/v1/schedules/{}"),
+    "dropSchedule": ("DELETE", "/v1/schedules/{}"),
+    "pauseSchedule": ("POST", "/v1/schedules/{}/pause"),
+    "resumeSchedule": ("POST", "/v1/schedules/{}/resume"),
+    "runSchedule": ("POST", "/v1/schedules/{}/run"),
     "noSuchThing": ("POST", "/v1/no-such-thing"),
 }
 
@@ -102,7 +108,8 @@ class Rest:
     async def ask(self, operation: str, /, **fields: Any) -> Said:
         verb, path = ROUTES[operation]
         if "{}" in path:
-            path = path.format(quote(fields.pop("jobId"), safe=""))
+            named = "name" if "schedules" in path else "jobId"
+            path = path.format(quote(fields.pop(named), safe=""))
         if verb == "GET" and fields:
             path += "?" + urlencode({key: str(value) for key, value in fields.items()})
         body = json.dumps(fields).encode() if verb in {"POST", "PUT"} else None
@@ -309,7 +316,7 @@ ANY_JSON = ("payload", "result", "schema", "value")
 
 LONG = (
     "createdAt", "heartbeat", "priority", "completedTotal", "deadTotal", "endedAt", "at",
-    "runAt", "baseMs", "maxMs", "timeoutMs",
+    "runAt", "baseMs", "maxMs", "timeoutMs", "everyMs", "nextAt", "lastAt",
 )  # fmt: skip
 """Numbers of 64 bits, which JSON of Protocol Buffers has as texts."""
 

@@ -603,6 +603,75 @@ async def test_priority_when_it_cannot_be_then_refused(peer: Ask) -> None:
     peer.expect(said, "BrokerProtocolError", http="400", rpc="invalid_argument")
 
 
+# Schedules
+
+HOUR_MS = 3_600_000
+
+
+@row("schedules", "one is kept, and listed with its next time; the same again changes nothing")
+async def test_schedule_when_put_then_listed_with_its_next_time(peer: Ask) -> None:
+    nightly = {"name": "nightly", "type": "t", "payload": {"a": [1]}, "cron": "0 3 * * *"}
+    first = await peer.ask("putSchedule", **nightly, timezone="Europe/Rome")
+    assert first.tag is None, first
+    again = await peer.ask("putSchedule", **nightly, timezone="Europe/Rome")
+    (listed,) = (await peer.ask("listSchedules")).value["schedules"]
+    assert first.value == again.value == listed
+    assert listed["payload"] == {"a": [1]}
+    assert listed["when"] == "At 03:00 every day, Europe/Rome"
+    assert listed["nextAt"] > listed["createdAt"]
+
+
+@row("schedules", "it is paused, resumed and dropped; to drop what is not there is no error")
+async def test_schedule_when_paused_resumed_and_dropped_then_it_is_so(peer: Ask) -> None:
+    await peer.ask("putSchedule", name="s", everyMs=HOUR_MS)
+    assert (await peer.ask("pauseSchedule", name="s")).tag is None
+    (paused,) = (await peer.ask("listSchedules")).value["schedules"]
+    assert (paused["paused"], "nextAt" in paused) == (True, False)
+    assert (await peer.ask("resumeSchedule", name="s")).tag is None
+    (resumed,) = (await peer.ask("listSchedules")).value["schedules"]
+    assert ("paused" in resumed, "nextAt" in resumed) == (False, True)
+    for _ in range(2):
+        assert (await peer.ask("dropSchedule", name="s")).tag is None
+    assert (await peer.ask("listSchedules")).value.get("schedules", []) == []
+
+
+@row("schedules", "it is run beside its times; the same job id again adds nothing")
+async def test_schedule_when_run_then_a_job_of_it(peer: Ask) -> None:
+    await peer.ask("putSchedule", name="s", type="t", payload=[7], everyMs=HOUR_MS)
+    for _ in range(2):
+        assert (await peer.ask("runSchedule", name="s", jobId="mine")).value == {"jobId": "mine"}
+    fresh = (await peer.ask("runSchedule", name="s")).value["jobId"]
+    assert str(uuid.UUID(fresh)) == fresh
+    jobs = [await claimed(peer) for _ in range(2)]
+    assert [job["jobId"] for job in jobs] == ["mine", fresh]
+    assert [job["payload"] for job in jobs] == [[7], [7]]
+
+
+@row("schedules", "one that comes never, or of which is said both or no time, is refused", "400")
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"cron": "0 3 * * *", "everyMs": HOUR_MS},
+        {"cron": "0 0 30 2 *"},
+        {"cron": "often"},
+        {"cron": "0 3 * * *", "timezone": "Mars/Olympus"},
+        {"everyMs": 999},
+    ],
+)
+async def test_schedule_when_it_cannot_be_then_refused(peer: Ask, fields: dict[str, Any]) -> None:
+    said = await peer.ask("putSchedule", name="s", **fields)
+    peer.expect(said, "BrokerProtocolError", http="400", rpc="invalid_argument")
+    assert (await peer.ask("listSchedules")).value.get("schedules", []) == []
+
+
+@row("schedules", "one that is not there is not paused, resumed or run", "ScheduleNotFoundError")
+@pytest.mark.parametrize("operation", ["pauseSchedule", "resumeSchedule", "runSchedule"])
+async def test_schedule_when_there_is_none_then_refused(peer: Ask, operation: str) -> None:
+    said = await peer.ask(operation, name="none")
+    peer.expect(said, "ScheduleNotFoundError", http="404", rpc="not_found")
+
+
 # Several brokers, and the store
 
 

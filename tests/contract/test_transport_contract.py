@@ -13,6 +13,7 @@ from osqueue.testing import (
     JobContract,
     LookContract,
     QueueContract,
+    ScheduleContract,
     StreamContract,
     TransportContract,
 )
@@ -51,6 +52,11 @@ class TestLooks(OfKind, LookContract):
 @pytest.mark.parametrize("kind", KINDS)
 class TestQueue(OfKind, QueueContract):
     """A queue that is paused, and jobs whose order is changed."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestSchedules(OfKind, ScheduleContract):
+    """Jobs that are submitted again and again."""
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "rest"])

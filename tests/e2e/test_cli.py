@@ -411,6 +411,57 @@ def test_priority_when_set_then_shown_and_what_cannot_be_is_refused(url: str) ->
     assert (over.returncode, error_of(over)) == (1, "error: job moved-1 is over: cancelled")
 
 
+def test_schedules_when_put_run_and_dropped_then_as_it_says() -> None:
+    with broker() as (_, url):
+        env = {"BROKER_URL": url}
+        assert osqueue("schedules", env=env).stdout == "no schedules\n"
+        put = osqueue("schedules", "put", "nightly", "report", '{"of": "yesterday"}',
+                      "--cron", "0 3 * * *", "--timezone", "Europe/Rome", env=env)  # fmt: skip
+        assert put.stdout.startswith("nightly: At 03:00 every day, Europe/Rome; next 20")
+        osqueue("schedules", "put", "often", "tick", "--every", "15m", "--missed", "skip", env=env)
+        listed = osqueue("schedules", env=env).stdout.splitlines()
+        assert [line.split()[0] for line in listed] == ["name", "nightly", "often"]
+        assert "every 15 minutes" in listed[2]
+        first, second = osqueue("schedules", "--json", env=env).stdout.splitlines()
+        nightly = json.loads(first)
+        assert nightly["payload"] == {"of": "yesterday"}
+        assert (nightly["cron"], nightly["timezone"]) == ("0 3 * * *", "Europe/Rome")
+        assert (json.loads(second)["everyMs"], json.loads(second)["missed"]) == (900_000, "skip")
+
+        assert osqueue("schedules", "pause", "often", env=env).stdout == "often paused\n"
+        assert re.search(r"^often .* paused", osqueue("schedules", env=env).stdout, re.MULTILINE)
+        assert osqueue("schedules", "resume", "often", env=env).stdout == "often resumed\n"
+        job_id = osqueue("schedules", "run", "nightly", env=env).stdout.strip()
+        shown = json.loads(osqueue("jobs", "show", job_id, "--json", env=env).stdout)
+        assert (shown["type"], shown["payload"]) == ("report", {"of": "yesterday"})
+
+        assert osqueue("schedules", "drop", "often", env=env).stdout == "often dropped\n"
+        again = osqueue("schedules", "drop", "often", env=env)
+        assert (again.returncode, error_of(again)) == (1, "error: there is no schedule 'often'")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["put", "s", "t"], 1, "say either `cron` or `everyMs`"),
+        (["put", "s", "t", "--cron", "0 0 30 2 *"], 1, "bad day-of-month"),
+        (["put", "s", "t", "--cron", "0 3 * * *", "--timezone", "Mars"], 1, "there is no 'Mars'"),
+        (["put", "s", "t", "--every", "often"], 2, "is no length of time"),
+        (["put", "s", "t", "{", "--every", "1h"], 2, "the payload is not JSON"),
+        (["put", "a b", "t", "--every", "1h"], 1, "name"),
+        (["run", "none"], 1, "there is no schedule 'none'"),
+        (["pause", "none"], 1, "there is no schedule 'none'"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+)
+def test_schedules_when_it_cannot_be_then_one_line_says_why(
+    url: str, arguments: list[str], code: int, said: str
+) -> None:
+    refused = osqueue("schedules", *arguments, env={"BROKER_URL": url})
+    assert refused.returncode == code
+    assert said in error_of(refused)
+
+
 def test_submit_when_repeated_with_an_id_then_one_job(url: str) -> None:
     for _ in range(2):
         done = osqueue("submit", "again", "-", "--id", "same-1", "--json",

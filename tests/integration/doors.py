@@ -12,7 +12,7 @@ from osqueue.app import BrokerServer
 from osqueue.clock import SeededEntropy
 from osqueue.config import AccessSettings, BrokerSettings, ServerSettings
 from osqueue.server.door.tokens import NewToken, new_token, token_line
-from osqueue.wire import messages
+from osqueue.wire import messages, schedules
 from osqueue.wire import operations as ops
 from osqueue.wire.operations import Operation
 from osqueue.wire.roles import Role
@@ -46,6 +46,11 @@ REQUESTS: Final[Mapping[str, msgspec.Struct]] = {
     ops.SUBSCRIBE.name: messages.SubscribeRequest(stats_every_ms=100),
     ops.STREAM_JOBS.name: messages.StreamRequest(worker_id="w", credit=1, stream_id="s"),
     ops.ADD_CREDIT.name: messages.CreditRequest(credit=1, stream_id="none"),
+    ops.PUT_SCHEDULE.name: schedules.PutScheduleRequest(name="s", every_ms=3_600_000),
+    ops.DROP_SCHEDULE.name: schedules.ScheduleRef(name="none"),
+    ops.PAUSE_SCHEDULE.name: schedules.ScheduleRef(name="none"),
+    ops.RESUME_SCHEDULE.name: schedules.ScheduleRef(name="none"),
+    ops.RUN_SCHEDULE.name: schedules.RunScheduleRequest(name="none"),
 }
 """A valid request of each operation that takes one, about a job that there is not."""
 

@@ -12,6 +12,9 @@ import json
 from collections import Counter
 from typing import Any
 
+import msgspec
+
+from osqueue.broker.timetable import CronTimetable
 from osqueue.config import QueueLimits
 from osqueue.engine.requests import Conflicted, Gone, Held, Write, Written
 from osqueue.model.invariants import check
@@ -20,6 +23,7 @@ from osqueue.model.ops import (
     Claim,
     Complete,
     Drop,
+    DropSchedule,
     GetJob,
     GetPayloadKeys,
     Pause,
@@ -40,6 +44,7 @@ from osqueue.model.outcomes import (
 )
 from osqueue.model.snapshot import decode_state, read_origin
 from osqueue.storage.protocol import Stored, Version
+from osqueue.testing.simulation.scheduling import ScheduleView, expect_moved_on
 
 from ..traces.harness import Trace, named_keys
 from ..traces.objects import edited, older, taken_over
@@ -52,6 +57,11 @@ PLACES = ("jobs", "finished")
 GOING_ON = ("unclaimed", "in_progress")
 
 LIMITS = QueueLimits(archived=True, dead_max=1)
+
+
+def schedules_of(whole: Any) -> list[ScheduleView]:
+    """Those of a version."""
+    return msgspec.convert(whole.get("schedules", []), list[ScheduleView])
 
 
 class World:
@@ -93,7 +103,7 @@ class World:
         self.position = (0, 0)
         self.awaits: dict[str, Held | None] = {}
         """By job whose end somebody waits for, the look at it; ``None`` while there is none."""
-        self.leader = Trace(epoch=self.epoch, limits=LIMITS)
+        self.leader = Trace(epoch=self.epoch, limits=LIMITS, timetable=CronTimetable())
         self.pausing = Pausing()
         self.seen = self.told = 0
         self.observer: Follower | None = None
@@ -125,6 +135,14 @@ class World:
 
     def pause_or_resume(self, op: Pause | Resume) -> None:
         self.pausing.asked(self.leader.ask(op))
+        self.look()
+
+    def schedule(self, name: str, every_ms: int | None) -> None:
+        """Somebody wants a job again and again, or no more."""
+        if every_ms is None:
+            self.leader.ask(DropSchedule(name))
+        else:
+            self.leader.schedule(name, every_ms=every_ms)
         self.look()
 
     def sweep(self) -> None:
@@ -329,10 +347,17 @@ class World:
         now = self.leader.now
         if self.current is None:
             self.pausing.forget()
-            self.leader = Trace(epoch=self.epoch, start=now, limits=LIMITS)
+            data, version = None, "v0"
         else:
             data, version = self.current.data, self.current.version
-            self.leader = Trace(data, version=version, epoch=self.epoch, start=now, limits=LIMITS)
+        self.leader = Trace(
+            data,
+            version=version,
+            epoch=self.epoch,
+            start=now,
+            limits=LIMITS,
+            timetable=CronTimetable(),
+        )
 
     def settle(self) -> None:
         """From here on nothing goes wrong; the leader stops cleanly."""
@@ -401,6 +426,7 @@ class World:
         whole = json.loads(self.current.data)
         done = [job["id"] for job in self._ended(whole) if job["status"] == "completed"]
         assert self.forgot or whole["completedTotal"] == len(done)
+        assert self.forgot or len(set(done)) == len(done), "it was fired again after its end"
         wrong = [id_ for id_ in self.not_applied & self.ever if self.submitted[id_] == 1]
         assert not wrong, f"told that nothing was applied, and it was: {wrong}"
 
@@ -426,6 +452,7 @@ class World:
         assert before.get("note") == after.get("note")
         assert before["completedTotal"] <= after["completedTotal"]
         assert before.get("commit") != after["commit"]
+        expect_moved_on(schedules_of(before), schedules_of(after), self._known(child))
 
     def _judge(self, held: Held) -> None:  # noqa: C901 - one law for each kind of answer
         op, outcome = held.op, held.outcome

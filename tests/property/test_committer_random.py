@@ -2,8 +2,8 @@
 
 Requests and replies get lost, writes land late and in any order, conflicts are false, people edit
 and remove the object, rivals and older implementations take it over, processes die and stand still.
-Nothing acknowledged is lost, nothing takes effect twice, everybody is told the truth, and a queue
-that is paused hands out nothing, whoever leads it.
+Nothing acknowledged is lost, nothing takes effect twice, everybody is told the truth, a queue that
+is paused hands out nothing, whoever leads it, and each time of a schedule brings one job.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ class CommitterInTheWorld(RuleBasedStateMachine):
     def submit(self, type_: str, large: bool) -> None:
         self.jobs += 1
         (self.world.submit_large if large else self.world.submit)(f"j{self.jobs}", type_)
+
+    @rule(name=st.sampled_from(["s", "r"]), every_ms=st.sampled_from([1_000, 1_000, 25_000, None]))
+    def schedule(self, name: str, every_ms: int | None) -> None:
+        self.world.schedule(name, every_ms)
 
     @rule()
     def sweep(self) -> None:

@@ -232,6 +232,16 @@ MUTANTS: Final = (
             ),
         ),
     ),
+    Mutant(
+        "a time of a schedule goes by without its job",
+        (
+            Edit(
+                "osqueue.model.recurring:_fire",
+                "refusal = _submit(state, schedule, op.job_id, now)",
+                "refusal = None",
+            ),
+        ),
+    ),
     Mutant("a paused queue hands jobs out", (Edit(f"{_APPLY}:_claim", "state.paused", "False"),)),
     Mutant(
         "whoever led a while ago answers as if he led still",

@@ -8,7 +8,7 @@ laws, and a wake that is due has something to do.
 from __future__ import annotations
 
 import json
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec import Raw
 
@@ -16,6 +16,7 @@ from osqueue.broker.waiting import WaitingClaims
 from osqueue.config import CommitSettings, LeadershipSettings, QueueLimits
 from osqueue.engine.committer import Committer, Phase
 from osqueue.engine.fate import Base
+from osqueue.engine.firing import Firing
 from osqueue.engine.intake import Intake, read_state
 from osqueue.engine.requests import (
     Action,
@@ -57,11 +58,13 @@ from osqueue.model.ops import (
     NewJob,
     Op,
     Pause,
+    PutSchedule,
     Resume,
     SetPriority,
     Submit,
 )
 from osqueue.model.outcomes import Claimed, Grant, Outcome
+from osqueue.model.schedules import Schedule, Timetable
 from osqueue.model.snapshot import read_origin
 from osqueue.storage.protocol import Stored, Version
 
@@ -83,7 +86,8 @@ def named_keys(data: bytes) -> set[str]:
 class Trace:
     """One writer from the taking of its place on. ``data``: the object that it finds, if any.
 
-    ``tenure``: by which right it writes; a leader of ``epoch`` otherwise.
+    ``tenure``: by which right it writes; a leader of ``epoch`` otherwise. ``timetable``: when
+    schedules come, if they are to.
     """
 
     def __init__(
@@ -99,6 +103,7 @@ class Trace:
         start: Instant = START,
         ready_at: int = 0,
         tenure: Tenure | None = None,
+        timetable: Timetable | None = None,
     ) -> None:
         self.now = start
         self.encode_us = 0
@@ -147,6 +152,7 @@ class Trace:
             commit=settings,
             leadership=leadership or LeadershipSettings(),
             now=start,
+            firing=None if timetable is None else Firing(timetable),
         )
         self._step()
 
@@ -274,6 +280,11 @@ class Trace:
 
     def set_priority(self, job_id: str, priority: int) -> Held:
         return self.ask(SetPriority(job_id, priority))
+
+    def schedule(self, name: str, *, every_ms: int, **fields: Any) -> Held:
+        """Somebody wants a job again and again, from an interval after now on."""
+        times = {"every_ms": every_ms, "next_at": self.now.wall + every_ms, "created_at": 0}
+        return self.ask(PutSchedule(Schedule(name=name, **(times | fields))))
 
     def stats(self, *, consistent: bool = False) -> Held:
         return self.ask(GetStats(), consistent=consistent)

@@ -14,6 +14,7 @@ from osqueue.errors import (
     LeaseLostError,
     OsqueueError,
     OverloadedError,
+    ScheduleNotFoundError,
 )
 from osqueue.model.failures import earlier_of
 from osqueue.model.job import JobStatus
@@ -27,11 +28,13 @@ from osqueue.model.outcomes import (
     JobView,
     LeaseLost,
     Leaving,
+    NoSchedule,
     NotFound,
     NotWaiting,
     Outcome,
     Page,
     PayloadOutdated,
+    SchedulesFull,
     StateFull,
 )
 from osqueue.wire.errors import error_body
@@ -44,6 +47,7 @@ from osqueue.wire.messages import (
     Progress,
     Stats,
 )
+from osqueue.wire.schedules import SchedulesPage
 
 __all__ = [
     "claimed",
@@ -111,6 +115,10 @@ def whole_job_info(view: JobView) -> JobInfo:
 
 def hide_payloads(answer: object) -> None:
     """Leave payloads and results out of an answer, whose jobs are nobody else's."""
+    if isinstance(answer, SchedulesPage):
+        for schedule in answer.schedules:
+            schedule.hide_payload()
+        return
     jobs = [answer] if isinstance(answer, JobInfo) else getattr(answer, "jobs", ())
     for info in jobs:
         if isinstance(info, JobInfo):
@@ -159,7 +167,7 @@ def job_answer(job_id: str, outcome: Outcome) -> JobAnswer:
     return JobAnswer(job_id=job_id, error=error_body(refusal(outcome)))
 
 
-def refusal(outcome: Outcome | None) -> OsqueueError:  # noqa: PLR0911 - one flat table
+def refusal(outcome: Outcome | None) -> OsqueueError:  # noqa: C901, PLR0911 - one flat table
     """The typed error of a refusal."""
     match outcome:
         case NotFound(job_id, ended):
@@ -182,6 +190,10 @@ def refusal(outcome: Outcome | None) -> OsqueueError:  # noqa: PLR0911 - one fla
             return OverloadedError(f"{behind}, which cannot be written; try again later")
         case Leaving(job_id):
             return OverloadedError(f"job {job_id} is on its way to the archive; try again")
+        case NoSchedule(name):
+            return ScheduleNotFoundError(f"there is no schedule {name!r}")
+        case SchedulesFull(number_max):
+            return BrokerProtocolError(f"there are {number_max} schedules, the most; drop one")
         case BadCursor():
             stale = "`cursor` belongs to an earlier listing"
             return BrokerProtocolError(f"{stale}; begin again without a cursor")

@@ -25,6 +25,7 @@ from osqueue.wire.operations import (
     JobQuery,
     ListQuery,
     ReadQuery,
+    SchedulesQuery,
     StatusQuery,
 )
 from osqueue.wire.overview import OverviewQuery
@@ -174,6 +175,30 @@ async def _fail_over(service: QueueService, _: Call) -> Reply[Any]:
     return await service.fail_over(DEFAULT_QUEUE)
 
 
+async def _list_schedules(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.schedules_of(DEFAULT_QUEUE).page(call.message or SchedulesQuery())
+
+
+async def _put_schedule(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.schedules_of(DEFAULT_QUEUE).put(call.message, size=call.size)
+
+
+async def _drop_schedule(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.schedules_of(DEFAULT_QUEUE).drop(call.message.name)
+
+
+async def _pause_schedule(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.schedules_of(DEFAULT_QUEUE).pause(call.message.name)
+
+
+async def _resume_schedule(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.schedules_of(DEFAULT_QUEUE).resume(call.message.name)
+
+
+async def _run_schedule(service: QueueService, call: Call) -> Reply[Any]:
+    return await service.schedules_of(DEFAULT_QUEUE).run(call.message)
+
+
 def _shown(handler: Handler) -> Handler:
     """The same, of which not everybody may see all."""
 
@@ -244,6 +269,12 @@ _ALL: Final[Mapping[str, Handler]] = MappingProxyType(
         ops.GET_SETTINGS.name: _settings,
         ops.FAIL_OVER.name: _fail_over,
         ops.GET_OVERVIEW.name: _overview,
+        ops.LIST_SCHEDULES.name: _list_schedules,
+        ops.PUT_SCHEDULE.name: _put_schedule,
+        ops.DROP_SCHEDULE.name: _drop_schedule,
+        ops.PAUSE_SCHEDULE.name: _pause_schedule,
+        ops.RESUME_SCHEDULE.name: _resume_schedule,
+        ops.RUN_SCHEDULE.name: _run_schedule,
     }
 )
 _READS: Final = frozenset(

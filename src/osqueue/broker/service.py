@@ -25,6 +25,7 @@ from osqueue.broker.fetches import Delivery
 from osqueue.broker.job_types import KnownTypes
 from osqueue.broker.overviews import Overviews, OverviewWatch
 from osqueue.broker.reply import Reply
+from osqueue.broker.schedules import ScheduleBook
 from osqueue.broker.settings import Effective
 from osqueue.broker.streams import JobStream, Streams, Subscription
 from osqueue.broker.submits import submit_jobs, submit_large
@@ -138,7 +139,9 @@ class QueueService:
         self.effective: Effective | None = None
         """The settings of the broker that serves this, once they are known."""
         self._deliveries: Counter[str] = Counter()
-        self.workers = Workers(clock or SystemClock())
+        clock = clock or SystemClock()
+        self._schedules = ScheduleBook(engine, clock=clock, entropy=entropy)
+        self.workers = Workers(clock)
         self._types = KnownTypes()
         self._dead_groups = DeadGroups(engine)
         self.streams = Streams(engine, streams or StreamSettings(), address=address)
@@ -419,6 +422,11 @@ class QueueService:
         """Look at the dead letters by their errors."""
         self._engine_of(queue)
         return await self._dead_groups.get(consistent=consistent)
+
+    def schedules_of(self, queue: str) -> ScheduleBook:
+        """The operations on its schedules."""
+        self._engine_of(queue)
+        return self._schedules
 
     async def stats(self, queue: str, *, consistent: bool = False) -> Reply[Stats]:
         """Look at the counts."""

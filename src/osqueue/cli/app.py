@@ -18,6 +18,7 @@ from osqueue.cli.commands.jobs import jobs
 from osqueue.cli.commands.pause import pause, resume
 from osqueue.cli.commands.priority import NEGATIVE, priority
 from osqueue.cli.commands.producer import producer
+from osqueue.cli.commands.schedules import schedules
 from osqueue.cli.commands.settings import settings
 from osqueue.cli.commands.stats import stats
 from osqueue.cli.commands.status import status
@@ -52,6 +53,7 @@ app.command()(resume)
 app.add_typer(jobs, name="jobs")
 app.command()(dead)
 app.command(context_settings=NEGATIVE)(priority)
+app.add_typer(schedules, name="schedules")
 app.add_typer(archive, name="archive")
 app.add_typer(token, name="token")
 app.command()(demo)

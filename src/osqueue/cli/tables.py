@@ -33,6 +33,7 @@ __all__ = [
     "print_stats",
     "print_status",
     "print_table",
+    "time",
 ]
 
 PIPE_COLUMNS: Final = 200
@@ -190,11 +191,11 @@ def _rows(job: JobInfo) -> list[tuple[str, str]]:
         ("type", job.type),
         ("attempts", f"{job.attempts}{of_attempts}"),
         ("priority", str(job.priority) if job.priority else ""),
-        ("created", _time(job.created_at)),
-        ("not before", _time(job.run_at)),
+        ("created", time(job.created_at)),
+        ("not before", time(job.run_at)),
         ("worker", job.worker_id or ""),
-        ("heartbeat", _time(job.heartbeat)),
-        ("ended", _time(job.ended_at)),
+        ("heartbeat", time(job.heartbeat)),
+        ("ended", time(job.ended_at)),
         ("payload", "" if job.raw_payload is None else json.dumps(job.payload, ensure_ascii=False)),
         ("hidden", "payload and result, from this token" if job.payload_hidden else ""),
         ("result", "" if job.raw_result is None else json.dumps(job.result, ensure_ascii=False)),
@@ -208,7 +209,7 @@ def _rows(job: JobInfo) -> list[tuple[str, str]]:
 def _failure(error: JobError | None) -> str:
     if error is None:
         return ""
-    attempt = "" if error.attempt is None else f" (attempt {error.attempt}, {_time(error.at)})"
+    attempt = "" if error.attempt is None else f" (attempt {error.attempt}, {time(error.at)})"
     return f"{error.type}: {error.message}{attempt}"
 
 
@@ -220,7 +221,8 @@ def _progress(progress: Progress | None) -> str:
     return f"{progress.done:g}{total}{note}"
 
 
-def _time(ms: int | None) -> str:
+def time(ms: int | None) -> str:
+    """The moment, where this machine is."""
     if ms is None:
         return ""
     moment = datetime.fromtimestamp(ms / 1_000, UTC).astimezone()

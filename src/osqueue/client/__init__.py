@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         WorkerInfo,
     )
     from osqueue.client.runtime import Runtime
+    from osqueue.client.scheduling import ScheduleInfo, ScheduleOptions
     from osqueue.client.sync import SyncOsqueueClient
 
 __all__ = [
@@ -54,6 +55,8 @@ __all__ = [
     "Progress",
     "RetryPolicy",
     "Runtime",
+    "ScheduleInfo",
+    "ScheduleOptions",
     "Setting",
     "Standby",
     "Stats",
@@ -83,6 +86,8 @@ _HOME = {
     "Progress": "osqueue.client.models",
     "RetryPolicy": "osqueue.client.models",
     "Runtime": "osqueue.client.runtime",
+    "ScheduleInfo": "osqueue.client.scheduling",
+    "ScheduleOptions": "osqueue.client.scheduling",
     "Setting": "osqueue.client.models",
     "Standby": "osqueue.client.models",
     "Stats": "osqueue.client.models",

@@ -53,6 +53,13 @@ from osqueue.client.requests import (
 )
 from osqueue.client.results import batch_results
 from osqueue.client.runtime import Runtime
+from osqueue.client.scheduling import (
+    ScheduledJob,
+    ScheduleInfo,
+    ScheduleOptions,
+    put_request,
+    schedule_info,
+)
 from osqueue.client.streams import job_stream
 from osqueue.client.transports.kinds import TransportSpec
 from osqueue.client.ways import way_to_brokers
@@ -63,6 +70,7 @@ from osqueue.jobs.registry import Registry, RegistryLike
 from osqueue.jobs.submission import CheckedJob
 from osqueue.tracing import submitting
 from osqueue.wire import messages, operations
+from osqueue.wire import schedules as wire_schedules
 from osqueue.wire.messages import (
     ActionAnswer,
     BrokerStatus,
@@ -75,7 +83,15 @@ from osqueue.wire.messages import (
     Update,
     WorkerInfo,
 )
-from osqueue.wire.operations import CountQuery, EndedQuery, JobQuery, ListQuery, ReadQuery
+from osqueue.wire.operations import (
+    CountQuery,
+    EndedQuery,
+    JobQuery,
+    ListQuery,
+    ReadQuery,
+    SchedulesQuery,
+)
+from osqueue.wire.schedules import RunScheduleRequest, ScheduleRef, SchedulesPage
 
 __all__ = ["OsqueueClient"]
 
@@ -252,6 +268,58 @@ class OsqueueClient:
     async def resume_queue(self) -> None:
         """Hand out jobs again; claims that wait get theirs at once."""
         await self._caller.call(operations.RESUME)
+
+    async def put_schedule(
+        self,
+        name: str,
+        job: NewJob | PayloadObject | str,
+        payload: object = None,
+        **options: Unpack[ScheduleOptions],
+    ) -> ScheduleInfo:
+        """Have a job submitted again and again: ``cron="0 3 * * *", timezone="Europe/Rome"``, or
+        ``every_ms=60_000``; see `ScheduleOptions`.
+
+        ``job`` is a job type with its ``payload``, or what `submit` takes. A schedule of this name
+        is replaced; the same again changes nothing, so a program may say it at each start. Raises
+        `PayloadValidationError`, and `BrokerProtocolError` for a time that cannot be.
+        """
+        return await self._put_schedule(name, ScheduledJob.of(self._types, job, payload, options))
+
+    async def drop_schedule(self, name: str) -> None:
+        """Forget a schedule, if there is one of this name. The jobs that it submitted stay."""
+        await self._caller.call(operations.DROP_SCHEDULE, ScheduleRef(name=name))
+
+    async def list_schedules(self, *, consistent: bool = False) -> list[ScheduleInfo]:
+        """All schedules, by name; each page of 100 is as of its own moment."""
+        found: list[ScheduleInfo] = []
+        cursor: str | None = None
+        while True:
+            query = SchedulesQuery(cursor=cursor, consistent=consistent)
+            answer = await self._caller.call(operations.LIST_SCHEDULES, query)
+            page = cast("SchedulesPage", answer)
+            found += map(schedule_info, page.schedules)
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+
+    async def pause_schedule(self, name: str) -> None:
+        """Let a schedule submit nothing. Raises `ScheduleNotFoundError`."""
+        await self._caller.call(operations.PAUSE_SCHEDULE, ScheduleRef(name=name))
+
+    async def resume_schedule(self, name: str) -> None:
+        """Let a schedule submit jobs again, from its next time on.
+
+        Raises `ScheduleNotFoundError`.
+        """
+        await self._caller.call(operations.RESUME_SCHEDULE, ScheduleRef(name=name))
+
+    async def run_schedule(self, name: str) -> str:
+        """Submit a job of a schedule now, beside its times, and return its id. Raises
+        `ScheduleNotFoundError`.
+        """
+        request = RunScheduleRequest(name=name, job_id=self.runtime.entropy.job_id())
+        answer = await self._caller.call(operations.RUN_SCHEDULE, request)
+        return cast("messages.SubmitAnswer", answer).job_id
 
     async def claim_job(
         self, worker_id: str, types: Sequence[str] | None = None, *, wait_ms: int = 0
@@ -659,6 +727,11 @@ class OsqueueClient:
         async with aclosing(self._caller.stream(operations.SUBSCRIBE, request)) as updates:
             async for update in updates:
                 yield update
+
+    async def _put_schedule(self, name: str, scheduled: ScheduledJob) -> ScheduleInfo:
+        request = put_request(name, scheduled)
+        answer = await self._caller.call(operations.PUT_SCHEDULE, request)
+        return schedule_info(cast("wire_schedules.ScheduleInfo", answer))
 
     async def _submit(self, request: messages.SubmitRequest) -> str:
         with submitting((request,)):

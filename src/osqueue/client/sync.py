@@ -39,6 +39,7 @@ from osqueue.client.loop_thread import LoopThread
 from osqueue.client.models import EndedPage, Job, JobInfo, JobOptions, JobsPage, NewJob
 from osqueue.client.requests import job_of, jobs_of
 from osqueue.client.runtime import Runtime
+from osqueue.client.scheduling import ScheduledJob, ScheduleInfo, ScheduleOptions
 from osqueue.client.transports.kinds import TransportSpec
 from osqueue.config import BATCH_JOBS_MAX, LIST_PAGE_MAX, ClientSettings
 from osqueue.errors import OsqueueError, TransportConfigError
@@ -189,6 +190,39 @@ class SyncOsqueueClient:
     def resume_queue(self) -> None:
         """Hand out jobs again; claims that wait get theirs at once."""
         self._run(lambda client: client.resume_queue())
+
+    def put_schedule(
+        self,
+        name: str,
+        job: NewJob | PayloadObject | str,
+        payload: object = None,
+        **options: Unpack[ScheduleOptions],
+    ) -> ScheduleInfo:
+        """Have a job submitted again and again: ``cron="0 3 * * *", timezone="Europe/Rome"``, or
+        ``every_ms=60_000``; see `ScheduleOptions`.
+        """
+        here = ScheduledJob.of(self._types, job, payload, options)
+        return self._run(lambda client: client._put_schedule(name, here))  # noqa: SLF001 - its twin
+
+    def drop_schedule(self, name: str) -> None:
+        """Forget a schedule, if there is one of this name. The jobs that it submitted stay."""
+        self._run(lambda client: client.drop_schedule(name))
+
+    def list_schedules(self, *, consistent: bool = False) -> list[ScheduleInfo]:
+        """All schedules, by name."""
+        return self._run(lambda client: client.list_schedules(consistent=consistent))
+
+    def pause_schedule(self, name: str) -> None:
+        """Let a schedule submit nothing. Raises `ScheduleNotFoundError`."""
+        self._run(lambda client: client.pause_schedule(name))
+
+    def resume_schedule(self, name: str) -> None:
+        """Let a schedule submit jobs again, from its next time on."""
+        self._run(lambda client: client.resume_schedule(name))
+
+    def run_schedule(self, name: str) -> str:
+        """Submit a job of a schedule now, beside its times, and return its id."""
+        return self._run(lambda client: client.run_schedule(name))
 
     def claim_job(
         self, worker_id: str, types: Sequence[str] | None = None, *, wait_ms: int = 0

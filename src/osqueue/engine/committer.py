@@ -15,6 +15,8 @@ durable. While a write is under way, later operations form the next commit. The 
   (`osqueue.engine.tenure`).
 - What becomes of jobs is told only when the commit that contains it is durable, and told once.
 - A payload object is given up only when the commit that ended its job is durable.
+- The job of a schedule's time goes into the commit that moves the schedule on
+  (`osqueue.engine.firing`).
 
 It is one machine in one file, longer than others because its phases are read together. The
 runner calls one method per event, then `take`, and performs what that gives.
@@ -31,6 +33,7 @@ import msgspec
 
 from osqueue.config import CommitSettings, LeadershipSettings
 from osqueue.engine.fate import Base, Fate, Finding, Verdict, judge
+from osqueue.engine.firing import Firing
 from osqueue.engine.intake import Intake
 from osqueue.engine.pacing import NEVER, Pacing
 from osqueue.engine.pulse import Pulse
@@ -163,8 +166,11 @@ class Committer:
         commit: CommitSettings,
         leadership: LeadershipSettings,
         now: Instant,
+        firing: Firing | None = None,
     ) -> None:
         self._intake = intake
+        self._firing = firing
+        """Of one who leads: among several writers none is to fire more than others."""
         self._base = base
         self._last = base
         """What was last known to be stored, also while the object is gone."""
@@ -310,6 +316,8 @@ class Committer:
         if now.mono >= self._retry_at:
             self._try_again(now)
         self._expire(moment, now)
+        if self._firing is not None and self._fires():
+            self._firing.fire(self._intake, moment, now)
         if len(self._intake.waiting) > 0:
             self._intake.state.promote_due(now.wall)
             self._intake.serve_waiting(moment, now.mono)
@@ -519,6 +527,9 @@ class Committer:
             self._expiry_seen_at = None
             self._intake.own(Expire(), Moment(moment.wall, seen_at))
             self._intake.serve_waiting(moment, now.mono)
+
+    def _fires(self) -> bool:
+        return self._led and not self._stopping
 
     def _settle(self, now: Instant) -> None:
         """Answer what saw only durable things, or ask the store whether we still lead."""
@@ -913,6 +924,10 @@ class Committer:
             yield now.mono + max(1, due - serving)
         if len(intake.waiting) > 0 and (run_at := intake.state.delayed.next_run_at()) is not None:
             yield now.mono + max(1, run_at - now.wall)
+        if self._firing is not None and self._fires():
+            fire_at = self._firing.wake_at(intake, now)
+            if fire_at is not None:
+                yield fire_at
 
 
 def _returns(held: Held, grant: Grant) -> bool:

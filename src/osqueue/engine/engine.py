@@ -17,6 +17,7 @@ from osqueue.engine.callers import Caller, Follow
 from osqueue.engine.committer import Committer, Identity
 from osqueue.engine.desk import TermDesk
 from osqueue.engine.election import Election, Role
+from osqueue.engine.firing import Firing
 from osqueue.engine.intake import Intake, Waiting
 from osqueue.engine.leadership import MOVING_TIMEOUTS, Leadership, Place, Probe
 from osqueue.engine.observer import Observer, Observers
@@ -42,6 +43,7 @@ from osqueue.model.job import Moment
 from osqueue.model.ops import Claim, GetPayloadKeys, Op
 from osqueue.model.outcomes import PayloadKeys
 from osqueue.model.queries import Depths
+from osqueue.model.schedules import Timetable
 from osqueue.storage.protocol import Store
 from osqueue.wire.messages import BrokerStatus
 
@@ -99,6 +101,8 @@ class Engine:
         self.awaited: set[str] = set()
         """The jobs whose end somebody waits for; `listener` is told."""
         self.observer: Observer = Observers()
+        self.timetable: Timetable | None = None
+        """Tells when schedules come; without one they submit nothing."""
         self._told_role: tuple[str, int] | None = None
         self._term: Term | None = None
         self._desk = TermDesk(lambda: self._term, self.payloads, refusal=self._refusal)
@@ -319,6 +323,7 @@ class Engine:
             commit=self._settings.commit,
             leadership=leadership,
             now=now,
+            firing=None if self.timetable is None else Firing(self.timetable),
         )
         term = Term(committer, self._store, self._key, clock=self._clock, discard=self.discard)
         term.listener, term.observer = self.listener, self.observer

@@ -17,8 +17,8 @@ from osqueue.model.apply import apply
 from osqueue.model.events import Told
 from osqueue.model.index import ReadyIndex
 from osqueue.model.job import JobStatus, Moment
-from osqueue.model.ops import Claim, Heartbeat, Op
-from osqueue.model.outcomes import Acted, Claimed, Done, Results, Submitted
+from osqueue.model.ops import Claim, Heartbeat, Op, PutSchedule
+from osqueue.model.outcomes import Acted, Claimed, Done, Outcome, Results, ScheduleKept, Submitted
 from osqueue.model.snapshot import decode_state
 from osqueue.model.state import QueueState
 from osqueue.model.tally import Tally
@@ -121,9 +121,11 @@ class Intake:
         self._bytes += held.size
         self.pending.append(held)
 
-    def own(self, op: Op, moment: Moment) -> None:
-        """Apply an operation of the engine's own, which nobody waits for."""
-        self.apply(Held(op=op, at=moment, answered=True))
+    def own(self, op: Op, moment: Moment) -> Outcome | None:
+        """Apply an operation of the engine's own, which nobody waits for; ``None``: it failed."""
+        held = Held(op=op, at=moment, answered=True)
+        self.apply(held)
+        return held.outcome
 
     def serve_waiting(self, moment: Moment, mono_ms: int) -> None:
         """Let waiting claims have what has become ready."""
@@ -235,6 +237,8 @@ def _repeats(held: Held) -> bool:
             return any(isinstance(one, Done) for one in each)
         case Claimed(grants):
             return bool(grants)
+        case ScheduleKept():
+            return isinstance(held.op, PutSchedule)
         case _:
             return False
 

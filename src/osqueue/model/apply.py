@@ -23,8 +23,10 @@ from osqueue.model.ops import (
     Claim,
     Complete,
     Drop,
+    DropSchedule,
     Expire,
     Fail,
+    FireSchedule,
     Forget,
     Heartbeat,
     Lead,
@@ -32,9 +34,12 @@ from osqueue.model.ops import (
     NewJob,
     Op,
     Pause,
+    PauseSchedule,
+    PutSchedule,
     Release,
     Resign,
     Resume,
+    ResumeSchedule,
     Retry,
     Seal,
     SetPriority,
@@ -61,6 +66,7 @@ from osqueue.model.outcomes import (
     StateFull,
     Submitted,
 )
+from osqueue.model.recurring import change_schedule
 from osqueue.model.search import Wanted
 from osqueue.model.state import QueueState, new_job_weight, same_job, weight_of
 
@@ -122,6 +128,8 @@ def apply(state: QueueState, op: Op, now: Moment) -> Outcome:  # noqa: C901, PLR
             return _share(state, op)
         case Resign():
             return _resign(state)
+        case PutSchedule() | DropSchedule() | PauseSchedule() | ResumeSchedule() | FireSchedule():
+            return change_schedule(state, op, now)
         case _:
             return look(state, op, now)
 

@@ -21,7 +21,8 @@ def check(state: QueueState) -> None:
         _check_job(job)
     counted = Counter(job.status for job in jobs)
     _same("counts", {k: v for k, v in state.counts.items() if v}, dict(counted))
-    _same("size", state.size, sum(weight_of(job) for job in jobs))
+    _check_schedules(state)
+    _same("size", state.size, sum(weight_of(job) for job in jobs) + state.schedules.size)
     keys = Counter(job.large.key for job in jobs if job.large is not None)
     _same("payload objects", state.payload_keys, dict(keys))
     _check_places(state, jobs)
@@ -54,6 +55,19 @@ def _check_places(state: QueueState, jobs: list[Job]) -> None:
     _same("running by type", state.leases.types, dict(Counter(job.type for job in running)))
     dead_types = Counter(job.type for job in jobs if job.status is JobStatus.DEAD)
     _same("dead by type", state.dead_types, dict(dead_types))
+
+
+def _check_schedules(state: QueueState) -> None:
+    schedules = list(state.schedules)
+    times = [each.next_at for each in schedules if each.next_at is not None]
+    _same("next time of all", state.schedules.next_at(), min(times, default=None))
+    due = state.schedules.due(max(times, default=0))
+    _same("schedules by time", [each.next_at for each in due], sorted(times))
+    for each in schedules:
+        _law(state.schedules.get(each.name) is each, f"schedule by name: {each.name}")
+        _law(each.next_at is None or not each.paused, f"schedule {each.name} is paused and due")
+    written = state.schedules.encoded()
+    _same("size of schedules", state.schedules.size, len(written) - max(0, len(schedules) - 1))
 
 
 def _check_job(job: Job) -> None:

@@ -10,16 +10,19 @@ from osqueue.model.ops import (
     FindJobs,
     GetJob,
     GetPayloadKeys,
+    GetSchedule,
     GetState,
     GetStats,
     GetTypes,
     ListDead,
     ListEnded,
     ListJobs,
+    ListSchedules,
     Query,
     Survey,
 )
 from osqueue.model.outcomes import Outcome, PayloadKeys
+from osqueue.model.recurring import look_at_schedules
 from osqueue.model.state import QueueState
 from osqueue.model.survey import survey
 
@@ -49,5 +52,7 @@ def look(state: QueueState, op: Query, now: Moment) -> Outcome:  # noqa: C901, P
             return PayloadKeys(frozenset(state.payload_keys))
         case Survey():
             return survey(state, op)
+        case GetSchedule() | ListSchedules():
+            return look_at_schedules(state, op)
         case _:  # pragma: no cover
             assert_never(op)

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from osqueue.model.job import NO_TERMS, LargePayload, Terms, length_of
+from osqueue.model.schedules import Schedule
 
 __all__ = [
     "Act",
@@ -20,12 +21,15 @@ __all__ = [
     "Claim",
     "Complete",
     "Drop",
+    "DropSchedule",
     "Expire",
     "Fail",
     "FindJobs",
+    "FireSchedule",
     "Forget",
     "GetJob",
     "GetPayloadKeys",
+    "GetSchedule",
     "GetState",
     "GetStats",
     "GetTypes",
@@ -36,13 +40,17 @@ __all__ = [
     "ListDead",
     "ListEnded",
     "ListJobs",
+    "ListSchedules",
     "NewJob",
     "Op",
     "Pause",
+    "PauseSchedule",
+    "PutSchedule",
     "Query",
     "Release",
     "Resign",
     "Resume",
+    "ResumeSchedule",
     "Retry",
     "Seal",
     "SetPriority",
@@ -321,6 +329,65 @@ class Survey(msgspec.Struct, frozen=True, gc=False):
     workers: tuple[str, ...] = ()
 
 
+class PutSchedule(msgspec.Struct, frozen=True, gc=False):
+    """Keep a schedule, new or in the place of the one of its name. The same again changes nothing.
+
+    Its ``next_at`` counts where its times are other ones than before, or it was paused. ``paused``:
+    ``None`` leaves that as it is.
+    """
+
+    schedule: Schedule
+    paused: bool | None = None
+
+
+class DropSchedule(msgspec.Struct, frozen=True, gc=False):
+    """Forget a schedule. The jobs that it has submitted stay."""
+
+    name: str
+
+
+class PauseSchedule(msgspec.Struct, frozen=True, gc=False):
+    """Let a schedule submit nothing until it is resumed."""
+
+    name: str
+
+
+class ResumeSchedule(msgspec.Struct, frozen=True, gc=False):
+    """Let a schedule submit jobs again, from ``next_at`` on; its times until then are not made up
+    for. If its times are not those of ``seen`` any more, it is shown as it is instead.
+    """
+
+    seen: Schedule
+    next_at: int | None
+
+
+class FireSchedule(msgspec.Struct, frozen=True, gc=False):
+    """Submit the job of a schedule whose time ``at`` has come, and move on to ``next_at``.
+
+    If another time is its next by now, this has been done, or is not wanted any more: nothing
+    changes. ``submits``: false for a time that was missed, and is left out.
+    """
+
+    name: str
+    at: int
+    next_at: int | None
+    job_id: str
+    submits: bool = True
+
+
+class GetSchedule(msgspec.Struct, frozen=True, gc=False):
+    """Look at one schedule."""
+
+    name: str
+
+
+class ListSchedules(msgspec.Struct, frozen=True, gc=False):
+    """Look at a page of schedules by name, those after ``after``."""
+
+    limit: int
+    after: str = ""
+
+
 Change: TypeAlias = (
     Submit
     | Claim
@@ -341,6 +408,11 @@ Change: TypeAlias = (
     | Lead
     | Share
     | Resign
+    | PutSchedule
+    | DropSchedule
+    | PauseSchedule
+    | ResumeSchedule
+    | FireSchedule
 )
 Query: TypeAlias = (
     GetJob
@@ -353,5 +425,7 @@ Query: TypeAlias = (
     | GetTypes
     | GetPayloadKeys
     | Survey
+    | GetSchedule
+    | ListSchedules
 )
 Op: TypeAlias = Change | Query

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from osqueue.model.job import NO_TERMS, LargePayload, Terms
+from osqueue.model.schedules import Schedule
 
 __all__ = [
     "ActOutcome",
@@ -27,6 +28,7 @@ __all__ = [
     "JobView",
     "LeaseLost",
     "Leaving",
+    "NoSchedule",
     "NotFound",
     "NotWaiting",
     "Outcome",
@@ -35,6 +37,9 @@ __all__ = [
     "PayloadOutdated",
     "RefOutcome",
     "Results",
+    "ScheduleKept",
+    "SchedulePage",
+    "SchedulesFull",
     "Sealed",
     "StateFull",
     "Submitted",
@@ -294,6 +299,31 @@ class BadCursor(msgspec.Struct, frozen=True, gc=False):
     """Refused: the cursor is of another listing."""
 
 
+class ScheduleKept(msgspec.Struct, frozen=True, gc=False):
+    """A schedule as it stands."""
+
+    schedule: Schedule
+
+
+class SchedulePage(msgspec.Struct, frozen=True, gc=False):
+    """Some schedules, by name. ``more``: there are others after the last."""
+
+    schedules: tuple[Schedule, ...]
+    more: bool
+
+
+class NoSchedule(msgspec.Struct, frozen=True, gc=False):
+    """Refused: there is no schedule of this name."""
+
+    name: str
+
+
+class SchedulesFull(msgspec.Struct, frozen=True, gc=False):
+    """Refused: there are as many schedules as may be."""
+
+    number_max: int
+
+
 Outcome: TypeAlias = (
     Submitted
     | IdConflict
@@ -319,4 +349,8 @@ Outcome: TypeAlias = (
     | Types
     | BadCursor
     | Surveyed
+    | ScheduleKept
+    | SchedulePage
+    | NoSchedule
+    | SchedulesFull
 )

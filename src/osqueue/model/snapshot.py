@@ -14,6 +14,7 @@ from osqueue.errors import CorruptStateError
 from osqueue.model.batches import Outbox
 from osqueue.model.codec import decode_finished, decode_job, decode_recent
 from osqueue.model.job import JobStatus, Moment
+from osqueue.model.schedules import decode_schedule
 from osqueue.model.state import Header, QueueState, weight_of
 from osqueue.model.watch import Watch
 
@@ -56,6 +57,7 @@ class _StateWire(Origin, kw_only=True):
     dead_total: int = 0
     paused: bool = False
     outbox: Outbox | None = None
+    schedules: list[Raw] = []
     jobs: list[Raw]
     finished: list[Raw] = []
     recent: list[Raw] = []
@@ -89,6 +91,8 @@ def encode_state(state: QueueState) -> bytes:
     if state.extra:
         head += b"," + _encode(state.extra)[1:-1]
     parts = [head]
+    if len(state.schedules):
+        parts += (b',"schedules":[', state.schedules.encoded(), b"]")
     for name, array in (
         (b"jobs", state.order),
         (b"finished", state.ends.finished),
@@ -142,6 +146,7 @@ def decode_state(
     try:
         _read_jobs(state, wire.jobs, now, watch)
         _read_ends(state, wire, now, watch)
+        _read_schedules(state, wire.schedules)
     except RecursionError as error:
         raise CorruptStateError("it is nested too deep to be read") from error
     return state
@@ -184,6 +189,14 @@ def _read_jobs(state: QueueState, jobs: list[Raw], now: Moment, watch: Watch | N
         elif job.attempts and job.run_at is None:
             job.since = now.wall  # it was handed out before; since when it waits is not written
         state.admit(job, weight_of(job))
+
+
+def _read_schedules(state: QueueState, schedules: list[Raw]) -> None:
+    for raw in schedules:
+        schedule, extra = decode_schedule(bytes(raw))
+        if state.schedules.get(schedule.name) is not None:
+            raise CorruptStateError(f"schedule {schedule.name!r} stands in it twice")
+        state.put_schedule(schedule, extra)
 
 
 def _decode(data: bytes) -> tuple[_StateWire, dict[str, Raw]]:

@@ -33,6 +33,7 @@ from osqueue.model.job import (
 from osqueue.model.lineage import CommitId, recorded
 from osqueue.model.ops import Claim, NewJob
 from osqueue.model.outcomes import Counts
+from osqueue.model.schedules import Schedule, Schedules
 from osqueue.model.segments import SegmentedArray
 from osqueue.model.tally import Tally
 from osqueue.model.transitions import TRANSITIONS, Move
@@ -108,6 +109,7 @@ class QueueState:
         "payload_keys",
         "ready",
         "revision",
+        "schedules",
         "size",
         "tally",
     )
@@ -135,6 +137,7 @@ class QueueState:
         """
         self.dead_types: dict[str, int] = {}
         """How many dead letters there are of each type, of those that have any."""
+        self.schedules = Schedules()
         self.tally = Tally()
         """What has happened since somebody last took this: not written down."""
         self.counts = dict.fromkeys((JobStatus.UNCLAIMED, JobStatus.IN_PROGRESS, JobStatus.DEAD), 0)
@@ -348,6 +351,20 @@ class QueueState:
             self.paused = False
             self.revision += 1
             self.ready.wake()
+
+    def put_schedule(self, schedule: Schedule, extra: bytes = b"") -> None:
+        """Keep a schedule, in the place of the one of its name."""
+        before = self.schedules.size
+        self.schedules.put(schedule, extra)
+        self.size += self.schedules.size - before
+        self.revision += 1
+
+    def drop_schedule(self, name: str) -> None:
+        """Forget a schedule, if there is one of this name."""
+        before = self.schedules.size
+        if self.schedules.drop(name):
+            self.size += self.schedules.size - before
+            self.revision += 1
 
     def remember_lease(self, job_id: str, lease: str | None, *, how: str, now: Moment) -> None:
         """Keep how a lease ended whose job lives on."""

@@ -19,10 +19,12 @@ from osqueue.wire.operations import (
     Operation,
     PutQuery,
     ReadQuery,
+    SchedulesQuery,
     StatusQuery,
 )
 from osqueue.wire.overview import OverviewQuery
 from osqueue.wire.roles import called
+from osqueue.wire.schedules import ScheduleName
 
 __all__ = ["openapi_document"]
 
@@ -46,6 +48,12 @@ _JOB_ID: Final[dict[str, Any]] = {
     "required": True,
     "schema": msgspec.json.schema(JobId),
 }
+_SCHEDULE: Final[dict[str, Any]] = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "schema": msgspec.json.schema(ScheduleName),
+}
 _PAGES = {
     "/healthz": ("Whether the process is alive.", (200,)),
     "/readyz": ("Whether this broker leads and its store answers.", (200, 503)),
@@ -54,6 +62,16 @@ _PAGES = {
     "/openapi.json": ("This document.", (200,)),
     "/metrics": ("Figures for Prometheus.", (200,)),
 }
+_QUERIES: Final = (
+    CountQuery,
+    EndedQuery,
+    JobQuery,
+    ListQuery,
+    OverviewQuery,
+    ReadQuery,
+    SchedulesQuery,
+    StatusQuery,
+)
 _NO_EVENTS: Final = (307, 400, 401, 403, 429, 503)
 
 
@@ -62,12 +80,11 @@ def openapi_document() -> bytes:
     types = [
         type_
         for op in (*ops.OPERATIONS, *ops.FOR_PAGES)
-        for type_ in (op.request, op.answer)
+        for type_ in (op.body if op.on_one_schedule else op.request, op.answer)
         if type_ is not None and type_ is not Raw
     ]
     _, schemas = msgspec.json.schema_components([*types, ErrorBody, ClaimedJob], ref_template=_REF)
-    queries = (CountQuery, EndedQuery, JobQuery, ListQuery, OverviewQuery, ReadQuery, StatusQuery)
-    for query in queries:
+    for query in _QUERIES:
         schemas.pop(query.__name__, None)
     paths: dict[str, dict[str, Any]] = {}
     for operation in (*ops.OPERATIONS, *ops.FOR_PAGES):
@@ -98,8 +115,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
         described["description"] = f"Asks for the role `{called(operation.role)}`."
     if operation.takes_body:
         described["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": _ref(operation.request)}},
+            "required": operation is not ops.RUN_SCHEDULE,
+            "content": {"application/json": {"schema": _ref(operation.body or operation.request)}},
         }
     if operation is ops.SUBMIT_LARGE:
         described["requestBody"] = {
@@ -111,6 +128,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    if operation.on_one_schedule:
+        return [_SCHEDULE]
     parameters = [_JOB_ID] if operation.on_one_job else []
     query = PutQuery if operation is ops.SUBMIT_LARGE else operation.request
     if query is None or operation.takes_body:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, TypeAlias
 
 import msgspec
+from msgspec.structs import asdict
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -40,6 +41,7 @@ from osqueue.server.pieces import (
 from osqueue.wire import operations as ops
 from osqueue.wire.messages import ClaimAnswer, ClaimedJob, JobsPage
 from osqueue.wire.operations import Operation
+from osqueue.wire.schedules import ScheduleName
 
 __all__ = ["rest_routes"]
 
@@ -54,13 +56,15 @@ _encode = msgspec.json.Encoder().encode
 class Request:
     """One request, as the routes see it."""
 
-    __slots__ = ("_scope", "body", "headers", "job_id", "query")
+    __slots__ = ("_scope", "body", "headers", "job_id", "query", "schedule")
 
     def __init__(self, scope: Scope, body: bytes) -> None:
         self._scope = scope
         self.headers: Headers = headers_of(scope)
         self.body = body
-        self.job_id: str = scope.get("path_params", {}).get("jobId", "")
+        named = scope.get("path_params", {})
+        self.job_id: str = named.get("jobId", "")
+        self.schedule: str = named.get("name", "")
         self.query: bytes = scope["query_string"]
 
     @property
@@ -92,7 +96,8 @@ class Endpoint:
         self._is_read = operation.verb == "GET" and operation.role is not None
         self._takes_body = operation.takes_body
         self._body_max = settings.body_bytes_max if self._takes_body else UNREAD_BYTES_MAX
-        self._decoder = msgspec.json.Decoder(operation.request if self._takes_body else object)
+        body = operation.body or operation.request
+        self._decoder = msgspec.json.Decoder(body if self._takes_body else object)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(scope, receive, self._body_max)
@@ -123,11 +128,24 @@ class Endpoint:
         return one_job(reply) if claims_one else reply
 
     def _message(self, request: Request) -> Any:
+        if self._operation.on_one_schedule:
+            return self._on_schedule(request)
         if self._takes_body:
             return decode_body(request.body, request.headers, self._decoder)
         if self._operation.verb == "GET" and self._operation.request is not None:
             return _query(request.query, self._operation.request)
         return None
+
+    def _on_schedule(self, request: Request) -> Any:
+        """The body with the name of the path; where all of the body may be left out, it may be."""
+        said: dict[str, Any] = {}
+        if request.body if self._operation is ops.RUN_SCHEDULE else self._takes_body:
+            said = asdict(decode_body(request.body, request.headers, self._decoder))
+        try:
+            name = msgspec.convert(request.schedule, ScheduleName)
+        except msgspec.ValidationError as error:
+            raise BrokerProtocolError(f"the name of the schedule: {error}") from error
+        return self._operation.request(name=name, **said)
 
     async def _respond(self, reply: Answer, request: Request, send: Send) -> None:
         position = commit_header(reply.position)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from osqueue.testing.look_contract import LookContract
     from osqueue.testing.memory_broker import MemoryBroker
     from osqueue.testing.queue_contract import QueueContract
+    from osqueue.testing.schedule_contract import ScheduleContract
     from osqueue.testing.store_contract import StoreContract
     from osqueue.testing.stream_contract import StreamContract
     from osqueue.testing.submitted import SubmittedJob
@@ -48,6 +49,7 @@ __all__ = [
     "QueueContract",
     "RandomFaults",
     "RandomHttpFaults",
+    "ScheduleContract",
     "Script",
     "ScriptedStore",
     "Step",
@@ -76,6 +78,7 @@ _HOME = {
     "QueueContract": "osqueue.testing.queue_contract",
     "RandomFaults": "osqueue.testing.faults",
     "RandomHttpFaults": "osqueue.testing.http_faults",
+    "ScheduleContract": "osqueue.testing.schedule_contract",
     "Script": "osqueue.testing.faults",
     "ScriptedStore": "osqueue.testing.faulty_store",
     "Step": "osqueue.testing.faults",

@@ -14,8 +14,9 @@ pytest-asyncio in auto mode runs them, and so does any other runner.
 What is *not* checked, because it needs a network to break: what a transport says of a connection
 that breaks midway. See the protocol for what it must say. One that brings streams is held to
 `osqueue.testing.StreamContract` as well, what it carries of results, retries and waiting to
-`osqueue.testing.JobContract`, of pauses and priorities to `osqueue.testing.QueueContract`, and of
-listings and actions on many jobs to `osqueue.testing.LookContract`.
+`osqueue.testing.JobContract`, of pauses and priorities to `osqueue.testing.QueueContract`, of
+listings and actions on many jobs to `osqueue.testing.LookContract`, and of schedules to
+`osqueue.testing.ScheduleContract`.
 """
 
 from __future__ import annotations

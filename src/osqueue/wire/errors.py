@@ -41,6 +41,7 @@ _TABLE: Final = MappingProxyType(
         "ConfigError": _Row(400, "invalid_argument"),
         "AuthError": _Row(403, "permission_denied"),
         "JobNotFoundError": _Row(404, "not_found"),
+        "ScheduleNotFoundError": _Row(404, "not_found"),
         "CASConflictError": _Row(409, "aborted"),
         "JobIdConflictError": _Row(409, "already_exists"),
         "JobStateError": _Row(409, "failed_precondition"),

@@ -145,6 +145,14 @@ METHODS: Final = (
     Method("AnnounceTypes", ops.ANNOUNCE_TYPES, pb.AnnounceTypesRequest, pb.AnnounceTypesResponse),
     Method("GetSettings", ops.GET_SETTINGS, pb.GetSettingsRequest, pb.GetSettingsResponse),
     Method("FailOver", ops.FAIL_OVER, pb.FailOverRequest, pb.FailOverResponse),
+    Method("ListSchedules", ops.LIST_SCHEDULES, pb.ListSchedulesRequest, pb.ListSchedulesResponse),
+    Method("PutSchedule", ops.PUT_SCHEDULE, pb.PutScheduleRequest, pb.ScheduleInfo),
+    Method("DropSchedule", ops.DROP_SCHEDULE, pb.DropScheduleRequest, pb.DropScheduleResponse),
+    Method("PauseSchedule", ops.PAUSE_SCHEDULE, pb.PauseScheduleRequest, pb.PauseScheduleResponse),
+    Method(
+        "ResumeSchedule", ops.RESUME_SCHEDULE, pb.ResumeScheduleRequest, pb.ResumeScheduleResponse
+    ),
+    Method("RunSchedule", ops.RUN_SCHEDULE, pb.RunScheduleRequest, pb.RunScheduleResponse),
 )
 """Every unary method, most used first."""
 

@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from osqueue.config import (
     LIST_PAGE_MAX,
     NAME_CHARS_MAX,
+    SCHEDULES_PAGE_MAX,
     STATUS_WAIT_MS_MAX,
     WAIT_MS_MAX,
     RetryFactor,
@@ -65,6 +66,16 @@ from osqueue.wire.messages import (
 )
 from osqueue.wire.overview import Overview, OverviewQuery
 from osqueue.wire.roles import Needed, Role
+from osqueue.wire.schedules import (
+    PutScheduleRequest,
+    RunScheduleRequest,
+    RunSpec,
+    ScheduleInfo,
+    ScheduleName,
+    ScheduleRef,
+    SchedulesPage,
+    ScheduleSpec,
+)
 
 __all__ = [
     "WAITING",
@@ -76,6 +87,7 @@ __all__ = [
     "Operation",
     "PutQuery",
     "ReadQuery",
+    "SchedulesQuery",
     "StatusQuery",
 ]
 
@@ -124,6 +136,13 @@ class EndedQuery(ReadQuery, kw_only=True, omit_defaults=True, rename="camel"):
     status: EndStatus | None = None
     type: Name | None = None
     text: SearchText | None = None
+
+
+class SchedulesQuery(ReadQuery, kw_only=True, omit_defaults=True, rename="camel"):
+    """What `GET /v1/schedules` takes in its query string; ``cursor`` is of the page before."""
+
+    limit: Annotated[int, Meta(ge=1, le=SCHEDULES_PAGE_MAX)] = SCHEDULES_PAGE_MAX
+    cursor: ScheduleName | None = None
 
 
 class PutQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel"):
@@ -206,6 +225,8 @@ class Operation(msgspec.Struct, frozen=True):
     summary: str
     role: Needed
     """Who may; ``None``: everybody, also from another host."""
+    body: Any = None
+    """What the body is where the path names a schedule: the request without that."""
 
     @property
     def on_one_job(self) -> bool:
@@ -213,8 +234,15 @@ class Operation(msgspec.Struct, frozen=True):
         return "{jobId}" in self.path
 
     @property
+    def on_one_schedule(self) -> bool:
+        """Whether the path names a schedule: in the request it is one field of several."""
+        return "{name}" in self.path
+
+    @property
     def takes_body(self) -> bool:
         """Whether the request is the body, as JSON."""
+        if self.on_one_schedule:
+            return self.body is not None
         return self.request is not None and self.verb != "GET" and self is not SUBMIT_LARGE
 
 
@@ -429,6 +457,63 @@ FAIL_OVER: Final = Operation(
     Role.ADMIN,
 )
 
+PUT_SCHEDULE: Final = Operation(
+    "putSchedule",
+    "PUT",
+    "/v1/schedules/{name}",
+    PutScheduleRequest,
+    ScheduleInfo,
+    "Have a job submitted again and again.",
+    Role.ADMIN,
+    ScheduleSpec,
+)
+DROP_SCHEDULE: Final = Operation(
+    "dropSchedule",
+    "DELETE",
+    "/v1/schedules/{name}",
+    ScheduleRef,
+    None,
+    "Forget a schedule, if there is one of this name.",
+    Role.ADMIN,
+)
+LIST_SCHEDULES: Final = Operation(
+    "listSchedules",
+    "GET",
+    "/v1/schedules",
+    SchedulesQuery,
+    SchedulesPage,
+    "A page of schedules, by name.",
+    Role.OBSERVE,
+)
+PAUSE_SCHEDULE: Final = Operation(
+    "pauseSchedule",
+    "POST",
+    "/v1/schedules/{name}/pause",
+    ScheduleRef,
+    None,
+    "Let a schedule submit nothing.",
+    Role.ADMIN,
+)
+RESUME_SCHEDULE: Final = Operation(
+    "resumeSchedule",
+    "POST",
+    "/v1/schedules/{name}/resume",
+    ScheduleRef,
+    None,
+    "Let a schedule submit jobs again, from its next time on.",
+    Role.ADMIN,
+)
+RUN_SCHEDULE: Final = Operation(
+    "runSchedule",
+    "POST",
+    "/v1/schedules/{name}/run",
+    RunScheduleRequest,
+    SubmitAnswer,
+    "Submit a job of a schedule now, beside its times.",
+    Role.ADMIN,
+    RunSpec,
+)
+
 SUBSCRIBE: Final = Operation(
     "subscribe", "STREAM", "", SubscribeRequest, Update, "Be told of changes.", Role.OBSERVE
 )
@@ -471,6 +556,12 @@ OPERATIONS: Final = (
     ANNOUNCE_TYPES,
     GET_SETTINGS,
     FAIL_OVER,
+    LIST_SCHEDULES,
+    PUT_SCHEDULE,
+    DROP_SCHEDULE,
+    PAUSE_SCHEDULE,
+    RESUME_SCHEDULE,
+    RUN_SCHEDULE,
 )
 """Every operation, most used first. An exact path wins over one with ``{jobId}``."""
 

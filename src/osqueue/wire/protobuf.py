@@ -27,8 +27,16 @@ from protobuf import Message
 from protobuf.wkt.google.protobuf.descriptor_pb import FieldDescriptorProto
 
 from osqueue.wire import messages as json
+from osqueue.wire import schedules
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
-from osqueue.wire.operations import CountQuery, EndedQuery, JobQuery, ListQuery, ReadQuery
+from osqueue.wire.operations import (
+    CountQuery,
+    EndedQuery,
+    JobQuery,
+    ListQuery,
+    ReadQuery,
+    SchedulesQuery,
+)
 
 __all__ = ["PAIRS", "from_proto", "to_proto"]
 
@@ -94,6 +102,15 @@ PAIRS: Final[tuple[tuple[type[msgspec.Struct], type[Message[Any]]], ...]] = (
     (json.Update, pb.Update),
     (json.StreamRequest, pb.StreamJobsRequest),
     (json.CreditRequest, pb.AddCreditRequest),
+    (schedules.PutScheduleRequest, pb.PutScheduleRequest),
+    (schedules.ScheduleInfo, pb.ScheduleInfo),
+    (schedules.ScheduleRef, pb.DropScheduleRequest),
+    (schedules.ScheduleRef, pb.PauseScheduleRequest),
+    (schedules.ScheduleRef, pb.ResumeScheduleRequest),
+    (schedules.RunScheduleRequest, pb.RunScheduleRequest),
+    (json.SubmitAnswer, pb.RunScheduleResponse),
+    (SchedulesQuery, pb.ListSchedulesRequest),
+    (schedules.SchedulesPage, pb.ListSchedulesResponse),
 )
 """Every struct that travels, and the message that it travels in."""
 

@@ -5,9 +5,9 @@ import { allows, placesFor, rolesFor } from "../../../src/osqueue/server/dashboa
 
 test("one sees the pages that one of the roles allows", () => {
   const names = (roles) => placesFor(roles).map(({ name }) => name);
-  assert.deepEqual(names(["observe"]), ["overview", "jobs", "dead", "queue"]);
-  assert.deepEqual(names(["observe", "work"]), ["overview", "jobs", "dead", "queue", "playground"]);
-  assert.deepEqual(names(["observe", "admin"]), ["overview", "jobs", "dead", "queue", "state", "settings"]);
+  assert.deepEqual(names(["observe"]), ["overview", "jobs", "dead", "queue", "schedules"]);
+  assert.deepEqual(names(["observe", "work"]), ["overview", "jobs", "dead", "queue", "schedules", "playground"]);
+  assert.deepEqual(names(["observe", "admin"]), ["overview", "jobs", "dead", "queue", "schedules", "state", "settings"]);
 });
 
 test("nobody's roles allow only what needs none", () => {

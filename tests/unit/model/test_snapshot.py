@@ -91,13 +91,13 @@ def test_decode_when_broker_is_null_or_missing_then_nobody_leads() -> None:
 
 
 def test_encode_when_there_are_fields_that_we_do_not_know_then_they_survive_as_they_are() -> None:
-    data = b'{"x" : {"b": [1.0, 2],"a":"\\u00e9 "},"jobs":[],"schedules":[ {} ],"__proto__":1e5}'
+    data = b'{"x" : {"b": [1.0, 2],"a":"\\u00e9 "},"jobs":[],"plans":[ {} ],"__proto__":1e5}'
     queue = Driver(data)
     queue.submit("a")
-    for part in (b'"x":{"b": [1.0, 2],"a":"\\u00e9 "}', b'"schedules":[ {} ]', b'"__proto__":1e5'):
+    for part in (b'"x":{"b": [1.0, 2],"a":"\\u00e9 "}', b'"plans":[ {} ]', b'"__proto__":1e5'):
         assert queue.encoded.count(part) == 1
     queue.reload()
-    assert queue.json["schedules"] == [{}]
+    assert queue.json["plans"] == [{}]
 
 
 def test_encode_when_decoded_then_the_same_bytes() -> None:

@@ -22,6 +22,7 @@ from osqueue.testing import (
     LookContract,
     MemoryBroker,
     QueueContract,
+    ScheduleContract,
     StreamContract,
     TransportContract,
 )
@@ -54,6 +55,10 @@ class TestJobs(Crossing, JobContract):
 
 class TestQueue(Crossing, QueueContract):
     """A queue that is paused, and jobs whose order is changed."""
+
+
+class TestSchedules(Crossing, ScheduleContract):
+    """Jobs that are submitted again and again."""
 
 
 class TestStreams(Crossing, StreamContract):

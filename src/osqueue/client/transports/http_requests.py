@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -36,20 +36,24 @@ def write_request(
 ) -> HttpRequest:
     """The request of ``operation``. Raises `BrokerProtocolError` for what cannot be said."""
     try:
-        target, body = _path(operation, job_id), None
+        target, body = _path(operation, request, job_id), None
         if request is not None and operation.verb == "GET":
             target += _query(request)
         elif isinstance(request, SubmitRequest) and operation.verb == "PUT":
             target += _query(PutQuery.of(request))
             body = b"null" if request.payload is UNSET else bytes(request.payload)
-        elif request is not None:
+        elif request is not None and operation.takes_body:
             body = _encode(request)
     except UnicodeEncodeError as error:
         raise BrokerProtocolError(f"{operation.name}: not a Unicode text: {error}") from error
     return HttpRequest(operation.verb, target, body)
 
 
-def _path(operation: Operation, job_id: str | None) -> str:
+def _path(operation: Operation, request: Any, job_id: str | None) -> str:
+    if operation.on_one_schedule:
+        if not request.name:
+            raise BrokerProtocolError(f"{operation.name}: the name of the schedule is empty")
+        return operation.path.replace("{name}", quote(request.name, safe=""))
     if not operation.on_one_job:
         return operation.path
     if not job_id:

@@ -19,7 +19,14 @@ from osqueue.server.http import decode_json
 from osqueue.server.websocket.envelope import Asking
 from osqueue.wire import operations as ops
 from osqueue.wire.messages import ClaimRequest, SubmitRequest
-from osqueue.wire.operations import EndedQuery, JobQuery, ListQuery, Operation, StatusQuery
+from osqueue.wire.operations import (
+    EndedQuery,
+    JobQuery,
+    ListQuery,
+    Operation,
+    SchedulesQuery,
+    StatusQuery,
+)
 
 __all__ = ["CANCEL", "METHODS", "Cancel", "Method", "wait_ms", "weight"]
 
@@ -79,7 +86,12 @@ class Method(NamedTuple):
 def weight(message: object) -> int:
     """As how many requests one counts, by what its answer may keep in memory."""
     match message:
-        case ListQuery(limit=jobs) | EndedQuery(limit=jobs) | ClaimRequest(max=int(jobs)):
+        case (
+            ListQuery(limit=jobs)
+            | EndedQuery(limit=jobs)
+            | SchedulesQuery(limit=jobs)
+            | ClaimRequest(max=int(jobs))
+        ):
             return 1 + jobs // JOBS_PER_REQUEST
         case _:
             return 1

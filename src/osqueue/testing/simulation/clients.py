@@ -212,13 +212,15 @@ class Reader(User):
 
 
 class Closer(User):
-    """Sees to it that the queue is not left paused."""
+    """Sees to it that the queue is not left paused, and comes to rest."""
 
     async def _main(self, process: SimulatedProcess) -> None:
         client = self.world.client(process, finds_leader=self.finds_leader)
         while True:
             try:
                 await client.resume_queue()
+                for schedule in await client.list_schedules():
+                    await client.drop_schedule(schedule.name)
             except OsqueueError as error:
                 self.world.trace.note(process.name, "told %s", str(error))
                 await asyncio.sleep(1)

@@ -21,6 +21,7 @@ from osqueue.model.snapshot import decode_state
 from osqueue.testing.simulation.bucket import Written
 from osqueue.testing.simulation.laws import expect
 from osqueue.testing.simulation.requests import Requests
+from osqueue.testing.simulation.scheduling import ScheduleView, expect_moved_on, is_of_a_time
 from osqueue.testing.simulation.storm import PERSON
 
 __all__ = ["End", "JobLife", "LeaseLife", "Line", "View"]
@@ -108,6 +109,7 @@ class _State(msgspec.Struct, rename="camel"):
     completed_total: int = 0
     dead_total: int = 0
     paused: bool = False
+    schedules: list[ScheduleView] = []
 
 
 _Jobs: TypeAlias = dict[str, View]
@@ -162,6 +164,8 @@ class Line:
         self._epoch_us = written.at_us if taken_over else self._epoch_us
         jobs = self._read_jobs(state)
         self._compare(state, jobs, written)
+        if self.last is not None:
+            expect_moved_on(self.last.schedules, state.schedules, self.lives)
         name = CommitId.parse(state.commit)
         assert name is not None
         self._by_hand = written.by == PERSON
@@ -275,6 +279,7 @@ class Line:
     def _changed(self, before: View | None, now: View, written: Written) -> None:
         life = self.lives.setdefault(now.id, JobLife([], []))
         asked = bool(life.views) or self._requests.submits[now.id] > 0
+        asked = asked or is_of_a_time(now.id)
         expect(asked, "job %s is queued, and nobody asked for that", now.id)
         expect(life.end is None, "job %s has ended, and comes back: %s", now.id, now)
         allowed = now.attempts <= now.attempts_allowed

@@ -103,6 +103,8 @@ class Requests:
             yield from ((self.submits, job.job_id) for job in said.jobs)
         elif name == ops.SUBMIT_LARGE.name:
             yield self.submits, job_id
+        elif name == ops.RUN_SCHEDULE.name:
+            yield self.submits, said.job_id
         elif name == ops.CANCEL.name:
             yield self.cancels, job_id
         elif name == ops.SET_PRIORITY.name:

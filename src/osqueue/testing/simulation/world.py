@@ -29,6 +29,7 @@ from osqueue.testing.simulation.dice import Dice
 from osqueue.testing.simulation.disturbances import Disturbance, drawn
 from osqueue.testing.simulation.laws import BrokenLawError
 from osqueue.testing.simulation.loop import StuckError
+from osqueue.testing.simulation.scheduling import Scheduler
 from osqueue.testing.simulation.storm import Storm
 from osqueue.testing.simulation.surroundings import Surroundings
 from osqueue.testing.simulation.trace import heard
@@ -140,6 +141,7 @@ class _World:
                 for n in range(plan.workers)
             ),
             Operator(around, "operator", checks, plan.load),
+            Scheduler(around, "scheduler", checks, plan.load),
             Reader(around, "reader", checks, plan.load),
         ]
         self.closer = Closer(around, "closer", checks, plan.load)

@@ -15,18 +15,19 @@ const VIEWS = {
   job: () => import("./views/job.js"),
   dead: () => import("./views/dead.js"),
   queue: () => import("./views/queue.js"),
+  schedules: () => import("./views/schedules.js"),
   playground: () => import("./views/playground.js"),
   state: () => import("./views/state.js"),
   settings: () => import("./views/settings.js"),
   login: () => import("./views/login.js"),
 };
 
-/** {name, params, query} of an address: "#/jobs/<id>" is the view "job". */
+/** {name, params, query} of an address: "#/jobs/<id>" is the view "job", "#/schedules/<name>" one of those. */
 function routeOf(hash) {
   const { path, query } = parse(hash);
   const [name = "overview", id] = path;
   if (name === "jobs" && id !== undefined) return { name: "job", params: { id }, query };
-  return { name, params: {}, query };
+  return { name, params: name === "schedules" ? { id } : {}, query };
 }
 
 function useRoute() {

@@ -6,6 +6,7 @@ export const PLACES = [
   { name: "jobs", label: "Jobs", also: ["job"] },
   { name: "dead", label: "Dead letters" },
   { name: "queue", label: "Queue" },
+  { name: "schedules", label: "Schedules" },
   { name: "playground", label: "Playground", roles: ["produce", "work"] },
   { name: "state", label: "State", roles: ["admin"] },
   { name: "settings", label: "Settings", roles: ["admin"] },

@@ -7,7 +7,7 @@ import { isTyping } from "./table.js";
 const PREFIX_MS = 1_500;
 
 /** After g: where it goes. */
-export const PLACES = { o: "", j: "jobs", d: "dead", q: "queue", p: "playground", r: "state", s: "settings" };
+export const PLACES = { o: "", j: "jobs", d: "dead", q: "queue", c: "schedules", p: "playground", r: "state", s: "settings" };
 
 const HELP = [
   [["/"], "Search"],
@@ -18,6 +18,7 @@ const HELP = [
   [["g", "j"], "Jobs"],
   [["g", "d"], "Dead letters"],
   [["g", "q"], "Queue"],
+  [["g", "c"], "Schedules"],
   [["g", "p"], "Playground"],
   [["g", "r"], "Raw state"],
   [["g", "s"], "Settings"],

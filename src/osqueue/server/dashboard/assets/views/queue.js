@@ -1,11 +1,14 @@
-// The queue as a whole: what waits, by type; whether it is paused; its schedules.
+// The queue as a whole: what waits, by type; whether it is paused; which schedules come next.
 
 import { api } from "../data/api.js";
 import { OTHER, depthsOf } from "../data/depths.js";
 import { href } from "../data/routes.js";
 import { number, plural } from "../data/format.js";
+import { useSchedules } from "../parts/schedules.js";
 import { useStore } from "../data/store.js";
-import { Badge, Bar, Button, Card, Empty, Page, Skeleton, Stat, Time, confirm, html, may, toast, useState } from "../parts/ui.js";
+import {
+  Badge, Bar, Button, Card, Empty, ErrorBox, Field, Page, Skeleton, Stat, Time, confirm, html, may, toast, useState,
+} from "../parts/ui.js";
 
 export default function Queue() {
   const counts = useStore((state) => state.overview?.counts);
@@ -19,9 +22,7 @@ export default function Queue() {
     ${counts?.paused && html`<p class="v-warning">The queue is paused: no job is handed out. Jobs that run go on, and others can still be submitted.</p>`}
     ${counts ? html`<${Counts} counts=${counts} />` : html`<${Skeleton} lines=${3} />`}
     <${Card} title="Depth by type" kind="flush"><${Depths} types=${types} /><//>
-    <${Card} title="Schedules">
-      <${Empty} title="No schedules yet" hint="Jobs that come by the clock will stand here." />
-    <//>
+    <${Card} title="Schedules" aside=${html`<a href=${href("schedules")}>All schedules</a>`}><${Next} /><//>
   <//>`;
 }
 
@@ -49,6 +50,19 @@ function Pause({ counts }) {
     setBusy(false);
   };
   return html`<${Button} kind=${counts.paused ? "primary" : undefined} busy=${busy} onClick=${act}>${word}…<//>`;
+}
+
+const NEXT_MAX = 5;
+
+function Next() {
+  const { schedules, error, reload } = useSchedules();
+  if (!schedules) return error ? html`<${ErrorBox} error=${error} onRetry=${reload} />` : html`<${Skeleton} lines=${2} />`;
+  const coming = schedules.filter(({ nextAt }) => nextAt !== undefined).slice(0, NEXT_MAX);
+  if (coming.length === 0) return html`<${Empty} title=${schedules.length ? "None of them comes" : "No schedules yet"} hint="Jobs that come by the clock stand here." />`;
+  return html`<dl class="fields v-next">${coming.map(({ name, nextAt, when }) => html`<${Field}
+    key=${name}
+    label=${html`<a class="v-mono v-cut" href=${href(["schedules", name])}>${name}</a>`}
+  ><${Time} at=${nextAt} /> <span class="muted">${when}</span><//>`)}</dl>`;
 }
 
 function Counts({ counts }) {
