@@ -52,6 +52,19 @@ NAME_CHARS_MAX = 256
 BATCH_JOBS_MAX = 1_000
 """Most jobs of one request: a batch is applied in one go, and 1,000 take about 5 ms."""
 
+AFTER_MAX = 100
+"""Most jobs that one job waits for: each is named twice in its JSON, as long as it waits. More can
+be gathered by jobs in between."""
+
+CHILDREN_MAX = 1_000
+"""Most jobs that wait for one job: when it is completed, all of them are free in one go."""
+
+WORKFLOW_JOBS_MAX = 200
+"""Most jobs of a workflow that are shown together: more cannot be taken in."""
+
+WORKFLOW_EDGES_MAX = 2_000
+"""Most edges of them: each is about 80 bytes, and a line in a drawing."""
+
 CLAIM_TYPES_MAX = 1_000
 """Most types of one claim: each is looked at for each job handed out."""
 

@@ -10,6 +10,7 @@
     │   ├── JobNotFoundError         no such job
     │   ├── JobStateError            the job does not wait: it is held, dead or over
     │   ├── ScheduleNotFoundError    no such schedule
+    │   ├── ParentJobError           the job cannot wait for another that it names
     │   └── AuthError                not allowed
     ├── stop working on the job
     │   └── LeaseLostError           the lease is no longer this worker's
@@ -71,6 +72,7 @@ __all__ = [
     "LeaseLostError",
     "OsqueueError",
     "OverloadedError",
+    "ParentJobError",
     "PayloadValidationError",
     "ResultTimeoutError",
     "Retry",
@@ -171,6 +173,14 @@ class ScheduleNotFoundError(OsqueueError):
     """No schedule of this name."""
 
     _tag: ClassVar[Literal["ScheduleNotFoundError"]] = "ScheduleNotFoundError"
+
+
+class ParentJobError(OsqueueError):
+    """The job cannot wait for another that it names: that is not known, or over and not completed,
+    or as many wait for it as may.
+    """
+
+    _tag: ClassVar[Literal["ParentJobError"]] = "ParentJobError"
 
 
 class AuthError(OsqueueError):

@@ -79,6 +79,7 @@ ROUTES = {
     "resumeQueue": ("POST", "/v1/resume"),
     "getJob": ("GET", "/v1/jobs/{}"),
     "getPayload": ("GET", "/v1/jobs/{}/payload"),
+    "getWorkflow": ("GET", "/v1/jobs/{}/workflow"),
     "listJobs": ("GET", "/v1/jobs"),
     "getStats": ("GET", "/v1/stats"),
     "getStatus": ("GET", "/v1/status"),

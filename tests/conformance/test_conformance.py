@@ -110,6 +110,43 @@ async def test_submit_batch_when_one_is_invalid_then_none_is_added(peer: Ask) ->
     assert (await peer.ask("getStats")).value["total"] == 3
 
 
+@row("submit", "a job waits until those are completed that it is to run after")
+async def test_submit_when_it_is_to_run_after_others_then_handed_out_when_they_are_done(
+    peer: Ask,
+) -> None:
+    jobs = [{"type": "t", "jobId": "a"}, {"type": "t", "jobId": "b", "after": ["a"]}]
+    assert (await peer.ask("submitJobs", jobs=jobs)).tag is None
+    seen = (await peer.ask("getJob", jobId="b")).value
+    assert (seen["status"], seen["after"], seen["waitsFor"]) == ("unclaimed", ["a"], ["a"])
+    assert (await peer.ask("getStats")).value["waiting"] == 1
+    lease = (await claimed(peer))["lease"]
+    assert "jobId" not in await claimed(peer)
+    done = await peer.ask("completeJob", jobId="a", workerId=WORKER, lease=lease)
+    assert done.tag is None
+    assert (await claimed(peer))["jobId"] == "b"
+    assert "waitsFor" not in (await peer.ask("getJob", jobId="b")).value
+
+
+@row("submit", "a job whose parent is not known before it is refused", "ParentJobError")
+async def test_submit_when_its_parent_is_not_known_then_refused_as_a_whole(peer: Ask) -> None:
+    jobs = [{"type": "t", "jobId": "b", "after": ["a"]}, {"type": "t", "jobId": "a"}]
+    said = await peer.ask("submitJobs", jobs=jobs)
+    peer.expect(said, "ParentJobError", http="409", rpc="failed_precondition")
+    assert "parents first" in said.message
+    assert (await peer.ask("getStats")).value.get("total", 0) == 0
+
+
+@row("submit", "a job after itself, after one twice, or after more than 100 is refused", "400")
+@pytest.mark.parametrize("after", [["me"], ["a", "a"], ["a/b"], [f"j{n}" for n in range(101)]])
+async def test_submit_when_what_it_is_to_run_after_makes_no_sense_then_refused(
+    peer: Ask, after: list[str]
+) -> None:
+    await submitted(peer, jobId="a")
+    said = await peer.ask("submitJob", jobId="me", after=after)
+    peer.expect(said, "BrokerProtocolError", http="400", rpc="invalid_argument")
+    assert "after" in said.message
+
+
 @row("submit", "large payloads are taken, and come back")
 async def test_submit_when_the_payload_has_a_megabyte_then_it_comes_back(peer: Ask) -> None:
     text = "x" * (900 * 1024)
@@ -480,10 +517,24 @@ async def test_job_when_awaited_then_answered_when_it_is_over(
 
 
 @row("look", "an unknown job is refused", "JobNotFoundError")
-@pytest.mark.parametrize("operation", ["getJob", "getPayload", "cancelJob", "retryJob"])
+@pytest.mark.parametrize(
+    "operation", ["getJob", "getPayload", "getWorkflow", "cancelJob", "retryJob"]
+)
 async def test_job_when_unknown_then_not_found(peer: Ask, operation: str) -> None:
     said = await peer.ask(operation, jobId="nobody")
     peer.expect(said, "JobNotFoundError", http="404", rpc="not_found")
+
+
+@row("look", "the jobs around one: what it runs after, and what runs after it")
+async def test_workflow_when_asked_for_then_jobs_and_edges(peer: Ask) -> None:
+    jobs: list[dict[str, Any]] = [{"type": "t", "jobId": "a"}, {"jobId": "b", "after": ["a"]}]
+    assert (await peer.ask("submitJobs", jobs=jobs)).tag is None
+    found = (await peer.ask("getWorkflow", jobId="b")).value
+    parent, child = {"id": "a", "status": "unclaimed"}, {"id": "b", "status": "unclaimed"}
+    assert found["jobs"] == [{**child, "type": "", "waits": True}, {**parent, "type": "t"}]
+    (edge,) = found["edges"]
+    pair = edge if isinstance(edge, list) else [edge["parent"], edge["child"]]
+    assert pair == ["a", "b"]
 
 
 @row("look", "a payload by itself")

@@ -16,6 +16,7 @@ from osqueue.testing import (
     ScheduleContract,
     StreamContract,
     TransportContract,
+    WorkflowContract,
 )
 
 
@@ -57,6 +58,11 @@ class TestQueue(OfKind, QueueContract):
 @pytest.mark.parametrize("kind", KINDS)
 class TestSchedules(OfKind, ScheduleContract):
     """Jobs that are submitted again and again."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestWorkflows(OfKind, WorkflowContract):
+    """Jobs that wait for other jobs."""
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "rest"])

@@ -288,6 +288,25 @@ def test_submit_when_done_then_the_job_can_be_looked_at(url: str) -> None:
     assert error_of(cancelled) == "error: there is no job no-such-job"
 
 
+def test_submit_when_after_another_then_it_waits_and_says_for_what(url: str) -> None:
+    env = {"BROKER_URL": url}
+    osqueue("submit", "flow", "--id", "flow-a", env=env)
+    osqueue("submit", "flow", "--id", "flow-b", env=env)
+    said = osqueue(
+        "submit", "flow", "--id", "flow-c", "--after", "flow-a", "--after=flow-b", env=env
+    )
+    assert (said.returncode, said.stdout) == (0, "flow-c\n")
+    shown = json.loads(osqueue("jobs", "show", "flow-c", "--json", env=env).stdout)
+    assert shown["after"] == shown["waitsFor"] == ["flow-a", "flow-b"]
+    text = osqueue("jobs", "show", "flow-c", env=env).stdout
+    assert re.search(r"^waits for +flow-a, flow-b$", text, re.MULTILINE)
+    listed = osqueue("jobs", "--status", "waiting", "--type", "flow", "--json", env=env).stdout
+    assert [json.loads(line)["id"] for line in listed.splitlines()] == ["flow-c"]
+    refused = osqueue("submit", "flow", "--after", "no-such-job", env=env)
+    assert refused.returncode == 1
+    assert "no-such-job, which is not known" in error_of(refused)
+
+
 def test_jobs_when_looked_for_by_text_then_those_and_in_the_order_asked_for(url: str) -> None:
     env = {"BROKER_URL": url}
     ids = [osqueue("submit", f"find-{n}", "1", env=env).stdout.strip() for n in range(2)]

@@ -16,9 +16,9 @@ def filter_case(_context: object, case: Any) -> bool:
     """Leave out what the schema allows, but the wire refuses on purpose.
 
     A cursor is opaque: only one that a page of this very listing gave is valid, any other is
-    answered with 400. An id may stand in a batch once; a schema cannot say that of a field. An
-    action must say which jobs it means, and a schedule when it comes. Parameters that nobody knows
-    are passed over.
+    answered with 400. An id may stand in a batch once; a schema cannot say that of a field, nor
+    that a job cannot run after itself, nor what stands between commas. An action must say which
+    jobs it means, and a schedule when it comes. Parameters that nobody knows are passed over.
     """
     asked = set(case.query or {})
     if "cursor" in asked or not asked <= {each.name for each in case.operation.query}:
@@ -26,7 +26,7 @@ def filter_case(_context: object, case: Any) -> bool:
     if case.operation.label == PUT_SCHEDULE and not _comes(case.body):
         return False
     ids = _ids(case.body)
-    return len(ids) == len(set(ids)) and _means_some(case.body)
+    return len(ids) == len(set(ids)) and _means_some(case.body) and _comes_after_others(case)
 
 
 @schemathesis.hook
@@ -67,8 +67,19 @@ def _means_some(body: object) -> bool:
     status, type_, text = (wanted.get(name) for name in ("status", "type", "text"))
     if status is type_ is None and not text:
         return False
-    sayable = {"retry": ("dead",), "setPriority": ("unclaimed", "ready", "delayed")}
+    sayable = {"retry": ("dead",), "setPriority": ("unclaimed", "ready", "delayed", "waiting")}
     return status is None or body["action"] == "cancel" or status in sayable[body["action"]]
+
+
+def _comes_after_others(case: Any) -> bool:
+    """Whether no job is to run after itself, or after one twice."""
+    asked = str((case.query or {}).get("after", "")).split(",")
+    named = {*asked} - {(case.path_parameters or {}).get("jobId")}
+    jobs = case.body.get("jobs") if isinstance(case.body, dict) else None
+    bodies = [case.body, *(jobs if isinstance(jobs, list) else ())]
+    said = [(body.get("jobId"), body.get("after")) for body in bodies if isinstance(body, dict)]
+    alone = [own for own, after in said if isinstance(after, list) and own in after]
+    return len(named) == len(asked) and not alone
 
 
 def _ids(body: object) -> list[str]:

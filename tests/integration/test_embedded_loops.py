@@ -106,6 +106,18 @@ async def test_loop_when_the_next_is_asked_for_then_the_one_before_is_completed(
     await assert_given_back(q, ids[-1])
 
 
+async def test_loop_when_a_job_runs_after_another_then_it_comes_when_that_is_completed(
+    q: Queue[Send],
+) -> None:
+    last = await q.push(Send("last"), after=[first := await q.push(Send("first"))], priority=-1)
+    seen = []
+    async for job in q.consume():
+        seen.append(job.job_id)
+        if len(seen) == 2:
+            break
+    assert seen == [first, last]
+
+
 async def test_loop_when_left_by_break_then_its_job_is_given_back(q: Queue[Send]) -> None:
     job_id = await first(q)
     async for job in q.consume():

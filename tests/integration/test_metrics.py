@@ -100,7 +100,7 @@ async def test_metrics_when_scraped_then_two_parsers_read_them_and_names_keep_th
 async def test_metrics_when_jobs_wait_run_and_end_then_the_depths_say_so(rest: Rest) -> None:
     for type_ in ("mail", "mail", "image", "image", "image"):
         await rest.submit(type=type_)
-    await rest.submit(runAt=4_000_000_000_000)
+    await rest.submit(after=[await rest.submit(runAt=4_000_000_000_000)])
     done, dead, *_ = [await rest.claim(types=["image"]) for _ in range(3)]
     lease = {"workerId": "w", "lease": done["lease"]}
     await rest.post(f"/v1/jobs/{done['jobId']}/complete", lease)
@@ -108,8 +108,9 @@ async def test_metrics_when_jobs_wait_run_and_end_then_the_depths_say_so(rest: R
     error = {"type": "E", "message": "no"}
     await rest.post(f"/v1/jobs/{dead['jobId']}/fail", {**lease, "error": error, "retry": False})
     figures = await scrape(rest)
-    depths = {s: figures("jobs", status=s) for s in ("ready", "delayed", "in_progress", "dead")}
-    assert depths == {"ready": 2, "delayed": 1, "in_progress": 1, "dead": 1}
+    statuses = ("ready", "delayed", "waiting", "in_progress", "dead")
+    depths = {status: figures("jobs", status=status) for status in statuses}
+    assert depths == {"ready": 2, "delayed": 1, "waiting": 1, "in_progress": 1, "dead": 1}
     assert figures("ready_jobs", type="mail") == 2
     assert figures("ready_jobs", type="image") is None
     assert figures("jobs_completed_total") == figures("jobs_dead_total") == 1

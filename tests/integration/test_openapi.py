@@ -33,6 +33,7 @@ ROUTES = {
     "/v1/dead/groups": {"get"},
     "/v1/jobs/{jobId}": {"get", "put", "delete"},
     "/v1/jobs/{jobId}/payload": {"get"},
+    "/v1/jobs/{jobId}/workflow": {"get"},
     "/v1/jobs/{jobId}/heartbeat": {"post"},
     "/v1/jobs/{jobId}/complete": {"post"},
     "/v1/jobs/{jobId}/fail": {"post"},

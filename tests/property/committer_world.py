@@ -109,9 +109,9 @@ class World:
         self.observer: Follower | None = None
         self.told_last = (0, 0)
 
-    def submit(self, job_id: str, type_: str) -> None:
+    def submit(self, job_id: str, type_: str, after: tuple[str, ...] = ()) -> None:
         self.submitted[job_id] += 1
-        self.leader.submit(job_id, type_=type_)
+        self.leader.submit(job_id, type_=type_, after=after)
         self.look()
 
     def claim(self, *types: str, waits: bool, most: int, claim_id: str | None) -> None:
@@ -426,9 +426,17 @@ class World:
         whole = json.loads(self.current.data)
         done = [job["id"] for job in self._ended(whole) if job["status"] == "completed"]
         assert self.forgot or whole["completedTotal"] == len(done)
-        assert self.forgot or len(set(done)) == len(done), "it was fired again after its end"
+        if not self.forgot:
+            assert len(set(done)) == len(done), "it was fired again after its end"
+            self._in_order(whole["jobs"], {*done})
         wrong = [id_ for id_ in self.not_applied & self.ever if self.submitted[id_] == 1]
         assert not wrong, f"told that nothing was applied, and it was: {wrong}"
+
+    def _in_order(self, jobs: list[Any], done: set[str]) -> None:
+        """Whoever waits for a job waits until that is completed, and no longer."""
+        for job in jobs:
+            left = set(job.get("after", ())) - done
+            assert set(job.get("waitsFor", ())) == left, f"{job} waits, and {left} are not done"
 
     def _ended(self, whole: Any) -> list[Any]:
         """Each ended job once: from the archive, and what is not in it yet."""
@@ -491,7 +499,17 @@ class World:
         if job is None:  # it was cancelled in the same commit
             assert grant.id in self.known, f"{grant} is not in the object"
         else:
-            assert job.get("lease") == grant.lease, f"{grant}, and {job} stands there"
+            held = job.get("lease") == grant.lease or self._failed(grant)
+            assert held, f"{grant}, and {job} stands there"
+
+    def _failed(self, grant: Grant) -> bool:
+        """Whether its holder has ended a lease in the commit in which a repeated claim saw it."""
+        assert self.current is not None, "answered while nothing is stored"
+        ends = json.loads(self.current.data).get("recent", ())
+        return any(
+            (job_id, how) == (grant.id, "failed") and grant.lease in lease
+            for job_id, how, _, *lease in ends
+        )
 
     def _jobs(self) -> dict[str, Any]:
         assert self.current is not None, "answered while nothing is stored"

@@ -35,6 +35,9 @@ class NaiveJob:
     terms: Terms = NO_TERMS
     progress: Raw | None = None
     result: Raw | UnsetType = UNSET
+    after: tuple[str, ...] = ()
+    waits_for: tuple[str, ...] = ()
+    """Those that have not completed yet."""
     ended_at: int | None = None
     since: int = 0
     """When it was first known to have ended, in serving time."""
@@ -64,6 +67,8 @@ class NaiveJob:
             terms=self.terms,
             progress=self.progress,
             result=self.result,
+            after=self.after,
+            waits_for=self.waits_for,
         )
 
     def grant(self) -> out.Grant:

@@ -149,11 +149,28 @@ class NaiveQueue:
             if known is None or (known.ended_at is not None and self.how_ended(new.id) is None):
                 run_at = new.run_at if new.run_at is not None and new.run_at > now.wall else None
                 times = (now.wall, new.priority, run_at, new.max_attempts)
-                fresh.append(NaiveJob(new.id, new.type, new.payload, *times, terms=new.terms))
+                job = NaiveJob(new.id, new.type, new.payload, *times, terms=new.terms)
+                job.after = new.after
+                fresh.append(job)
             elif (known.type, known.payload) != (new.type, new.payload):
                 return out.IdConflict(new.id)
+        refusal = self.tie(fresh)
+        if refusal is not None:
+            return refusal
         self.jobs += fresh
         return out.Submitted(len(fresh))
+
+    def tie(self, fresh: list[NaiveJob]) -> out.ParentMissing | None:
+        """Have new jobs wait for what is not completed of what they come after."""
+        for at, job in enumerate(fresh):
+            going_on = {each.id for each in self.jobs + fresh[:at]}
+            for parent in job.after:
+                how = None if parent in going_on else self.how_ended(parent)
+                if parent not in going_on and how not in {"completed", "dead"}:
+                    return out.ParentMissing(job.id, parent, how)
+                if how != "completed":
+                    job.waits_for += (parent,)
+        return None
 
     def claim(self, op: Claim, now: Moment) -> out.Outcome:
         held = [
@@ -169,6 +186,7 @@ class NaiveQueue:
         if self.paused:
             return out.Claimed(())
         ready = [job for job in self.jobs if job.status == "unclaimed" and job.run_at is None]
+        ready = [job for job in ready if not job.waits_for]
         ready = [job for job in ready if op.types is None or job.type in op.types]
         chosen = self.within(op.caps, sorted(ready, key=lambda job: job.priority))[: op.max]
         for number, job in enumerate(chosen):
@@ -246,6 +264,10 @@ class NaiveQueue:
         if how == "completed":
             self.completed_total += 1
             self.finish(job, how, now)
+            for child in [each for each in self.jobs if job.id in each.waits_for]:
+                child.waits_for = tuple(each for each in child.waits_for if each != job.id)
+                if not child.waits_for and child.run_at is not None and child.run_at <= now.wall:
+                    child.run_at = None
             return out.Done()
         if fail is None:
             self.give_back(job)
@@ -295,6 +317,16 @@ class NaiveQueue:
             how = self.how_ended(job_id)
             return out.Done() if how in {"cancelled", "discarded"} else out.NotFound(job_id, how)
         self.finish(job, "discarded" if job.status == "dead" else "cancelled", now)
+        over = [job]
+        while over:
+            parent = over.pop(0)
+            for child in [each for each in self.jobs if parent.id in each.waits_for]:
+                said = f"waits for a job that was {parent.status}: {parent.id}"
+                error = {"type": "ParentNotCompleted", "message": said}
+                noted = error | {"at": now.wall, "attempt": child.attempts}
+                child.errors = (*child.errors, Raw(msgspec.json.encode(noted)))[-5:]
+                self.finish(child, "cancelled", now)
+                over.append(child)
         return out.Done()
 
     def retry(self, job_id: str) -> out.Outcome:
@@ -368,7 +400,7 @@ class NaiveQueue:
         if job in self.held:
             self.held.remove(job)
         job.status, job.ended_at, job.since = how, now.wall, now.serving
-        job.progress = None
+        job.progress, job.waits_for = None, ()
         if job in self.dead:
             self.dead.remove(job)
         self.finished.append(job)
@@ -390,7 +422,7 @@ class NaiveQueue:
 
     def end_delays(self, now: Moment) -> None:
         for job in self.jobs:
-            if job.run_at is not None and job.run_at <= now.wall:
+            if job.run_at is not None and job.run_at <= now.wall and not job.waits_for:
                 job.run_at = None
 
     def look(self, op: LookOp, now: Moment) -> out.Outcome:
@@ -413,6 +445,8 @@ class NaiveQueue:
         where = {job.status}
         if job.status == "unclaimed":
             where.add("ready" if job.run_at is None else "delayed")
+        if job.waits_for:
+            where = {"unclaimed", "waiting"}
         texts = [job.id, job.type, job.worker or "" if job.status == "in_progress" else ""]
         if job.errors:
             last = msgspec.json.decode(job.errors[-1])
@@ -437,7 +471,8 @@ class NaiveQueue:
             unclaimed=statuses.count("unclaimed"),
             in_progress=statuses.count("in_progress"),
             dead=statuses.count("dead"),
-            delayed=sum(job.run_at is not None for job in self.jobs),
+            delayed=sum(job.run_at is not None and not job.waits_for for job in self.jobs),
+            waiting=sum(job.waits_for != () for job in self.jobs),
             completed_total=self.completed_total,
             dead_total=self.dead_total,
             broker=None,

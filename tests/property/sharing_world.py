@@ -310,6 +310,9 @@ class SharedWorld:
         ended += [(job_id, how) for job_id, how, *_ in whole.get("recent", ())]
         done = [job_id for job_id, how in ended if how == "completed"]
         assert self.forgot or whole["completedTotal"] == len(done)
+        for job in () if self.forgot else whole["jobs"]:
+            left = {*job.get("after", ())} - {*done}
+            assert {*job.get("waitsFor", ())} == left, f"{job} waits, and {left} are not done"
         wrong = [id_ for id_ in self.not_applied & self.ever if self.submitted[id_] == 1]
         assert not wrong, f"told that nothing was applied, and it was: {wrong}"
 

@@ -50,6 +50,14 @@ class CommitterInTheWorld(RuleBasedStateMachine):
     def schedule(self, name: str, every_ms: int | None) -> None:
         self.world.schedule(name, every_ms)
 
+    @precondition(lambda self: self.jobs > 0)
+    @rule(parents=st.lists(numbers, min_size=1, max_size=3))
+    def submit_after(self, parents: list[int]) -> None:
+        """A job that waits for others, which may be over, or not have come to pass."""
+        after = dict.fromkeys(f"j{number % self.jobs + 1}" for number in parents)
+        self.jobs += 1
+        self.world.submit(f"j{self.jobs}", "a", tuple(after))
+
     @rule()
     def sweep(self) -> None:
         self.world.sweep()

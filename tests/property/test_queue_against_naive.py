@@ -114,6 +114,7 @@ new_jobs = st.builds(
             Terms(RetryPolicy(base_ms=100, factor=9.0, max_ms=900, jitter=0), keep_result=True),
         ]
     ),
+    after=st.just(()) | st.lists(ids, max_size=3, unique=True).map(tuple),
 )
 batches = st.lists(new_jobs, min_size=1, max_size=4)
 refs = st.tuples(ids, st.sampled_from(["held", "held", "held", "old", "none", "bogus"]))
@@ -257,6 +258,33 @@ class QueueAgainstNaive(RuleBasedStateMachine):
     def fail(self, worker: str, chosen: tuple[str, str], *, retry: bool, delay: int | None) -> None:
         self.do(Fail(worker, self.ref(chosen), ERROR, retry, delay))
 
+    @rule(
+        chain=st.lists(ids, min_size=2, max_size=5, unique=True),
+        steps=st.lists(st.sampled_from(["done", "fails", "cancel", "again", "time"]), max_size=6),
+        forks=st.booleans(),
+        delay=st.none() | st.integers(0, 3_000),
+    )
+    def workflow(
+        self, chain: list[str], steps: list[str], *, forks: bool, delay: int | None
+    ) -> None:
+        """A chain of jobs, or a fork, of which the first is worked off, and something happens."""
+        run_at = None if delay is None else self.now.wall + delay
+        after = [(), *[(chain[0] if forks else before,) for before in chain[:-1]]]
+        made = zip(chain, after, strict=True)
+        self.do(Submit(tuple([NewJob(each, run_at=run_at, after=names) for each, names in made])))
+        for step in steps:
+            if step == "time":
+                self.now = Moment(self.now.wall + 1_000, self.now.serving + 1_000)
+            elif step in {"done", "fails"}:
+                self.claim("w1", None, 1, None, [])
+                for job in list(self.naive.held):
+                    if step == "done":
+                        self.complete("w1", [(job.id, "held")], UNSET)
+                    else:
+                        self.fail("w1", (job.id, "held"), retry=False, delay=0)
+            else:
+                (self.cancel if step == "cancel" else self.retry)(chain[0])
+
     @rule(job_id=ids)
     def cancel(self, job_id: str) -> None:
         self.do(Cancel(job_id))
@@ -295,7 +323,9 @@ class QueueAgainstNaive(RuleBasedStateMachine):
         self.do(op)
 
     @rule(
-        status=st.sampled_from([None, "unclaimed", "ready", "delayed", "in_progress", "dead"]),
+        status=st.sampled_from(
+            [None, "unclaimed", "ready", "delayed", "waiting", "in_progress", "dead"]
+        ),
         type_=st.none() | types,
         text=st.sampled_from([None, "", "J1", "w", "e", "no such text"]),
         newest_first=st.booleans(),

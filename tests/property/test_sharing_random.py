@@ -60,6 +60,17 @@ class SharedQueue(RuleBasedStateMachine):
         process.submit(f"j{self.jobs}")
         self.world.look(process)
 
+    @precondition(lambda self: self.jobs > 0)
+    @rule(number=processes, parents=st.lists(numbers, min_size=1, max_size=2))
+    def submit_after(self, number: int, parents: list[int]) -> None:
+        """A job that waits for others, which another process may be about to end."""
+        after = dict.fromkeys(f"j{each % self.jobs + 1}" for each in parents)
+        self.jobs += 1
+        process = self.world.processes[number]
+        self.world.submitted[f"j{self.jobs}"] += 1
+        process.submit(f"j{self.jobs}", after=tuple(after))
+        self.world.look(process)
+
     @rule(number=processes, waits=st.booleans(), most=st.integers(1, 3))
     def claim(self, number: int, waits: bool, most: int) -> None:
         process = self.world.processes[number]

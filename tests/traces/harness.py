@@ -230,8 +230,8 @@ class Trace:
         self._after()
         return held
 
-    def submit(self, *job_ids: str, type_: str = "") -> Held:
-        return self.ask(Submit(tuple(NewJob(job_id, type_) for job_id in job_ids)))
+    def submit(self, *job_ids: str, type_: str = "", after: tuple[str, ...] = ()) -> Held:
+        return self.ask(Submit(tuple(NewJob(job_id, type_, after=after) for job_id in job_ids)))
 
     def submit_large(self, job_id: str, *, name: str | None = None, type_: str = "") -> Held:
         """With a payload object, under the epoch that leads now."""

@@ -5,37 +5,15 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, Raw
 
-from osqueue.errors import (
-    BrokerProtocolError,
-    EngineStateError,
-    JobIdConflictError,
-    JobNotFoundError,
-    JobStateError,
-    LeaseLostError,
-    OsqueueError,
-    OverloadedError,
-    ScheduleNotFoundError,
-)
+from osqueue.broker.refusals import refusal
 from osqueue.model.failures import earlier_of
-from osqueue.model.job import JobStatus
 from osqueue.model.outcomes import (
-    ArchiveBehind,
-    BadCursor,
     Counts,
     Done,
     Grant,
-    IdConflict,
     JobView,
-    LeaseLost,
-    Leaving,
-    NoSchedule,
-    NotFound,
-    NotWaiting,
     Outcome,
     Page,
-    PayloadOutdated,
-    SchedulesFull,
-    StateFull,
 )
 from osqueue.wire.errors import error_body
 from osqueue.wire.messages import (
@@ -56,7 +34,6 @@ __all__ = [
     "job_info",
     "page",
     "progress",
-    "refusal",
     "stats",
     "whole_job_info",
 ]
@@ -101,6 +78,8 @@ def job_info(view: JobView) -> JobInfo:
         keep_result=view.terms.keep_result,
         result=view.result,
         progress=progress(view.progress),
+        after=[*view.after],
+        waits_for=[*view.waits_for],
     )
 
 
@@ -147,6 +126,7 @@ def stats(counts: Counts, address: str) -> Stats:
         dead=counts.dead,
         dead_total=counts.dead_total,
         paused=counts.paused,
+        waiting=counts.waiting,
     )
 
 
@@ -165,51 +145,6 @@ def job_answer(job_id: str, outcome: Outcome) -> JobAnswer:
     if isinstance(outcome, Done):
         return JobAnswer(job_id=job_id)
     return JobAnswer(job_id=job_id, error=error_body(refusal(outcome)))
-
-
-def refusal(outcome: Outcome | None) -> OsqueueError:  # noqa: C901, PLR0911 - one flat table
-    """The typed error of a refusal."""
-    match outcome:
-        case NotFound(job_id, ended):
-            over = f"job {job_id} is over: {ended}"
-            return JobNotFoundError(over if ended else f"there is no job {job_id}")
-        case NotWaiting(job_id, status):
-            return JobStateError(f"job {job_id} is {_instead(status)}")
-        case LeaseLost(job_id):
-            return LeaseLostError(f"job {job_id} is not held under this lease or by this worker")
-        case IdConflict(job_id):
-            return JobIdConflictError(f"job {job_id} exists with another type or payload")
-        case PayloadOutdated():
-            again = "this broker has begun to lead anew while the payload was being stored"
-            return EngineStateError(f"{again}; nothing was applied, send it again")
-        case StateFull(bytes_max):
-            full = f"the queue has reached its bound of {bytes_max} bytes"
-            return OverloadedError(f"{full}; try again when jobs have been completed")
-        case ArchiveBehind(bytes_max):
-            behind = f"more than {bytes_max} bytes of ended jobs wait for the archive"
-            return OverloadedError(f"{behind}, which cannot be written; try again later")
-        case Leaving(job_id):
-            return OverloadedError(f"job {job_id} is on its way to the archive; try again")
-        case NoSchedule(name):
-            return ScheduleNotFoundError(f"there is no schedule {name!r}")
-        case SchedulesFull(number_max):
-            return BrokerProtocolError(f"there are {number_max} schedules, the most; drop one")
-        case BadCursor():
-            stale = "`cursor` belongs to an earlier listing"
-            return BrokerProtocolError(f"{stale}; begin again without a cursor")
-        case _:
-            raise AssertionError(f"no refusal: {outcome!r}")
-
-
-def _instead(status: str) -> str:
-    """What a job is that does not wait, and what to do about it."""
-    match status:
-        case JobStatus.IN_PROGRESS:
-            return "held by a worker; only a job that waits can be moved"
-        case JobStatus.DEAD:
-            return "dead; queue it again first"
-        case _:
-            return f"over: {status}"
 
 
 def _job_error(raw: msgspec.Raw) -> JobError:

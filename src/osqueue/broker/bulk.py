@@ -27,11 +27,13 @@ __all__ = ["act_on_jobs", "count_jobs", "refuse_doubles"]
 
 Action: TypeAlias = Callable[[str], Cancel | Retry | SetPriority]
 
+_UNCLAIMED: Final = frozenset({"unclaimed", "ready", "delayed", "waiting"})
+
 _MEANT: Final = MappingProxyType(
     {
-        "cancel": (None, frozenset({"unclaimed", "ready", "delayed", "in_progress", "dead"})),
+        "cancel": (None, _UNCLAIMED | {"in_progress", "dead"}),
         "retry": ("dead", frozenset({"dead"})),
-        "setPriority": ("unclaimed", frozenset({"unclaimed", "ready", "delayed"})),
+        "setPriority": ("unclaimed", _UNCLAIMED),
     }
 )
 """Of each action the status of the jobs that it can mean, and those that a filter may say."""
@@ -169,8 +171,9 @@ def _counted(counts: Counts, status: str | None) -> int:
     by_status = {
         None: counts.unclaimed + counts.in_progress + counts.dead,
         "unclaimed": counts.unclaimed,
-        "ready": counts.unclaimed - counts.delayed,
+        "ready": counts.unclaimed - counts.delayed - counts.waiting,
         "delayed": counts.delayed,
+        "waiting": counts.waiting,
         "in_progress": counts.in_progress,
         "dead": counts.dead,
     }

@@ -154,6 +154,11 @@ async def _payload(service: QueueService, call: Call) -> Reply[Any]:
     return await service.get_payload(DEFAULT_QUEUE, call.job_id, consistent=query.consistent)
 
 
+async def _workflow(service: QueueService, call: Call) -> Reply[Any]:
+    query = call.message or ReadQuery()
+    return await service.get_workflow(DEFAULT_QUEUE, call.job_id, consistent=query.consistent)
+
+
 async def _status(service: QueueService, call: Call) -> Reply[Any]:
     return await service.watch(call.message or StatusQuery())
 
@@ -255,6 +260,7 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
         ops.LIST_DEAD_GROUPS.name: _dead_groups,
         ops.GET_STATS.name: _stats,
         ops.GET_PAYLOAD.name: _payload,
+        ops.GET_WORKFLOW.name: _workflow,
         ops.ADD_CREDIT.name: _add_credit,
     }
 )

@@ -63,6 +63,11 @@ class _Line(msgspec.Struct, rename="camel", gc=False):
     number: int = msgspec.field(default=0, name="")
     """Which line it is."""
 
+    @property
+    def waits(self) -> bool:
+        """What is over waits for nothing."""
+        return False
+
 
 _line_decoder = msgspec.json.Decoder(_Line)
 

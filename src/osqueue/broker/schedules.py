@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from osqueue.broker import answers
 from osqueue.broker.engines import QueueEngine
+from osqueue.broker.refusals import refusal
 from osqueue.broker.reply import Reply
 from osqueue.broker.submits import submit_jobs
 from osqueue.broker.timetable import CronTimetable, in_words
@@ -179,6 +179,6 @@ def _done(held: Held) -> Reply[None]:
 
 
 def _refused(held: Held) -> OsqueueError:
-    error = answers.refusal(held.outcome)
+    error = refusal(held.outcome)
     error.position = held.position
     return error

@@ -24,12 +24,14 @@ from osqueue.broker.engines import Lookup, QueueEngine
 from osqueue.broker.fetches import Delivery
 from osqueue.broker.job_types import KnownTypes
 from osqueue.broker.overviews import Overviews, OverviewWatch
+from osqueue.broker.refusals import refusal
 from osqueue.broker.reply import Reply
 from osqueue.broker.schedules import ScheduleBook
 from osqueue.broker.settings import Effective
 from osqueue.broker.streams import JobStream, Streams, Subscription
 from osqueue.broker.submits import submit_jobs, submit_large
 from osqueue.broker.workers import Workers
+from osqueue.broker.workflow import parents_in, sound_after, workflow
 from osqueue.clock import Clock, Entropy, SystemClock
 from osqueue.config import ROOMY_BYTES, RetryPolicy, StreamSettings
 from osqueue.engine.callers import Caller
@@ -156,7 +158,7 @@ class QueueService:
             text = bytes(request.payload)
             return await self._submit_roomy(queue, request, text, has_room=has_room)
         _expect_keepable(request, "payload")
-        job = _new_job(request, request.job_id or self._entropy.job_id())
+        job = _new_job(request, request.job_id or self._entropy.job_id(), "after")
         held = await self._submitted(queue, (job,), size)
         return Reply(SubmitAnswer(job.id), held.position)
 
@@ -168,7 +170,8 @@ class QueueService:
             _expect_keepable(job, "jobs[{}].payload", at)
         ids = self._ids_of(request.jobs)
         refuse_doubles(ids, "jobs")
-        jobs = tuple(map(_new_job, request.jobs, ids))
+        fields = map("jobs[{}].after".format, range(len(ids)))
+        jobs = tuple(map(_new_job, request.jobs, ids, fields))
         held = await self._submitted(queue, jobs, size)
         return Reply(SubmitBatchAnswer(ids), held.position)
 
@@ -194,6 +197,7 @@ class QueueService:
                 None if query.timeout_ms is UNSET else query.timeout_ms,
                 keep_result=query.keep_result,
             ),
+            after=parents_in(query, job_id),
         )
         if large:
             held = _added(await submit_large(engine, (job,), {job_id: text}))
@@ -385,6 +389,13 @@ class QueueService:
             raise
         return Reply(Raw(text), held.position, share.give_back)
 
+    async def get_workflow(
+        self, queue: str, job_id: str, *, consistent: bool = False
+    ) -> Reply[messages.Workflow]:
+        """Look at the jobs around one: what it runs after, and what runs after it."""
+        engine = self._engine_of(queue)
+        return await workflow(engine, self._archive, job_id, consistent=consistent)
+
     async def list_jobs(
         self, queue: str, query: ListQuery, *, consistent: bool = False
     ) -> Reply[JobsPage]:
@@ -557,7 +568,7 @@ def _expect_keepable(request: SubmitRequest, field: str, at: int = 0) -> None:
         raise BrokerProtocolError(f"`{field.format(at)}` cannot be kept: {fault}")
 
 
-def _new_job(request: SubmitRequest, job_id: str) -> NewJob:
+def _new_job(request: SubmitRequest, job_id: str, field: str) -> NewJob:
     return NewJob(
         job_id,
         request.type or "",
@@ -567,6 +578,7 @@ def _new_job(request: SubmitRequest, job_id: str) -> NewJob:
         request.run_at,
         traceparent=request.traceparent,
         terms=_terms(request.retry, request.timeout_ms, keep_result=request.keep_result),
+        after=sound_after(request.after, job_id, field),
     )
 
 
@@ -603,7 +615,7 @@ def _grants(held: Held) -> tuple[Grant, ...]:
 
 
 def _refused(held: Held) -> OsqueueError:
-    error = answers.refusal(held.outcome)
+    error = refusal(held.outcome)
     error.position = held.position
     return error
 

@@ -140,6 +140,8 @@ def as_json(job: JobInfo) -> dict[str, Any]:
         "progress": _plain(job.progress),
         "errors": _plain(list(job.errors)) or None,
         "payloadHidden": job.payload_hidden or None,
+        "after": list(job.after) or None,
+        "waitsFor": list(job.waits_for) or None,
     }
     known = {name: value for name, value in fields.items() if value is not None}
     if job.raw_payload is not None:

@@ -49,8 +49,9 @@ def print_stats(stats: Stats) -> None:
     table.add_column()
     table.add_column(justify="right")
     waiting = f"{stats.unclaimed:,}"
-    if stats.delayed:
-        waiting += f" ({stats.delayed:,} delayed)"
+    parts = [(stats.delayed, "delayed"), (stats.waiting, "for other jobs")]
+    if said := ", ".join(f"{number:,} {name}" for number, name in parts if number):
+        waiting += f" ({said})"
     table.add_row("waiting", waiting)
     table.add_row("in progress", f"{stats.in_progress:,}")
     table.add_row("completed", f"{stats.completed_total:,}")
@@ -193,6 +194,8 @@ def _rows(job: JobInfo) -> list[tuple[str, str]]:
         ("priority", str(job.priority) if job.priority else ""),
         ("created", time(job.created_at)),
         ("not before", time(job.run_at)),
+        ("after", ", ".join(job.after)),
+        ("waits for", ", ".join(job.waits_for)),
         ("worker", job.worker_id or ""),
         ("heartbeat", time(job.heartbeat)),
         ("ended", time(job.ended_at)),

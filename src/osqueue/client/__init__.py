@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         JobOptions,
         JobsCount,
         JobsPage,
+        NamedJob,
         NewJob,
         Progress,
         RetryPolicy,
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
         Standby,
         Stats,
         WorkerInfo,
+        Workflow,
+        WorkflowEdge,
+        WorkflowJob,
     )
     from osqueue.client.runtime import Runtime
     from osqueue.client.scheduling import ScheduleInfo, ScheduleOptions
@@ -50,6 +54,7 @@ __all__ = [
     "JobsCount",
     "JobsPage",
     "LeaderStore",
+    "NamedJob",
     "NewJob",
     "OsqueueClient",
     "Progress",
@@ -64,6 +69,9 @@ __all__ = [
     "SyncOsqueueClient",
     "TlsSettings",
     "WorkerInfo",
+    "Workflow",
+    "WorkflowEdge",
+    "WorkflowJob",
 ]
 
 _HOME = {
@@ -81,6 +89,7 @@ _HOME = {
     "JobsCount": "osqueue.client.models",
     "JobsPage": "osqueue.client.models",
     "LeaderStore": "osqueue.client.discovery",
+    "NamedJob": "osqueue.client.models",
     "NewJob": "osqueue.client.models",
     "OsqueueClient": "osqueue.client.client",
     "Progress": "osqueue.client.models",
@@ -95,6 +104,9 @@ _HOME = {
     "SyncOsqueueClient": "osqueue.client.sync",
     "TlsSettings": "osqueue.client.credentials",
     "WorkerInfo": "osqueue.client.models",
+    "Workflow": "osqueue.client.models",
+    "WorkflowEdge": "osqueue.client.models",
+    "WorkflowJob": "osqueue.client.models",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME)

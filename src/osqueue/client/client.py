@@ -50,6 +50,7 @@ from osqueue.client.requests import (
     only_worker,
     result_text,
     submit_request,
+    submit_requests,
 )
 from osqueue.client.results import batch_results
 from osqueue.client.runtime import Runtime
@@ -82,6 +83,7 @@ from osqueue.wire.messages import (
     Stats,
     Update,
     WorkerInfo,
+    Workflow,
 )
 from osqueue.wire.operations import (
     CountQuery,
@@ -196,7 +198,8 @@ class OsqueueClient:
         The payload is anything that JSON can hold, or a `msgspec.Raw` that is JSON already; where
         the registry knows the type, it is what that says, an object or a mapping of its fields.
         Raises `PayloadValidationError`, and `JobIdConflictError` when ``job_id`` names a job of
-        another type or payload; the same job again answers its id and adds nothing. A payload may
+        another type or payload; the same job again answers its id and adds nothing. Raises
+        `ParentJobError` when it cannot wait for a job that ``after`` names. A payload may
         be as large as the broker takes, 64 MiB by default.
         """
         job = job_of(self._types, NewJob(job_type, payload, **options))
@@ -228,13 +231,18 @@ class OsqueueClient:
         self, jobs: Iterable[NewJob | PayloadObject | tuple[str, object]]
     ) -> list[str]:
         """Submit many jobs and return their ids, in order; each a `NewJob`, (type, payload), or
-        a payload whose class tells its type by the registry.
+        a payload whose class tells its type by the registry. One may run ``after`` those before it.
 
         Sent in requests of at most 1,000 jobs and about ``settings.batch_bytes_max``; a larger job
         goes alone. Each request is all or none; when a later one fails, the earlier ones stay
         submitted.
         """
-        requests = [self._submit_request(job) for job in jobs_of(self._types, jobs)]
+        new = jobs_of(self._types, jobs)
+        requests = submit_requests(
+            new,
+            fresh_ids=self.runtime.entropy.job_ids(len(new)),
+            now_ms=self.runtime.clock.wall_ms(),
+        )
         job_ids: list[str] = []
         for batch in by_size(requests, self.settings.batch_bytes_max):
             if is_large(batch[0], self.settings.batch_bytes_max):
@@ -556,8 +564,8 @@ class OsqueueClient:
         cursor: str | None = None,
         consistent: bool = False,
     ) -> JobsPage:
-        """One page of jobs; ``status`` is ``unclaimed``, ``ready`` or ``delayed`` (which part the
-        unclaimed ones), ``in_progress`` or ``dead``.
+        """One page of jobs; ``status`` is ``unclaimed``, ``ready``, ``delayed`` or ``waiting`` for
+        other jobs (which part the unclaimed ones), ``in_progress`` or ``dead``.
 
         ``text`` stands in the id, the type, the worker's id, or the last error's type or message,
         in upper or lower case. ``order`` is ``oldest`` or ``newest`` first. ``consistent``: see
@@ -705,6 +713,14 @@ class OsqueueClient:
         query = _read_query(consistent=consistent)
         answer = await self._caller.call(operations.GET_PAYLOAD, query, job_id=job_id)
         return None if answer is None else bytes(cast("Raw", answer))
+
+    async def get_workflow(self, job_id: str, *, consistent: bool = False) -> Workflow:
+        """The jobs around one, itself the first: what it runs after, and what runs after it; at
+        most 200. Raises `JobNotFoundError`. ``consistent``: see `get_job`.
+        """
+        query = _read_query(consistent=consistent)
+        answer = await self._caller.call(operations.GET_WORKFLOW, query, job_id=job_id)
+        return cast("Workflow", answer)
 
     async def subscribe(
         self,

@@ -26,6 +26,7 @@ from osqueue.errors import (
     BrokerProtocolError,
     JobIdConflictError,
     OsqueueError,
+    ParentJobError,
     PayloadValidationError,
     TransportRequestError,
     for_one,
@@ -38,6 +39,7 @@ __all__ = ["Submits"]
 _OF_ONE: Final = (
     BrokerProtocolError,
     JobIdConflictError,
+    ParentJobError,
     PayloadValidationError,
     TransportRequestError,
 )

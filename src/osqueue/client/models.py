@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, UnsetType
 
 from osqueue.client.payloads import decode_payload
-from osqueue.jobs.submission import JobOptions, NewJob
+from osqueue.jobs.submission import JobOptions, NamedJob, NewJob
 from osqueue.wire import messages
 from osqueue.wire.messages import (
     ActionAnswer,
@@ -23,6 +23,9 @@ from osqueue.wire.messages import (
     Standby,
     Stats,
     WorkerInfo,
+    Workflow,
+    WorkflowEdge,
+    WorkflowJob,
 )
 
 __all__ = [
@@ -37,6 +40,7 @@ __all__ = [
     "JobOptions",
     "JobsCount",
     "JobsPage",
+    "NamedJob",
     "NewJob",
     "Progress",
     "RetryPolicy",
@@ -44,6 +48,9 @@ __all__ = [
     "Standby",
     "Stats",
     "WorkerInfo",
+    "Workflow",
+    "WorkflowEdge",
+    "WorkflowJob",
 ]
 
 _T = TypeVar("_T")
@@ -113,6 +120,10 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Its last failures, oldest first, with `last_error`; in a listing there are none."""
     payload_hidden: bool = False
     """Whether payload or result are not shown, as the token that asks may not see them."""
+    after: tuple[str, ...] = ()
+    """The jobs that it was submitted to run after."""
+    waits_for: tuple[str, ...] = ()
+    """Those of them that are not completed yet."""
 
     @property
     def payload(self) -> Any:
@@ -190,6 +201,8 @@ def job_info(info: messages.JobInfo) -> JobInfo:
         progress=info.progress,
         errors=tuple(info.errors),
         payload_hidden=info.payload_hidden,
+        after=tuple(info.after),
+        waits_for=tuple(info.waits_for),
     )
 
 

@@ -16,7 +16,7 @@ from osqueue.config import BATCH_JOBS_MAX
 from osqueue.errors import BrokerProtocolError, ConfigError
 from osqueue.jobs.backoff import Backoff
 from osqueue.jobs.registry import Registry
-from osqueue.jobs.submission import JobOptions
+from osqueue.jobs.submission import JobOptions, NamedJob
 from osqueue.wire.messages import (
     ActionRequest,
     CompleteRef,
@@ -38,11 +38,14 @@ __all__ = [
     "only_worker",
     "result_text",
     "submit_request",
+    "submit_requests",
 ]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ENVELOPE_BYTES: Final = 256
 """An id, the names of the fields and their numbers, at most."""
+
+_ALONE: Final[Mapping[int, str]] = MappingProxyType({})
 
 _NO_PROGRESS: Final[Mapping[str, Progress]] = MappingProxyType({})
 
@@ -72,12 +75,39 @@ def job_of(
 
 
 def jobs_of(types: Registry | None, given: Iterable[object]) -> list[NewJob]:
-    """The same of many, which may also be (type, payload)."""
-    return [job_of(types, NewJob(*each) if type(each) is tuple else each) for each in given]
+    """The same of many, which may also be (type, payload), and may name each other."""
+    jobs: list[NewJob] = []
+    checked: dict[int, NewJob] = {}
+    kept: list[object] = []  # while this runs: of those that are gone, an id may come again
+    for each in given:
+        job = job_of(types, NewJob(*each) if type(each) is tuple else each)
+        if job.after and checked:
+            after = [checked.get(id(parent), parent) for parent in job.after]
+            job = msgspec.structs.replace(job, after=after)
+        checked[id(each)] = job
+        kept.append(each)
+        jobs.append(job)
+    return jobs
 
 
-def submit_request(job: NewJob, *, fresh_id: str, now_ms: int) -> SubmitRequest:
-    """The request of a job. It always has an id, so that it can be sent again."""
+def submit_requests(
+    jobs: Sequence[NewJob], *, fresh_ids: Sequence[str], now_ms: int
+) -> list[SubmitRequest]:
+    """The requests of many, which may name those before them."""
+    ids: dict[int, str] = {}
+    requests: list[SubmitRequest] = []
+    for job, fresh_id in zip(jobs, fresh_ids, strict=True):
+        requests.append(submit_request(job, fresh_id=fresh_id, now_ms=now_ms, batch=ids))
+        ids[id(job)] = job.job_id or fresh_id
+    return requests
+
+
+def submit_request(
+    job: NewJob, *, fresh_id: str, now_ms: int, batch: Mapping[int, str] = _ALONE
+) -> SubmitRequest:
+    """The request of a job. It always has an id, so that it can be sent again. ``batch``: the ids
+    of the jobs before it, by identity.
+    """
     return SubmitRequest(
         payload=encode_payload(job.payload),
         type=job.type or None,
@@ -89,7 +119,25 @@ def submit_request(job: NewJob, *, fresh_id: str, now_ms: int) -> SubmitRequest:
         retry=job.retry.policy() if isinstance(job.retry, Backoff) else job.retry,
         timeout_ms=job.timeout_ms,
         keep_result=bool(job.keep_result),
+        after=_after(job, batch) if job.after else [],
     )
+
+
+def _after(job: NewJob, batch: Mapping[int, str]) -> list[str]:
+    if isinstance(job.after, str):
+        raise BrokerProtocolError(f"after takes a list: after=[{job.after!r}]")
+    return [_name_of(each, batch) for each in job.after]
+
+
+def _name_of(parent: str | NamedJob, batch: Mapping[int, str]) -> str:
+    if isinstance(parent, str):
+        return parent
+    name = batch.get(id(parent)) or getattr(parent, "job_id", None)
+    if not isinstance(name, str):
+        raise BrokerProtocolError(
+            f"after: {parent!r} has no id yet; submit it before, or first in the same submit_jobs"
+        )
+    return name
 
 
 def by_size(requests: Iterable[_SizedT], bytes_max: int) -> Iterator[list[_SizedT]]:
@@ -182,7 +230,8 @@ def _weight(request: SubmitRequest | CompleteRef) -> int:
     if isinstance(request, CompleteRef):
         return _length(request.result) + _ENVELOPE_BYTES
     type_ = (request.type or "").encode(errors="replace")
-    return _length(request.payload) + len(type_) + _ENVELOPE_BYTES
+    after = sum([len(each) + 3 for each in request.after])
+    return _length(request.payload) + len(type_) + after + _ENVELOPE_BYTES
 
 
 def _length(text: Raw | UnsetType) -> int:

@@ -36,7 +36,15 @@ from osqueue.client.credentials import TlsSettings
 from osqueue.client.discovery import LeaderStore
 from osqueue.client.handles import SyncJobHandle
 from osqueue.client.loop_thread import LoopThread
-from osqueue.client.models import EndedPage, Job, JobInfo, JobOptions, JobsPage, NewJob
+from osqueue.client.models import (
+    EndedPage,
+    Job,
+    JobInfo,
+    JobOptions,
+    JobsPage,
+    NewJob,
+    Workflow,
+)
 from osqueue.client.requests import job_of, jobs_of
 from osqueue.client.runtime import Runtime
 from osqueue.client.scheduling import ScheduledJob, ScheduleInfo, ScheduleOptions
@@ -360,8 +368,8 @@ class SyncOsqueueClient:
         cursor: str | None = None,
         consistent: bool = False,
     ) -> JobsPage:
-        """One page of jobs; ``status`` is ``unclaimed``, ``ready``, ``delayed``, ``in_progress`` or
-        ``dead``.
+        """One page of jobs; ``status`` is ``unclaimed``, ``ready``, ``delayed``, ``waiting``,
+        ``in_progress`` or ``dead``.
         """
         return self._run(
             lambda client: client.list_jobs(
@@ -472,6 +480,10 @@ class SyncOsqueueClient:
     def get_payload(self, job_id: str, *, consistent: bool = False) -> bytes | None:
         """The JSON text of a job's payload, of any size; ``None`` when it has none."""
         return self._run(lambda client: client.get_payload(job_id, consistent=consistent))
+
+    def get_workflow(self, job_id: str, *, consistent: bool = False) -> Workflow:
+        """The jobs around one: what it runs after, and what runs after it; at most 200."""
+        return self._run(lambda client: client.get_workflow(job_id, consistent=consistent))
 
     def subscribe(
         self, *, events: bool = True, types: Sequence[str] | None = None, stats_every_ms: int = 1000

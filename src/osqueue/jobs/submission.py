@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, Protocol, TypedDict, TypeVar
 
 import msgspec
 
@@ -11,9 +12,16 @@ from osqueue.config import RetryPolicy
 from osqueue.jobs.backoff import Backoff
 from osqueue.jobs.schema import Schema
 
-__all__ = ["CheckedJob", "JobOptions", "NewJob"]
+__all__ = ["CheckedJob", "JobOptions", "NamedJob", "NewJob"]
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
+
+
+class NamedJob(Protocol):
+    """What names a job: a handle, a claimed job, or a `NewJob` that stands before in its batch."""
+
+    @property
+    def job_id(self) -> str | None: ...
 
 
 class JobOptions(TypedDict, total=False):
@@ -30,6 +38,8 @@ class JobOptions(TypedDict, total=False):
       hour, each less up to a quarter.
     - ``timeout_ms``: the time of one attempt, which the worker keeps; by default none.
     - ``keep_result``: whether what the handler returns is kept with the finished job.
+    - ``after``: the jobs that have to be completed before it runs, at most 100: ids, handles of
+      submitted jobs, or a `NewJob` that stands before it in the same `submit_jobs`.
 
     A default is the job type's, where a registry says one.
     """
@@ -43,6 +53,7 @@ class JobOptions(TypedDict, total=False):
     retry: Backoff | RetryPolicy | None
     timeout_ms: int | None
     keep_result: bool | None
+    after: Sequence[str | NamedJob]
 
 
 class NewJob(msgspec.Struct, frozen=True):
@@ -59,6 +70,7 @@ class NewJob(msgspec.Struct, frozen=True):
     retry: Backoff | RetryPolicy | None = None
     timeout_ms: int | None = None
     keep_result: bool | None = None
+    after: Sequence[str | NamedJob] = ()
 
 
 class CheckedJob(NewJob, Generic[ResultT_co], frozen=True):

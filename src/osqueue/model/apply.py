@@ -59,16 +59,19 @@ from osqueue.model.outcomes import (
     NotFound,
     NotWaiting,
     Outcome,
+    ParentMissing,
     PayloadOutdated,
     RefOutcome,
     Results,
     Sealed,
     StateFull,
     Submitted,
+    TooManyChildren,
 )
 from osqueue.model.recurring import change_schedule
 from osqueue.model.search import Wanted
 from osqueue.model.state import QueueState, new_job_weight, same_job, weight_of
+from osqueue.model.waits import NOBODY, parents_of
 
 __all__ = ["EXPIRE_BATCH_MAX", "apply"]
 
@@ -146,12 +149,18 @@ def _submit(state: QueueState, op: Submit, now: Moment) -> Outcome:
         outdated = _outdated(state, fresh.values())
         if outdated is not None:
             return PayloadOutdated(outdated)
+    parents = NOBODY
+    if any(new.after for new in fresh.values()):
+        judged = parents_of(fresh.values(), state.jobs, state.ends, state.waits)
+        if isinstance(judged, ParentMissing | TooManyChildren):
+            return judged
+        parents = judged
     weight = sum([new_job_weight(new) for new in fresh.values()])
     if fresh and state.size + weight > state.limits.state_bytes_max:
         return StateFull(state.limits.state_bytes_max)
     if fresh and state.ends.finished_bytes > state.limits.finished_bytes_max:
         return ArchiveBehind(state.limits.finished_bytes_max)
-    state.submit(fresh.values(), weight, now)
+    state.submit(fresh.values(), weight, now, parents)
     return Submitted(len(fresh), tuple([key for key in keys if key not in state.payload_keys]))
 
 
@@ -316,14 +325,14 @@ def _release(state: QueueState, worker_id: str, ref: LeaseRef, now: Moment) -> R
 def _act(state: QueueState, op: Act, now: Moment) -> Acted:
     state.promote_due(now.wall)
     wanted = None if op.wanted is None else Wanted(op.wanted)
-    each: list[ActOutcome | None] = []
-    for one in op.each:
-        job = state.jobs.get(one.id)
-        if wanted is not None and (job is None or not wanted.among([job])):
-            each.append(None)
-        else:
-            each.append(_act_on_one(state, one, now))
-    return Acted(tuple(each))
+    meant = [wanted is None or _is_meant(state, wanted, one.id) for one in op.each]
+    each = zip(op.each, meant, strict=True)
+    return Acted(tuple([_act_on_one(state, one, now) if is_ else None for one, is_ in each]))
+
+
+def _is_meant(state: QueueState, wanted: Wanted, job_id: str) -> bool:
+    job = state.jobs.get(job_id)
+    return job is not None and len(wanted.among([job])) > 0
 
 
 def _act_on_one(state: QueueState, op: Cancel | Retry | SetPriority, now: Moment) -> ActOutcome:

@@ -79,6 +79,8 @@ class _JobWire(
     keep_result: bool = False
     earlier_errors: list[Raw] = []
     progress: Raw | UnsetType = UNSET
+    after: tuple[str, ...] = ()
+    waits_for: tuple[str, ...] = ()
 
 
 class _FinishedWire(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True, gc=False):
@@ -100,6 +102,7 @@ class _FinishedWire(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=
     keep_result: bool = False
     earlier_errors: list[Raw] = []
     result: Raw | UnsetType = UNSET
+    after: tuple[str, ...] = ()
     payload: Raw | UnsetType = UNSET
     """Of dead letters only: they can be queued again."""
 
@@ -162,6 +165,7 @@ def encode_job(job: Job) -> bytes:
     if job.notes is not None:
         wire.earlier_errors = earlier_of(job.notes.earlier)
         wire.progress = UNSET if job.notes.progress is None else job.notes.progress
+        wire.after, wire.waits_for = job.notes.after, job.waits_for
     encoded = _encode(wire)
     job.encoded = encoded[:-1] + job.extra + b"}" if job.extra else encoded
     job.payload = None
@@ -198,7 +202,7 @@ def decode_job(data: bytes) -> Job:
         large=_large(wire),
         traceparent=wire.traceparent,
         terms=_terms(wire),
-        notes=_notes(wire, progress=wire.progress if running else UNSET),
+        notes=_live_notes(wire, status),
         extra=extra,
         encoded=data,
         stale=False,
@@ -216,6 +220,17 @@ def _terms(wire: _JobWire | _FinishedWire) -> Terms:
     return Terms(wire.retry, wire.timeout_ms, wire.keep_result)
 
 
+def _live_notes(wire: _JobWire, status: JobStatus) -> Notes | None:
+    """A job waits only for what it was submitted to run after, and only until it is claimed: an
+    older implementation hands it out before.
+    """
+    running = status is JobStatus.IN_PROGRESS
+    notes = _notes(wire, progress=wire.progress if running else UNSET)
+    if notes is not None and wire.waits_for and status is JobStatus.UNCLAIMED:
+        notes.waits_for = {each: None for each in wire.waits_for if each in notes.after}
+    return notes
+
+
 def _notes(
     wire: _JobWire | _FinishedWire,
     *,
@@ -223,12 +238,13 @@ def _notes(
     result: Raw | UnsetType = UNSET,
 ) -> Notes | None:
     """What is there of them, copied: none of it must keep the whole state object."""
-    if not wire.earlier_errors and progress is UNSET and result is UNSET:
+    if not wire.earlier_errors and not wire.after and progress is UNSET and result is UNSET:
         return None
     return Notes(
         b",".join(map(bytes, wire.earlier_errors)),
         None if isinstance(progress, UnsetType) else Raw(bytes(progress)),
         UNSET if isinstance(result, UnsetType) else Raw(bytes(result)),
+        tuple(dict.fromkeys(wire.after)),
     )
 
 
@@ -261,7 +277,7 @@ def encode_finished(job: Job) -> bytes:
         _write_terms(wire, job.terms)
     if job.notes is not None:
         wire.earlier_errors = earlier_of(job.notes.earlier)
-        wire.result = job.notes.result
+        wire.result, wire.after = job.notes.result, job.notes.after
     job.encoded = _encode(wire)
     if job.status is JobStatus.DEAD:
         job.payload = None
@@ -351,6 +367,8 @@ _OURS_ALONE = {
     "timeoutMs": _TimeoutMs | None,
     "keepResult": bool,
     "earlierErrors": list[Raw],
+    "after": list[str],
+    "waitsFor": list[str],
 }
 """Fields that an older implementation may have by the same name, but of another kind."""
 

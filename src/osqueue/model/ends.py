@@ -18,7 +18,15 @@ from msgspec import UNSET
 
 from osqueue.config import QueueLimits
 from osqueue.model.batches import Outbox, batch_key
-from osqueue.model.job import END_STATUSES, Job, JobStatus, length_of, payload_of
+from osqueue.model.family import Family
+from osqueue.model.job import (
+    END_STATUSES,
+    Job,
+    JobStatus,
+    after_bytes,
+    length_of,
+    payload_of,
+)
 from osqueue.model.segments import SegmentedArray
 
 __all__ = ["End", "EndMemory", "weight"]
@@ -56,6 +64,7 @@ class EndMemory:
         "_by_lease",
         "_finished_by_id",
         "_limits",
+        "family",
         "finished",
         "finished_bytes",
         "outbox",
@@ -75,6 +84,8 @@ class EndMemory:
         self.finished_bytes = 0
         """About what ``finished`` takes in the state."""
         self.outbox: Outbox | None = None
+        self.family = Family()
+        """The jobs in ``finished`` by those that they were submitted to run after."""
         self._finished_by_id: dict[str, Job] = {}
         self._by_id: dict[str, End] = {}
         self._by_lease: dict[str, End] = {}
@@ -130,6 +141,7 @@ class EndMemory:
         self.finished.append(job)
         self.finished_bytes += weight(job)
         self._finished_by_id[job.id] = job
+        self.family.add(job, job.after)
         if not self._limits.archived:
             self._make_room()
 
@@ -143,6 +155,7 @@ class EndMemory:
         if job is not None:
             self.finished.remove(job)
             self.finished_bytes -= weight(job)
+            self.family.discard(job, job.after)
         self._by_id.pop(job_id, None)
 
     def batch(self) -> list[Job]:
@@ -207,6 +220,7 @@ class EndMemory:
         self.finished.remove(job)
         self.finished_bytes -= weight(job)
         del self._finished_by_id[job.id]
+        self.family.discard(job, job.after)
         assert job.ended_at is not None, "finished jobs have ended"
         how = job.status.value
         self.add_end(End(job.id, how, job.ended_at, job.lease, job.content, job.deadline))
@@ -228,4 +242,5 @@ def weight(job: Job) -> int:
         size += length_of(text)
     if job.notes is not None:
         size += len(job.notes.earlier) + length_of(job.notes.result)
+        size += after_bytes(job.notes.after)
     return size

@@ -35,12 +35,15 @@ def check(state: QueueState) -> None:
 
 
 def _check_places(state: QueueState, jobs: list[Job]) -> None:
-    delayed = sum(job.run_at is not None for job in jobs)
+    free = [job for job in jobs if not job.waits]
+    delayed = sum(job.run_at is not None for job in free)
     unclaimed = state.counts[JobStatus.UNCLAIMED]
+    _same("waiting", state.waits.live, len(jobs) - len(free))
     _same("delayed", state.delayed.live, delayed)
-    _same("ready", state.ready.live, unclaimed - delayed)
+    _same("ready", state.ready.live, unclaimed - delayed - state.waits.live)
+    _check_families(state, jobs)
     ready = Counter(
-        job.type for job in jobs if job.status is JobStatus.UNCLAIMED and job.run_at is None
+        job.type for job in free if job.status is JobStatus.UNCLAIMED and job.run_at is None
     )
     for type_, number in ready.items():
         _same(f"ready of type {type_!r}", state.ready.count(type_), number)
@@ -70,11 +73,22 @@ def _check_schedules(state: QueueState) -> None:
     _same("size of schedules", state.schedules.size, len(written) - max(0, len(schedules) - 1))
 
 
+def _check_families(state: QueueState, jobs: list[Job]) -> None:
+    waiting = {(parent, job.id) for job in jobs for parent in job.waits_for}
+    _same("who waits for whom", state.waits.edges(), waiting)
+    after = {(parent, job.id) for job in jobs for parent in job.after}
+    _same("who comes after whom", state.family.edges(), after)
+    ended = {(parent, job.id) for job in state.ends.finished for parent in job.after}
+    _same("who came after whom", state.ends.family.edges(), ended)
+
+
 def _check_job(job: Job) -> None:
     running = job.status is JobStatus.IN_PROGRESS
     _law(job.status not in END_STATUSES, f"{job.id} has ended and is still queued")
     _law(running or job.lease is job.worker_id is None, f"{job.id} is held and does not run")
     _law(job.run_at is None or job.status is JobStatus.UNCLAIMED, f"{job.id} runs and is delayed")
+    _law(set(job.waits_for) <= set(job.after), f"{job.id} waits for what it does not come after")
+    _law(not job.waits or job.status is JobStatus.UNCLAIMED, f"{job.id} is {job.status} and waits")
     _law(job.attempts >= 0, f"{job.id} has {job.attempts} attempts")
     _law(not job.stale or job.encoded != b"" or job.payload is not None, f"{job.id} lost its data")
     payload_of(job)

@@ -21,6 +21,7 @@ __all__ = [
     "Moment",
     "Notes",
     "Terms",
+    "after_bytes",
     "checksum",
     "content_of",
     "length_of",
@@ -93,6 +94,10 @@ class Notes(msgspec.Struct, gc=False, eq=False):
     """How far its worker is; written along with whatever is, and gone with the lease."""
     result: Raw | UnsetType = UNSET
     """What it brought when it completed."""
+    after: tuple[str, ...] = ()
+    """The jobs that it was submitted to run after."""
+    waits_for: dict[str, None] | None = None
+    """Those of them that have not completed yet, in their order."""
 
 
 class Job(msgspec.Struct, gc=False, eq=False):
@@ -157,6 +162,21 @@ class Job(msgspec.Struct, gc=False, eq=False):
         """See `Notes`."""
         return UNSET if self.notes is None else self.notes.result
 
+    @property
+    def after(self) -> tuple[str, ...]:
+        """See `Notes`."""
+        return () if self.notes is None else self.notes.after
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """See `Notes`."""
+        return () if self.notes is None else tuple(self.notes.waits_for or ())
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for other jobs."""
+        return self.notes is not None and bool(self.notes.waits_for)
+
     def noting(self) -> Notes:
         """The notes, to be written to."""
         if self.notes is None:
@@ -173,6 +193,11 @@ def checksum(type_: str, payload: Raw | bytes | UnsetType) -> int:
     """A number that tells one submit's content from another's."""
     start = zlib.crc32(type_.encode())
     return start if payload is UNSET else zlib.crc32(memoryview(payload), start)
+
+
+def after_bytes(after: tuple[str, ...]) -> int:
+    """About as many bytes as naming these jobs takes."""
+    return sum([len(each) + 3 for each in after])
 
 
 def length_of(json: Raw | UnsetType) -> int:

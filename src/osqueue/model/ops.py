@@ -33,6 +33,7 @@ __all__ = [
     "GetState",
     "GetStats",
     "GetTypes",
+    "GetWorkflow",
     "Heartbeat",
     "JobFilter",
     "Lead",
@@ -73,6 +74,9 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     traceparent: str | None = None
     """Where it comes from; kept, and handed out with it."""
     terms: Terms = NO_TERMS
+    after: tuple[str, ...] = ()
+    """The jobs that have to be completed before; each stands before it in its batch, or is known.
+    """
 
     @property
     def payload_bytes(self) -> int:
@@ -190,9 +194,9 @@ class Resume(msgspec.Struct, frozen=True, gc=False):
 class JobFilter(msgspec.Struct, frozen=True, gc=False):
     """Which jobs are meant: those of which all that is said is true.
 
-    ``status`` is one of a job, or ``ready`` or ``delayed``, which part the unclaimed ones. ``text``
-    stands, in upper or lower case, in the id, the type, the worker's id, or in the type or message
-    of the last error.
+    ``status`` is one of a job, or ``ready``, ``delayed`` or ``waiting`` (for other jobs), which
+    part the unclaimed ones. ``text`` stands, in upper or lower case, in the id, the type, the
+    worker's id, or in the type or message of the last error.
     """
 
     status: str | None = None
@@ -260,6 +264,13 @@ class GetJob(msgspec.Struct, frozen=True, gc=False):
     """Look at one job."""
 
     id: str
+
+
+class GetWorkflow(msgspec.Struct, frozen=True, gc=False):
+    """Look at the jobs around one. ``archived``: its entry in the archive, if it stands there."""
+
+    id: str
+    archived: bytes | None = None
 
 
 class GetStats(msgspec.Struct, frozen=True, gc=False):
@@ -416,6 +427,7 @@ Change: TypeAlias = (
 )
 Query: TypeAlias = (
     GetJob
+    | GetWorkflow
     | GetStats
     | GetState
     | ListJobs

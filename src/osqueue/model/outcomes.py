@@ -33,6 +33,7 @@ __all__ = [
     "NotWaiting",
     "Outcome",
     "Page",
+    "ParentMissing",
     "PayloadKeys",
     "PayloadOutdated",
     "RefOutcome",
@@ -44,9 +45,12 @@ __all__ = [
     "StateFull",
     "Submitted",
     "Surveyed",
+    "TooManyChildren",
     "TypeDepth",
     "Types",
     "WorkerView",
+    "Workflow",
+    "WorkflowJob",
 ]
 
 
@@ -64,6 +68,21 @@ class IdConflict(msgspec.Struct, frozen=True, gc=False):
     """Refused: this id names a job of another type or payload."""
 
     id: str
+
+
+class ParentMissing(msgspec.Struct, frozen=True, gc=False):
+    """Refused: the job is to run after one that is not known, or (``ended``) over and not done."""
+
+    id: str
+    parent: str
+    ended: str | None = None
+
+
+class TooManyChildren(msgspec.Struct, frozen=True, gc=False):
+    """Refused: as many jobs wait for this one as may."""
+
+    parent: str
+    children_max: int
 
 
 class PayloadOutdated(msgspec.Struct, frozen=True, gc=False):
@@ -169,7 +188,7 @@ class Acted(msgspec.Struct, frozen=True, gc=False):
 
 
 class Counts(msgspec.Struct, frozen=True, gc=False):
-    """How many jobs there are, by state; ``delayed`` are among ``unclaimed``."""
+    """How many jobs there are, by state; ``delayed`` and ``waiting`` are among ``unclaimed``."""
 
     unclaimed: int
     in_progress: int
@@ -179,6 +198,8 @@ class Counts(msgspec.Struct, frozen=True, gc=False):
     dead_total: int
     broker: str | None
     paused: bool = False
+    waiting: int = 0
+    """Those that wait for other jobs."""
 
 
 class JobView(msgspec.Struct, frozen=True, gc=False):
@@ -203,6 +224,29 @@ class JobView(msgspec.Struct, frozen=True, gc=False):
     terms: Terms = NO_TERMS
     progress: Raw | None = None
     result: Raw | UnsetType = UNSET
+    after: tuple[str, ...] = ()
+    waits_for: tuple[str, ...] = ()
+
+
+class WorkflowJob(NamedTuple):
+    """A job of a workflow; ``type`` is ``None`` where it is not known any more."""
+
+    id: str
+    status: str
+    type: str | None = None
+    run_at: int | None = None
+    waits: bool = False
+
+
+class Workflow(msgspec.Struct, frozen=True, gc=False):
+    """The jobs around one, which is the first. ``edges`` are (parent, child).
+
+    ``more``: there are others that are connected with these.
+    """
+
+    jobs: tuple[WorkflowJob, ...]
+    edges: tuple[tuple[str, str], ...]
+    more: bool = False
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
@@ -328,6 +372,8 @@ Outcome: TypeAlias = (
     Submitted
     | IdConflict
     | StateFull
+    | ParentMissing
+    | TooManyChildren
     | PayloadOutdated
     | PayloadKeys
     | ArchiveBehind
@@ -341,6 +387,7 @@ Outcome: TypeAlias = (
     | Results
     | Counts
     | JobView
+    | Workflow
     | Page
     | Acted
     | DeadLetters

@@ -58,6 +58,8 @@ class Depths(NamedTuple):
     none. In a queue whose oldest jobs are nearly all held or delayed, the oldest of those that are
     next of their types."""
     paused: bool = False
+    waiting: int = 0
+    """Jobs that wait for other jobs."""
 
 
 def job(state: QueueState, job_id: str) -> JobView | NotFound:
@@ -84,6 +86,7 @@ def depths(state: QueueState, wall_ms: int) -> Depths:
         ready_by_type=state.ready.counts(),
         oldest_ready_ms=_oldest_ready_ms(state),
         paused=state.paused,
+        waiting=state.waits.live,
     )
 
 
@@ -91,7 +94,8 @@ def _oldest_ready_ms(state: QueueState) -> int | None:
     if state.ready.live == 0:
         return None
     for found in islice(state.order, OLDEST_SCAN_MAX):
-        if found.status is JobStatus.UNCLAIMED and found.run_at is None:
+        ready = found.status is JobStatus.UNCLAIMED and found.run_at is None
+        if ready and not found.waits:
             return found.created_at
     return min((head.created_at for head in state.ready.heads()), default=None)
 
@@ -205,4 +209,6 @@ def view(found: Job) -> JobView:
         terms=found.terms,
         progress=found.progress,
         result=found.result,
+        after=found.after,
+        waits_for=found.waits_for,
     )

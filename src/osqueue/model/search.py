@@ -34,15 +34,19 @@ ERROR_WORK: Final = 16
 
 ERROR_BYTES_PER_WORK: Final = 64
 
-_PARTS: Final[Mapping[str | None, tuple[JobStatus | None, bool | None]]] = MappingProxyType(
-    {
-        None: (None, None),
-        **{status.value: (status, None) for status in JobStatus},
-        "ready": (JobStatus.UNCLAIMED, False),
-        "delayed": (JobStatus.UNCLAIMED, True),
-    }
+_PARTS: Final[Mapping[str | None, tuple[JobStatus | None, bool | None, bool | None]]] = (
+    MappingProxyType(
+        {
+            None: (None, None, None),
+            **{status.value: (status, None, None) for status in JobStatus},
+            "ready": (JobStatus.UNCLAIMED, False, False),
+            "delayed": (JobStatus.UNCLAIMED, True, False),
+            "waiting": (JobStatus.UNCLAIMED, None, True),
+        }
+    )
 )
-"""What a filter's status says: a job's status, and whether it is delayed; ``None``: any."""
+"""What a filter's status says: a job's status, whether it is delayed, whether it waits for other
+jobs; ``None``: any."""
 
 
 class _Failure(msgspec.Struct):
@@ -68,6 +72,8 @@ class Searchable(Protocol):
     def worker_id(self) -> str | None: ...
     @property
     def last_error(self) -> Raw | UnsetType: ...
+    @property
+    def waits(self) -> bool: ...
 
 
 JobT = TypeVar("JobT", bound=Searchable)
@@ -83,10 +89,10 @@ class Scanned(NamedTuple):
 class Wanted:
     """A filter, ready to be asked. ``work`` is what that has taken so far, in jobs looked at."""
 
-    __slots__ = ("_delayed", "_known", "_status", "_text", "_type", "chunk_jobs", "work")
+    __slots__ = ("_delayed", "_known", "_status", "_text", "_type", "_waits", "chunk_jobs", "work")
 
     def __init__(self, wanted: JobFilter) -> None:
-        self._status, self._delayed = _PARTS[wanted.status]
+        self._status, self._delayed, self._waits = _PARTS[wanted.status]
         self._type = wanted.type
         self._text = wanted.text.casefold() if wanted.text else None
         self._known: dict[str, bool] = {}
@@ -103,6 +109,9 @@ class Wanted:
         if self._delayed is not None:
             delayed = self._delayed
             jobs = [job for job in jobs if (job.run_at is not None) is delayed]
+        if self._waits is not None:
+            waits = self._waits
+            jobs = [job for job in jobs if job.waits is waits]
         if self._type is not None:
             type_ = self._type
             jobs = [job for job in jobs if job.type == type_]

@@ -186,8 +186,8 @@ def _read_jobs(state: QueueState, jobs: list[Raw], now: Moment, watch: Watch | N
             job.granted_at, job.deadline, job.since = now.serving, deadline, now.wall
             if watch is not None:
                 watch.lease(job)
-        elif job.attempts and job.run_at is None:
-            job.since = now.wall  # it was handed out before; since when it waits is not written
+        elif (job.attempts or job.after) and job.run_at is None:
+            job.since = now.wall  # it was handed out, or free, before; since when is not written
         state.admit(job, weight_of(job))
 
 

@@ -1,8 +1,8 @@
 """The state of one queue, and the only code that changes it.
 
-Laws: every job stands in exactly one place (ready, delayed, leased, dead or ended); counts are
-kept, never counted; a status changes only along `TRANSITIONS`; ``revision`` grows with every
-change that must be durable before it is answered.
+Laws: every job stands in exactly one place (ready, delayed, leased, dead, ended, or waiting for
+others); counts are kept, never counted; a status changes only along `TRANSITIONS`; ``revision``
+grows with every change that must be durable before it is answered.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from osqueue.config import QueueLimits
 from osqueue.model import codec, failures
 from osqueue.model.ends import End, EndMemory
 from osqueue.model.events import Event, EventKind, EventLog
+from osqueue.model.family import Family
 from osqueue.model.index import DelayedIndex, LeaseIndex, ReadyIndex, one_less
 from osqueue.model.job import (
     NO_TERMS,
@@ -25,7 +26,9 @@ from osqueue.model.job import (
     JobStatus,
     LargePayload,
     Moment,
+    Notes,
     Terms,
+    after_bytes,
     content_of,
     length_of,
     payload_of,
@@ -37,6 +40,7 @@ from osqueue.model.schedules import Schedule, Schedules
 from osqueue.model.segments import SegmentedArray
 from osqueue.model.tally import Tally
 from osqueue.model.transitions import TRANSITIONS, Move
+from osqueue.model.waits import NOBODY, Parents, WaitIndex, orphaned
 
 __all__ = ["Header", "QueueState", "new_job_weight", "same_job", "weight_of"]
 
@@ -97,6 +101,7 @@ class QueueState:
         "ends",
         "events",
         "extra",
+        "family",
         "freed",
         "generation",
         "header",
@@ -112,6 +117,7 @@ class QueueState:
         "schedules",
         "size",
         "tally",
+        "waits",
     )
 
     def __init__(self, limits: QueueLimits, *, generation: str = "") -> None:
@@ -127,6 +133,9 @@ class QueueState:
         self.ready = ReadyIndex(self.order.get)
         self.delayed = DelayedIndex()
         self.leases = LeaseIndex(self.order.get)
+        self.waits = WaitIndex()
+        self.family = Family()
+        """The jobs by those that they were submitted to run after, completed or not."""
         self.ends = EndMemory(
             limits, encode_finished=codec.encode_finished, encode_recent=codec.encode_recent
         )
@@ -167,18 +176,24 @@ class QueueState:
             dead_total=self.dead_total,
             broker=self.header.broker,
             paused=self.paused,
+            waiting=self.waits.live,
         )
 
     def knows_any(self, job_ids: AbstractSet[str]) -> bool:
         """Whether any of these is the id of a job, or of one whose end is remembered."""
         return not self.jobs.keys().isdisjoint(job_ids) or self.ends.knows_any(job_ids)
 
-    def submit(self, jobs: Iterable[NewJob], weight: int, now: Moment) -> None:
-        """Add jobs whose ids are not taken. ``weight`` is the sum of their `new_job_weight`."""
+    def submit(
+        self, jobs: Iterable[NewJob], weight: int, now: Moment, parents: Parents = NOBODY
+    ) -> None:
+        """Add jobs whose ids are not taken. ``weight`` is the sum of their `new_job_weight`,
+        ``parents`` what they wait for.
+        """
         made = [_made(new, now) for new in jobs]
         self._take_in(made, weight)
-        self.ready.extend([job for job in made if job.run_at is None])
-        for job in made:
+        free = made if not parents else self._hold_back(made, parents)
+        self.ready.extend([job for job in free if job.run_at is None])
+        for job in free:
             if job.run_at is not None:
                 self.delayed.push(job)
         self.revision += len(made)
@@ -200,8 +215,18 @@ class QueueState:
                 job.terms = self._shared(job.terms)
             self.jobs[job.id] = job
             self.counts[job.status] += 1
+            if job.notes is not None:
+                self.family.add(job, job.notes.after)
             if job.large is not None:
                 self.payload_keys[job.large.key] = self.payload_keys.get(job.large.key, 0) + 1
+
+    def _hold_back(self, jobs: list[Job], parents: Parents) -> list[Job]:
+        """Let jobs wait that have to; the others can go."""
+        for job in jobs:
+            if job.id in parents:
+                job.noting().waits_for = dict.fromkeys(parents[job.id])
+                self.waits.add(job)
+        return [job for job in jobs if job.id not in parents]
 
     def claim(self, job: Job, request: Claim, lease: str, now: Moment) -> None:
         """Grant a lease on a job just taken from ``ready``."""
@@ -254,6 +279,18 @@ class QueueState:
         self._end(job, Move.COMPLETE, now)
         self.completed_total += 1
         self.tally.completed += 1
+        if self.waits.live:
+            self._free_children(job, now)
+
+    def _free_children(self, parent: Job, now: Moment) -> None:
+        """Let those go that have waited for nothing but a job that is completed now."""
+        for child in self.waits.completed(parent.id):
+            self.order.touch(child)
+            if not child.waits:
+                if child.run_at is not None and child.run_at <= now.wall:
+                    child.run_at = None
+                child.since = now.wall
+                self._place(child)
 
     def requeue(self, job: Job, now: Moment, *, error: Raw, run_at: int | None) -> None:
         """End a lease as failed, with attempts left."""
@@ -318,8 +355,8 @@ class QueueState:
         self.admit(job, weight_of(job))
 
     def cancel(self, job: Job, now: Moment) -> None:
-        """End a job in whatever state it is."""
-        status, run_at = job.status, job.run_at
+        """End a job in whatever state it is, and all jobs that wait for it."""
+        status, run_at, waits = job.status, job.run_at, job.waits
         if self.events is not None:
             dead = status is JobStatus.DEAD
             self._record(EventKind.DISCARDED if dead else EventKind.CANCELLED, job, now)
@@ -329,14 +366,30 @@ class QueueState:
         self._end(job, Move.DISCARD if status is JobStatus.DEAD else Move.CANCEL, now)
         if status is JobStatus.DEAD:
             self._leave_dead(job)
-        if status is JobStatus.UNCLAIMED:
+        if waits:
+            self.waits.discard(job)
+        elif status is JobStatus.UNCLAIMED:
             (self.ready if run_at is None else self.delayed).discard(job)
+        if self.waits.live:
+            self._cancel_descendants(job, now)
+
+    def _cancel_descendants(self, job: Job, now: Moment) -> None:
+        """End what waits for a job that is over and not done, and what waits for that in turn."""
+        over = [job]
+        for parent in over:
+            for child in list(self.waits.of(parent.id)):
+                if self.events is not None:
+                    self._record(EventKind.CANCELLED, child, now)
+                self._note_error(child, orphaned(parent), now)
+                self.waits.discard(child)
+                self._end(child, Move.CANCEL, now)
+                over.append(child)
 
     def set_priority(self, job: Job, priority: int) -> None:
         """Give a waiting job another priority. It keeps its place in the order of arrival."""
         self._move(job, Move.REORDER)
         job.priority = priority
-        if job.run_at is None:
+        if job.run_at is None and not job.waits:
             self.ready.reorder(job)
 
     def pause(self) -> None:
@@ -411,7 +464,9 @@ class QueueState:
         self.events.add(Event(kind, job.id, job.type, now.wall, job.worker_id, job.attempts))
 
     def _place(self, job: Job) -> None:
-        if job.status is JobStatus.UNCLAIMED:
+        if job.waits:
+            self.waits.add(job)
+        elif job.status is JobStatus.UNCLAIMED:
             (self.ready if job.run_at is None else self.delayed).push(job)
         elif job.status is JobStatus.IN_PROGRESS:
             self.leases.add(job)
@@ -442,6 +497,8 @@ class QueueState:
     def _take_out(self, job: Job, payload: Raw | UnsetType, now: Moment) -> None:
         self.order.remove(job)
         del self.jobs[job.id]
+        if job.notes is not None:
+            self.family.discard(job, job.notes.after)
         self.size -= _weight(job, payload)
         job.content = content_of(job.type, payload, job.large)
         job.ended_at, job.deadline = now.wall, now.serving
@@ -536,6 +593,7 @@ def _made(new: NewJob, now: Moment) -> Job:
         terms=new.terms,
         large=new.large,
         traceparent=new.traceparent,
+        notes=Notes(after=new.after) if new.after else None,
     )
 
 
@@ -552,6 +610,7 @@ def _weight(job: Job, payload: Raw | UnsetType) -> int:
         texts += TERMS_BYTES
     if job.notes is not None:
         texts += len(job.notes.earlier) + _length_or_0(job.notes.progress)
+        texts += 2 * after_bytes(job.notes.after)  # at most: what it waits for is written as well
     return JOB_OVERHEAD_BYTES + len(job.id) + len(job.type) + texts
 
 
@@ -570,6 +629,8 @@ def new_job_weight(new: NewJob) -> int:
         texts += len(new.traceparent)
     if new.terms is not NO_TERMS:
         texts += TERMS_BYTES
+    if new.after:
+        texts += 2 * after_bytes(new.after)
     return JOB_OVERHEAD_BYTES + len(new.id) + len(new.type) + texts
 
 

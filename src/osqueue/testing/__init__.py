@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from osqueue.testing.stream_contract import StreamContract
     from osqueue.testing.submitted import SubmittedJob
     from osqueue.testing.transport_contract import TransportContract
+    from osqueue.testing.workflow_contract import WorkflowContract
 
 __all__ = [
     "Exchange",
@@ -57,6 +58,7 @@ __all__ = [
     "StreamContract",
     "SubmittedJob",
     "TransportContract",
+    "WorkflowContract",
 ]
 
 _HOME = {
@@ -86,6 +88,7 @@ _HOME = {
     "StreamContract": "osqueue.testing.stream_contract",
     "SubmittedJob": "osqueue.testing.submitted",
     "TransportContract": "osqueue.testing.transport_contract",
+    "WorkflowContract": "osqueue.testing.workflow_contract",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME)

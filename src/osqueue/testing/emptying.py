@@ -167,7 +167,8 @@ class _Emptying:
         stats = await self._client.get_stats()
         if stats.in_progress or not stats.unclaimed:
             return _Left(busy=stats.in_progress > 0)
-        waiting = [job async for job in self._client.iter_jobs(status="unclaimed")]
+        found = [job async for job in self._client.iter_jobs(status="unclaimed")]
+        waiting = [job for job in found if not job.waits_for]
         now_ms = self._broker.wall_ms()
         due = [job for job in waiting if job.run_at is None or job.run_at <= now_ms]
         if any(job.type in self._types for job in due):

@@ -24,7 +24,13 @@ from osqueue.storage.memory import MemoryBackend
 from osqueue.testing.transport_bench import TransportBench
 from osqueue.testing.transport_expectations import PATIENCE_S, Calls, expect_error, until
 from osqueue.wire import operations as ops
-from osqueue.wire.messages import CreditRequest, StreamRequest, SubscribeRequest
+from osqueue.wire.messages import (
+    CreditRequest,
+    StreamRequest,
+    SubmitBatchRequest,
+    SubmitRequest,
+    SubscribeRequest,
+)
 
 __all__ = ["StreamContract"]
 
@@ -82,6 +88,17 @@ class StreamContract(TransportBench):
             assert (calls.waiting, coming.done()) == (1, False)
             await calls.call(ops.RESUME)
             assert [job.job_id for job in (await coming).jobs] == ["a", "b"]
+
+    async def test_stream_of_jobs_then_a_job_is_sent_when_the_one_before_it_is_completed(
+        self,
+    ) -> None:
+        async with self.calls() as calls, aclosing(_jobs(calls, credit=2)) as answers:
+            first, then = SubmitRequest(job_id="a"), SubmitRequest(job_id="b", after=["a"])
+            await calls.call(ops.SUBMIT_BATCH, SubmitBatchRequest([first, then]))
+            (job,) = (await anext(answers)).jobs
+            lease = calls.lease("w", job.lease)
+            await calls.call(ops.COMPLETE, calls.done(lease), job_id="a")
+            assert [job.job_id for job in (await anext(answers)).jobs] == ["b"]
 
     async def test_credit_of_a_stream_that_is_not_there_then_refused(self) -> None:
         async with self.calls() as calls:

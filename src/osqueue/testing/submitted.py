@@ -43,6 +43,8 @@ class SubmittedJob(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int | None = None
     timeout_ms: int | None = None
     keep_result: bool = False
+    after: tuple[str, ...] = ()
+    """The ids of the jobs that it is to run after."""
 
     def __str__(self) -> str:
         delayed = "" if self.run_at is None else f"  # not before {self.run_at:%Y-%m-%d %H:%M:%S}"
@@ -132,6 +134,7 @@ class NotingTransport(PassingTransport):
             max_attempts=request.max_attempts,
             timeout_ms=request.timeout_ms,
             keep_result=request.keep_result,
+            after=tuple(request.after),
         )
         self._submissions.note(job)
 

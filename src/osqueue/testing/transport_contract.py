@@ -15,8 +15,9 @@ What is *not* checked, because it needs a network to break: what a transport say
 that breaks midway. See the protocol for what it must say. One that brings streams is held to
 `osqueue.testing.StreamContract` as well, what it carries of results, retries and waiting to
 `osqueue.testing.JobContract`, of pauses and priorities to `osqueue.testing.QueueContract`, of
-listings and actions on many jobs to `osqueue.testing.LookContract`, and of schedules to
-`osqueue.testing.ScheduleContract`.
+listings and actions on many jobs to `osqueue.testing.LookContract`, of schedules to
+`osqueue.testing.ScheduleContract`, and of jobs that wait for other jobs to
+`osqueue.testing.WorkflowContract`.
 """
 
 from __future__ import annotations

@@ -45,6 +45,7 @@ _TABLE: Final = MappingProxyType(
         "CASConflictError": _Row(409, "aborted"),
         "JobIdConflictError": _Row(409, "already_exists"),
         "JobStateError": _Row(409, "failed_precondition"),
+        "ParentJobError": _Row(409, "failed_precondition"),
         "LeaseLostError": _Row(409, "failed_precondition"),
         "PayloadValidationError": _Row(422, "invalid_argument"),
         "OverloadedError": _Row(429, "resource_exhausted"),

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from osqueue.config import (
+    AFTER_MAX,
     BATCH_JOBS_MAX,
     CLAIM_TYPES_MAX,
     CREDIT_MAX,
@@ -77,6 +78,9 @@ __all__ = [
     "SubscribeRequest",
     "Update",
     "WorkerInfo",
+    "Workflow",
+    "WorkflowEdge",
+    "WorkflowJob",
 ]
 
 JobId = Annotated[
@@ -101,6 +105,13 @@ TraceParent = Annotated[str, Meta(max_length=NAME_CHARS_MAX)]
 """Where a job comes from, as W3C Trace Context writes it; kept with the job, never read here."""
 
 
+After = Annotated[list[JobId], Meta(max_length=AFTER_MAX, extra_json_schema={"uniqueItems": True})]
+
+_ONE_ID = rf"(?!\.{{1,2}}(?:,|\Z))[A-Za-z0-9._~-]{{1,{JOB_ID_CHARS_MAX}}}"
+AfterText = Annotated[str, Meta(pattern=rf"^(?:{_ONE_ID}(?:,{_ONE_ID}){{0,{AFTER_MAX - 1}}})?\Z")]
+"""The same in one text, with commas between."""
+
+
 class _Message(msgspec.Struct, rename="camel", gc=False):
     """Unknown fields are ignored, as everywhere on this wire."""
 
@@ -110,6 +121,8 @@ class SubmitRequest(_Message, kw_only=True, omit_defaults=True):
 
     ``timeoutMs`` is the time of one attempt, which its worker keeps; ``keepResult`` asks the worker
     for what the handler returns; ``retry`` is how long the job waits after a failed attempt.
+    ``after`` names jobs that have to be completed before it runs: each is known to the broker, or
+    stands before it in the same batch.
     """
 
     payload: Raw | UnsetType = UNSET
@@ -122,6 +135,7 @@ class SubmitRequest(_Message, kw_only=True, omit_defaults=True):
     retry: RetryPolicy | None = None
     timeout_ms: TimeoutMs | None = None
     keep_result: bool = False
+    after: After = []
 
 
 class SubmitAnswer(_Message):
@@ -319,7 +333,8 @@ class JobInfo(_Message, kw_only=True, omit_defaults=True):
     asked for none, ``heartbeat`` 0 when it has none. Times are ms since the epoch. A large payload
     is left out, and ``payload_bytes`` tells its size. ``errors``, where one job is asked for, are
     its last failures, oldest first, `last_error` included. ``payload_hidden``: payload or result
-    are left out, as whoever asks may not see them.
+    are left out, as whoever asks may not see them. ``after`` are the jobs that it was submitted to
+    run after, and ``waits_for`` those of them that are not completed yet.
     """
 
     id: str
@@ -343,6 +358,8 @@ class JobInfo(_Message, kw_only=True, omit_defaults=True):
     progress: Progress | None = None
     errors: list[JobError] = []
     payload_hidden: bool = False
+    after: list[str] = []
+    waits_for: list[str] = []
 
     def hide_payload(self) -> None:
         """Leave out what may be secret."""
@@ -350,6 +367,36 @@ class JobInfo(_Message, kw_only=True, omit_defaults=True):
             self.payload is UNSET and self.result is UNSET and self.payload_bytes is None
         )
         self.payload = self.result = UNSET
+
+
+class WorkflowJob(_Message, kw_only=True, omit_defaults=True):
+    """A job of a workflow. ``status`` is that of a `JobInfo`, or ``unknown`` of one that is neither
+    in the queue nor remembered. ``waits``: for others of them.
+    """
+
+    id: str
+    type: str | None = None
+    """Left out when it is not known any more."""
+    status: str
+    run_at: int | None = None
+    waits: bool = False
+
+
+class WorkflowEdge(msgspec.Struct, array_like=True, gc=False):
+    """``child`` runs after ``parent``: in JSON ``[parent, child]``."""
+
+    parent: str
+    child: str
+
+
+class Workflow(_Message, kw_only=True, omit_defaults=True):
+    """`GET /v1/jobs/{id}/workflow`: the jobs around one, nearest first, itself the first; at most
+    200. ``more``: others are connected with these.
+    """
+
+    jobs: list[WorkflowJob]
+    edges: list[WorkflowEdge]
+    more: bool = False
 
 
 class PayloadAnswer(_Message):
@@ -361,8 +408,9 @@ class PayloadAnswer(_Message):
 class Stats(_Message, kw_only=True, omit_defaults=True):
     """`GET /v1/stats`. ``total`` = ``unclaimed`` + ``in_progress``; delayed jobs are unclaimed.
 
-    Only ``paused`` is left out when there is nothing to say. The counts that older brokers do not
-    know are made by a factory: what is equal to a plain default would be left out, too.
+    Only ``paused`` and ``waiting`` are left out when there is nothing to say. The counts that older
+    brokers do not know are made by a factory: what is equal to a plain default would be left out,
+    too.
     """
 
     total: int
@@ -375,6 +423,8 @@ class Stats(_Message, kw_only=True, omit_defaults=True):
     dead_total: int = msgspec.field(default_factory=int)
     paused: bool = False
     """Whether claims get nothing until the queue is resumed."""
+    waiting: int = 0
+    """Of ``unclaimed``, those that wait for other jobs."""
 
 
 class Standby(_Message):
@@ -440,8 +490,10 @@ class EndedPage(_Message, kw_only=True, omit_defaults=True):
     """Objects of the archive of which not everything could be read."""
 
 
-LiveStatus = Annotated[str, Meta(pattern=r"^(unclaimed|ready|delayed|in_progress|dead)\Z")]
-"""Where a job is that has not ended; ``ready`` and ``delayed`` part the unclaimed ones."""
+LiveStatus = Annotated[str, Meta(pattern=r"^(unclaimed|ready|delayed|waiting|in_progress|dead)\Z")]
+"""Where a job is that has not ended; ``ready``, ``delayed`` and ``waiting`` (for other jobs) part
+the unclaimed ones.
+"""
 
 EndStatus = Annotated[str, Meta(pattern=r"^(completed|cancelled|expired|discarded|dead)\Z")]
 SearchText = Annotated[str, Meta(max_length=LIST_TEXT_CHARS_MAX)]

@@ -128,6 +128,7 @@ METHODS: Final = (
     Method("PauseQueue", ops.PAUSE, pb.PauseQueueRequest, pb.PauseQueueResponse),
     Method("ResumeQueue", ops.RESUME, pb.ResumeQueueRequest, pb.ResumeQueueResponse),
     Method("GetStats", ops.GET_STATS, pb.GetStatsRequest, pb.GetStatsResponse),
+    Method("GetWorkflow", ops.GET_WORKFLOW, pb.GetWorkflowRequest, pb.GetWorkflowResponse),
     Method("ListJobs", ops.LIST_JOBS, pb.ListJobsRequest, pb.ListJobsResponse),
     Method("ListEnded", ops.LIST_ENDED, pb.ListEndedRequest, pb.ListEndedResponse),
     Method("CountJobs", ops.COUNT_JOBS, pb.CountJobsRequest, pb.CountJobsResponse),

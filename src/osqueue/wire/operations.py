@@ -24,6 +24,7 @@ from osqueue.config import (
 from osqueue.wire.messages import (
     ActionAnswer,
     ActionRequest,
+    AfterText,
     AnnounceRequest,
     Attempts,
     BatchAnswer,
@@ -63,6 +64,7 @@ from osqueue.wire.messages import (
     TimeoutMs,
     TraceParent,
     Update,
+    Workflow,
 )
 from osqueue.wire.overview import Overview, OverviewQuery
 from osqueue.wire.roles import Needed, Role
@@ -162,6 +164,7 @@ class PutQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel")
     retry_factor: RetryFactor | UnsetType = UNSET
     retry_max_ms: RetryMs | UnsetType = UNSET
     retry_jitter: RetryJitter | UnsetType = UNSET
+    after: AfterText = ""
 
     @staticmethod
     def of(request: SubmitRequest) -> PutQuery:
@@ -173,6 +176,7 @@ class PutQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel")
             priority=request.priority,
             run_at=_unset(request.run_at),
             traceparent=_unset(request.traceparent),
+            after=",".join(request.after),
             timeout_ms=_unset(request.timeout_ms),
             keep_result=request.keep_result,
             retry_base_ms=UNSET if policy is None else policy.base_ms,
@@ -180,6 +184,11 @@ class PutQuery(msgspec.Struct, kw_only=True, omit_defaults=True, rename="camel")
             retry_max_ms=UNSET if policy is None else policy.max_ms,
             retry_jitter=UNSET if policy is None else policy.jitter,
         )
+
+    @property
+    def parents(self) -> list[str]:
+        """What ``after`` names."""
+        return self.after.split(",") if self.after else []
 
     @property
     def retry(self) -> RetryPolicy | None:
@@ -381,6 +390,15 @@ GET_PAYLOAD: Final = Operation(
     "The payload of one job.",
     Role.OBSERVE,
 )
+GET_WORKFLOW: Final = Operation(
+    "getWorkflow",
+    "GET",
+    "/v1/jobs/{jobId}/workflow",
+    ReadQuery,
+    Workflow,
+    "The jobs around one job: what it runs after, and what runs after it.",
+    Role.OBSERVE,
+)
 LIST_JOBS: Final = Operation(
     "listJobs",
     "GET",
@@ -545,6 +563,7 @@ OPERATIONS: Final = (
     RESUME,
     GET_JOB,
     GET_PAYLOAD,
+    GET_WORKFLOW,
     LIST_JOBS,
     LIST_ENDED,
     COUNT_JOBS,

@@ -66,7 +66,9 @@ class OverviewBroker(_Message, kw_only=True, omit_defaults=True):
 
 
 class OverviewCounts(_Message, kw_only=True, omit_defaults=True):
-    """The jobs of the queue. ``total`` = ``ready`` + ``delayed`` + ``in_progress``."""
+    """The jobs of the queue. ``total`` is all but the dead: ``ready``, ``delayed``, ``waiting`` and
+    ``in_progress``.
+    """
 
     total: int
     ready: int
@@ -79,6 +81,8 @@ class OverviewCounts(_Message, kw_only=True, omit_defaults=True):
     paused: bool
     oldest_ready_at: int | None = None
     """When the job was submitted that is next of its type, of all the oldest."""
+    waiting: int = 0
+    """Those that wait for other jobs."""
 
 
 class OverviewType(_Message, kw_only=True):

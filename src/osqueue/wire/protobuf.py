@@ -75,6 +75,10 @@ PAIRS: Final[tuple[tuple[type[msgspec.Struct], type[Message[Any]]], ...]] = (
     (json.Stats, pb.GetStatsResponse),
     (ReadQuery, pb.GetStatsRequest),
     (ReadQuery, pb.GetPayloadRequest),
+    (ReadQuery, pb.GetWorkflowRequest),
+    (json.WorkflowJob, pb.WorkflowJob),
+    (json.WorkflowEdge, pb.WorkflowEdge),
+    (json.Workflow, pb.GetWorkflowResponse),
     (ListQuery, pb.ListJobsRequest),
     (json.JobsPage, pb.ListJobsResponse),
     (JobQuery, pb.GetJobRequest),
@@ -251,13 +255,15 @@ def _by_name_each_way(kind: type[msgspec.Struct]) -> tuple[Convert, Convert]:
 
 def _all_each_way(kind: type[msgspec.Struct]) -> tuple[Convert, Convert]:
     proto = _PROTO_OF[kind]
+    unnamed = kind.__struct_config__.array_like  # all its fields are required, so all are there
 
     def pack(structs: Iterable[msgspec.Struct]) -> list[Message[Any]]:
         return [to_proto(each, proto) for each in structs]
 
-    def unpack(messages: Iterable[Message[Any]]) -> list[dict[str, Any]]:
+    def unpack(messages: Iterable[Message[Any]]) -> list[Any]:
         plan = _PLANS[kind, proto]
-        return [_builtins(each, plan) for each in messages]
+        each_one = [_builtins(each, plan) for each in messages]
+        return [[*each.values()] for each in each_one] if unnamed else each_one
 
     return pack, unpack
 

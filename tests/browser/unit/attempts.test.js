@@ -45,3 +45,10 @@ test("a job is looked at again at once while it moves, rarely when it is dead, a
   assert.equal(pauseAfter({ job: undefined, error: { status: 404 } }, 1), 3_000);
   assert.deepEqual([1, 2, 9].map((failures) => pauseAfter({ error: { status: 0 } }, failures)), [500, 1_000, 5_000]);
 });
+
+test("a job that waits for others says so, and one that ended with them tells why at its end", () => {
+  assert.deepEqual(kinds({ status: "unclaimed", createdAt: 1, runAt: 200, waitsFor: ["a"] }), ["submitted 1", "waiting"]);
+  const orphaned = { type: "ParentNotCompleted", message: "waits for a job that was cancelled: a", attempt: 0, at: 9 };
+  const steps = timelineOf({ status: "cancelled", createdAt: 1, endedAt: 9, errors: [orphaned] }, 100);
+  assert.deepEqual(steps, [{ kind: "submitted", at: 1 }, { kind: "cancelled", at: 9, error: orphaned }]);
+});

@@ -121,3 +121,11 @@ test("a waiting job, by its time, is ready or delayed", () => {
   assert.equal(statusOf(rowOf(job(1, { runAt: 5 })), 5), "ready");
   assert.equal(statusOf(rowOf(job(1, { status: "dead", runAt: 6 })), 5), "dead");
 });
+
+test("a job that waits for others is told apart from those that are ready or delayed", () => {
+  const waiting = rowOf(job(1, { waitsFor: ["a"], after: ["a"], runAt: 9e15 }));
+  assert.equal(waiting.waits, true);
+  assert.equal(statusOf(waiting, 0), "waiting");
+  assert.equal(statusOf({ status: "unclaimed", waitsFor: ["a"] }, 0), "waiting");
+  assert.equal(statusOf(rowOf(job(2, { after: ["a"] })), 0), "ready");
+});

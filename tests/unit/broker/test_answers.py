@@ -7,6 +7,7 @@ import pytest
 from msgspec import UNSET, Raw
 
 from osqueue.broker import answers
+from osqueue.broker.refusals import refusal
 from osqueue.errors import (
     BrokerProtocolError,
     JobIdConflictError,
@@ -144,15 +145,15 @@ def test_page_when_it_is_the_last_then_there_is_no_cursor() -> None:
 def test_refusal_when_of_each_kind_then_its_error_says_what_about(
     outcome: Outcome, error: type[OsqueueError], said: str
 ) -> None:
-    refusal = answers.refusal(outcome)
-    assert type(refusal) is error
-    assert said in refusal.message
+    told = refusal(outcome)
+    assert type(told) is error
+    assert said in told.message
 
 
 @pytest.mark.parametrize("outcome", [None, Done(), Claimed(()), COUNTS])
 def test_refusal_when_it_is_none_then_our_own_bug(outcome: Any) -> None:
     with pytest.raises(AssertionError, match="no refusal"):
-        answers.refusal(outcome)
+        refusal(outcome)
 
 
 def test_job_answer_when_done_then_the_id_alone() -> None:

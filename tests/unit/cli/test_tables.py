@@ -142,6 +142,22 @@ def test_job_when_it_has_failed_before_then_each_failure_is_told_newest_first(
     assert told == [("3", "3"), ("2", "2"), ("1", "1")]
 
 
+def test_job_when_it_waits_for_others_then_that_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tables.print_job(job(after=("a", "b"), waits_for=("b",)))
+    printed = capsys.readouterr().out
+    assert re.search(r"^after +a, b$", printed, re.MULTILINE)
+    assert re.search(r"^waits for +b$", printed, re.MULTILINE)
+
+
+def test_stats_when_jobs_wait_for_others_then_that_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tables.print_stats(stats(delayed=4, waiting=1_200))
+    assert "1,234 (4 delayed, 1,200 for other jobs)" in capsys.readouterr().out
+
+
 def test_job_when_it_runs_or_has_a_result_then_that_is_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

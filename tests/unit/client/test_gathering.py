@@ -16,6 +16,7 @@ from osqueue.errors import (
     CommitUnknownError,
     JobIdConflictError,
     OsqueueError,
+    ParentJobError,
     TransportConnectionError,
 )
 from osqueue.wire import messages, operations
@@ -123,13 +124,14 @@ async def test_submit_when_an_earlier_request_is_under_way_then_does_not_wait_fo
     assert await told(tasks) == ["a", "b"]
 
 
+@pytest.mark.parametrize("refusal", [JobIdConflictError, ParentJobError])
 async def test_submit_when_one_of_several_is_refused_then_the_others_are_taken(
-    producer: OsqueueClient, broker: Broker
+    producer: OsqueueClient, broker: Broker, refusal: type[OsqueueError]
 ) -> None:
-    broker.refused["c"] = JobIdConflictError("taken by another")
+    broker.refused["c"] = refusal("for itself")
     *taken, refused, last = await told(submits(producer, "a", "b", "c", "d"))
     assert (taken, last) == (["a", "b"], "d")
-    assert isinstance(refused, JobIdConflictError)
+    assert isinstance(refused, refusal)
     assert broker.asked == [["a", "b", "c", "d"], ["a", "b"], ["c", "d"], ["c"], ["d"]]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from msgspec import UNSET, Raw
@@ -11,10 +12,13 @@ from osqueue.client.requests import (
     chunks,
     complete_refs,
     heartbeat_refs,
+    jobs_of,
     only_worker,
     submit_request,
+    submit_requests,
 )
 from osqueue.errors import BrokerProtocolError, PayloadValidationError
+from osqueue.jobs import Registry
 from osqueue.wire.messages import CompleteRef, HeartbeatRef, Progress, SubmitRequest
 
 
@@ -138,3 +142,47 @@ def test_only_worker_of_one_workers_jobs_is_that_worker() -> None:
 def test_only_worker_of_two_workers_jobs_is_refused() -> None:
     with pytest.raises(BrokerProtocolError, match="one worker"):
         only_worker([_job("a", "w1"), _job("b", "w2")])
+
+
+class Handle:
+    """Names a job, as what is made of a submit does."""
+
+    job_id = "handled"
+
+
+def test_submit_request_after_others_names_them_by_whatever_they_are_given_by() -> None:
+    known = NewJob("t", job_id="mine")
+    assert _request(NewJob("t", after=["a", Handle(), known])).after == ["a", "handled", "mine"]
+    assert _request(NewJob("t")).after == []
+
+
+@pytest.mark.parametrize("after", ["a", [NewJob("t")], [None], [7]])
+def test_submit_request_after_what_names_no_job_is_refused(after: Any) -> None:
+    with pytest.raises(BrokerProtocolError, match="after"):
+        _request(NewJob("t", after=after))
+
+
+@pytest.mark.parametrize("types", [None, Registry({"a": Any, "b": dict})])
+def test_submit_requests_after_jobs_of_the_same_batch_take_their_ids(
+    types: Registry | None,
+) -> None:
+    first, second = NewJob("a", {}), NewJob("b", {}, job_id="mine")
+    third = NewJob("b", {}, after=[first, second, "other"])
+    made = jobs_of(types, jobs_of(types, [first, second, third]))
+
+    requests = submit_requests(made, fresh_ids=["f1", "f2", "f3"], now_ms=0)
+
+    assert [each.job_id for each in requests] == ["f1", "mine", "f3"]
+    assert requests[2].after == ["f1", "mine", "other"]
+
+
+def test_submit_requests_after_a_later_job_are_refused() -> None:
+    later = NewJob("a")
+    made = jobs_of(None, [NewJob("b", after=[later]), later])
+    with pytest.raises(BrokerProtocolError, match="first in the same submit_jobs"):
+        submit_requests(made, fresh_ids=["f1", "f2"], now_ms=0)
+
+
+def test_batches_of_jobs_after_many_count_their_names() -> None:
+    many = SubmitRequest(after=["x" * 100] * 100)
+    assert len(list(by_size([many, many], 15_000))) == 2

@@ -98,6 +98,26 @@ async def test_submit_when_the_class_is_known_then_its_type_and_options_travel(
     assert request.retry == RetryPolicy(base_ms=5_000)
 
 
+async def test_submit_when_it_is_to_run_after_a_handle_then_its_id_travels(
+    typed: OsqueueClient, transport: ScriptedTransport
+) -> None:
+    accepts(transport)
+    accepts(transport)
+    first = await typed.submit(SendEmail(to="a"))
+    await typed.submit(SendEmail(to="b"), after=[first, "other"])
+    assert sent(transport).after == ["j", "other"]
+
+
+async def test_submit_jobs_when_one_is_to_run_after_another_of_them_then_by_its_id(
+    typed: OsqueueClient, transport: ScriptedTransport
+) -> None:
+    transport.answers(messages.SubmitBatchAnswer(job_ids=["x", "y"]))
+    first = NewJob("email:send", {"to": "a"})
+    await typed.submit_jobs([first, NewJob("point:draw", Point(1, 2), after=[first])])
+    one, other = transport.calls[-1].request.jobs
+    assert (one.after, other.after) == ([], [one.job_id])
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -25,6 +25,7 @@ from osqueue.testing import (
     ScheduleContract,
     StreamContract,
     TransportContract,
+    WorkflowContract,
 )
 from osqueue.testing.crossing import CrossingTransport, Gate
 
@@ -59,6 +60,10 @@ class TestQueue(Crossing, QueueContract):
 
 class TestSchedules(Crossing, ScheduleContract):
     """Jobs that are submitted again and again."""
+
+
+class TestWorkflows(Crossing, WorkflowContract):
+    """Jobs that wait for other jobs."""
 
 
 class TestStreams(Crossing, StreamContract):

@@ -237,6 +237,25 @@ async def test_run_when_only_delayed_jobs_are_left_then_ends(broker: MemoryBroke
     assert len(await broker.run_until_empty(jobs, delayed=True)) == 1
 
 
+async def test_run_when_jobs_run_after_others_then_in_that_order(broker: MemoryBroker) -> None:
+    first = await send.submit(to="first")
+    second = await send.options(after=[first]).submit(to="second")
+    await send.options(after=[second], priority=-1).submit(to="third")
+
+    runs = await broker.run_until_empty(jobs)
+
+    assert [run.payload["to"] for run in runs] == ["first", "second", "third"]
+    assert broker.submitted("email:send", to="second")[0].after == (first.job_id,)
+
+
+async def test_run_when_a_job_waits_for_one_that_is_dead_then_ends(broker: MemoryBroker) -> None:
+    dead = await send.options(max_attempts=1).submit(to="nobody")
+    waiting = await send.options(after=[dead]).submit(to="ada")
+
+    assert len(await broker.run_until_empty(jobs, fail_fast=False)) == 1
+    assert (await waiting.info()).waits_for == (dead.job_id,)
+
+
 async def test_run_when_delayed_jobs_are_of_others_then_leaves_them(broker: MemoryBroker) -> None:
     await broker.client.submit_job("other", delay_ms=60_000)
 

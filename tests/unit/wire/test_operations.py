@@ -49,6 +49,25 @@ def test_put_query_when_made_of_a_request_then_it_says_the_same() -> None:
     assert msgspec.to_builtins(PutQuery.of(SubmitRequest())) == {}
 
 
+def test_put_query_when_it_is_of_a_job_after_others_then_they_stand_in_one_text() -> None:
+    query = PutQuery.of(SubmitRequest(after=["a", "b.c"]))
+    assert (query.after, query.parents) == ("a,b.c", ["a", "b.c"])
+    assert PutQuery.of(SubmitRequest()).parents == []
+
+
+@pytest.mark.parametrize("after", ["", "a", "..a,~", ",".join(["x" * 128] * 100)])
+def test_put_query_when_after_names_jobs_then_it_is_taken(after: str) -> None:
+    assert msgspec.convert({"after": after}, PutQuery).after == after
+
+
+@pytest.mark.parametrize(
+    "after", ["a,,b", ",", "a,", "a/b", "a,..", ".", "x" * 129, ",".join(["x"] * 101), "a\n"]
+)
+def test_put_query_when_after_names_no_jobs_then_it_is_refused(after: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match="after"):
+        msgspec.convert({"after": after}, PutQuery)
+
+
 def test_put_query_when_it_says_part_of_a_policy_then_the_rest_is_the_default() -> None:
     query = msgspec.convert(
         {"retryMaxMs": "9", "keepResult": "true", "timeoutMs": "5"}, PutQuery, strict=False

@@ -22,6 +22,7 @@ class Status(StrEnum):
     UNCLAIMED = "unclaimed"
     READY = "ready"
     DELAYED = "delayed"
+    WAITING = "waiting"
     IN_PROGRESS = "in_progress"
     DEAD = "dead"
 
@@ -52,7 +53,8 @@ OfStatus = Annotated[
     typer.Option(
         "--status",
         metavar="STATUS",
-        help="Only unclaimed, in_progress or dead ones; ready and delayed part the unclaimed.",
+        help="Only unclaimed, in_progress or dead ones; ready, delayed and waiting (for other "
+        "jobs) part the unclaimed.",
     ),
 ]
 OfType = Annotated[

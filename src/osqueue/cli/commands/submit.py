@@ -37,6 +37,12 @@ Timeout = Annotated[
         metavar="SECONDS", help="Time of one attempt, which its worker keeps (default: no end)."
     ),
 ]
+After = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ID", help="Not before this job is completed; may be given more than once."
+    ),
+]
 Wait = Annotated[
     bool,
     typer.Option(
@@ -56,6 +62,7 @@ def submit(  # noqa: PLR0913 - the signature is the list of options
     max_attempts: MaxAttempts = None,
     delay: Delay = 0,
     timeout: Timeout = None,
+    after: After = None,
     wait: Wait = False,
     broker_url: options.BrokerUrl = None,
     storage: options.ClientStorage = None,
@@ -86,6 +93,7 @@ def submit(  # noqa: PLR0913 - the signature is the list of options
         delay_ms=round(delay * 1_000) or None,
         timeout_ms=None if timeout is None else round(timeout * 1_000),
         keep_result=True if wait else None,
+        after=after or (),
     )
     broker = options.broker(context, broker_url, storage, brokerless=brokerless)
     submit = asking.submit_and_wait if wait else asking.submit

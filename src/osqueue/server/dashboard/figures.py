@@ -58,7 +58,7 @@ def counts_of(surveyed: Surveyed, waiting_claims: int) -> OverviewCounts:
     counts: Counts = surveyed.counts
     return OverviewCounts(
         total=counts.unclaimed + counts.in_progress,
-        ready=counts.unclaimed - counts.delayed,
+        ready=counts.unclaimed - counts.delayed - counts.waiting,
         delayed=counts.delayed,
         in_progress=counts.in_progress,
         dead=counts.dead,
@@ -67,6 +67,7 @@ def counts_of(surveyed: Surveyed, waiting_claims: int) -> OverviewCounts:
         waiting_claims=waiting_claims,
         paused=surveyed.paused,
         oldest_ready_at=surveyed.oldest_ready_ms,
+        waiting=counts.waiting,
     )
 
 

@@ -246,7 +246,7 @@ class Metrics:
         jobs = GaugeMetricFamily(
             "osqueue_jobs", "Jobs in the queue, by what they wait for.", labels=("status",)
         )
-        for status in ("ready", "delayed", "in_progress", "dead"):
+        for status in ("ready", "delayed", "waiting", "in_progress", "dead"):
             jobs.add_metric((status,), getattr(depths, status))
         ready = GaugeMetricFamily(
             "osqueue_ready_jobs", "Jobs that can be claimed, by type.", labels=("type",)

@@ -31,7 +31,12 @@ export function actionsOn(job) {
   return job.status === "unclaimed" ? ["cancel", "setPriority"] : [];
 }
 
+// What ended the job without an attempt is no failed attempt: it stands with the end.
 function errorsOf(job) {
+  return allErrorsOf(job).filter(({ attempt }) => attempt !== 0);
+}
+
+function allErrorsOf(job) {
   if (job.errors?.length > 0) return job.errors;
   return job.lastError === undefined ? [] : [job.lastError];
 }
@@ -51,7 +56,8 @@ function current(job, errors, now) {
   if (job.status === "dead") return [{ kind: "dead", at: job.endedAt ?? errors.at(-1)?.at }];
   const { workerId, attempts } = job;
   const did = job.status === "completed" ? { workerId, attempt: attempts } : {};
-  return [{ kind: job.status, at: job.endedAt, ...did }];
+  const error = allErrorsOf(job).find(({ attempt }) => attempt === 0);
+  return [{ kind: job.status, at: job.endedAt, ...did, ...(error && { error }) }];
 }
 
 function running({ attempts, workerId, heartbeat }) {

@@ -4,7 +4,7 @@
 export const ORDERS = ["newest", "oldest"];
 
 // What is in the queue, and what has left it: two reads of the server.
-export const QUEUED = ["ready", "delayed", "in_progress", "dead"];
+export const QUEUED = ["ready", "delayed", "waiting", "in_progress", "dead"];
 export const ENDED = ["completed", "cancelled", "expired", "discarded"];
 
 const TYPE_CHARS_MAX = 256;
@@ -81,6 +81,7 @@ const WORDS = {
   unclaimed: "waiting jobs",
   ready: "ready jobs",
   delayed: "delayed jobs",
+  waiting: "jobs that wait for others",
   in_progress: "jobs in progress",
   dead: "dead letters",
   ended: "ended jobs",

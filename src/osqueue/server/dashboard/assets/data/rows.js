@@ -61,13 +61,19 @@ export function rowOf(job) {
   const { id, status, type = "", workerId = "", createdAt, attempts = 0, maxAttempts = 0 } = job;
   const { priority = 0, runAt, endedAt, progress } = job;
   const said = { id, status, type, workerId, createdAt, attempts, maxAttempts, priority };
-  return { ...said, runAt, endedAt, progress, error: errorOf(job.lastError), gone: false };
+  const waits = waitsOf(job);
+  return { ...said, runAt, endedAt, progress, waits, error: errorOf(job.lastError), gone: false };
 }
 
-/** The status that people tell jobs by: one that waits is ready, or delayed. */
+/** The status that people tell jobs by: one to be claimed is ready, delayed, or waits for others. */
 export function statusOf(row, now) {
   if (row.status !== "unclaimed") return row.status;
+  if (waitsOf(row)) return "waiting";
   return row.runAt !== undefined && row.runAt > now ? "delayed" : "ready";
+}
+
+function waitsOf({ waits, waitsFor }) {
+  return waits ?? (waitsFor?.length ?? 0) > 0;
 }
 
 function errorOf(error) {

@@ -8,6 +8,7 @@ import { bytes, duration, number } from "../data/format.js";
 import { href } from "../data/routes.js";
 import { statusOf } from "../data/rows.js";
 import { useStore } from "../data/store.js";
+import { Workflow } from "./job/workflow.js";
 import {
   Badge, Button, Card, Empty, ErrorBox, Field, Json, Page, Progress, Skeleton, Time, classes, confirm, html, may, now, toast,
   useEffect, useNow, useState,
@@ -54,6 +55,7 @@ function Whole({ job, stale }) {
   return html`<div class=${classes("v-job", stale && "v-stale")}>
     <div class="v-job-main">
       <${Card} title="What has become of it"><${Timeline} job=${job} /><//>
+      <${Workflow} id=${job.id} seen=${`${job.status} ${job.waitsFor?.length ?? 0}`} />
       <${Card} title="Payload" aside=${job.payloadBytes !== undefined && bytes(job.payloadBytes)}><${Payload} job=${job} /><//>
       ${"result" in job && html`<${Card} title="Result"><${Json} value=${job.result} label="Result" open=${2} /><//>`}
     </div>
@@ -145,6 +147,7 @@ const STEPS = {
   submitted: "Submitted",
   ready: "Ready to be claimed",
   delayed: "Delayed until",
+  waiting: "Waits for other jobs",
   dead: "Dead letter",
   completed: "Completed",
   cancelled: "Cancelled",

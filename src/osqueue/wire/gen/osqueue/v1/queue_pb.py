@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from protobuf import DescFile
 
 
-_SubmitJobRequestFields: TypeAlias = Literal["payload", "max_attempts", "type", "job_id", "priority", "run_at", "traceparent", "retry", "timeout_ms", "keep_result"]
+_SubmitJobRequestFields: TypeAlias = Literal["payload", "max_attempts", "type", "job_id", "priority", "run_at", "traceparent", "retry", "timeout_ms", "keep_result", "after"]
 
 class SubmitJobRequest(Message[_SubmitJobRequestFields]):
     """
@@ -69,9 +69,15 @@ class SubmitJobRequest(Message[_SubmitJobRequestFields]):
             ```proto
             bool keep_result = 10;
             ```
+        after:
+            Jobs that have to be completed before; each is known, or stands before it in the same batch.
+
+            ```proto
+            repeated string after = 40;
+            ```
     """
 
-    __slots__ = ("payload", "max_attempts", "type", "job_id", "priority", "run_at", "traceparent", "retry", "timeout_ms", "keep_result")
+    __slots__ = ("payload", "max_attempts", "type", "job_id", "priority", "run_at", "traceparent", "retry", "timeout_ms", "keep_result", "after")
 
     if TYPE_CHECKING:
 
@@ -88,6 +94,7 @@ class SubmitJobRequest(Message[_SubmitJobRequestFields]):
             retry: RetryPolicy | None = None,
             timeout_ms: int | None = None,
             keep_result: bool = False,
+            after: list[str] | None = None,
         ) -> None:
             pass
 
@@ -101,6 +108,7 @@ class SubmitJobRequest(Message[_SubmitJobRequestFields]):
         retry: RetryPolicy | None
         timeout_ms: int
         keep_result: bool
+        after: list[str]
 
 _RetryPolicyFields: TypeAlias = Literal["base_ms", "factor", "max_ms", "jitter"]
 
@@ -1406,7 +1414,7 @@ class GetStatsRequest(Message[_GetStatsRequestFields]):
 
         consistent: bool
 
-_GetStatsResponseFields: TypeAlias = Literal["total", "unclaimed", "in_progress", "broker_address", "completed_total", "delayed", "dead", "dead_total", "paused"]
+_GetStatsResponseFields: TypeAlias = Literal["total", "unclaimed", "in_progress", "broker_address", "completed_total", "delayed", "dead", "dead_total", "paused", "waiting"]
 
 class GetStatsResponse(Message[_GetStatsResponseFields]):
     """
@@ -1453,9 +1461,15 @@ class GetStatsResponse(Message[_GetStatsResponseFields]):
             ```proto
             bool paused = 9;
             ```
+        waiting:
+            Of those unclaimed, how many wait for other jobs.
+
+            ```proto
+            int32 waiting = 40;
+            ```
     """
 
-    __slots__ = ("total", "unclaimed", "in_progress", "broker_address", "completed_total", "delayed", "dead", "dead_total", "paused")
+    __slots__ = ("total", "unclaimed", "in_progress", "broker_address", "completed_total", "delayed", "dead", "dead_total", "paused", "waiting")
 
     if TYPE_CHECKING:
 
@@ -1471,6 +1485,7 @@ class GetStatsResponse(Message[_GetStatsResponseFields]):
             dead: int = 0,
             dead_total: int = 0,
             paused: bool = False,
+            waiting: int = 0,
         ) -> None:
             pass
 
@@ -1483,6 +1498,7 @@ class GetStatsResponse(Message[_GetStatsResponseFields]):
         dead: int
         dead_total: int
         paused: bool
+        waiting: int
 
 _ListJobsRequestFields: TypeAlias = Literal["limit", "cursor", "status", "type", "consistent", "text", "order"]
 
@@ -1554,7 +1570,7 @@ class ListJobsRequest(Message[_ListJobsRequestFields]):
         text: str
         order: str
 
-_ListJobsResponseFields: TypeAlias = Literal["jobs", "total", "unclaimed", "in_progress", "completed_total", "broker_address", "delayed", "dead", "dead_total", "next_cursor", "paused"]
+_ListJobsResponseFields: TypeAlias = Literal["jobs", "total", "unclaimed", "in_progress", "completed_total", "broker_address", "delayed", "dead", "dead_total", "next_cursor", "paused", "waiting"]
 
 class ListJobsResponse(Message[_ListJobsResponseFields]):
     """
@@ -1607,9 +1623,13 @@ class ListJobsResponse(Message[_ListJobsResponseFields]):
             ```proto
             bool paused = 11;
             ```
+        waiting:
+            ```proto
+            int32 waiting = 40;
+            ```
     """
 
-    __slots__ = ("jobs", "total", "unclaimed", "in_progress", "completed_total", "broker_address", "delayed", "dead", "dead_total", "next_cursor", "paused")
+    __slots__ = ("jobs", "total", "unclaimed", "in_progress", "completed_total", "broker_address", "delayed", "dead", "dead_total", "next_cursor", "paused", "waiting")
 
     if TYPE_CHECKING:
 
@@ -1627,6 +1647,7 @@ class ListJobsResponse(Message[_ListJobsResponseFields]):
             dead_total: int = 0,
             next_cursor: str | None = None,
             paused: bool = False,
+            waiting: int = 0,
         ) -> None:
             pass
 
@@ -1641,8 +1662,9 @@ class ListJobsResponse(Message[_ListJobsResponseFields]):
         dead_total: int
         next_cursor: str
         paused: bool
+        waiting: int
 
-_JobInfoFields: TypeAlias = Literal["id", "status", "payload", "type", "worker_id", "created_at", "attempts", "max_attempts", "heartbeat", "priority", "run_at", "last_error", "ended_at", "payload_bytes", "retry", "timeout_ms", "keep_result", "result", "progress", "errors", "payload_hidden"]
+_JobInfoFields: TypeAlias = Literal["id", "status", "payload", "type", "worker_id", "created_at", "attempts", "max_attempts", "heartbeat", "priority", "run_at", "last_error", "ended_at", "payload_bytes", "retry", "timeout_ms", "keep_result", "result", "progress", "errors", "payload_hidden", "after", "waits_for"]
 
 class JobInfo(Message[_JobInfoFields]):
     """
@@ -1739,9 +1761,19 @@ class JobInfo(Message[_JobInfoFields]):
             ```proto
             bool payload_hidden = 21;
             ```
+        after:
+            The jobs that it was submitted to run after, and those of them that are not completed yet.
+
+            ```proto
+            repeated string after = 40;
+            ```
+        waits_for:
+            ```proto
+            repeated string waits_for = 41;
+            ```
     """
 
-    __slots__ = ("id", "status", "payload", "type", "worker_id", "created_at", "attempts", "max_attempts", "heartbeat", "priority", "run_at", "last_error", "ended_at", "payload_bytes", "retry", "timeout_ms", "keep_result", "result", "progress", "errors", "payload_hidden")
+    __slots__ = ("id", "status", "payload", "type", "worker_id", "created_at", "attempts", "max_attempts", "heartbeat", "priority", "run_at", "last_error", "ended_at", "payload_bytes", "retry", "timeout_ms", "keep_result", "result", "progress", "errors", "payload_hidden", "after", "waits_for")
 
     if TYPE_CHECKING:
 
@@ -1769,6 +1801,8 @@ class JobInfo(Message[_JobInfoFields]):
             progress: Progress | None = None,
             errors: list[JobError] | None = None,
             payload_hidden: bool = False,
+            after: list[str] | None = None,
+            waits_for: list[str] | None = None,
         ) -> None:
             pass
 
@@ -1793,6 +1827,8 @@ class JobInfo(Message[_JobInfoFields]):
         progress: Progress | None
         errors: list[JobError]
         payload_hidden: bool
+        after: list[str]
+        waits_for: list[str]
 
 _ListEndedRequestFields: TypeAlias = Literal["limit", "cursor", "status", "type", "text", "consistent"]
 
@@ -2353,6 +2389,174 @@ class GetPayloadResponse(Message[_GetPayloadResponseFields]):
             pass
 
         payload: bytes
+
+_GetWorkflowRequestFields: TypeAlias = Literal["job_id", "consistent"]
+
+class GetWorkflowRequest(Message[_GetWorkflowRequestFields]):
+    """
+    ```proto
+    message osqueue.v1.GetWorkflowRequest
+    ```
+
+    Attributes:
+        job_id:
+            ```proto
+            string job_id = 1;
+            ```
+        consistent:
+            ```proto
+            bool consistent = 2;
+            ```
+    """
+
+    __slots__ = ("job_id", "consistent")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            job_id: str = "",
+            consistent: bool = False,
+        ) -> None:
+            pass
+
+        job_id: str
+        consistent: bool
+
+_WorkflowJobFields: TypeAlias = Literal["id", "type", "status", "run_at", "waits"]
+
+class WorkflowJob(Message[_WorkflowJobFields]):
+    """
+    ```proto
+    message osqueue.v1.WorkflowJob
+    ```
+
+    Attributes:
+        id:
+            ```proto
+            string id = 1;
+            ```
+        type:
+            Absent when it is not known any more.
+
+            ```proto
+            optional string type = 2;
+            ```
+        status:
+            ```proto
+            string status = 3;
+            ```
+        run_at:
+            ```proto
+            optional int64 run_at = 4;
+            ```
+        waits:
+            For others of them.
+
+            ```proto
+            bool waits = 5;
+            ```
+    """
+
+    __slots__ = ("id", "type", "status", "run_at", "waits")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            id: str = "",
+            type: str | None = None,
+            status: str = "",
+            run_at: int | None = None,
+            waits: bool = False,
+        ) -> None:
+            pass
+
+        id: str
+        type: str
+        status: str
+        run_at: int
+        waits: bool
+
+_WorkflowEdgeFields: TypeAlias = Literal["parent", "child"]
+
+class WorkflowEdge(Message[_WorkflowEdgeFields]):
+    """
+    ```proto
+    message osqueue.v1.WorkflowEdge
+    ```
+
+    Attributes:
+        parent:
+            ```proto
+            string parent = 1;
+            ```
+        child:
+            ```proto
+            string child = 2;
+            ```
+    """
+
+    __slots__ = ("parent", "child")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            parent: str = "",
+            child: str = "",
+        ) -> None:
+            pass
+
+        parent: str
+        child: str
+
+_GetWorkflowResponseFields: TypeAlias = Literal["jobs", "edges", "more"]
+
+class GetWorkflowResponse(Message[_GetWorkflowResponseFields]):
+    """
+    The jobs around one, which is the first.
+
+    ```proto
+    message osqueue.v1.GetWorkflowResponse
+    ```
+
+    Attributes:
+        jobs:
+            ```proto
+            repeated osqueue.v1.WorkflowJob jobs = 1;
+            ```
+        edges:
+            ```proto
+            repeated osqueue.v1.WorkflowEdge edges = 2;
+            ```
+        more:
+            Whether others are connected with these.
+
+            ```proto
+            bool more = 3;
+            ```
+    """
+
+    __slots__ = ("jobs", "edges", "more")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            jobs: list[WorkflowJob] | None = None,
+            edges: list[WorkflowEdge] | None = None,
+            more: bool = False,
+        ) -> None:
+            pass
+
+        jobs: list[WorkflowJob]
+        edges: list[WorkflowEdge]
+        more: bool
 
 _GetStatusRequestFields: TypeAlias = NoReturn
 
@@ -3754,7 +3958,7 @@ class CompleteResponse(Message[_CompleteResponseFields]):
 
 
 _DESC = file_desc(
-    b'\n\x16osqueue/v1/queue.proto\x12\nosqueue.v1"\xac\x03\n\x10SubmitJobRequest\x12\x18\n\x07payload\x18\x01 \x01(\x0cR\x07payload\x12&\n\x0cmax_attempts\x18\x02 \x01(\x05H\x00R\x0bmaxAttempts\x88\x01\x01\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x1a\n\x06job_id\x18\x04 \x01(\tH\x01R\x05jobId\x88\x01\x01\x12\x1a\n\x08priority\x18\x05 \x01(\x03R\x08priority\x12\x1a\n\x06run_at\x18\x06 \x01(\x03H\x02R\x05runAt\x88\x01\x01\x12%\n\x0btraceparent\x18\x07 \x01(\tH\x03R\x0btraceparent\x88\x01\x01\x122\n\x05retry\x18\x08 \x01(\x0b2\x17.osqueue.v1.RetryPolicyH\x04R\x05retry\x88\x01\x01\x12"\n\ntimeout_ms\x18\t \x01(\x03H\x05R\ttimeoutMs\x88\x01\x01\x12\x1f\n\x0bkeep_result\x18\n \x01(\x08R\nkeepResultB\x0f\n\r_max_attemptsB\t\n\x07_job_idB\t\n\x07_run_atB\x0e\n\x0c_traceparentB\x08\n\x06_retryB\r\n\x0b_timeout_ms"\xae\x01\n\x0bRetryPolicy\x12\x1c\n\x07base_ms\x18\x01 \x01(\x03H\x00R\x06baseMs\x88\x01\x01\x12\x1b\n\x06factor\x18\x02 \x01(\x01H\x01R\x06factor\x88\x01\x01\x12\x1a\n\x06max_ms\x18\x03 \x01(\x03H\x02R\x05maxMs\x88\x01\x01\x12\x1b\n\x06jitter\x18\x04 \x01(\x01H\x03R\x06jitter\x88\x01\x01B\n\n\x08_base_msB\t\n\x07_factorB\t\n\x07_max_msB\t\n\x07_jitter"*\n\x11SubmitJobResponse\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId"E\n\x11SubmitJobsRequest\x120\n\x04jobs\x18\x01 \x03(\x0b2\x1c.osqueue.v1.SubmitJobRequestR\x04jobs"-\n\x12SubmitJobsResponse\x12\x17\n\x07job_ids\x18\x01 \x03(\tR\x06jobIds"\xa6\x01\n\nWorkerInfo\x12%\n\x0bconcurrency\x18\x01 \x01(\x05H\x00R\x0bconcurrency\x88\x01\x01\x12\x12\n\x04host\x18\x02 \x01(\tR\x04host\x12\x15\n\x03pid\x18\x03 \x01(\x05H\x01R\x03pid\x88\x01\x01\x12\x18\n\x07version\x18\x04 \x01(\tR\x07version\x12\x14\n\x05types\x18\x05 \x03(\tR\x05typesB\x0e\n\x0c_concurrencyB\x06\n\x04_pid"\xd4\x02\n\x0fClaimJobRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12\x14\n\x05types\x18\x02 \x03(\tR\x05types\x12\x17\n\x07wait_ms\x18\x03 \x01(\x05R\x06waitMs\x12\x1e\n\x08claim_id\x18\x04 \x01(\tH\x00R\x07claimId\x88\x01\x01\x12J\n\x0bmax_by_type\x18\x06 \x03(\x0b2*.osqueue.v1.ClaimJobRequest.MaxByTypeEntryR\tmaxByType\x123\n\x06worker\x18\x07 \x01(\x0b2\x16.osqueue.v1.WorkerInfoH\x01R\x06worker\x88\x01\x01\x1a<\n\x0eMaxByTypeEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01B\x0b\n\t_claim_idB\t\n\x07_worker"\x91\x03\n\x10ClaimJobResponse\x12\x1a\n\x06job_id\x18\x01 \x01(\tH\x00R\x05jobId\x88\x01\x01\x12\x1d\n\x07payload\x18\x02 \x01(\x0cH\x01R\x07payload\x88\x01\x01\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x14\n\x05lease\x18\x04 \x01(\tR\x05lease\x12\x18\n\x07attempt\x18\x05 \x01(\x05R\x07attempt\x12!\n\x0cmax_attempts\x18\x06 \x01(\x05R\x0bmaxAttempts\x12\x1d\n\ncreated_at\x18\x07 \x01(\x03R\tcreatedAt\x12\x1a\n\x08priority\x18\x08 \x01(\x03R\x08priority\x12%\n\x0btraceparent\x18\t \x01(\tH\x02R\x0btraceparent\x88\x01\x01\x12"\n\ntimeout_ms\x18\n \x01(\x03H\x03R\ttimeoutMs\x88\x01\x01\x12\x1f\n\x0bkeep_result\x18\x0b \x01(\x08R\nkeepResultB\t\n\x07_job_idB\n\n\x08_payloadB\x0e\n\x0c_traceparentB\r\n\x0b_timeout_ms"\xf5\x02\n\x10ClaimJobsRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12\x14\n\x05types\x18\x02 \x03(\tR\x05types\x12\x17\n\x07wait_ms\x18\x03 \x01(\x05R\x06waitMs\x12\x1e\n\x08claim_id\x18\x04 \x01(\tH\x00R\x07claimId\x88\x01\x01\x12\x15\n\x03max\x18\x05 \x01(\x05H\x01R\x03max\x88\x01\x01\x12K\n\x0bmax_by_type\x18\x06 \x03(\x0b2+.osqueue.v1.ClaimJobsRequest.MaxByTypeEntryR\tmaxByType\x123\n\x06worker\x18\x07 \x01(\x0b2\x16.osqueue.v1.WorkerInfoH\x02R\x06worker\x88\x01\x01\x1a<\n\x0eMaxByTypeEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01B\x0b\n\t_claim_idB\x06\n\x04_maxB\t\n\x07_worker"E\n\x11ClaimJobsResponse\x120\n\x04jobs\x18\x01 \x03(\x0b2\x1c.osqueue.v1.ClaimJobResponseR\x04jobs"k\n\x10HeartbeatRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId\x12\x19\n\x05lease\x18\x03 \x01(\tH\x00R\x05lease\x88\x01\x01B\x08\n\x06_lease"\x13\n\x11HeartbeatResponse"\x95\x01\n\x12CompleteJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId\x12\x19\n\x05lease\x18\x03 \x01(\tH\x00R\x05lease\x88\x01\x01\x12\x1b\n\x06result\x18\x04 \x01(\x0cH\x01R\x06result\x88\x01\x01B\x08\n\x06_leaseB\t\n\x07_result"\x15\n\x13CompleteJobResponse"\xe7\x01\n\x0eFailJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId\x12\x19\n\x05lease\x18\x03 \x01(\tH\x00R\x05lease\x88\x01\x01\x12*\n\x05error\x18\x04 \x01(\x0b2\x14.osqueue.v1.JobErrorR\x05error\x12\x19\n\x05retry\x18\x05 \x01(\x08H\x01R\x05retry\x88\x01\x01\x12\x1e\n\x08delay_ms\x18\x06 \x01(\x03H\x02R\x07delayMs\x88\x01\x01B\x08\n\x06_leaseB\x08\n\x06_retryB\x0b\n\t_delay_ms"\x11\n\x0fFailJobResponse"l\n\x11ReleaseJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId\x12\x19\n\x05lease\x18\x03 \x01(\tH\x00R\x05lease\x88\x01\x01B\x08\n\x06_lease"\x14\n\x12ReleaseJobResponse")\n\x10CancelJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId"\x13\n\x11CancelJobResponse"(\n\x0fRetryJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId"\x12\n\x10RetryJobResponse"G\n\x12SetPriorityRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1a\n\x08priority\x18\x02 \x01(\x03R\x08priority"\x15\n\x13SetPriorityResponse"\x13\n\x11PauseQueueRequest"\x14\n\x12PauseQueueResponse"\x14\n\x12ResumeQueueRequest"\x15\n\x13ResumeQueueResponse"W\n\x08Progress\x12\x12\n\x04done\x18\x01 \x01(\x01R\x04done\x12\x19\n\x05total\x18\x02 \x01(\x01H\x00R\x05total\x88\x01\x01\x12\x12\n\x04note\x18\x03 \x01(\tR\x04noteB\x08\n\x06_total"\x8e\x01\n\x0cHeartbeatRef\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x19\n\x05lease\x18\x02 \x01(\tH\x00R\x05lease\x88\x01\x01\x125\n\x08progress\x18\x03 \x01(\x0b2\x14.osqueue.v1.ProgressH\x01R\x08progress\x88\x01\x01B\x08\n\x06_leaseB\x0b\n\t_progress"\xb3\x01\n\x14HeartbeatJobsRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12,\n\x04jobs\x18\x02 \x03(\x0b2\x18.osqueue.v1.HeartbeatRefR\x04jobs\x12\x10\n\x03all\x18\x03 \x01(\x08R\x03all\x123\n\x06worker\x18\x04 \x01(\x0b2\x16.osqueue.v1.WorkerInfoH\x00R\x06worker\x88\x01\x01B\t\n\x07_worker"q\n\x0bCompleteRef\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x19\n\x05lease\x18\x02 \x01(\tH\x00R\x05lease\x88\x01\x01\x12\x1b\n\x06result\x18\x03 \x01(\x0cH\x01R\x06result\x88\x01\x01B\x08\n\x06_leaseB\t\n\x07_result"_\n\x13CompleteJobsRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12+\n\x04jobs\x18\x02 \x03(\x0b2\x17.osqueue.v1.CompleteRefR\x04jobs"\x8a\x01\n\tErrorBody\x12\x10\n\x03tag\x18\x01 \x01(\tR\x03tag\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x1d\n\x07applied\x18\x03 \x01(\tH\x00R\x07applied\x88\x01\x01\x12\x1b\n\x06leader\x18\x04 \x01(\tH\x01R\x06leader\x88\x01\x01B\n\n\x08_appliedB\t\n\x07_leader"^\n\tJobAnswer\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x120\n\x05error\x18\x02 \x01(\x0b2\x15.osqueue.v1.ErrorBodyH\x00R\x05error\x88\x01\x01B\x08\n\x06_error"@\n\rBatchResponse\x12/\n\x07results\x18\x01 \x03(\x0b2\x15.osqueue.v1.JobAnswerR\x07results"\xe0\x01\n\x08JobError\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12!\n\ttraceback\x18\x03 \x01(\tH\x00R\ttraceback\x88\x01\x01\x12\x13\n\x02at\x18\x04 \x01(\x03H\x01R\x02at\x88\x01\x01\x12\x1d\n\x07attempt\x18\x05 \x01(\x05H\x02R\x07attempt\x88\x01\x01\x12 \n\tworker_id\x18\x06 \x01(\tH\x03R\x08workerId\x88\x01\x01B\x0c\n\n_tracebackB\x05\n\x03_atB\n\n\x08_attemptB\x0c\n\n_worker_id"1\n\x0fGetStatsRequest\x12\x1e\n\nconsistent\x18\x01 \x01(\x08R\nconsistent"\x9c\x02\n\x10GetStatsResponse\x12\x14\n\x05total\x18\x01 \x01(\x05R\x05total\x12\x1c\n\tunclaimed\x18\x02 \x01(\x05R\tunclaimed\x12\x1f\n\x0bin_progress\x18\x03 \x01(\x05R\ninProgress\x12%\n\x0ebroker_address\x18\x04 \x01(\tR\rbrokerAddress\x12\'\n\x0fcompleted_total\x18\x05 \x01(\x03R\x0ecompletedTotal\x12\x18\n\x07delayed\x18\x06 \x01(\x05R\x07delayed\x12\x12\n\x04dead\x18\x07 \x01(\x05R\x04dead\x12\x1d\n\ndead_total\x18\x08 \x01(\x03R\tdeadTotal\x12\x16\n\x06paused\x18\t \x01(\x08R\x06paused"\x8f\x02\n\x0fListJobsRequest\x12\x19\n\x05limit\x18\x01 \x01(\x05H\x00R\x05limit\x88\x01\x01\x12\x1b\n\x06cursor\x18\x02 \x01(\tH\x01R\x06cursor\x88\x01\x01\x12\x1b\n\x06status\x18\x03 \x01(\tH\x02R\x06status\x88\x01\x01\x12\x17\n\x04type\x18\x04 \x01(\tH\x03R\x04type\x88\x01\x01\x12\x1e\n\nconsistent\x18\x05 \x01(\x08R\nconsistent\x12\x17\n\x04text\x18\x06 \x01(\tH\x04R\x04text\x88\x01\x01\x12\x19\n\x05order\x18\x07 \x01(\tH\x05R\x05order\x88\x01\x01B\x08\n\x06_limitB\t\n\x07_cursorB\t\n\x07_statusB\x07\n\x05_typeB\x07\n\x05_textB\x08\n\x06_order"\xfb\x02\n\x10ListJobsResponse\x12\'\n\x04jobs\x18\x01 \x03(\x0b2\x13.osqueue.v1.JobInfoR\x04jobs\x12\x14\n\x05total\x18\x02 \x01(\x05R\x05total\x12\x1c\n\tunclaimed\x18\x03 \x01(\x05R\tunclaimed\x12\x1f\n\x0bin_progress\x18\x04 \x01(\x05R\ninProgress\x12\'\n\x0fcompleted_total\x18\x05 \x01(\x05R\x0ecompletedTotal\x12%\n\x0ebroker_address\x18\x06 \x01(\tR\rbrokerAddress\x12\x18\n\x07delayed\x18\x07 \x01(\x05R\x07delayed\x12\x12\n\x04dead\x18\x08 \x01(\x05R\x04dead\x12\x1d\n\ndead_total\x18\t \x01(\x03R\tdeadTotal\x12$\n\x0bnext_cursor\x18\n \x01(\tH\x00R\nnextCursor\x88\x01\x01\x12\x16\n\x06paused\x18\x0b \x01(\x08R\x06pausedB\x0e\n\x0c_next_cursor"\xc0\x06\n\x07JobInfo\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06status\x18\x02 \x01(\tR\x06status\x12\x18\n\x07payload\x18\x03 \x01(\x0cR\x07payload\x12\x12\n\x04type\x18\x04 \x01(\tR\x04type\x12\x1b\n\tworker_id\x18\x05 \x01(\tR\x08workerId\x12\x1d\n\ncreated_at\x18\x06 \x01(\x03R\tcreatedAt\x12\x1a\n\x08attempts\x18\x07 \x01(\x05R\x08attempts\x12!\n\x0cmax_attempts\x18\x08 \x01(\x05R\x0bmaxAttempts\x12\x1c\n\theartbeat\x18\t \x01(\x03R\theartbeat\x12\x1a\n\x08priority\x18\n \x01(\x03R\x08priority\x12\x1a\n\x06run_at\x18\x0b \x01(\x03H\x00R\x05runAt\x88\x01\x01\x128\n\nlast_error\x18\x0c \x01(\x0b2\x14.osqueue.v1.JobErrorH\x01R\tlastError\x88\x01\x01\x12\x1e\n\x08ended_at\x18\r \x01(\x03H\x02R\x07endedAt\x88\x01\x01\x12(\n\rpayload_bytes\x18\x0e \x01(\x03H\x03R\x0cpayloadBytes\x88\x01\x01\x122\n\x05retry\x18\x0f \x01(\x0b2\x17.osqueue.v1.RetryPolicyH\x04R\x05retry\x88\x01\x01\x12"\n\ntimeout_ms\x18\x10 \x01(\x03H\x05R\ttimeoutMs\x88\x01\x01\x12\x1f\n\x0bkeep_result\x18\x11 \x01(\x08R\nkeepResult\x12\x1b\n\x06result\x18\x12 \x01(\x0cH\x06R\x06result\x88\x01\x01\x125\n\x08progress\x18\x13 \x01(\x0b2\x14.osqueue.v1.ProgressH\x07R\x08progress\x88\x01\x01\x12,\n\x06errors\x18\x14 \x03(\x0b2\x14.osqueue.v1.JobErrorR\x06errors\x12%\n\x0epayload_hidden\x18\x15 \x01(\x08R\rpayloadHiddenB\t\n\x07_run_atB\r\n\x0b_last_errorB\x0b\n\t_ended_atB\x10\n\x0e_payload_bytesB\x08\n\x06_retryB\r\n\x0b_timeout_msB\t\n\x07_resultB\x0b\n\t_progress"\xeb\x01\n\x10ListEndedRequest\x12\x19\n\x05limit\x18\x01 \x01(\x05H\x00R\x05limit\x88\x01\x01\x12\x1b\n\x06cursor\x18\x02 \x01(\tH\x01R\x06cursor\x88\x01\x01\x12\x1b\n\x06status\x18\x03 \x01(\tH\x02R\x06status\x88\x01\x01\x12\x17\n\x04type\x18\x04 \x01(\tH\x03R\x04type\x88\x01\x01\x12\x17\n\x04text\x18\x05 \x01(\tH\x04R\x04text\x88\x01\x01\x12\x1e\n\nconsistent\x18\x06 \x01(\x08R\nconsistentB\x08\n\x06_limitB\t\n\x07_cursorB\t\n\x07_statusB\x07\n\x05_typeB\x07\n\x05_text"\x8c\x01\n\x11ListEndedResponse\x12\'\n\x04jobs\x18\x01 \x03(\x0b2\x13.osqueue.v1.JobInfoR\x04jobs\x12$\n\x0bnext_cursor\x18\x02 \x01(\tH\x00R\nnextCursor\x88\x01\x01\x12\x18\n\x07damaged\x18\x03 \x03(\tR\x07damagedB\x0e\n\x0c_next_cursor"\x9e\x01\n\x10CountJobsRequest\x12\x1b\n\x06status\x18\x01 \x01(\tH\x00R\x06status\x88\x01\x01\x12\x17\n\x04type\x18\x02 \x01(\tH\x01R\x04type\x88\x01\x01\x12\x17\n\x04text\x18\x03 \x01(\tH\x02R\x04text\x88\x01\x01\x12\x1e\n\nconsistent\x18\x04 \x01(\x08R\nconsistentB\t\n\x07_statusB\x07\n\x05_typeB\x07\n\x05_text"D\n\x11CountJobsResponse\x12\x14\n\x05count\x18\x01 \x01(\x03R\x05count\x12\x19\n\x08at_least\x18\x02 \x01(\x08R\x07atLeast"w\n\tJobFilter\x12\x1b\n\x06status\x18\x01 \x01(\tH\x00R\x06status\x88\x01\x01\x12\x17\n\x04type\x18\x02 \x01(\tH\x01R\x04type\x88\x01\x01\x12\x17\n\x04text\x18\x03 \x01(\tH\x02R\x04text\x88\x01\x01B\t\n\x07_statusB\x07\n\x05_typeB\x07\n\x05_text"\xcf\x01\n\x10ActOnJobsRequest\x12\x16\n\x06action\x18\x01 \x01(\tR\x06action\x12\x17\n\x07job_ids\x18\x02 \x03(\tR\x06jobIds\x122\n\x06filter\x18\x03 \x01(\x0b2\x15.osqueue.v1.JobFilterH\x00R\x06filter\x88\x01\x01\x12\x15\n\x03max\x18\x04 \x01(\x05H\x01R\x03max\x88\x01\x01\x12\x1f\n\x08priority\x18\x05 \x01(\x03H\x02R\x08priority\x88\x01\x01B\t\n\x07_filterB\x06\n\x04_maxB\x0b\n\t_priority"\x84\x01\n\x11ActOnJobsResponse\x12\x12\n\x04done\x18\x01 \x01(\x03R\x04done\x12-\n\x06failed\x18\x02 \x03(\x0b2\x15.osqueue.v1.JobAnswerR\x06failed\x12\x12\n\x04left\x18\x03 \x01(\x08R\x04left\x12\x18\n\x07skipped\x18\x04 \x01(\x03R\x07skipped"\xa7\x02\n\tDeadGroup\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x1d\n\nerror_type\x18\x02 \x01(\tR\terrorType\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12\x14\n\x05count\x18\x04 \x01(\x03R\x05count\x126\n\x05types\x18\x05 \x03(\x0b2 .osqueue.v1.DeadGroup.TypesEntryR\x05types\x12\x16\n\x06oldest\x18\x06 \x01(\x03R\x06oldest\x12\x16\n\x06newest\x18\x07 \x01(\x03R\x06newest\x12\x17\n\x07job_ids\x18\x08 \x03(\tR\x06jobIds\x1a8\n\nTypesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01"7\n\x15ListDeadGroupsRequest\x12\x1e\n\nconsistent\x18\x01 \x01(\x08R\nconsistent"]\n\x16ListDeadGroupsResponse\x12-\n\x06groups\x18\x01 \x03(\x0b2\x15.osqueue.v1.DeadGroupR\x06groups\x12\x14\n\x05total\x18\x02 \x01(\x03R\x05total"_\n\rGetJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1e\n\nconsistent\x18\x02 \x01(\x08R\nconsistent\x12\x17\n\x07wait_ms\x18\x03 \x01(\x05R\x06waitMs"J\n\x11GetPayloadRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1e\n\nconsistent\x18\x02 \x01(\x08R\nconsistent"?\n\x12GetPayloadResponse\x12\x1d\n\x07payload\x18\x01 \x01(\x0cH\x00R\x07payload\x88\x01\x01B\n\n\x08_payload"\x12\n\x10GetStatusRequest"`\n\x07Standby\x12\x1b\n\tbroker_id\x18\x01 \x01(\tR\x08brokerId\x12\x18\n\x07address\x18\x02 \x01(\tR\x07address\x12\x1e\n\x0bseen_ms_ago\x18\x03 \x01(\x03R\tseenMsAgo"\xec\x04\n\x0cBrokerStatus\x12\x14\n\x05ready\x18\x01 \x01(\x08R\x05ready\x12\x12\n\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n\x07address\x18\x03 \x01(\tR\x07address\x12\x1b\n\tbroker_id\x18\x04 \x01(\tR\x08brokerId\x12\x1b\n\x06leader\x18\x05 \x01(\tH\x00R\x06leader\x88\x01\x01\x12\x14\n\x05epoch\x18\x06 \x01(\x03R\x05epoch\x12\x1a\n\x08writable\x18\x07 \x01(\x08R\x08writable\x12\x18\n\x07commits\x18\x08 \x01(\x03R\x07commits\x12"\n\rcommits_per_s\x18\t \x01(\x01R\x0bcommitsPerS\x12$\n\x0bstate_bytes\x18\n \x01(\x03H\x01R\nstateBytes\x88\x01\x01\x12-\n\x10heartbeat_age_ms\x18\x0b \x01(\x03H\x02R\x0eheartbeatAgeMs\x88\x01\x01\x121\n\x12heartbeat_every_ms\x18\x0c \x01(\x03H\x03R\x10heartbeatEveryMs\x88\x01\x01\x12/\n\x08standbys\x18\r \x03(\x0b2\x13.osqueue.v1.StandbyR\x08standbys\x12\x1b\n\x06reason\x18\x0e \x01(\tH\x04R\x06reason\x88\x01\x01\x12 \n\tgrpc_port\x18\x0f \x01(\x05H\x05R\x08grpcPort\x88\x01\x01\x12\x16\n\x06paused\x18\x10 \x01(\x08R\x06pausedB\t\n\x07_leaderB\x0e\n\x0c_state_bytesB\x13\n\x11_heartbeat_age_msB\x15\n\x13_heartbeat_every_msB\t\n\x07_reasonB\x0c\n\n_grpc_port"5\n\x0bJobTypeInfo\x12\x1b\n\x06schema\x18\x01 \x01(\x0cH\x00R\x06schema\x88\x01\x01B\t\n\x07_schema"1\n\x0fGetTypesRequest\x12\x1e\n\nconsistent\x18\x01 \x01(\x08R\nconsistent"\xa4\x01\n\x10GetTypesResponse\x12=\n\x05types\x18\x01 \x03(\x0b2\'.osqueue.v1.GetTypesResponse.TypesEntryR\x05types\x1aQ\n\nTypesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12-\n\x05value\x18\x02 \x01(\x0b2\x17.osqueue.v1.JobTypeInfoR\x05value:\x028\x01"\xac\x01\n\x14AnnounceTypesRequest\x12A\n\x05types\x18\x01 \x03(\x0b2+.osqueue.v1.AnnounceTypesRequest.TypesEntryR\x05types\x1aQ\n\nTypesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12-\n\x05value\x18\x02 \x01(\x0b2\x17.osqueue.v1.JobTypeInfoR\x05value:\x028\x01"\x17\n\x15AnnounceTypesResponse"Y\n\x07Setting\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n\x05value\x18\x02 \x01(\x0cR\x05value\x12\x10\n\x03env\x18\x03 \x01(\tR\x03env\x12\x12\n\x04help\x18\x04 \x01(\tR\x04help"\x14\n\x12GetSettingsRequest"F\n\x13GetSettingsResponse\x12/\n\x08settings\x18\x01 \x03(\x0b2\x13.osqueue.v1.SettingR\x08settings"\x11\n\x0fFailOverRequest"\x12\n\x10FailOverResponse"\x8e\x01\n\x10SubscribeRequest\x12\x1b\n\x06events\x18\x01 \x01(\x08H\x00R\x06events\x88\x01\x01\x12\x14\n\x05types\x18\x02 \x03(\tR\x05types\x12)\n\x0estats_every_ms\x18\x03 \x01(\x05H\x01R\x0cstatsEveryMs\x88\x01\x01B\t\n\x07_eventsB\x11\n\x0f_stats_every_ms"\xd4\x01\n\x08JobEvent\x12\x12\n\x04kind\x18\x01 \x01(\tR\x04kind\x12\x15\n\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x0e\n\x02at\x18\x04 \x01(\x03R\x02at\x12\x1b\n\tworker_id\x18\x05 \x01(\tR\x08workerId\x12\x18\n\x07attempt\x18\x06 \x01(\x05R\x07attempt\x125\n\x08progress\x18\x07 \x01(\x0b2\x14.osqueue.v1.ProgressH\x00R\x08progress\x88\x01\x01B\x0b\n\t_progress"\x91\x01\n\x06Update\x12,\n\x06events\x18\x01 \x03(\x0b2\x14.osqueue.v1.JobEventR\x06events\x127\n\x05stats\x18\x02 \x01(\x0b2\x1c.osqueue.v1.GetStatsResponseH\x00R\x05stats\x88\x01\x01\x12\x16\n\x06commit\x18\x03 \x01(\tR\x06commitB\x08\n\x06_stats"{\n\x11StreamJobsRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12\x14\n\x05types\x18\x02 \x03(\tR\x05types\x12\x16\n\x06credit\x18\x03 \x01(\x05R\x06credit\x12\x1b\n\tstream_id\x18\x04 \x01(\tR\x08streamId"G\n\x10AddCreditRequest\x12\x1b\n\tstream_id\x18\x01 \x01(\tR\x08streamId\x12\x16\n\x06credit\x18\x02 \x01(\x05R\x06credit"\x13\n\x11AddCreditResponse"\x98\x04\n\x12PutScheduleRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x17\n\x04type\x18\x02 \x01(\tH\x00R\x04type\x88\x01\x01\x12\x18\n\x07payload\x18\x03 \x01(\x0cR\x07payload\x12\x17\n\x04cron\x18\x04 \x01(\tH\x01R\x04cron\x88\x01\x01\x12\x1f\n\x08timezone\x18\x05 \x01(\tH\x02R\x08timezone\x88\x01\x01\x12\x1e\n\x08every_ms\x18\x06 \x01(\x03H\x03R\x07everyMs\x88\x01\x01\x12\x1a\n\x08priority\x18\x07 \x01(\x03R\x08priority\x12&\n\x0cmax_attempts\x18\x08 \x01(\x05H\x04R\x0bmaxAttempts\x88\x01\x01\x122\n\x05retry\x18\t \x01(\x0b2\x17.osqueue.v1.RetryPolicyH\x05R\x05retry\x88\x01\x01\x12"\n\ntimeout_ms\x18\n \x01(\x03H\x06R\ttimeoutMs\x88\x01\x01\x12\x1f\n\x0bkeep_result\x18\x0b \x01(\x08R\nkeepResult\x12\x1b\n\x06missed\x18\x0c \x01(\tH\x07R\x06missed\x88\x01\x01\x12\x1b\n\x06paused\x18\r \x01(\x08H\x08R\x06paused\x88\x01\x01B\x07\n\x05_typeB\x07\n\x05_cronB\x0b\n\t_timezoneB\x0b\n\t_every_msB\x0f\n\r_max_attemptsB\x08\n\x06_retryB\r\n\x0b_timeout_msB\t\n\x07_missedB\t\n\x07_paused"\xc7\x05\n\x0cScheduleInfo\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n\x07payload\x18\x03 \x01(\x0cR\x07payload\x12\x17\n\x04cron\x18\x04 \x01(\tH\x00R\x04cron\x88\x01\x01\x12\x1f\n\x08timezone\x18\x05 \x01(\tH\x01R\x08timezone\x88\x01\x01\x12\x1e\n\x08every_ms\x18\x06 \x01(\x03H\x02R\x07everyMs\x88\x01\x01\x12\x12\n\x04when\x18\x07 \x01(\tR\x04when\x12\x1a\n\x08priority\x18\x08 \x01(\x03R\x08priority\x12&\n\x0cmax_attempts\x18\t \x01(\x05H\x03R\x0bmaxAttempts\x88\x01\x01\x122\n\x05retry\x18\n \x01(\x0b2\x17.osqueue.v1.RetryPolicyH\x04R\x05retry\x88\x01\x01\x12"\n\ntimeout_ms\x18\x0b \x01(\x03H\x05R\ttimeoutMs\x88\x01\x01\x12\x1f\n\x0bkeep_result\x18\x0c \x01(\x08R\nkeepResult\x12\x16\n\x06missed\x18\r \x01(\tR\x06missed\x12\x16\n\x06paused\x18\x0e \x01(\x08R\x06paused\x12\x1d\n\ncreated_at\x18\x0f \x01(\x03R\tcreatedAt\x12\x1c\n\x07next_at\x18\x10 \x01(\x03H\x06R\x06nextAt\x88\x01\x01\x12\x1c\n\x07last_at\x18\x11 \x01(\x03H\x07R\x06lastAt\x88\x01\x01\x12#\n\x0blast_job_id\x18\x12 \x01(\tH\x08R\tlastJobId\x88\x01\x01\x12%\n\x0epayload_hidden\x18\x13 \x01(\x08R\rpayloadHiddenB\x07\n\x05_cronB\x0b\n\t_timezoneB\x0b\n\t_every_msB\x0f\n\r_max_attemptsB\x08\n\x06_retryB\r\n\x0b_timeout_msB\n\n\x08_next_atB\n\n\x08_last_atB\x0e\n\x0c_last_job_id"\x83\x01\n\x14ListSchedulesRequest\x12\x19\n\x05limit\x18\x01 \x01(\x05H\x00R\x05limit\x88\x01\x01\x12\x1b\n\x06cursor\x18\x02 \x01(\tH\x01R\x06cursor\x88\x01\x01\x12\x1e\n\nconsistent\x18\x03 \x01(\x08R\nconsistentB\x08\n\x06_limitB\t\n\x07_cursor"\x85\x01\n\x15ListSchedulesResponse\x126\n\tschedules\x18\x01 \x03(\x0b2\x18.osqueue.v1.ScheduleInfoR\tschedules\x12$\n\x0bnext_cursor\x18\x02 \x01(\tH\x00R\nnextCursor\x88\x01\x01B\x0e\n\x0c_next_cursor")\n\x13DropScheduleRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name"\x16\n\x14DropScheduleResponse"*\n\x14PauseScheduleRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name"\x17\n\x15PauseScheduleResponse"+\n\x15ResumeScheduleRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name"\x18\n\x16ResumeScheduleResponse"O\n\x12RunScheduleRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n\x06job_id\x18\x02 \x01(\tH\x00R\x05jobId\x88\x01\x01B\t\n\x07_job_id",\n\x13RunScheduleResponse\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId"!\n\x0bPushRequest\x12\x12\n\x04data\x18\x01 \x01(\x0cR\x04data"%\n\x0cPushResponse\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId"+\n\x0cClaimRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId"P\n\rClaimResponse\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n\x04data\x18\x02 \x01(\x0cR\x04data\x12\x14\n\x05empty\x18\x03 \x01(\x08R\x05empty"E\n\x0fCompleteRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId"\x12\n\x10CompleteResponse2\xc8\x17\n\x0cQueueService\x12H\n\tSubmitJob\x12\x1c.osqueue.v1.SubmitJobRequest\x1a\x1d.osqueue.v1.SubmitJobResponse\x12E\n\x08ClaimJob\x12\x1b.osqueue.v1.ClaimJobRequest\x1a\x1c.osqueue.v1.ClaimJobResponse\x12H\n\tHeartbeat\x12\x1c.osqueue.v1.HeartbeatRequest\x1a\x1d.osqueue.v1.HeartbeatResponse\x12N\n\x0bCompleteJob\x12\x1e.osqueue.v1.CompleteJobRequest\x1a\x1f.osqueue.v1.CompleteJobResponse\x12B\n\x07FailJob\x12\x1a.osqueue.v1.FailJobRequest\x1a\x1b.osqueue.v1.FailJobResponse\x12K\n\nReleaseJob\x12\x1d.osqueue.v1.ReleaseJobRequest\x1a\x1e.osqueue.v1.ReleaseJobResponse\x12H\n\tCancelJob\x12\x1c.osqueue.v1.CancelJobRequest\x1a\x1d.osqueue.v1.CancelJobResponse\x12E\n\x08RetryJob\x12\x1b.osqueue.v1.RetryJobRequest\x1a\x1c.osqueue.v1.RetryJobResponse\x12N\n\x0bSetPriority\x12\x1e.osqueue.v1.SetPriorityRequest\x1a\x1f.osqueue.v1.SetPriorityResponse\x12K\n\nSubmitJobs\x12\x1d.osqueue.v1.SubmitJobsRequest\x1a\x1e.osqueue.v1.SubmitJobsResponse\x12H\n\tClaimJobs\x12\x1c.osqueue.v1.ClaimJobsRequest\x1a\x1d.osqueue.v1.ClaimJobsResponse\x12L\n\rHeartbeatJobs\x12 .osqueue.v1.HeartbeatJobsRequest\x1a\x19.osqueue.v1.BatchResponse\x12J\n\x0cCompleteJobs\x12\x1f.osqueue.v1.CompleteJobsRequest\x1a\x19.osqueue.v1.BatchResponse\x12H\n\tActOnJobs\x12\x1c.osqueue.v1.ActOnJobsRequest\x1a\x1d.osqueue.v1.ActOnJobsResponse\x12K\n\nPauseQueue\x12\x1d.osqueue.v1.PauseQueueRequest\x1a\x1e.osqueue.v1.PauseQueueResponse\x12N\n\x0bResumeQueue\x12\x1e.osqueue.v1.ResumeQueueRequest\x1a\x1f.osqueue.v1.ResumeQueueResponse\x12E\n\x08GetStats\x12\x1b.osqueue.v1.GetStatsRequest\x1a\x1c.osqueue.v1.GetStatsResponse\x12E\n\x08ListJobs\x12\x1b.osqueue.v1.ListJobsRequest\x1a\x1c.osqueue.v1.ListJobsResponse\x128\n\x06GetJob\x12\x19.osqueue.v1.GetJobRequest\x1a\x13.osqueue.v1.JobInfo\x12K\n\nGetPayload\x12\x1d.osqueue.v1.GetPayloadRequest\x1a\x1e.osqueue.v1.GetPayloadResponse\x12H\n\tListEnded\x12\x1c.osqueue.v1.ListEndedRequest\x1a\x1d.osqueue.v1.ListEndedResponse\x12H\n\tCountJobs\x12\x1c.osqueue.v1.CountJobsRequest\x1a\x1d.osqueue.v1.CountJobsResponse\x12W\n\x0eListDeadGroups\x12!.osqueue.v1.ListDeadGroupsRequest\x1a".osqueue.v1.ListDeadGroupsResponse\x12C\n\tGetStatus\x12\x1c.osqueue.v1.GetStatusRequest\x1a\x18.osqueue.v1.BrokerStatus\x12E\n\x08GetTypes\x12\x1b.osqueue.v1.GetTypesRequest\x1a\x1c.osqueue.v1.GetTypesResponse\x12T\n\rAnnounceTypes\x12 .osqueue.v1.AnnounceTypesRequest\x1a!.osqueue.v1.AnnounceTypesResponse\x12N\n\x0bGetSettings\x12\x1e.osqueue.v1.GetSettingsRequest\x1a\x1f.osqueue.v1.GetSettingsResponse\x12E\n\x08FailOver\x12\x1b.osqueue.v1.FailOverRequest\x1a\x1c.osqueue.v1.FailOverResponse\x12T\n\rListSchedules\x12 .osqueue.v1.ListSchedulesRequest\x1a!.osqueue.v1.ListSchedulesResponse\x12G\n\x0bPutSchedule\x12\x1e.osqueue.v1.PutScheduleRequest\x1a\x18.osqueue.v1.ScheduleInfo\x12Q\n\x0cDropSchedule\x12\x1f.osqueue.v1.DropScheduleRequest\x1a .osqueue.v1.DropScheduleResponse\x12T\n\rPauseSchedule\x12 .osqueue.v1.PauseScheduleRequest\x1a!.osqueue.v1.PauseScheduleResponse\x12W\n\x0eResumeSchedule\x12!.osqueue.v1.ResumeScheduleRequest\x1a".osqueue.v1.ResumeScheduleResponse\x12N\n\x0bRunSchedule\x12\x1e.osqueue.v1.RunScheduleRequest\x1a\x1f.osqueue.v1.RunScheduleResponse\x12?\n\tSubscribe\x12\x1c.osqueue.v1.SubscribeRequest\x1a\x12.osqueue.v1.Update0\x01\x12L\n\nStreamJobs\x12\x1d.osqueue.v1.StreamJobsRequest\x1a\x1d.osqueue.v1.ClaimJobsResponse0\x01\x12H\n\tAddCredit\x12\x1c.osqueue.v1.AddCreditRequest\x1a\x1d.osqueue.v1.AddCreditResponse\x129\n\x04Push\x12\x17.osqueue.v1.PushRequest\x1a\x18.osqueue.v1.PushResponse\x12<\n\x05Claim\x12\x18.osqueue.v1.ClaimRequest\x1a\x19.osqueue.v1.ClaimResponse\x12E\n\x08Complete\x12\x1b.osqueue.v1.CompleteRequest\x1a\x1c.osqueue.v1.CompleteResponseb\x06proto3',
+    b'\n\x16osqueue/v1/queue.proto\x12\nosqueue.v1"\xc2\x03\n\x10SubmitJobRequest\x12\x18\n\x07payload\x18\x01 \x01(\x0cR\x07payload\x12&\n\x0cmax_attempts\x18\x02 \x01(\x05H\x00R\x0bmaxAttempts\x88\x01\x01\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x1a\n\x06job_id\x18\x04 \x01(\tH\x01R\x05jobId\x88\x01\x01\x12\x1a\n\x08priority\x18\x05 \x01(\x03R\x08priority\x12\x1a\n\x06run_at\x18\x06 \x01(\x03H\x02R\x05runAt\x88\x01\x01\x12%\n\x0btraceparent\x18\x07 \x01(\tH\x03R\x0btraceparent\x88\x01\x01\x122\n\x05retry\x18\x08 \x01(\x0b2\x17.osqueue.v1.RetryPolicyH\x04R\x05retry\x88\x01\x01\x12"\n\ntimeout_ms\x18\t \x01(\x03H\x05R\ttimeoutMs\x88\x01\x01\x12\x1f\n\x0bkeep_result\x18\n \x01(\x08R\nkeepResult\x12\x14\n\x05after\x18( \x03(\tR\x05afterB\x0f\n\r_max_attemptsB\t\n\x07_job_idB\t\n\x07_run_atB\x0e\n\x0c_traceparentB\x08\n\x06_retryB\r\n\x0b_timeout_ms"\xae\x01\n\x0bRetryPolicy\x12\x1c\n\x07base_ms\x18\x01 \x01(\x03H\x00R\x06baseMs\x88\x01\x01\x12\x1b\n\x06factor\x18\x02 \x01(\x01H\x01R\x06factor\x88\x01\x01\x12\x1a\n\x06max_ms\x18\x03 \x01(\x03H\x02R\x05maxMs\x88\x01\x01\x12\x1b\n\x06jitter\x18\x04 \x01(\x01H\x03R\x06jitter\x88\x01\x01B\n\n\x08_base_msB\t\n\x07_factorB\t\n\x07_max_msB\t\n\x07_jitter"*\n\x11SubmitJobResponse\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId"E\n\x11SubmitJobsRequest\x120\n\x04jobs\x18\x01 \x03(\x0b2\x1c.osqueue.v1.SubmitJobRequestR\x04jobs"-\n\x12SubmitJobsResponse\x12\x17\n\x07job_ids\x18\x01 \x03(\tR\x06jobIds"\xa6\x01\n\nWorkerInfo\x12%\n\x0bconcurrency\x18\x01 \x01(\x05H\x00R\x0bconcurrency\x88\x01\x01\x12\x12\n\x04host\x18\x02 \x01(\tR\x04host\x12\x15\n\x03pid\x18\x03 \x01(\x05H\x01R\x03pid\x88\x01\x01\x12\x18\n\x07version\x18\x04 \x01(\tR\x07version\x12\x14\n\x05types\x18\x05 \x03(\tR\x05typesB\x0e\n\x0c_concurrencyB\x06\n\x04_pid"\xd4\x02\n\x0fClaimJobRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12\x14\n\x05types\x18\x02 \x03(\tR\x05types\x12\x17\n\x07wait_ms\x18\x03 \x01(\x05R\x06waitMs\x12\x1e\n\x08claim_id\x18\x04 \x01(\tH\x00R\x07claimId\x88\x01\x01\x12J\n\x0bmax_by_type\x18\x06 \x03(\x0b2*.osqueue.v1.ClaimJobRequest.MaxByTypeEntryR\tmaxByType\x123\n\x06worker\x18\x07 \x01(\x0b2\x16.osqueue.v1.WorkerInfoH\x01R\x06worker\x88\x01\x01\x1a<\n\x0eMaxByTypeEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01B\x0b\n\t_claim_idB\t\n\x07_worker"\x91\x03\n\x10ClaimJobResponse\x12\x1a\n\x06job_id\x18\x01 \x01(\tH\x00R\x05jobId\x88\x01\x01\x12\x1d\n\x07payload\x18\x02 \x01(\x0cH\x01R\x07payload\x88\x01\x01\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x14\n\x05lease\x18\x04 \x01(\tR\x05lease\x12\x18\n\x07attempt\x18\x05 \x01(\x05R\x07attempt\x12!\n\x0cmax_attempts\x18\x06 \x01(\x05R\x0bmaxAttempts\x12\x1d\n\ncreated_at\x18\x07 \x01(\x03R\tcreatedAt\x12\x1a\n\x08priority\x18\x08 \x01(\x03R\x08priority\x12%\n\x0btraceparent\x18\t \x01(\tH\x02R\x0btraceparent\x88\x01\x01\x12"\n\ntimeout_ms\x18\n \x01(\x03H\x03R\ttimeoutMs\x88\x01\x01\x12\x1f\n\x0bkeep_result\x18\x0b \x01(\x08R\nkeepResultB\t\n\x07_job_idB\n\n\x08_payloadB\x0e\n\x0c_traceparentB\r\n\x0b_timeout_ms"\xf5\x02\n\x10ClaimJobsRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12\x14\n\x05types\x18\x02 \x03(\tR\x05types\x12\x17\n\x07wait_ms\x18\x03 \x01(\x05R\x06waitMs\x12\x1e\n\x08claim_id\x18\x04 \x01(\tH\x00R\x07claimId\x88\x01\x01\x12\x15\n\x03max\x18\x05 \x01(\x05H\x01R\x03max\x88\x01\x01\x12K\n\x0bmax_by_type\x18\x06 \x03(\x0b2+.osqueue.v1.ClaimJobsRequest.MaxByTypeEntryR\tmaxByType\x123\n\x06worker\x18\x07 \x01(\x0b2\x16.osqueue.v1.WorkerInfoH\x02R\x06worker\x88\x01\x01\x1a<\n\x0eMaxByTypeEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01B\x0b\n\t_claim_idB\x06\n\x04_maxB\t\n\x07_worker"E\n\x11ClaimJobsResponse\x120\n\x04jobs\x18\x01 \x03(\x0b2\x1c.osqueue.v1.ClaimJobResponseR\x04jobs"k\n\x10HeartbeatRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId\x12\x19\n\x05lease\x18\x03 \x01(\tH\x00R\x05lease\x88\x01\x01B\x08\n\x06_lease"\x13\n\x11HeartbeatResponse"\x95\x01\n\x12CompleteJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId\x12\x19\n\x05lease\x18\x03 \x01(\tH\x00R\x05lease\x88\x01\x01\x12\x1b\n\x06result\x18\x04 \x01(\x0cH\x01R\x06result\x88\x01\x01B\x08\n\x06_leaseB\t\n\x07_result"\x15\n\x13CompleteJobResponse"\xe7\x01\n\x0eFailJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId\x12\x19\n\x05lease\x18\x03 \x01(\tH\x00R\x05lease\x88\x01\x01\x12*\n\x05error\x18\x04 \x01(\x0b2\x14.osqueue.v1.JobErrorR\x05error\x12\x19\n\x05retry\x18\x05 \x01(\x08H\x01R\x05retry\x88\x01\x01\x12\x1e\n\x08delay_ms\x18\x06 \x01(\x03H\x02R\x07delayMs\x88\x01\x01B\x08\n\x06_leaseB\x08\n\x06_retryB\x0b\n\t_delay_ms"\x11\n\x0fFailJobResponse"l\n\x11ReleaseJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId\x12\x19\n\x05lease\x18\x03 \x01(\tH\x00R\x05lease\x88\x01\x01B\x08\n\x06_lease"\x14\n\x12ReleaseJobResponse")\n\x10CancelJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId"\x13\n\x11CancelJobResponse"(\n\x0fRetryJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId"\x12\n\x10RetryJobResponse"G\n\x12SetPriorityRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1a\n\x08priority\x18\x02 \x01(\x03R\x08priority"\x15\n\x13SetPriorityResponse"\x13\n\x11PauseQueueRequest"\x14\n\x12PauseQueueResponse"\x14\n\x12ResumeQueueRequest"\x15\n\x13ResumeQueueResponse"W\n\x08Progress\x12\x12\n\x04done\x18\x01 \x01(\x01R\x04done\x12\x19\n\x05total\x18\x02 \x01(\x01H\x00R\x05total\x88\x01\x01\x12\x12\n\x04note\x18\x03 \x01(\tR\x04noteB\x08\n\x06_total"\x8e\x01\n\x0cHeartbeatRef\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x19\n\x05lease\x18\x02 \x01(\tH\x00R\x05lease\x88\x01\x01\x125\n\x08progress\x18\x03 \x01(\x0b2\x14.osqueue.v1.ProgressH\x01R\x08progress\x88\x01\x01B\x08\n\x06_leaseB\x0b\n\t_progress"\xb3\x01\n\x14HeartbeatJobsRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12,\n\x04jobs\x18\x02 \x03(\x0b2\x18.osqueue.v1.HeartbeatRefR\x04jobs\x12\x10\n\x03all\x18\x03 \x01(\x08R\x03all\x123\n\x06worker\x18\x04 \x01(\x0b2\x16.osqueue.v1.WorkerInfoH\x00R\x06worker\x88\x01\x01B\t\n\x07_worker"q\n\x0bCompleteRef\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x19\n\x05lease\x18\x02 \x01(\tH\x00R\x05lease\x88\x01\x01\x12\x1b\n\x06result\x18\x03 \x01(\x0cH\x01R\x06result\x88\x01\x01B\x08\n\x06_leaseB\t\n\x07_result"_\n\x13CompleteJobsRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12+\n\x04jobs\x18\x02 \x03(\x0b2\x17.osqueue.v1.CompleteRefR\x04jobs"\x8a\x01\n\tErrorBody\x12\x10\n\x03tag\x18\x01 \x01(\tR\x03tag\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x1d\n\x07applied\x18\x03 \x01(\tH\x00R\x07applied\x88\x01\x01\x12\x1b\n\x06leader\x18\x04 \x01(\tH\x01R\x06leader\x88\x01\x01B\n\n\x08_appliedB\t\n\x07_leader"^\n\tJobAnswer\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x120\n\x05error\x18\x02 \x01(\x0b2\x15.osqueue.v1.ErrorBodyH\x00R\x05error\x88\x01\x01B\x08\n\x06_error"@\n\rBatchResponse\x12/\n\x07results\x18\x01 \x03(\x0b2\x15.osqueue.v1.JobAnswerR\x07results"\xe0\x01\n\x08JobError\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12!\n\ttraceback\x18\x03 \x01(\tH\x00R\ttraceback\x88\x01\x01\x12\x13\n\x02at\x18\x04 \x01(\x03H\x01R\x02at\x88\x01\x01\x12\x1d\n\x07attempt\x18\x05 \x01(\x05H\x02R\x07attempt\x88\x01\x01\x12 \n\tworker_id\x18\x06 \x01(\tH\x03R\x08workerId\x88\x01\x01B\x0c\n\n_tracebackB\x05\n\x03_atB\n\n\x08_attemptB\x0c\n\n_worker_id"1\n\x0fGetStatsRequest\x12\x1e\n\nconsistent\x18\x01 \x01(\x08R\nconsistent"\xb6\x02\n\x10GetStatsResponse\x12\x14\n\x05total\x18\x01 \x01(\x05R\x05total\x12\x1c\n\tunclaimed\x18\x02 \x01(\x05R\tunclaimed\x12\x1f\n\x0bin_progress\x18\x03 \x01(\x05R\ninProgress\x12%\n\x0ebroker_address\x18\x04 \x01(\tR\rbrokerAddress\x12\'\n\x0fcompleted_total\x18\x05 \x01(\x03R\x0ecompletedTotal\x12\x18\n\x07delayed\x18\x06 \x01(\x05R\x07delayed\x12\x12\n\x04dead\x18\x07 \x01(\x05R\x04dead\x12\x1d\n\ndead_total\x18\x08 \x01(\x03R\tdeadTotal\x12\x16\n\x06paused\x18\t \x01(\x08R\x06paused\x12\x18\n\x07waiting\x18( \x01(\x05R\x07waiting"\x8f\x02\n\x0fListJobsRequest\x12\x19\n\x05limit\x18\x01 \x01(\x05H\x00R\x05limit\x88\x01\x01\x12\x1b\n\x06cursor\x18\x02 \x01(\tH\x01R\x06cursor\x88\x01\x01\x12\x1b\n\x06status\x18\x03 \x01(\tH\x02R\x06status\x88\x01\x01\x12\x17\n\x04type\x18\x04 \x01(\tH\x03R\x04type\x88\x01\x01\x12\x1e\n\nconsistent\x18\x05 \x01(\x08R\nconsistent\x12\x17\n\x04text\x18\x06 \x01(\tH\x04R\x04text\x88\x01\x01\x12\x19\n\x05order\x18\x07 \x01(\tH\x05R\x05order\x88\x01\x01B\x08\n\x06_limitB\t\n\x07_cursorB\t\n\x07_statusB\x07\n\x05_typeB\x07\n\x05_textB\x08\n\x06_order"\x95\x03\n\x10ListJobsResponse\x12\'\n\x04jobs\x18\x01 \x03(\x0b2\x13.osqueue.v1.JobInfoR\x04jobs\x12\x14\n\x05total\x18\x02 \x01(\x05R\x05total\x12\x1c\n\tunclaimed\x18\x03 \x01(\x05R\tunclaimed\x12\x1f\n\x0bin_progress\x18\x04 \x01(\x05R\ninProgress\x12\'\n\x0fcompleted_total\x18\x05 \x01(\x05R\x0ecompletedTotal\x12%\n\x0ebroker_address\x18\x06 \x01(\tR\rbrokerAddress\x12\x18\n\x07delayed\x18\x07 \x01(\x05R\x07delayed\x12\x12\n\x04dead\x18\x08 \x01(\x05R\x04dead\x12\x1d\n\ndead_total\x18\t \x01(\x03R\tdeadTotal\x12$\n\x0bnext_cursor\x18\n \x01(\tH\x00R\nnextCursor\x88\x01\x01\x12\x16\n\x06paused\x18\x0b \x01(\x08R\x06paused\x12\x18\n\x07waiting\x18( \x01(\x05R\x07waitingB\x0e\n\x0c_next_cursor"\xf3\x06\n\x07JobInfo\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06status\x18\x02 \x01(\tR\x06status\x12\x18\n\x07payload\x18\x03 \x01(\x0cR\x07payload\x12\x12\n\x04type\x18\x04 \x01(\tR\x04type\x12\x1b\n\tworker_id\x18\x05 \x01(\tR\x08workerId\x12\x1d\n\ncreated_at\x18\x06 \x01(\x03R\tcreatedAt\x12\x1a\n\x08attempts\x18\x07 \x01(\x05R\x08attempts\x12!\n\x0cmax_attempts\x18\x08 \x01(\x05R\x0bmaxAttempts\x12\x1c\n\theartbeat\x18\t \x01(\x03R\theartbeat\x12\x1a\n\x08priority\x18\n \x01(\x03R\x08priority\x12\x1a\n\x06run_at\x18\x0b \x01(\x03H\x00R\x05runAt\x88\x01\x01\x128\n\nlast_error\x18\x0c \x01(\x0b2\x14.osqueue.v1.JobErrorH\x01R\tlastError\x88\x01\x01\x12\x1e\n\x08ended_at\x18\r \x01(\x03H\x02R\x07endedAt\x88\x01\x01\x12(\n\rpayload_bytes\x18\x0e \x01(\x03H\x03R\x0cpayloadBytes\x88\x01\x01\x122\n\x05retry\x18\x0f \x01(\x0b2\x17.osqueue.v1.RetryPolicyH\x04R\x05retry\x88\x01\x01\x12"\n\ntimeout_ms\x18\x10 \x01(\x03H\x05R\ttimeoutMs\x88\x01\x01\x12\x1f\n\x0bkeep_result\x18\x11 \x01(\x08R\nkeepResult\x12\x1b\n\x06result\x18\x12 \x01(\x0cH\x06R\x06result\x88\x01\x01\x125\n\x08progress\x18\x13 \x01(\x0b2\x14.osqueue.v1.ProgressH\x07R\x08progress\x88\x01\x01\x12,\n\x06errors\x18\x14 \x03(\x0b2\x14.osqueue.v1.JobErrorR\x06errors\x12%\n\x0epayload_hidden\x18\x15 \x01(\x08R\rpayloadHidden\x12\x14\n\x05after\x18( \x03(\tR\x05after\x12\x1b\n\twaits_for\x18) \x03(\tR\x08waitsForB\t\n\x07_run_atB\r\n\x0b_last_errorB\x0b\n\t_ended_atB\x10\n\x0e_payload_bytesB\x08\n\x06_retryB\r\n\x0b_timeout_msB\t\n\x07_resultB\x0b\n\t_progress"\xeb\x01\n\x10ListEndedRequest\x12\x19\n\x05limit\x18\x01 \x01(\x05H\x00R\x05limit\x88\x01\x01\x12\x1b\n\x06cursor\x18\x02 \x01(\tH\x01R\x06cursor\x88\x01\x01\x12\x1b\n\x06status\x18\x03 \x01(\tH\x02R\x06status\x88\x01\x01\x12\x17\n\x04type\x18\x04 \x01(\tH\x03R\x04type\x88\x01\x01\x12\x17\n\x04text\x18\x05 \x01(\tH\x04R\x04text\x88\x01\x01\x12\x1e\n\nconsistent\x18\x06 \x01(\x08R\nconsistentB\x08\n\x06_limitB\t\n\x07_cursorB\t\n\x07_statusB\x07\n\x05_typeB\x07\n\x05_text"\x8c\x01\n\x11ListEndedResponse\x12\'\n\x04jobs\x18\x01 \x03(\x0b2\x13.osqueue.v1.JobInfoR\x04jobs\x12$\n\x0bnext_cursor\x18\x02 \x01(\tH\x00R\nnextCursor\x88\x01\x01\x12\x18\n\x07damaged\x18\x03 \x03(\tR\x07damagedB\x0e\n\x0c_next_cursor"\x9e\x01\n\x10CountJobsRequest\x12\x1b\n\x06status\x18\x01 \x01(\tH\x00R\x06status\x88\x01\x01\x12\x17\n\x04type\x18\x02 \x01(\tH\x01R\x04type\x88\x01\x01\x12\x17\n\x04text\x18\x03 \x01(\tH\x02R\x04text\x88\x01\x01\x12\x1e\n\nconsistent\x18\x04 \x01(\x08R\nconsistentB\t\n\x07_statusB\x07\n\x05_typeB\x07\n\x05_text"D\n\x11CountJobsResponse\x12\x14\n\x05count\x18\x01 \x01(\x03R\x05count\x12\x19\n\x08at_least\x18\x02 \x01(\x08R\x07atLeast"w\n\tJobFilter\x12\x1b\n\x06status\x18\x01 \x01(\tH\x00R\x06status\x88\x01\x01\x12\x17\n\x04type\x18\x02 \x01(\tH\x01R\x04type\x88\x01\x01\x12\x17\n\x04text\x18\x03 \x01(\tH\x02R\x04text\x88\x01\x01B\t\n\x07_statusB\x07\n\x05_typeB\x07\n\x05_text"\xcf\x01\n\x10ActOnJobsRequest\x12\x16\n\x06action\x18\x01 \x01(\tR\x06action\x12\x17\n\x07job_ids\x18\x02 \x03(\tR\x06jobIds\x122\n\x06filter\x18\x03 \x01(\x0b2\x15.osqueue.v1.JobFilterH\x00R\x06filter\x88\x01\x01\x12\x15\n\x03max\x18\x04 \x01(\x05H\x01R\x03max\x88\x01\x01\x12\x1f\n\x08priority\x18\x05 \x01(\x03H\x02R\x08priority\x88\x01\x01B\t\n\x07_filterB\x06\n\x04_maxB\x0b\n\t_priority"\x84\x01\n\x11ActOnJobsResponse\x12\x12\n\x04done\x18\x01 \x01(\x03R\x04done\x12-\n\x06failed\x18\x02 \x03(\x0b2\x15.osqueue.v1.JobAnswerR\x06failed\x12\x12\n\x04left\x18\x03 \x01(\x08R\x04left\x12\x18\n\x07skipped\x18\x04 \x01(\x03R\x07skipped"\xa7\x02\n\tDeadGroup\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x1d\n\nerror_type\x18\x02 \x01(\tR\terrorType\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12\x14\n\x05count\x18\x04 \x01(\x03R\x05count\x126\n\x05types\x18\x05 \x03(\x0b2 .osqueue.v1.DeadGroup.TypesEntryR\x05types\x12\x16\n\x06oldest\x18\x06 \x01(\x03R\x06oldest\x12\x16\n\x06newest\x18\x07 \x01(\x03R\x06newest\x12\x17\n\x07job_ids\x18\x08 \x03(\tR\x06jobIds\x1a8\n\nTypesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01"7\n\x15ListDeadGroupsRequest\x12\x1e\n\nconsistent\x18\x01 \x01(\x08R\nconsistent"]\n\x16ListDeadGroupsResponse\x12-\n\x06groups\x18\x01 \x03(\x0b2\x15.osqueue.v1.DeadGroupR\x06groups\x12\x14\n\x05total\x18\x02 \x01(\x03R\x05total"_\n\rGetJobRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1e\n\nconsistent\x18\x02 \x01(\x08R\nconsistent\x12\x17\n\x07wait_ms\x18\x03 \x01(\x05R\x06waitMs"J\n\x11GetPayloadRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1e\n\nconsistent\x18\x02 \x01(\x08R\nconsistent"?\n\x12GetPayloadResponse\x12\x1d\n\x07payload\x18\x01 \x01(\x0cH\x00R\x07payload\x88\x01\x01B\n\n\x08_payload"K\n\x12GetWorkflowRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1e\n\nconsistent\x18\x02 \x01(\x08R\nconsistent"\x94\x01\n\x0bWorkflowJob\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n\x04type\x18\x02 \x01(\tH\x00R\x04type\x88\x01\x01\x12\x16\n\x06status\x18\x03 \x01(\tR\x06status\x12\x1a\n\x06run_at\x18\x04 \x01(\x03H\x01R\x05runAt\x88\x01\x01\x12\x14\n\x05waits\x18\x05 \x01(\x08R\x05waitsB\x07\n\x05_typeB\t\n\x07_run_at"<\n\x0cWorkflowEdge\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12\x14\n\x05child\x18\x02 \x01(\tR\x05child"\x86\x01\n\x13GetWorkflowResponse\x12+\n\x04jobs\x18\x01 \x03(\x0b2\x17.osqueue.v1.WorkflowJobR\x04jobs\x12.\n\x05edges\x18\x02 \x03(\x0b2\x18.osqueue.v1.WorkflowEdgeR\x05edges\x12\x12\n\x04more\x18\x03 \x01(\x08R\x04more"\x12\n\x10GetStatusRequest"`\n\x07Standby\x12\x1b\n\tbroker_id\x18\x01 \x01(\tR\x08brokerId\x12\x18\n\x07address\x18\x02 \x01(\tR\x07address\x12\x1e\n\x0bseen_ms_ago\x18\x03 \x01(\x03R\tseenMsAgo"\xec\x04\n\x0cBrokerStatus\x12\x14\n\x05ready\x18\x01 \x01(\x08R\x05ready\x12\x12\n\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n\x07address\x18\x03 \x01(\tR\x07address\x12\x1b\n\tbroker_id\x18\x04 \x01(\tR\x08brokerId\x12\x1b\n\x06leader\x18\x05 \x01(\tH\x00R\x06leader\x88\x01\x01\x12\x14\n\x05epoch\x18\x06 \x01(\x03R\x05epoch\x12\x1a\n\x08writable\x18\x07 \x01(\x08R\x08writable\x12\x18\n\x07commits\x18\x08 \x01(\x03R\x07commits\x12"\n\rcommits_per_s\x18\t \x01(\x01R\x0bcommitsPerS\x12$\n\x0bstate_bytes\x18\n \x01(\x03H\x01R\nstateBytes\x88\x01\x01\x12-\n\x10heartbeat_age_ms\x18\x0b \x01(\x03H\x02R\x0eheartbeatAgeMs\x88\x01\x01\x121\n\x12heartbeat_every_ms\x18\x0c \x01(\x03H\x03R\x10heartbeatEveryMs\x88\x01\x01\x12/\n\x08standbys\x18\r \x03(\x0b2\x13.osqueue.v1.StandbyR\x08standbys\x12\x1b\n\x06reason\x18\x0e \x01(\tH\x04R\x06reason\x88\x01\x01\x12 \n\tgrpc_port\x18\x0f \x01(\x05H\x05R\x08grpcPort\x88\x01\x01\x12\x16\n\x06paused\x18\x10 \x01(\x08R\x06pausedB\t\n\x07_leaderB\x0e\n\x0c_state_bytesB\x13\n\x11_heartbeat_age_msB\x15\n\x13_heartbeat_every_msB\t\n\x07_reasonB\x0c\n\n_grpc_port"5\n\x0bJobTypeInfo\x12\x1b\n\x06schema\x18\x01 \x01(\x0cH\x00R\x06schema\x88\x01\x01B\t\n\x07_schema"1\n\x0fGetTypesRequest\x12\x1e\n\nconsistent\x18\x01 \x01(\x08R\nconsistent"\xa4\x01\n\x10GetTypesResponse\x12=\n\x05types\x18\x01 \x03(\x0b2\'.osqueue.v1.GetTypesResponse.TypesEntryR\x05types\x1aQ\n\nTypesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12-\n\x05value\x18\x02 \x01(\x0b2\x17.osqueue.v1.JobTypeInfoR\x05value:\x028\x01"\xac\x01\n\x14AnnounceTypesRequest\x12A\n\x05types\x18\x01 \x03(\x0b2+.osqueue.v1.AnnounceTypesRequest.TypesEntryR\x05types\x1aQ\n\nTypesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12-\n\x05value\x18\x02 \x01(\x0b2\x17.osqueue.v1.JobTypeInfoR\x05value:\x028\x01"\x17\n\x15AnnounceTypesResponse"Y\n\x07Setting\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n\x05value\x18\x02 \x01(\x0cR\x05value\x12\x10\n\x03env\x18\x03 \x01(\tR\x03env\x12\x12\n\x04help\x18\x04 \x01(\tR\x04help"\x14\n\x12GetSettingsRequest"F\n\x13GetSettingsResponse\x12/\n\x08settings\x18\x01 \x03(\x0b2\x13.osqueue.v1.SettingR\x08settings"\x11\n\x0fFailOverRequest"\x12\n\x10FailOverResponse"\x8e\x01\n\x10SubscribeRequest\x12\x1b\n\x06events\x18\x01 \x01(\x08H\x00R\x06events\x88\x01\x01\x12\x14\n\x05types\x18\x02 \x03(\tR\x05types\x12)\n\x0estats_every_ms\x18\x03 \x01(\x05H\x01R\x0cstatsEveryMs\x88\x01\x01B\t\n\x07_eventsB\x11\n\x0f_stats_every_ms"\xd4\x01\n\x08JobEvent\x12\x12\n\x04kind\x18\x01 \x01(\tR\x04kind\x12\x15\n\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12\x0e\n\x02at\x18\x04 \x01(\x03R\x02at\x12\x1b\n\tworker_id\x18\x05 \x01(\tR\x08workerId\x12\x18\n\x07attempt\x18\x06 \x01(\x05R\x07attempt\x125\n\x08progress\x18\x07 \x01(\x0b2\x14.osqueue.v1.ProgressH\x00R\x08progress\x88\x01\x01B\x0b\n\t_progress"\x91\x01\n\x06Update\x12,\n\x06events\x18\x01 \x03(\x0b2\x14.osqueue.v1.JobEventR\x06events\x127\n\x05stats\x18\x02 \x01(\x0b2\x1c.osqueue.v1.GetStatsResponseH\x00R\x05stats\x88\x01\x01\x12\x16\n\x06commit\x18\x03 \x01(\tR\x06commitB\x08\n\x06_stats"{\n\x11StreamJobsRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId\x12\x14\n\x05types\x18\x02 \x03(\tR\x05types\x12\x16\n\x06credit\x18\x03 \x01(\x05R\x06credit\x12\x1b\n\tstream_id\x18\x04 \x01(\tR\x08streamId"G\n\x10AddCreditRequest\x12\x1b\n\tstream_id\x18\x01 \x01(\tR\x08streamId\x12\x16\n\x06credit\x18\x02 \x01(\x05R\x06credit"\x13\n\x11AddCreditResponse"\x98\x04\n\x12PutScheduleRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x17\n\x04type\x18\x02 \x01(\tH\x00R\x04type\x88\x01\x01\x12\x18\n\x07payload\x18\x03 \x01(\x0cR\x07payload\x12\x17\n\x04cron\x18\x04 \x01(\tH\x01R\x04cron\x88\x01\x01\x12\x1f\n\x08timezone\x18\x05 \x01(\tH\x02R\x08timezone\x88\x01\x01\x12\x1e\n\x08every_ms\x18\x06 \x01(\x03H\x03R\x07everyMs\x88\x01\x01\x12\x1a\n\x08priority\x18\x07 \x01(\x03R\x08priority\x12&\n\x0cmax_attempts\x18\x08 \x01(\x05H\x04R\x0bmaxAttempts\x88\x01\x01\x122\n\x05retry\x18\t \x01(\x0b2\x17.osqueue.v1.RetryPolicyH\x05R\x05retry\x88\x01\x01\x12"\n\ntimeout_ms\x18\n \x01(\x03H\x06R\ttimeoutMs\x88\x01\x01\x12\x1f\n\x0bkeep_result\x18\x0b \x01(\x08R\nkeepResult\x12\x1b\n\x06missed\x18\x0c \x01(\tH\x07R\x06missed\x88\x01\x01\x12\x1b\n\x06paused\x18\r \x01(\x08H\x08R\x06paused\x88\x01\x01B\x07\n\x05_typeB\x07\n\x05_cronB\x0b\n\t_timezoneB\x0b\n\t_every_msB\x0f\n\r_max_attemptsB\x08\n\x06_retryB\r\n\x0b_timeout_msB\t\n\x07_missedB\t\n\x07_paused"\xc7\x05\n\x0cScheduleInfo\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n\x07payload\x18\x03 \x01(\x0cR\x07payload\x12\x17\n\x04cron\x18\x04 \x01(\tH\x00R\x04cron\x88\x01\x01\x12\x1f\n\x08timezone\x18\x05 \x01(\tH\x01R\x08timezone\x88\x01\x01\x12\x1e\n\x08every_ms\x18\x06 \x01(\x03H\x02R\x07everyMs\x88\x01\x01\x12\x12\n\x04when\x18\x07 \x01(\tR\x04when\x12\x1a\n\x08priority\x18\x08 \x01(\x03R\x08priority\x12&\n\x0cmax_attempts\x18\t \x01(\x05H\x03R\x0bmaxAttempts\x88\x01\x01\x122\n\x05retry\x18\n \x01(\x0b2\x17.osqueue.v1.RetryPolicyH\x04R\x05retry\x88\x01\x01\x12"\n\ntimeout_ms\x18\x0b \x01(\x03H\x05R\ttimeoutMs\x88\x01\x01\x12\x1f\n\x0bkeep_result\x18\x0c \x01(\x08R\nkeepResult\x12\x16\n\x06missed\x18\r \x01(\tR\x06missed\x12\x16\n\x06paused\x18\x0e \x01(\x08R\x06paused\x12\x1d\n\ncreated_at\x18\x0f \x01(\x03R\tcreatedAt\x12\x1c\n\x07next_at\x18\x10 \x01(\x03H\x06R\x06nextAt\x88\x01\x01\x12\x1c\n\x07last_at\x18\x11 \x01(\x03H\x07R\x06lastAt\x88\x01\x01\x12#\n\x0blast_job_id\x18\x12 \x01(\tH\x08R\tlastJobId\x88\x01\x01\x12%\n\x0epayload_hidden\x18\x13 \x01(\x08R\rpayloadHiddenB\x07\n\x05_cronB\x0b\n\t_timezoneB\x0b\n\t_every_msB\x0f\n\r_max_attemptsB\x08\n\x06_retryB\r\n\x0b_timeout_msB\n\n\x08_next_atB\n\n\x08_last_atB\x0e\n\x0c_last_job_id"\x83\x01\n\x14ListSchedulesRequest\x12\x19\n\x05limit\x18\x01 \x01(\x05H\x00R\x05limit\x88\x01\x01\x12\x1b\n\x06cursor\x18\x02 \x01(\tH\x01R\x06cursor\x88\x01\x01\x12\x1e\n\nconsistent\x18\x03 \x01(\x08R\nconsistentB\x08\n\x06_limitB\t\n\x07_cursor"\x85\x01\n\x15ListSchedulesResponse\x126\n\tschedules\x18\x01 \x03(\x0b2\x18.osqueue.v1.ScheduleInfoR\tschedules\x12$\n\x0bnext_cursor\x18\x02 \x01(\tH\x00R\nnextCursor\x88\x01\x01B\x0e\n\x0c_next_cursor")\n\x13DropScheduleRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name"\x16\n\x14DropScheduleResponse"*\n\x14PauseScheduleRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name"\x17\n\x15PauseScheduleResponse"+\n\x15ResumeScheduleRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name"\x18\n\x16ResumeScheduleResponse"O\n\x12RunScheduleRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n\x06job_id\x18\x02 \x01(\tH\x00R\x05jobId\x88\x01\x01B\t\n\x07_job_id",\n\x13RunScheduleResponse\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId"!\n\x0bPushRequest\x12\x12\n\x04data\x18\x01 \x01(\x0cR\x04data"%\n\x0cPushResponse\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId"+\n\x0cClaimRequest\x12\x1b\n\tworker_id\x18\x01 \x01(\tR\x08workerId"P\n\rClaimResponse\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n\x04data\x18\x02 \x01(\x0cR\x04data\x12\x14\n\x05empty\x18\x03 \x01(\x08R\x05empty"E\n\x0fCompleteRequest\x12\x15\n\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1b\n\tworker_id\x18\x02 \x01(\tR\x08workerId"\x12\n\x10CompleteResponse2\x98\x18\n\x0cQueueService\x12H\n\tSubmitJob\x12\x1c.osqueue.v1.SubmitJobRequest\x1a\x1d.osqueue.v1.SubmitJobResponse\x12E\n\x08ClaimJob\x12\x1b.osqueue.v1.ClaimJobRequest\x1a\x1c.osqueue.v1.ClaimJobResponse\x12H\n\tHeartbeat\x12\x1c.osqueue.v1.HeartbeatRequest\x1a\x1d.osqueue.v1.HeartbeatResponse\x12N\n\x0bCompleteJob\x12\x1e.osqueue.v1.CompleteJobRequest\x1a\x1f.osqueue.v1.CompleteJobResponse\x12B\n\x07FailJob\x12\x1a.osqueue.v1.FailJobRequest\x1a\x1b.osqueue.v1.FailJobResponse\x12K\n\nReleaseJob\x12\x1d.osqueue.v1.ReleaseJobRequest\x1a\x1e.osqueue.v1.ReleaseJobResponse\x12H\n\tCancelJob\x12\x1c.osqueue.v1.CancelJobRequest\x1a\x1d.osqueue.v1.CancelJobResponse\x12E\n\x08RetryJob\x12\x1b.osqueue.v1.RetryJobRequest\x1a\x1c.osqueue.v1.RetryJobResponse\x12N\n\x0bSetPriority\x12\x1e.osqueue.v1.SetPriorityRequest\x1a\x1f.osqueue.v1.SetPriorityResponse\x12K\n\nSubmitJobs\x12\x1d.osqueue.v1.SubmitJobsRequest\x1a\x1e.osqueue.v1.SubmitJobsResponse\x12H\n\tClaimJobs\x12\x1c.osqueue.v1.ClaimJobsRequest\x1a\x1d.osqueue.v1.ClaimJobsResponse\x12L\n\rHeartbeatJobs\x12 .osqueue.v1.HeartbeatJobsRequest\x1a\x19.osqueue.v1.BatchResponse\x12J\n\x0cCompleteJobs\x12\x1f.osqueue.v1.CompleteJobsRequest\x1a\x19.osqueue.v1.BatchResponse\x12H\n\tActOnJobs\x12\x1c.osqueue.v1.ActOnJobsRequest\x1a\x1d.osqueue.v1.ActOnJobsResponse\x12K\n\nPauseQueue\x12\x1d.osqueue.v1.PauseQueueRequest\x1a\x1e.osqueue.v1.PauseQueueResponse\x12N\n\x0bResumeQueue\x12\x1e.osqueue.v1.ResumeQueueRequest\x1a\x1f.osqueue.v1.ResumeQueueResponse\x12E\n\x08GetStats\x12\x1b.osqueue.v1.GetStatsRequest\x1a\x1c.osqueue.v1.GetStatsResponse\x12E\n\x08ListJobs\x12\x1b.osqueue.v1.ListJobsRequest\x1a\x1c.osqueue.v1.ListJobsResponse\x128\n\x06GetJob\x12\x19.osqueue.v1.GetJobRequest\x1a\x13.osqueue.v1.JobInfo\x12K\n\nGetPayload\x12\x1d.osqueue.v1.GetPayloadRequest\x1a\x1e.osqueue.v1.GetPayloadResponse\x12N\n\x0bGetWorkflow\x12\x1e.osqueue.v1.GetWorkflowRequest\x1a\x1f.osqueue.v1.GetWorkflowResponse\x12H\n\tListEnded\x12\x1c.osqueue.v1.ListEndedRequest\x1a\x1d.osqueue.v1.ListEndedResponse\x12H\n\tCountJobs\x12\x1c.osqueue.v1.CountJobsRequest\x1a\x1d.osqueue.v1.CountJobsResponse\x12W\n\x0eListDeadGroups\x12!.osqueue.v1.ListDeadGroupsRequest\x1a".osqueue.v1.ListDeadGroupsResponse\x12C\n\tGetStatus\x12\x1c.osqueue.v1.GetStatusRequest\x1a\x18.osqueue.v1.BrokerStatus\x12E\n\x08GetTypes\x12\x1b.osqueue.v1.GetTypesRequest\x1a\x1c.osqueue.v1.GetTypesResponse\x12T\n\rAnnounceTypes\x12 .osqueue.v1.AnnounceTypesRequest\x1a!.osqueue.v1.AnnounceTypesResponse\x12N\n\x0bGetSettings\x12\x1e.osqueue.v1.GetSettingsRequest\x1a\x1f.osqueue.v1.GetSettingsResponse\x12E\n\x08FailOver\x12\x1b.osqueue.v1.FailOverRequest\x1a\x1c.osqueue.v1.FailOverResponse\x12T\n\rListSchedules\x12 .osqueue.v1.ListSchedulesRequest\x1a!.osqueue.v1.ListSchedulesResponse\x12G\n\x0bPutSchedule\x12\x1e.osqueue.v1.PutScheduleRequest\x1a\x18.osqueue.v1.ScheduleInfo\x12Q\n\x0cDropSchedule\x12\x1f.osqueue.v1.DropScheduleRequest\x1a .osqueue.v1.DropScheduleResponse\x12T\n\rPauseSchedule\x12 .osqueue.v1.PauseScheduleRequest\x1a!.osqueue.v1.PauseScheduleResponse\x12W\n\x0eResumeSchedule\x12!.osqueue.v1.ResumeScheduleRequest\x1a".osqueue.v1.ResumeScheduleResponse\x12N\n\x0bRunSchedule\x12\x1e.osqueue.v1.RunScheduleRequest\x1a\x1f.osqueue.v1.RunScheduleResponse\x12?\n\tSubscribe\x12\x1c.osqueue.v1.SubscribeRequest\x1a\x12.osqueue.v1.Update0\x01\x12L\n\nStreamJobs\x12\x1d.osqueue.v1.StreamJobsRequest\x1a\x1d.osqueue.v1.ClaimJobsResponse0\x01\x12H\n\tAddCredit\x12\x1c.osqueue.v1.AddCreditRequest\x1a\x1d.osqueue.v1.AddCreditResponse\x129\n\x04Push\x12\x17.osqueue.v1.PushRequest\x1a\x18.osqueue.v1.PushResponse\x12<\n\x05Claim\x12\x18.osqueue.v1.ClaimRequest\x1a\x19.osqueue.v1.ClaimResponse\x12E\n\x08Complete\x12\x1b.osqueue.v1.CompleteRequest\x1a\x1c.osqueue.v1.CompleteResponseb\x06proto3',
     [],
     {
         "SubmitJobRequest": SubmitJobRequest,
@@ -3812,6 +4016,10 @@ _DESC = file_desc(
         "GetJobRequest": GetJobRequest,
         "GetPayloadRequest": GetPayloadRequest,
         "GetPayloadResponse": GetPayloadResponse,
+        "GetWorkflowRequest": GetWorkflowRequest,
+        "WorkflowJob": WorkflowJob,
+        "WorkflowEdge": WorkflowEdge,
+        "GetWorkflowResponse": GetWorkflowResponse,
         "GetStatusRequest": GetStatusRequest,
         "Standby": Standby,
         "BrokerStatus": BrokerStatus,

@@ -8,7 +8,7 @@ import { Button, Segments, classes, html, useEffect, useRef, useState } from "..
 const TYPING_MS = 300;
 const TYPES_MAX = 200;
 
-const STATUS_LABELS = { "": "All", ready: "Ready", delayed: "Delayed", in_progress: "In progress", dead: "Dead", ended: "Ended" };
+const STATUS_LABELS = { "": "All", ready: "Ready", delayed: "Delayed", waiting: "Waiting", in_progress: "In progress", dead: "Dead", ended: "Ended" };
 const STATUSES = ["", ...QUEUED, "ended"].map((value) => ({ value, label: STATUS_LABELS[value] }));
 
 export function Filters({ filter }) {

@@ -36,6 +36,7 @@ function waitingNote(counts, now) {
   if (!counts) return NONE;
   const parts = [`${compact(counts.ready)} ready`];
   if (counts.delayed) parts.push(`${compact(counts.delayed)} delayed`);
+  if (counts.waiting) parts.push(`${compact(counts.waiting)} waiting for others`);
   if (counts.oldestReadyAt) parts.push(`oldest ${elapsed(counts.oldestReadyAt, now)}`);
   return parts.join(" · ");
 }
