@@ -65,7 +65,7 @@ format: $(READY)  ## Lay the code out.
 	$(BIN)/ruff format .
 
 bench: servers  ## Print figures, as JSON lines.
-	@for part in model rest lists websocket rpc clients observers auth worker latency slow_store stall payloads failover embedded ceph; do $(BIN)/python bench/$$part.py || exit 1; done
+	@for part in model rest lists websocket rpc clients observers dashboard browser auth worker latency slow_store stall payloads failover embedded ceph; do $(BIN)/python bench/$$part.py || exit 1; done
 
 bench-peers: $(READY)  ## Measure osqueue beside other job queues, which it installs; PEERS='rq' for some.
 	-$(BIN)/python bench/peers/install.py

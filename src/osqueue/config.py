@@ -109,6 +109,10 @@ MiB takes about 10 ms."""
 OVERVIEW_EVERY_S = 0.25
 """How often those who watch the overview are told of changes at the most: as quick as an eye."""
 
+OVERVIEW_SHARE = 100
+"""It is renewed no sooner than this many times what that takes: at most a hundredth of a processor
+goes into it."""
+
 OVERVIEW_LINGER_S = 10
 """For how long after it was asked for the overview is kept up to date: who polls asks again."""
 
@@ -324,6 +328,9 @@ ARCHIVE_LOOKUPS_MAX = 16
 ARCHIVE_LOOKUP_OBJECTS_MAX = 64
 """Most batches read for one lookup. A UUIDv7 is in one of the first few; an id that carries no
 time is found among the newest of the batches that hold such ids."""
+
+ARCHIVE_FOUND_BYTES_MAX = 4 * MIB
+"""About the most bytes of jobs that one search for many brings: they become one operation."""
 
 
 TOKENS_BYTES_MAX = MIB

@@ -30,6 +30,21 @@ TIMEOUT = JobError(
     traceback='Traceback (most recent call last):\n  File "mail.py", line 41, in send\n'
     "TimeoutError: smtp.example.org:587 did not answer within 30 s\n",
 )
+NO_SPACE = JobError(
+    type="OSError",
+    message="[Errno 28] No space left on device: '/scratch/talk-2.av1'",
+    traceback="""Traceback (most recent call last):
+  File "/srv/media/worker.py", line 88, in transcode
+    await encode(source, target, codec=payload.to)
+  File "/srv/media/encoder.py", line 31, in encode
+    target.write(frame)
+OSError: [Errno 28] No space left on device: '/scratch/talk-2.av1'
+""",
+)
+KILLED = JobError(
+    type="WorkerLost",
+    message="the process ended by signal 9: it may have been out of memory",
+)
 BAD_ADDRESS = JobError(type="ValueError", message="'user 4711' is not an address")
 NO_FONT = JobError(type="RenderError", message="font 'Inter' is not installed")
 
@@ -44,6 +59,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Sequence[str]
     delayed: Sequence[str]
     running: Sequence[str]
+    """Held by workers; the last of them has failed twice before."""
     retrying: str
     dead: Sequence[str]
     worn_out: str
@@ -152,7 +168,13 @@ async def _run(client: OsqueueClient, pause: Pause) -> Sequence[Job]:
     """Three jobs that workers hold, with how far they are."""
     held = []
     for n, worker in enumerate(WORKERS):
-        await client.submit_job("video:transcode", {"file": f"talk-{n}.mkv", "to": "av1"})
+        policy = RetryPolicy(base_ms=0)
+        payload = {"file": f"talk-{n}.mkv", "to": "av1", "size": [1920, 1080], "crf": 28}
+        await client.submit_job("video:transcode", payload, retry=policy, timeout_ms=HOUR_MS)
+        for error in (KILLED, NO_SPACE) if worker == WORKERS[-1] else ():
+            failing = await _claimed(client, WORKERS[0], "video:transcode")
+            await pause(4 * STEP_MS)
+            await client.fail_job(failing, error)
         job = await _claimed(client, worker, "video:transcode")
         progress = Progress(done=25.0 * (n + 1), total=100.0, note=f"pass {n + 1}")
         errors: Any = await client.heartbeat_jobs(worker, [job], progress={job.lease: progress})

@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final
+from unittest.mock import patch
 
 from msgspec.structs import replace
 from tests.browser.scene import TIMEOUT, Scene, about, furnish
 from tests.integration.kinds import client_of
+from tests.integration.servers.process import HOST, free_port
 
 from osqueue.app import BrokerServer
 from osqueue.client import OsqueueClient
@@ -35,8 +37,8 @@ NOW: Final = datetime(2026, 5, 12, 14, 30, tzinfo=UTC)
 
 STEP_MS: Final = 5_000
 STEPS: Final = 720
-FURNISHING_MS: Final = 11 * 60_000
-"""About as long as `furnish` lets pass."""
+FURNISHING_MS: Final = 13 * 60_000
+"""More than `furnish` lets pass; what is left of it is played after that."""
 
 INCIDENT: Final = range(430, 470)
 """The steps in which a server was down that the jobs need."""
@@ -47,8 +49,6 @@ WORKERS: Final = ("mail-1", "mail-2", "media-1", "reports-1")
 SEED: Final = 7
 NO_PAUSE_MS: Final = 2**53
 """Time that is put on is no pause of the process."""
-
-TRICKLE_S: Final = 0.2
 
 EMAIL: Final = {
     "type": "object",
@@ -76,14 +76,23 @@ class StageClock(TravellingClock):
 
 
 class NearbyStore(MemoryBackend):
-    """Takes as long for a write as a bucket in the same building."""
+    """Takes as long for a write as a bucket in the same building: by its own watch, so that a
+    pause of this machine is no slow write.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._entropy = SeededEntropy(SEED)
+        self._watch_us = 0
+
+    def ticks(self) -> int:
+        """What the time of its calls is taken by, in microseconds."""
+        return self._watch_us
 
     async def put(self, key: str, data: bytes, *, if_version: Version) -> Version:
-        await asyncio.sleep(0.002 + 0.006 * self._entropy.jitter() ** 3)
+        took_s = 0.0015 * (1 - math.log(1 - self._entropy.jitter()))
+        await asyncio.sleep(took_s)
+        self._watch_us += round(took_s * 1e6)
         return await super().put(key, data, if_version=if_version)
 
 
@@ -106,13 +115,18 @@ class _Stage:
             await self._travel(began + STEP_MS - self._clock.wall_ms())
         await self._travel(until - self._clock.wall_ms())
 
-    async def trickle(self) -> None:
-        """Go on as before, until cancelled."""
+    async def play_to_the_end(self) -> None:
+        """Let time pass until `NOW`."""
+        left_ms = round(NOW.timestamp() * 1_000) - self._clock.wall_ms()
+        assert left_ms >= 0, "the scene takes longer than `FURNISHING_MS`"
+        await self.play(left_ms)
+
+    async def go_on(self) -> None:
+        """As before, but no faster than time itself, until cancelled."""
         while True:
-            await self._submit(5)
-            jobs = await self._client.claim_jobs(WORKERS[0], TRAFFIC, max_jobs=5)
-            await self._client.complete_jobs(jobs)
-            await asyncio.sleep(TRICKLE_S)
+            began = self._clock.wall_ms()
+            await self._step()
+            await asyncio.sleep((began + STEP_MS - self._clock.wall_ms()) / 1_000)
 
     async def _step(self) -> None:
         step = self._steps
@@ -159,33 +173,37 @@ class _Stage:
 
 
 @asynccontextmanager
-async def staged() -> AsyncIterator[tuple[BrokerServer, Scene]]:
-    """The broker, at `NOW`, while work trickles on; and what there is in it."""
+async def staged() -> AsyncIterator[tuple[str, Scene]]:
+    """The broker's URL, at `NOW`, while work goes on; and what there is in it."""
     clock = StageClock()
     settings = BrokerSettings(
         limits=QueueLimits(lease_timeout_ms=600_000),
         commit=replace(CommitSettings(), pause_ms_max=NO_PAUSE_MS),
     )
+    store, port = NearbyStore(), free_port()
     runtime = Runtime(clock=ProducerClock(clock), entropy=SeededEntropy(SEED))
-    async with (
-        BrokerServer(
-            NearbyStore(),
-            host="127.0.0.1",
-            port=0,
-            settings=settings,
-            clock=clock,
-            entropy=SeededEntropy(SEED),
-        ) as broker,
-        client_of("direct", broker, runtime=runtime) as client,
-    ):
+    server = BrokerServer(
+        store,
+        host=HOST,
+        port=port,
+        advertise="queue-1.internal:8080",
+        settings=settings,
+        clock=clock,
+        entropy=SeededEntropy(SEED),
+    )
+    async with AsyncExitStack() as stack:
+        with patch("osqueue.core.precise_us", store.ticks):
+            broker = await stack.enter_async_context(server)
+        client = await stack.enter_async_context(client_of("direct", broker, runtime=runtime))
         stage = _Stage(broker, client, clock)
         await stage.play(STEPS * STEP_MS - FURNISHING_MS)
         scene = await furnish(client, stage.play)
         await client.announce_types({"email:send": EMAIL})
-        trickle = asyncio.create_task(stage.trickle())
+        await stage.play_to_the_end()
+        going_on = asyncio.create_task(stage.go_on())
         try:
-            yield broker, scene
+            yield f"http://{HOST}:{port}", scene
         finally:
-            trickle.cancel()
+            going_on.cancel()
             with suppress(asyncio.CancelledError):
-                await trickle
+                await going_on

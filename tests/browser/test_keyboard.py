@@ -45,6 +45,19 @@ async def test_help_when_asked_for_then_lists_the_keys_and_goes_with_escape(
     await expect(dialog).to_have_count(0)
 
 
+async def test_list_when_scrolled_then_the_keys_begin_with_what_is_in_sight(
+    open_tab: OpenTab, furnished: Furnished
+) -> None:
+    tab = await open_tab(furnished.broker.url, "/jobs?order=oldest")
+    await expect(tab.main.locator("tr[data-row]").nth(20)).to_be_attached()
+    await tab.page.evaluate("scrollTo(0, 900)")
+    await tab.page.keyboard.press("j")
+    focused = tab.page.locator("tr[data-row]:focus")
+    await expect(focused).to_be_in_viewport()
+    assert int(await focused.get_attribute("data-row") or 0) >= 15
+    assert 800 <= await tab.page.evaluate("scrollY") <= 1_000
+
+
 async def test_list_when_walked_through_by_keys_then_opens_the_row_that_has_the_focus(
     open_tab: OpenTab, furnished: Furnished
 ) -> None:

@@ -11,6 +11,7 @@ from tests.browser.scene import BAD_ADDRESS, bury
 from tests.browser.subpath import SubPath
 from tests.browser.switch import Switch
 from tests.browser.tab import AWAY, Tab
+from tests.browser.waiting import eventually
 
 from osqueue.client import OsqueueClient
 
@@ -102,6 +103,34 @@ async def test_page_when_its_broker_stands_by_then_says_who_leads(
     tab = await open_tab(standby.url)
     await expect(tab.main).to_contain_text("stands by")
     await expect(tab.main).to_contain_text(f"127.0.0.1:{leader.port}")
+    for view, name in (("/jobs", "Jobs"), ("/queue", "Queue"), ("/dead", "Dead letters")):
+        await tab.go(view)
+        await expect(tab.heading).to_have_text(name)
+        await expect(tab.main).to_contain_text("stands by")
+    await tab.go("/settings")
+    await expect(tab.main).to_contain_text("heartbeat")
+
+
+async def test_view_when_first_opened_while_the_broker_is_away_then_is_there_all_the_same(
+    open_tab: OpenTab, start_broker: StartBroker
+) -> None:
+    broker = await start_broker()
+    tab = await open_tab(broker.url)
+    await tab.connected()
+    loaded = (
+        "performance.getEntriesByType('resource').some(each => each.name.endsWith('/queue.js'))"
+    )
+
+    async def is_loaded() -> object:
+        return await tab.page.evaluate(loaded)
+
+    await eventually(is_loaded)
+    tab.announce(*AWAY)
+    await broker.kill()
+    await tab.connected("stale")
+    await tab.go("/queue")
+    await expect(tab.heading).to_have_text("Queue")
+    await expect(tab.main).to_contain_text("Depth by type")
 
 
 async def test_page_when_no_socket_can_be_opened_then_polls(

@@ -75,6 +75,38 @@ async def test_producer_when_it_submits_then_the_broker_has_the_job(
     await expect(producer.get_by_role("link", name=job.job_id)).to_be_visible()
 
 
+async def test_numbers_when_a_script_would_round_them_then_sent_and_shown_by_their_digits(
+    open_tab: OpenTab, broker: LocalBroker, client: OsqueueClient
+) -> None:
+    text = '{"order": 9007199254740993, "share": 1.0}'
+    tab = await open_tab(broker.url, "/playground")
+    producer = card(tab, "Producer")
+    await producer.get_by_label("Payload as JSON").fill(text)
+    await producer.get_by_text("Priority, delay, attempts").click()
+    await producer.get_by_label("Keep the result").check()
+    await producer.get_by_role("button", name="Submit").click()
+    await expect(producer).to_contain_text("1 submitted")
+    job = await client.claim_job("w")
+    assert job is not None
+    assert job.payload == {"order": 9007199254740993, "share": 1.0}
+    await client.complete_job(job, [18446744073709551615])
+    await tab.go(f"/jobs/{job.job_id}")
+    await expect(tab.main.get_by_role("group", name="Result")).to_contain_text(
+        "18446744073709551615"
+    )
+    job_id = await client.submit_job("t", {"order": 9007199254740993, "share": 1.0})
+    await tab.go(f"/jobs/{job_id}")
+    shown = tab.main.get_by_role("group", name="Payload")
+    await expect(shown).to_contain_text("9007199254740993")
+    await expect(shown).to_contain_text("1.0")
+    await tab.go("/state")
+    await tab.main.get_by_role("button", name="Load").click()
+    state = tab.main.get_by_role("group", name="The state object")
+    for name in ("jobs", "0", "payload"):
+        await state.get_by_role("button", name=name).first.click()
+    await expect(state).to_contain_text("9007199254740993")
+
+
 async def test_producer_when_it_goes_on_by_itself_then_does_so_until_it_is_stopped(
     open_tab: OpenTab, broker: LocalBroker, client: OsqueueClient
 ) -> None:

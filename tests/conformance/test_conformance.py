@@ -484,6 +484,15 @@ async def test_list_when_limited_then_pages(peer: Ask) -> None:
     assert [job["payload"] for job in first["jobs"]] == [0, 1, 2]
 
 
+@row("look", "a page of jobs without their payloads, for who asks so")
+async def test_list_when_payloads_are_not_wanted_then_left_out(peer: Ask) -> None:
+    job_id = await submitted(peer, {"n": 1}, type="t")
+    (job,) = (await peer.ask("listJobs", payloads=False)).value["jobs"]
+    assert (job["id"], job["type"], job.get("payload")) == (job_id, "t", None)
+    (job,) = (await peer.ask("listJobs", payloads=True)).value["jobs"]
+    assert job["payload"] == {"n": 1}
+
+
 @row("look", "one job, while it is queued, held, and over")
 async def test_job_when_looked_at_then_its_status(peer: Ask) -> None:
     job_id = await submitted(peer, [1], type="t")

@@ -96,6 +96,48 @@ async def test_retry_when_the_dead_letter_is_in_the_archive_then_it_is_queued_ag
     assert (await rest.post(f"/v1/jobs/{job_id}/retry")).status == 404
 
 
+async def buried(rest: Rest, number: int) -> list[str]:
+    """Dead letters that only the archive knows."""
+    ids = [await claimed(rest, type="t", payload={"n": n}, maxAttempts=1) for n in range(number)]
+    for job_id in ids:
+        failure = {"workerId": "w", "error": {"type": "E", "message": "no"}}
+        assert (await rest.post(f"/v1/jobs/{job_id}/fail", failure)).status == 204
+    await forgotten(rest)
+    return ids
+
+
+async def test_retry_of_many_when_they_are_in_the_archive_then_those_that_are_dead_are_queued(
+    rest: Rest,
+) -> None:
+    dead = await buried(rest, 3)
+    over = await claimed(rest)
+    await rest.post(f"/v1/jobs/{over}/complete", {"workerId": "w"})
+    await forgotten(rest)
+    waiting = (await rest.post("/v1/jobs", {"type": "other"})).json["jobId"]
+    request = {"action": "retry", "jobIds": [*dead, over, waiting, "unknown"]}
+    answer = (await rest.post("/v1/jobs/actions", request)).json
+    assert answer["done"] == 4  # nothing is to be done about the one that waits
+    assert [each["jobId"] for each in answer["failed"]] == [over, "unknown"]
+    assert {each["error"]["_tag"] for each in answer["failed"]} == {"JobNotFoundError"}
+    found = [(await rest.get(f"/v1/jobs/{job_id}")).json for job_id in dead]
+    assert [(job["status"], job["payload"]["n"]) for job in found] == [
+        ("unclaimed", n) for n in range(3)
+    ]
+    assert (await rest.post("/v1/jobs/actions", request)).json["done"] == 4
+
+
+async def test_retry_of_many_when_the_archive_cannot_be_read_then_each_says_so_and_none_is_lost(
+    rest: Rest, store: ScriptedStore
+) -> None:
+    dead = await buried(rest, 2)
+    store.then(Step("get", Fault.UNAVAILABLE))
+    request = {"action": "retry", "jobIds": dead}
+    answer = (await rest.post("/v1/jobs/actions", request)).json
+    assert answer["done"] == 0
+    assert {each["error"]["_tag"] for each in answer["failed"]} == {"StorageBackendError"}
+    assert (await rest.post("/v1/jobs/actions", request)).json["done"] == 2
+
+
 async def test_retry_when_no_archive_is_kept_then_an_unknown_job_is_404(
     session: aiohttp.ClientSession,
 ) -> None:
@@ -103,4 +145,7 @@ async def test_retry_when_no_archive_is_kept_then_an_unknown_job_is_404(
     async with BrokerServer("memory://", host="127.0.0.1", port=0, settings=settings) as broker:
         rest = Rest(session, broker.url)
         assert (await rest.post("/v1/jobs/unknown/retry")).status == 404
+        request = {"action": "retry", "jobIds": ["unknown"]}
+        answer = (await rest.post("/v1/jobs/actions", request)).json
+        assert [each["error"]["_tag"] for each in answer["failed"]] == ["JobNotFoundError"]
         assert (await rest.get("/v1/jobs/unknown")).status == 404

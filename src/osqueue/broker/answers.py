@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 from msgspec import UNSET, Raw
 
@@ -32,6 +34,7 @@ __all__ = [
     "hide_payloads",
     "job_answer",
     "job_info",
+    "leave_out_payloads",
     "page",
     "progress",
     "stats",
@@ -90,6 +93,12 @@ def whole_job_info(view: JobView) -> JobInfo:
     if info.last_error is not None:
         info.errors.append(info.last_error)
     return info
+
+
+def leave_out_payloads(jobs: Iterable[JobInfo]) -> None:
+    """Without payloads and results, as somebody asked for it who knows that."""
+    for info in jobs:
+        info.payload = info.result = UNSET
 
 
 def hide_payloads(answer: object) -> None:

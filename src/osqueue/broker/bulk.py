@@ -2,25 +2,28 @@
 
 Laws: what is looked through is looked through a piece at a time, with others in between; what is
 done is one operation, so it is in one commit as a whole. Each job is looked at again in that
-moment: one that has changed since it was found is left alone.
+moment: one that has changed since it was found is left alone. Only dead letters that stand in the
+archive alone are looked for after that, and queued again in a commit of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 from osqueue.broker import answers
-from osqueue.broker.engines import QueueEngine
+from osqueue.broker.engines import Lookup, QueueEngine
 from osqueue.broker.reply import Reply
+from osqueue.broker.restoring import Restored, may_be_archived, restore
 from osqueue.config import FAILED_SHOWN_MAX, FIND_SCANS_MAX, LIST_SCAN_MAX
-from osqueue.errors import BrokerProtocolError
+from osqueue.errors import BrokerProtocolError, OsqueueError
 from osqueue.model.ops import Act, Cancel, FindJobs, GetStats, JobFilter, Retry, SetPriority
-from osqueue.model.outcomes import Acted, BadCursor, Counts, Done, Found
-from osqueue.wire.messages import ActionAnswer, ActionRequest, JobsCount
+from osqueue.model.outcomes import Acted, ActOutcome, BadCursor, Counts, Done, Found
+from osqueue.wire.errors import error_body
+from osqueue.wire.messages import ActionAnswer, ActionRequest, JobAnswer, JobsCount
 from osqueue.wire.operations import CountQuery
 
 __all__ = ["act_on_jobs", "count_jobs", "refuse_doubles"]
@@ -47,6 +50,15 @@ class _Matching(NamedTuple):
     position: tuple[int, int] | None
 
 
+class _Taken(NamedTuple):
+    """What has become of each job; ``None``: it is not meant any more."""
+
+    outcomes: Mapping[str, ActOutcome | None]
+    errors: Mapping[str, OsqueueError]
+    """Why a refusal may not be the last word."""
+    position: tuple[int, int] | None
+
+
 async def count_jobs(engine: QueueEngine, query: CountQuery) -> Reply[JobsCount]:
     """How many jobs are meant. By their status alone, that is known without a look at them."""
     wanted = JobFilter(query.status, query.type, query.text)
@@ -60,12 +72,19 @@ async def count_jobs(engine: QueueEngine, query: CountQuery) -> Reply[JobsCount]
 
 
 async def act_on_jobs(
-    engine: QueueEngine, request: ActionRequest, *, size: int = 0
+    engine: QueueEngine, request: ActionRequest, lookup: Lookup | None, *, size: int = 0
 ) -> Reply[ActionAnswer]:
-    """Do something to many jobs. ``size``: bytes of the request."""
+    """Do something to many jobs. ``lookup``: where they are looked for that have left the state.
+
+    ``size``: bytes of the request.
+    """
     wanted, action = _wanted(request), _action(request)
     if request.job_ids is not None:
-        return await _act(engine, action, request.job_ids, wanted, size=size)
+        refuse_doubles(request.job_ids, "jobIds")
+        taken = await _act(engine, action, request.job_ids, wanted, size=size)
+        if action is Retry and lookup is not None:
+            taken = await _with_archived(engine, lookup, taken)
+        return _told(taken)
     if wanted is None:
         raise BrokerProtocolError("say which jobs: `jobIds`, or a `filter`")
     matching = await _matching(engine, wanted, limit=request.max)
@@ -73,7 +92,7 @@ async def act_on_jobs(
         nothing = ActionAnswer(done=0, failed=[], left=matching.more)
         return Reply(nothing, matching.position)
     size = sum(map(len, matching.ids))
-    reply = await _act(engine, action, matching.ids, wanted, size=size)
+    reply = _told(await _act(engine, action, matching.ids, wanted, size=size))
     reply.value.left = matching.more
     return reply
 
@@ -92,23 +111,42 @@ async def _act(
     wanted: JobFilter | None,
     *,
     size: int,
-) -> Reply[ActionAnswer]:
-    refuse_doubles(ids, "jobIds")
+) -> _Taken:
     held = await engine.ask(Act(tuple(map(action, ids)), wanted), size=size)
     assert isinstance(held.outcome, Acted), "each job is refused for itself"
-    each = list(zip(ids, held.outcome.each, strict=True))
+    return _Taken(dict(zip(ids, held.outcome.each, strict=True)), {}, held.position)
+
+
+async def _with_archived(engine: QueueEngine, lookup: Lookup, taken: _Taken) -> _Taken:
+    """The same, with what can be done about those that have left the state."""
+    gone = [job_id for job_id, outcome in taken.outcomes.items() if may_be_archived(outcome)]
+    if not gone:
+        return taken
+    restored: Restored = await restore(engine, lookup, gone)
+    outcomes = {**taken.outcomes, **restored.outcomes}
+    return _Taken(outcomes, restored.errors, restored.position or taken.position)
+
+
+def _told(taken: _Taken) -> Reply[ActionAnswer]:
+    outcomes, errors = taken.outcomes, taken.errors
     failed = [
-        answers.job_answer(job_id, outcome)
-        for job_id, outcome in each
+        _refused(job_id, outcome, errors.get(job_id))
+        for job_id, outcome in outcomes.items()
         if outcome is not None and not isinstance(outcome, Done)
     ]
     answer = ActionAnswer(
-        done=sum([isinstance(outcome, Done) for _, outcome in each]),
+        done=sum([isinstance(outcome, Done) for outcome in outcomes.values()]),
         failed=failed[:FAILED_SHOWN_MAX],
         left=False,
-        skipped=sum([outcome is None for _, outcome in each]),
+        skipped=sum([outcome is None for outcome in outcomes.values()]),
     )
-    return Reply(answer, held.position)
+    return Reply(answer, taken.position)
+
+
+def _refused(job_id: str, outcome: ActOutcome, error: OsqueueError | None) -> JobAnswer:
+    if error is None:
+        return answers.job_answer(job_id, outcome)
+    return JobAnswer(job_id=job_id, error=error_body(error))
 
 
 def _wanted(request: ActionRequest) -> JobFilter | None:

@@ -81,6 +81,7 @@ class _Leaf:
         self.damaged: list[str] = []
         self.next_cursor: str | None = None
         self._limit = query.limit
+        self._payloads = query.payloads
         self._bytes = 0
 
     @property
@@ -89,7 +90,8 @@ class _Leaf:
 
     def take(self, each: JobView) -> None:
         self.views.append(each)
-        self._bytes += sum(map(length_of, (each.result, each.payload, each.last_error)))
+        shown = (each.result, each.payload) if self._payloads else ()
+        self._bytes += sum(map(length_of, (each.last_error, *shown)))
 
     def note_damage(self, name: BatchName) -> None:
         if name.key not in self.damaged:
@@ -97,6 +99,8 @@ class _Leaf:
 
     def made(self) -> EndedPage:
         jobs = list(map(answers.job_info, self.views))
+        if not self._payloads:
+            answers.leave_out_payloads(jobs)
         return EndedPage(jobs=jobs, next_cursor=self.next_cursor, damaged=self.damaged)
 
 

@@ -411,7 +411,10 @@ class QueueService:
         held = await self._engine_of(queue).ask(op, consistent=consistent)
         if not isinstance(held.outcome, Page):
             raise _refused(held)
-        return Reply(answers.page(held.outcome, self.address), held.position)
+        page = answers.page(held.outcome, self.address)
+        if not query.payloads:
+            answers.leave_out_payloads(page.jobs)
+        return Reply(page, held.position)
 
     async def list_ended(self, queue: str, query: EndedQuery) -> Reply[EndedPage]:
         """Look at a page of jobs that have ended, for as long as the archive keeps them."""
@@ -425,7 +428,7 @@ class QueueService:
         self, queue: str, request: ActionRequest, *, size: int = 0
     ) -> Reply[ActionAnswer]:
         """Retry or cancel many jobs, each for itself."""
-        return await act_on_jobs(self._engine_of(queue), request, size=size)
+        return await act_on_jobs(self._engine_of(queue), request, self._archive, size=size)
 
     async def dead_groups(
         self, queue: str, *, consistent: bool = False

@@ -41,6 +41,8 @@ class JobsQuery(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
     order: str = "oldest"
     limit: int
+    payloads: bool = False
+    """A table shows none."""
     consistent: bool
 
 
@@ -179,6 +181,7 @@ async def _collect(client: OsqueueClient, query: JobsQuery) -> Found:
             order=query.order,
             limit=limit,
             cursor=cursor,
+            payloads=query.payloads,
             consistent=query.consistent,
         )
 
@@ -193,6 +196,7 @@ async def _collect_ended(client: OsqueueClient, query: JobsQuery) -> Found:
             text=query.text,
             limit=limit,
             cursor=cursor,
+            payloads=query.payloads,
             consistent=query.consistent,
         )
 

@@ -562,14 +562,15 @@ class OsqueueClient:
         order: str = "oldest",
         limit: int = LIST_PAGE_MAX,
         cursor: str | None = None,
+        payloads: bool = True,
         consistent: bool = False,
     ) -> JobsPage:
         """One page of jobs; ``status`` is ``unclaimed``, ``ready``, ``delayed`` or ``waiting`` for
         other jobs (which part the unclaimed ones), ``in_progress`` or ``dead``.
 
         ``text`` stands in the id, the type, the worker's id, or the last error's type or message,
-        in upper or lower case. ``order`` is ``oldest`` or ``newest`` first. ``consistent``: see
-        `get_job`.
+        in upper or lower case. ``order`` is ``oldest`` or ``newest`` first. Without ``payloads``
+        jobs seem to have none, and an answer stays small. ``consistent``: see `get_job`.
         """
         query = ListQuery(
             limit=limit,
@@ -578,6 +579,7 @@ class OsqueueClient:
             type=job_type,
             text=text or None,
             order=None if order == "oldest" else order,
+            payloads=payloads,
             consistent=consistent,
         )
         answer = await self._caller.call(operations.LIST_JOBS, query)
@@ -590,6 +592,7 @@ class OsqueueClient:
         job_type: str | None = None,
         text: str | None = None,
         order: str = "oldest",
+        payloads: bool = True,
         consistent: bool = False,
     ) -> AsyncIterator[JobInfo]:
         """All jobs, page by page: each page is as of its own moment. What is meant: see
@@ -603,6 +606,7 @@ class OsqueueClient:
                 text=text,
                 order=order,
                 cursor=cursor,
+                payloads=payloads,
                 consistent=consistent,
             )
             for job in page.jobs:
@@ -619,6 +623,7 @@ class OsqueueClient:
         text: str | None = None,
         limit: int = LIST_PAGE_MAX,
         cursor: str | None = None,
+        payloads: bool = True,
         consistent: bool = False,
     ) -> EndedPage:
         """One page of jobs that have ended, the last to end first, for as long as the archive
@@ -631,6 +636,7 @@ class OsqueueClient:
             status=status,
             type=job_type,
             text=text or None,
+            payloads=payloads,
             consistent=consistent,
         )
         answer = await self._caller.call(operations.LIST_ENDED, query)
@@ -642,11 +648,14 @@ class OsqueueClient:
         status: str | None = None,
         job_type: str | None = None,
         text: str | None = None,
+        payloads: bool = True,
     ) -> AsyncIterator[JobInfo]:
         """All jobs that have ended, page by page; see `list_ended`."""
         cursor: str | None = None
         while True:
-            page = await self.list_ended(status=status, job_type=job_type, text=text, cursor=cursor)
+            page = await self.list_ended(
+                status=status, job_type=job_type, text=text, cursor=cursor, payloads=payloads
+            )
             for job in page.jobs:
                 yield job
             cursor = page.next_cursor

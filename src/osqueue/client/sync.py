@@ -366,6 +366,7 @@ class SyncOsqueueClient:
         order: str = "oldest",
         limit: int = LIST_PAGE_MAX,
         cursor: str | None = None,
+        payloads: bool = True,
         consistent: bool = False,
     ) -> JobsPage:
         """One page of jobs; ``status`` is ``unclaimed``, ``ready``, ``delayed``, ``waiting``,
@@ -379,6 +380,7 @@ class SyncOsqueueClient:
                 order=order,
                 limit=limit,
                 cursor=cursor,
+                payloads=payloads,
                 consistent=consistent,
             )
         )
@@ -390,12 +392,18 @@ class SyncOsqueueClient:
         job_type: str | None = None,
         text: str | None = None,
         order: str = "oldest",
+        payloads: bool = True,
         consistent: bool = False,
     ) -> Iterator[JobInfo]:
         """All jobs, page by page: each page is as of its own moment."""
         return self._iterate(
             lambda client: client.iter_jobs(
-                status=status, job_type=job_type, text=text, order=order, consistent=consistent
+                status=status,
+                job_type=job_type,
+                text=text,
+                order=order,
+                payloads=payloads,
+                consistent=consistent,
             )
         )
 
@@ -407,6 +415,7 @@ class SyncOsqueueClient:
         text: str | None = None,
         limit: int = LIST_PAGE_MAX,
         cursor: str | None = None,
+        payloads: bool = True,
         consistent: bool = False,
     ) -> EndedPage:
         """One page of jobs that have ended, the last to end first."""
@@ -417,6 +426,7 @@ class SyncOsqueueClient:
                 text=text,
                 limit=limit,
                 cursor=cursor,
+                payloads=payloads,
                 consistent=consistent,
             )
         )
@@ -427,10 +437,13 @@ class SyncOsqueueClient:
         status: str | None = None,
         job_type: str | None = None,
         text: str | None = None,
+        payloads: bool = True,
     ) -> Iterator[JobInfo]:
         """All jobs that have ended, page by page."""
         return self._iterate(
-            lambda client: client.iter_ended(status=status, job_type=job_type, text=text)
+            lambda client: client.iter_ended(
+                status=status, job_type=job_type, text=text, payloads=payloads
+            )
         )
 
     def count_jobs(

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from itertools import islice
 
 import msgspec
 
 from osqueue.config import (
+    ARCHIVE_FOUND_BYTES_MAX,
     ARCHIVE_LOOKUP_OBJECTS_MAX,
     ARCHIVE_LOOKUPS_MAX,
     STORE_ANSWER_S_MAX,
 )
+from osqueue.engine.sought import Found, Sought
 from osqueue.errors import (
     OverloadedError,
     StorageBackendError,
@@ -126,6 +128,12 @@ class Archive:
         async with self._looking():
             return await self._find(job_id)
 
+    async def find_many(self, job_ids: Collection[str]) -> Found:
+        """The JSON of the ended jobs among these, each batch read once. Raises as `find`."""
+        async with self._looking():
+            await self._loaded.wait()
+            return await self._search(Sought(job_ids))
+
     async def listed(self) -> Archive:
         """The same, once its batches have been listed. Raises `StoreUnavailableError`."""
         async with self._looking():
@@ -187,6 +195,22 @@ class Archive:
                 return line
         return None
 
+    async def _search(self, sought: Sought) -> Found:
+        batches = [name for name in self._all_newest_first() if sought.may_be_in(name)]
+        reads = 0
+        for at, name in enumerate(batches):
+            if not sought.may_be_in(name):
+                continue  # what made it one of them has been found
+            if reads == ARCHIVE_LOOKUP_OBJECTS_MAX or sought.size > ARCHIVE_FOUND_BYTES_MAX:
+                return Found(sought.lines, sought.missing_of(batches[at:]))
+            sought.take(await self._whole(name))
+            reads += 1
+        return Found(sought.lines, frozenset())
+
+    def _all_newest_first(self) -> Iterator[BatchName]:
+        for hour in sorted(self._hours, reverse=True):
+            yield from reversed(self._hours[hour].names)
+
     def _candidates(self, job_id: str) -> list[BatchName]:
         """The batches that may hold an id, newest first."""
         time = id_time(job_id)
@@ -200,17 +224,21 @@ class Archive:
                 yield from reversed(self._hours[hour].names)
 
     async def _line(self, name: BatchName, job_id: str) -> bytes | None:
+        return _find_line(await self._whole(name), job_id)
+
+    async def _whole(self, name: BatchName) -> bytes:
+        """All the lines of a batch; none when it is there no more."""
         try:
             stored = await self._store.get(name.key)
         except StoreNotFoundError:
-            return None  # deleted meanwhile
+            return b""  # deleted meanwhile
         assert stored is not None, "only a read with a version is answered by nothing"
         if not stored.data.endswith(b"\n"):
             raise StoreUnavailableError(
                 f"{name.key} in {self._store.url} ends in the middle of a line: it did not arrive "
                 "whole, so try again, or it was damaged"
             )
-        return _find_line(stored.data, job_id)
+        return stored.data
 
 
 def _find_line(data: bytes, job_id: str) -> bytes | None:

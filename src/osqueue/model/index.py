@@ -79,11 +79,7 @@ class ReadyIndex:
 
     def heads(self) -> Iterator[Job]:
         """Of each type the job that would be claimed next."""
-        for type_ in self._queues:
-            head = self._head(type_)
-            job = None if head is None else self._find(head[0] & _SEQ_MASK)
-            if job is not None:
-                yield job
+        return map(self._first, self._queues.values())
 
     def has(self, types: Sequence[str] | None) -> bool:
         """Whether a claim of these types (``None``: any) would get a job."""
@@ -182,9 +178,14 @@ class ReadyIndex:
         queue = self._queues.get(type_)
         if queue is None:
             return None
-        while self._waiting(queue.heap[0]) is None:
-            heappop(queue.heap)
+        self._first(queue)
         return queue.heap[0], type_
+
+    def _first(self, queue: _TypeQueue) -> Job:
+        """The job that would be claimed next; what stands before it counts no more."""
+        while (job := self._waiting(queue.heap[0])) is None:
+            heappop(queue.heap)
+        return job
 
     def _waiting(self, key: int) -> Job | None:
         """The job of an entry, if it can still be claimed with the priority that the entry has."""

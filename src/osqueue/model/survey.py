@@ -18,7 +18,7 @@ from osqueue.config import (
     OVERVIEW_WORKERS_MAX,
     SURVEY_LOOKS_MAX,
 )
-from osqueue.model.job import Job, JobStatus
+from osqueue.model.job import JobStatus
 from osqueue.model.ops import Survey
 from osqueue.model.outcomes import Holding, Surveyed, TypeDepth, WorkerView
 from osqueue.model.state import QueueState
@@ -51,11 +51,11 @@ def _types(state: QueueState) -> dict[str, TypeDepth]:
     looked_at = dict.fromkeys(
         chain.from_iterable(islice(each, SURVEY_LOOKS_MAX) for each in places)
     )
-    depths = {type_: _depth(state, type_) for type_ in looked_at}
-    if len(depths) <= OVERVIEW_TYPES_MAX:
-        return depths
-    most = nlargest(OVERVIEW_TYPES_MAX, depths.items(), key=lambda each: (sum(each[1]), each[0]))
-    return dict(most)
+    if len(looked_at) > OVERVIEW_TYPES_MAX:
+        ready, held, dead = state.ready.count, state.leases.types.get, state.dead_types.get
+        totals = [(ready(type_) + held(type_, 0) + dead(type_, 0), type_) for type_ in looked_at]
+        looked_at = dict.fromkeys(type_ for _, type_ in nlargest(OVERVIEW_TYPES_MAX, totals))
+    return {type_: _depth(state, type_) for type_ in looked_at}
 
 
 def _depth(state: QueueState, type_: str) -> TypeDepth:
@@ -91,8 +91,5 @@ def _worker(state: QueueState, worker_id: str | None, jobs_max: int) -> WorkerVi
     seen_at = None
     if newest is not None:  # a heartbeat renews them all; the newest may have been claimed since
         seen_at = max([job.heartbeat or 0 for job in (*first, newest)])
-    return WorkerView(worker_id or "", seen_at, len(held), tuple(map(_holding, first)))
-
-
-def _holding(job: Job) -> Holding:
-    return Holding(job.id, job.type, job.since, job.progress)
+    jobs = tuple([Holding(job.id, job.type, job.since, job.progress) for job in first])
+    return WorkerView(worker_id or "", seen_at, len(held), jobs)

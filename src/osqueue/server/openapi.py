@@ -32,6 +32,7 @@ _REF = "#/components/schemas/{name}"
 _ERROR = {"application/json": {"schema": {"$ref": _REF.format(name="ErrorBody")}}}
 _EXPLAINED: Final = {
     "consistent": "`true`: answer with what is true after the request was sent.",
+    "payloads": "`false`: leave out payloads and results.",
     "text": "Stands in the id, the type, the worker's id, or the last error's type or message; "
     "upper and lower case are the same.",
 }

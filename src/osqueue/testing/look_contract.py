@@ -5,7 +5,7 @@ Subclass `LookContract` as `TransportContract`, and give it the same `make_trans
 
 from __future__ import annotations
 
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
 from osqueue.config import ArchiveSettings, BrokerSettings, QueueLimits
@@ -16,6 +16,7 @@ from osqueue.wire import operations as ops
 from osqueue.wire.messages import (
     ActionRequest,
     ClaimRequest,
+    CompleteRequest,
     EndedPage,
     FailRequest,
     JobError,
@@ -64,6 +65,28 @@ class LookContract(TransportBench):
             other = ListQuery(limit=2, cursor=first.next_cursor)
             error = await expect_error(BrokerProtocolError, calls.call(ops.LIST_JOBS, other))
             assert error.status == 400
+
+    async def test_list_without_payloads_then_only_those_are_left_out(self) -> None:
+        async with self.calls(settings=ARCHIVING) as calls:
+            for job_id in ("ended", "queued"):
+                payload = Raw(b'{"n":1}')
+                request = SubmitRequest(payload=payload, type="t", job_id=job_id, keep_result=True)
+                await calls.call(ops.SUBMIT, request)
+            (job,) = await calls.claim()
+            done = CompleteRequest(worker_id="w", lease=job.lease, result=Raw(b"[2]"))
+            await calls.call(ops.COMPLETE, done, job_id="ended")
+            for operation, query in (
+                (ops.LIST_JOBS, ListQuery(payloads=False)),
+                (ops.LIST_ENDED, EndedQuery(payloads=False)),
+            ):
+                (shown,) = (await calls.call(operation, query)).value.jobs
+                assert (shown.type, shown.keep_result, shown.payload_hidden) == ("t", True, False)
+                assert _nothing(shown.payload), operation.name
+                assert _nothing(shown.result), operation.name
+            (whole,) = (await calls.call(ops.LIST_JOBS, ListQuery())).value.jobs
+            assert bytes(whole.payload) == b'{"n":1}'
+            (whole,) = (await calls.call(ops.LIST_ENDED, EndedQuery())).value.jobs
+            assert bytes(whole.result) == b"[2]"
 
     async def test_count_then_as_many_as_are_meant(self) -> None:
         async with self.calls() as calls:
@@ -179,6 +202,11 @@ async def _dead(calls: Calls, job_id: str, message: str) -> None:
     error = JobError(type="E", message=message)
     request = FailRequest(worker_id="w", lease=job.lease, error=error, retry=False)
     await calls.call(ops.FAIL, request, job_id=job_id)
+
+
+def _nothing(value: Raw | UnsetType) -> bool:
+    """Where messages tell of no value at all, they tell of null."""
+    return value is UNSET or bytes(value) == b"null"
 
 
 def _ids(jobs: list[JobInfo]) -> list[str]:

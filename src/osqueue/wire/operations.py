@@ -120,6 +120,8 @@ class ListQuery(ReadQuery, kw_only=True, omit_defaults=True, rename="camel"):
     text: SearchText | None = None
     order: Annotated[str, Meta(pattern=r"^(oldest|newest)\Z")] | None = None
     """What comes first; by default the oldest."""
+    payloads: bool = True
+    """Whether jobs are shown with their payloads: a page of those can have many MiB."""
 
 
 class CountQuery(ReadQuery, kw_only=True, omit_defaults=True, rename="camel"):
@@ -138,6 +140,8 @@ class EndedQuery(ReadQuery, kw_only=True, omit_defaults=True, rename="camel"):
     status: EndStatus | None = None
     type: Name | None = None
     text: SearchText | None = None
+    payloads: bool = True
+    """Whether jobs are shown with their payloads and results."""
 
 
 class SchedulesQuery(ReadQuery, kw_only=True, omit_defaults=True, rename="camel"):

@@ -94,7 +94,7 @@ test("a job that one looks at, when it ends, is seen to end, and is not asked fo
   const type = freshType();
   const [id] = await submit(type, 1);
   let asked = 0;
-  const counting = { ...api, get: (...request) => ((asked += 1), api.get(...request)) };
+  const counting = { ...api, exact: (...request) => ((asked += 1), api.exact(...request)) };
   const watch = new JobWatch({ api: counting, id });
   t.after(() => watch.close());
   await until(watch.state, ({ job }) => job?.status === "unclaimed", "it waits");

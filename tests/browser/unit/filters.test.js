@@ -31,11 +31,11 @@ test("what makes no sense in an address, when it is read, is as if it were not t
 test("a page, when ended jobs are wanted, is asked of their own listing, without an order", () => {
   assert.deepEqual(pageRequest({ ...ANY, status: "ended", text: "x" }, { limit: 5 }), {
     path: "v1/ended",
-    query: { text: "x", limit: 5 },
+    query: { text: "x", limit: 5, payloads: false },
   });
   assert.deepEqual(pageRequest({ ...ANY, status: "expired" }, { cursor: "c", limit: 5 }), {
     path: "v1/ended",
-    query: { status: "expired", cursor: "c", limit: 5 },
+    query: { status: "expired", cursor: "c", limit: 5, payloads: false },
   });
 });
 
@@ -43,7 +43,7 @@ test("a page, when queued jobs are wanted, is asked for with filter, order and c
   const filter = { status: "ready", type: "a", text: "", order: "oldest" };
   assert.deepEqual(pageRequest(filter, { cursor: "7.3", limit: 9 }), {
     path: "v1/jobs",
-    query: { status: "ready", type: "a", limit: 9, cursor: "7.3", order: "oldest" },
+    query: { status: "ready", type: "a", limit: 9, payloads: false, cursor: "7.3", order: "oldest" },
   });
 });
 

@@ -136,3 +136,22 @@ test("the difference of the clocks is the least that was seen, until a clock is 
   }
   assert.deepEqual(skews, [100, 40, 40, 60_000]);
 });
+
+test("a page that is told of a busy queue for a day, holds no more than after an hour", () => {
+  const steps = 24 * HISTORY_STEPS;
+  let overview = reduce(null, { reset: true, now: 0, types: {}, workers: [], activity: [] }, 0);
+  const sizes = [];
+  for (let step = 1; step <= steps; step += 1) {
+    const activity = Array.from({ length: 50 }, (_, n) => ({ kind: "completed", jobId: `${step}-${n}`, at: step * STEP }));
+    const workers = [{ id: `worker-${step}`, held: 1, jobs: [{ id: `job-${step}` }] }];
+    const types = { [`type-${step}`]: { ready: 1 }, [`type-${step - 9}`]: null };
+    const history = { stepMs: STEP, from: step * STEP, submitted: [100], waitP50: [5] };
+    const gone = [`worker-${step - 9}`];
+    overview = reduce(overview, { seq: `${step}`, now: step * STEP, types, workers, workersGone: gone, history, activity }, step * STEP);
+    if (step % HISTORY_STEPS === 0) sizes.push(JSON.stringify({ ...overview, told: 0 }).length);
+  }
+  assert.equal(sizes.length, 24);
+  assert.ok(Math.max(...sizes.slice(1)) < 1.05 * sizes[1], String(sizes));
+  assert.equal(Object.keys(overview.workers).length, 9);
+  assert.equal(overview.activity.length, ACTIVITY_MAX);
+});

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { allows, placesFor, rolesFor } from "../../../src/osqueue/server/dashboard/assets/data/places.js";
+import { allows, placeOf, placesFor, rolesFor } from "../../../src/osqueue/server/dashboard/assets/data/places.js";
 
 test("one sees the pages that one of the roles allows", () => {
   const names = (roles) => placesFor(roles).map(({ name }) => name);
@@ -15,4 +15,11 @@ test("nobody's roles allow only what needs none", () => {
   assert.equal(allows(rolesFor("settings"), ["observe"]), false);
   assert.equal(allows(rolesFor("overview"), undefined), true);
   assert.equal(allows(rolesFor("constructor"), []), true);
+});
+
+test("a view belongs to its page, and settings alone tell of a broker rather than of its queue", () => {
+  assert.equal(placeOf("job").label, "Jobs");
+  assert.equal(placeOf("login"), undefined);
+  const own = placesFor(["produce", "admin"]).filter((place) => place.own);
+  assert.deepEqual(own.map(({ name }) => name), ["settings"]);
 });

@@ -502,6 +502,21 @@ async def test_list_jobs_with_a_text_and_the_newest_first_says_so(
     ]
 
 
+async def test_lists_without_payloads_say_so(
+    client: OsqueueClient, transport: ScriptedTransport
+) -> None:
+    ended = messages.EndedPage(jobs=[])
+    transport.answers(_page(cursor=None), _page(cursor=None), ended, ended)
+
+    await client.list_jobs(payloads=False)
+    _ = [job async for job in client.iter_jobs(payloads=False)]
+    await client.list_ended(payloads=False)
+    _ = [job async for job in client.iter_ended(payloads=False)]
+
+    asked = [call.request for call in transport.calls]
+    assert asked == [ListQuery(payloads=False)] * 2 + [EndedQuery(payloads=False)] * 2
+
+
 async def test_iter_ended_follows_the_cursors_to_the_end(
     client: OsqueueClient, transport: ScriptedTransport
 ) -> None:

@@ -109,6 +109,7 @@ def list_jobs(  # noqa: PLR0913 - the signature is the list of options
         text=text,
         order=order,
         limit=limit,
+        payloads=json_output,
         consistent=consistent,
     )
     looking.list_jobs(
@@ -171,7 +172,12 @@ def ended(  # noqa: PLR0913 - the signature is the list of options
 
     options.check_range(context, "limit", limit, least=0)
     query = looking.JobsQuery(
-        status=status, job_type=job_type, text=text, limit=limit, consistent=consistent
+        status=status,
+        job_type=job_type,
+        text=text,
+        limit=limit,
+        payloads=json_output,
+        consistent=consistent,
     )
     looking.list_ended(
         options.broker(context, broker_url, storage, brokerless=brokerless),

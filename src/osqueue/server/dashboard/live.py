@@ -1,9 +1,10 @@
 """The overview as it lives: what feeds it, how often it is renewed, and who reads it.
 
 Laws: only a leader tells of a queue, and only what is durable; it is renewed at most four times a
-second, only while somebody reads it, and only when something has changed or a step of the history
-is over; what is told is made once for all. Nothing waits for a reader: who is slow is told later,
-and then of everything at once. While nobody reads, no events are recorded, and nothing is asked.
+second and at the cost of a hundredth of a processor, only while somebody reads it, and only when
+something has changed or a step of the history is over; what is told is made once for all. Nothing
+waits for a reader: who is slow is told later, and then of everything at once. While nobody reads,
+no events are recorded, and nothing is asked.
 """
 
 from __future__ import annotations
@@ -23,12 +24,9 @@ from osqueue.clock import Clock, Entropy
 from osqueue.config import (
     OVERVIEW_ACTIVITY_MAX,
     OVERVIEW_ASK_S,
-    OVERVIEW_EVERY_S,
     OVERVIEW_LINGER_S,
     OVERVIEW_WORKERS_MAX,
     SURVEY_LOOKS_MAX,
-    TELL_SHARE,
-    TELL_US,
 )
 from osqueue.engine.engine import Engine
 from osqueue.engine.observer import Answered, unheard
@@ -52,6 +50,7 @@ from osqueue.server.dashboard.figures import (
     workers_of,
 )
 from osqueue.server.dashboard.history import History
+from osqueue.server.dashboard.pace import Pace
 from osqueue.server.dashboard.watch import Watch
 from osqueue.wire.overview import OverviewBroker
 
@@ -85,6 +84,7 @@ class Live:
         self._place: Place | None = None
         self._leader_since: int | None = None
         self._documents = Documents(entropy.token(), self.history)
+        self._pace = Pace()
         self._position: tuple[int, int] | None = None
         """Of the commit that the figures rest on."""
         self._outdated = True
@@ -227,11 +227,13 @@ class Live:
     async def _keep_on(self, place: Place) -> None:
         try:
             while self._is_read():
+                began = self._clock.cpu_us()
                 await self.renew(place)
+                self._pace.took(self._clock.cpu_us() - began)
                 self._ready.set()
                 for watch in list(self._watches):
                     watch.wake()
-                await asyncio.sleep(self._pause_s())
+                await asyncio.sleep(self._pace.pause_s(len(self._watches)))
                 await self._something_new()
         except OsqueueError as error:
             self._end(error)
@@ -244,10 +246,6 @@ class Live:
 
     def _is_read(self) -> bool:
         return bool(self._watches) or asyncio.get_running_loop().time() < self._polled_until
-
-    def _pause_s(self) -> float:
-        """Telling many takes its time, and must not take the broker's from those who work."""
-        return max(OVERVIEW_EVERY_S, TELL_SHARE * TELL_US * len(self._watches) / 1e6)
 
     async def _something_new(self) -> None:
         """Wait until something has happened, or a step of the history is over."""

@@ -15,7 +15,7 @@ from osqueue.engine.callers import Caller
 from osqueue.errors import BrokerProtocolError, EngineStateError, OverloadedError
 from osqueue.model.job import Moment
 from osqueue.model.tally import Tally
-from osqueue.server.dashboard import documents
+from osqueue.server.dashboard import documents, pace
 from osqueue.server.dashboard import live as module
 from osqueue.server.dashboard.watch import Watch
 from osqueue.storage.memory import MemoryBackend
@@ -39,8 +39,9 @@ Q = DEFAULT_QUEUE
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody has to wait for the eye of a person."""
-    monkeypatch.setattr(module, "OVERVIEW_EVERY_S", 0.001)
+    """Nobody has to wait for the eye of a person, or so that it costs little."""
+    monkeypatch.setattr(pace, "OVERVIEW_EVERY_S", 0.001)
+    monkeypatch.setattr(pace, "OVERVIEW_SHARE", 0)
 
 
 async def submit(broker: Broker, *job_ids: str, type_: str = "t", **fields: Any) -> None:

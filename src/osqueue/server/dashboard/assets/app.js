@@ -1,13 +1,13 @@
 // The page: finds the view that the address names, and draws it in the frame.
 
 import { startFeed } from "./data/feed.js";
-import { allows, rolesFor } from "./data/places.js";
+import { allows, placeOf, rolesFor } from "./data/places.js";
 import { go, parse } from "./data/routes.js";
-import { useStore } from "./data/store.js";
+import { LIVE, POLLING, store, useStore } from "./data/store.js";
 import { html, render, useEffect, useErrorBoundary, useState } from "./parts/html.js";
 import { listenToKeys } from "./parts/keys.js";
 import { Shell } from "./parts/shell.js";
-import { Empty, ErrorBox, Page, Skeleton } from "./parts/ui.js";
+import { Empty, ErrorBox, Page, Skeleton, StandsBy, standsBy } from "./parts/ui.js";
 
 const VIEWS = {
   overview: () => import("./views/overview.js"),
@@ -21,6 +21,9 @@ const VIEWS = {
   settings: () => import("./views/settings.js"),
   login: () => import("./views/login.js"),
 };
+
+/** By then the first view has what it needs. */
+const SETTLED_MS = 1_000;
 
 /** {name, params, query} of an address: "#/jobs/<id>" is the view "job", "#/schedules/<name>" one of those. */
 function routeOf(hash) {
@@ -54,9 +57,12 @@ function useView(name) {
   return { ...(loaded.name === name ? loaded : {}), retry: () => setTries(tries + 1) };
 }
 
-/** A view for those who may see it. */
+/** A view for those who may see it, of a queue that this broker leads. */
 function Guarded({ session, name, ...rest }) {
   const needed = rolesFor(name);
+  const overview = useStore((state) => (standsBy(state.overview) ? state.overview : null));
+  const place = placeOf(name);
+  if (overview && place && !place.own) return html`<${StandsBy} title=${place.label} broker=${overview.broker} />`;
   if (allows(needed, session?.roles)) return html`<${Routed} name=${name} ...${rest} />`;
   if (!session) return html`<${Waiting} />`;
   return html`<${Page} title="Not allowed">
@@ -83,6 +89,15 @@ function Routed({ name, params, query }) {
   return View ? html`<${View} params=${params} query=${query} />` : html`<${Waiting} />`;
 }
 
+/** The other views too, so that they are there when the broker is not. */
+function fetchAll() {
+  const stop = store.subscribe(({ connection }) => {
+    if (connection.state !== LIVE && connection.state !== POLLING) return;
+    stop();
+    setTimeout(() => Object.values(VIEWS).forEach((view) => view().catch(() => {})), SETTLED_MS);
+  });
+}
+
 function App() {
   const route = useRoute();
   const session = useStore((state) => state.session);
@@ -96,6 +111,7 @@ function App() {
 history.scrollRestoration = "manual"; // the browser would do it before the view is there
 listenToKeys({ go });
 startFeed();
+fetchAll();
 const root = document.getElementById("app");
 root.replaceChildren();
 render(html`<${App} />`, root);

@@ -1,6 +1,8 @@
 // Requests to the broker, over HTTP. Laws: paths are relative to the page, so that it works under any
 // sub-path; every failure is an ApiError that says what happened; nothing is waited for for ever.
 
+import { parse, stringify } from "./exact.js";
+
 const TIMEOUT_MS = 30_000;
 
 /** A request that failed. `status` 0: nobody answered; 307: this broker does not lead. */
@@ -15,7 +17,8 @@ export class ApiError extends Error {
 
 /**
  * Requests from a page at `base`. `onUnauthorized` is told when the broker wants a token.
- * Each call answers the JSON, or undefined when there is none; `signal` gives up on it.
+ * Each call answers the JSON, or undefined when there is none; `signal` gives up on it. `exact` reads
+ * what people sent: with their numbers as they wrote them, see exact.js.
  */
 export function makeApi({ base, fetch, onUnauthorized = () => {}, timeoutMs = TIMEOUT_MS }) {
   async function ask(method, path, { query, body, signal, read = readJson } = {}) {
@@ -33,6 +36,7 @@ export function makeApi({ base, fetch, onUnauthorized = () => {}, timeoutMs = TI
   }
   return {
     get: (path, query, options) => ask("GET", path, { query, ...options }),
+    exact: (path, query, options) => ask("GET", path, { query, ...options, read: readExact }),
     text: (path, query, options) => ask("GET", path, { query, ...options, read: readText }),
     post: (path, body, options) => ask("POST", path, { body, ...options }),
     put: (path, body, options) => ask("PUT", path, { body, ...options }),
@@ -98,7 +102,7 @@ function requestOf(method, body, signal) {
   if (method !== "GET") request.headers["x-osqueue-ui"] = "1";
   if (body !== undefined) {
     request.headers["content-type"] = "application/json";
-    request.body = JSON.stringify(body);
+    request.body = stringify(body);
   }
   return request;
 }
@@ -106,6 +110,11 @@ function requestOf(method, body, signal) {
 async function readJson(response) {
   const text = await response.text();
   return text ? JSON.parse(text) : undefined;
+}
+
+async function readExact(response) {
+  const text = await response.text();
+  return text ? parse(text) : undefined;
 }
 
 function readText(response) {

@@ -1,5 +1,6 @@
 // A payload as it is being written: as text, and as the value of that text while it is JSON. Pure.
 
+import { parse, stringify } from "./exact.js";
 import { formOf, initialOf } from "./form.js";
 import { problemsOf } from "./schema.js";
 
@@ -15,7 +16,7 @@ export function draftOf(schema) {
 /** With another text; while that is no JSON, the value is the last one that it was. */
 export function withText(draft, text) {
   try {
-    return { ...draft, text, value: JSON.parse(text), error: undefined };
+    return { ...draft, text, value: parse(text), error: undefined };
   } catch (error) {
     return { ...draft, text, error: `not JSON: ${error.message}` };
   }
@@ -48,7 +49,7 @@ export function jobOf(type, draft, options, now) {
 }
 
 function written(value) {
-  return value === undefined ? "" : JSON.stringify(value, null, 2);
+  return value === undefined ? "" : stringify(value, 2);
 }
 
 function whole(text) {

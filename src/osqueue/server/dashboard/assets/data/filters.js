@@ -48,9 +48,9 @@ export function isEnded(filter) {
   return filter.status === "ended" || ENDED.includes(filter.status);
 }
 
-/** The path and the query that list one page. Ended jobs come newest first only. */
+/** The path and the query that list one page, without payloads. Ended jobs come newest first only. */
 export function pageRequest(filter, { cursor, limit }) {
-  const query = { ...condition(filter), limit };
+  const query = { ...condition(filter), limit, payloads: false };
   if (cursor !== undefined) query.cursor = cursor;
   if (isEnded(filter)) return { path: "v1/ended", query };
   return { path: "v1/jobs", query: { ...query, order: filter.order } };

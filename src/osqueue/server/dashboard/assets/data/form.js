@@ -4,6 +4,7 @@
 // choice (`choices`), list (`item`), object (`fields`: `[{name, field}]`), or json: what a form
 // can't show well is written as JSON.
 
+import { isNumber } from "./exact.js";
 import { alternatives, isObject, resolved } from "./schema.js";
 
 const DEPTH_MAX = 5;
@@ -58,7 +59,7 @@ export function canShow(field, value) {
 
 const SCALARS = {
   text: (value) => typeof value === "string",
-  number: (value) => typeof value === "number",
+  number: isNumber,
   boolean: (value) => typeof value === "boolean",
 };
 

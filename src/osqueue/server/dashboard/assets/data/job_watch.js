@@ -50,7 +50,7 @@ export class JobWatch {
   async #ask(signal) {
     const waits = this.state.get().job !== undefined && !this.again;
     this.again = false;
-    return this.api.get(this.path, waits ? { waitMs: WAIT_MS } : {}, { signal });
+    return plainly(await this.api.exact(this.path, waits ? { waitMs: WAIT_MS } : {}, { signal }));
   }
 
   // Until it is time, or `look` is called; a page in the background waits on.
@@ -63,6 +63,14 @@ export class JobWatch {
       });
     } while (this.hidden() && !this.again && !this.over.signal.aborted);
   }
+}
+
+/** The job: what people sent by its digits, what the broker says as numbers that one reckons with. */
+export function plainly({ payload, result, ...said }) {
+  const job = JSON.parse(JSON.stringify(said));
+  if (payload !== undefined) job.payload = payload;
+  if (result !== undefined) job.result = result;
+  return job;
 }
 
 /** How long to wait before looking again; for ever at what can't change. */

@@ -4,6 +4,8 @@
 // to take for ever), references are followed a bounded number of times, and what is not understood
 // forbids nothing: the last word is the worker's.
 
+import { Exact, isNumber } from "./exact.js";
+
 const HOPS_MAX = 16;
 const DEPTH_MAX = 24;
 const PROBLEMS_MAX = 20;
@@ -36,14 +38,14 @@ export function alternatives(schema) {
 }
 
 export function isObject(value) {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Exact);
 }
 
 /** The name of a value's type, as JSON Schema says it. */
 export function typeOf(value) {
   if (value === null) return "null";
   if (Array.isArray(value)) return "array";
-  if (typeof value === "number") return Number.isInteger(value) ? "integer" : "number";
+  if (isNumber(value)) return Number.isInteger(Number(value)) ? "integer" : "number";
   return typeof value;
 }
 
@@ -57,7 +59,7 @@ function check(run, given, value, path, depth) {
   }
   checkChoices(run, schema, value, tell, depth);
   if (typeof value === "string") checkText(schema, value, tell);
-  if (typeof value === "number") checkNumber(schema, value, tell);
+  if (isNumber(value)) checkNumber(schema, value, tell);
   if (Array.isArray(value)) checkItems(run, schema, value, path, depth, tell);
   if (isObject(value)) checkFields(run, schema, value, path, depth, tell);
   for (const part of listOf(schema.allOf)) check(run, part, value, path, depth + 1);
@@ -94,7 +96,7 @@ function checkNumber(schema, value, tell) {
   if (value <= schema.exclusiveMinimum) tell(`should be more than ${schema.exclusiveMinimum}`);
   if (value >= schema.exclusiveMaximum) tell(`should be less than ${schema.exclusiveMaximum}`);
   const step = schema.multipleOf;
-  if (Number.isInteger(step) && step > 0 && value % step !== 0) tell(`should be a multiple of ${step}`);
+  if (Number.isInteger(step) && step > 0 && value % step !== 0 && !(value instanceof Exact)) tell(`should be a multiple of ${step}`);
 }
 
 function checkItems(run, schema, value, path, depth, tell) {

@@ -117,10 +117,16 @@ function axesOf(color, unit, series) {
   const figures = (of) => (_, marks) => marks.map((mark) => write(of, mark));
   const right = series.find((one) => one.axis === "right");
   return [
-    { ...shared, grid: { show: false }, space: 70, size: 26, values: (_, marks) => marks.map((at) => timeOfDay(at).slice(0, 5)) },
+    { ...shared, grid: { show: false }, space: 70, size: 26, values: clockTimes },
     { ...shared, grid, size: 52, space: 36, values: figures(unit) },
     ...(right ? [{ ...shared, scale: "right", side: 1, grid: { show: false }, size: 44, space: 36, values: figures(right.unit ?? unit) }] : []),
   ];
+}
+
+/** Of each mark, but for one so far left that it would stand under the figures of the other axis. */
+function clockTimes({ scales }, marks) {
+  const { min, max } = scales.x;
+  return marks.map((at) => (at - min < (max - min) / 20 ? "" : timeOfDay(at).slice(0, 5)));
 }
 
 /** Tokens are of light or dark, so their colours have to be worked out by an element. */

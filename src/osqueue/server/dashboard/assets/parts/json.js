@@ -1,6 +1,7 @@
 // Any JSON value, folded: only what is open is drawn, so a large one costs what one looks at.
 
 import { html, useState } from "./html.js";
+import { Exact } from "../data/exact.js";
 import { number } from "../data/format.js";
 
 const CHUNK = 100;
@@ -16,7 +17,7 @@ export function Json({ value, open = NEST_OPEN, label }) {
 }
 
 function Node({ name, value, depth }) {
-  if (value !== null && typeof value === "object") return html`<${Branch} name=${name} value=${value} depth=${depth} />`;
+  if (value !== null && typeof value === "object" && !(value instanceof Exact)) return html`<${Branch} name=${name} value=${value} depth=${depth} />`;
   return html`<div class="json-line"><${Name} name=${name} /><${Leaf} value=${value} /></div>`;
 }
 
@@ -47,10 +48,15 @@ function Inside({ value, depth }) {
 
 function Leaf({ value }) {
   const [whole, setWhole] = useState(false);
-  if (typeof value !== "string") return html`<span class=${`json-${value === null ? "null" : typeof value}`}>${String(value)}</span>`;
+  if (typeof value !== "string") return html`<span class=${`json-${kindOf(value)}`}>${String(value)}</span>`;
   const cut = value.length > TEXT_MAX && !whole;
   return html`<span class="json-string">"${cut ? value.slice(0, TEXT_MAX) : value}"</span>
     ${cut && html`<button type="button" class="json-more" onClick=${() => setWhole(true)}>${number(value.length - TEXT_MAX)} more characters</button>`}`;
+}
+
+function kindOf(value) {
+  if (value === null) return "null";
+  return value instanceof Exact ? "number" : typeof value;
 }
 
 function Name({ name }) {

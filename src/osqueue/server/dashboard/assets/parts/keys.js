@@ -14,6 +14,7 @@ const HELP = [
   [["j"], "Next row"],
   [["k"], "Row before"],
   [["Enter"], "Open the row"],
+  [["x"], "Choose the row"],
   [["g", "o"], "Overview"],
   [["g", "j"], "Jobs"],
   [["g", "d"], "Dead letters"],

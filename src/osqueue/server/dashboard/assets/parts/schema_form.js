@@ -1,6 +1,7 @@
 // A form for a JSON value, as data/form.js describes it. What is in it is data: it is shown as text.
 
 import { Button } from "./button.js";
+import { Exact, isNumber, parse, stringify } from "../data/exact.js";
 import { canShow, initialOf, withField } from "../data/form.js";
 import { classes, html, useEffect, useId, useState } from "./html.js";
 
@@ -21,7 +22,7 @@ function AnyField({ field, value, onChange, bare = false }) {
       <${Input} field=${field} value=${value} onChange=${onChange} />
     </fieldset>`;
   }
-  return html`<div class=${classes("v-field", kind === "boolean" && "v-field-boolean")}>
+  return html`<div class=${classes("v-field", kind === "boolean" && !field.optional && !field.nullable && "v-field-boolean")}>
     <label class="label" for=${id}>${field.label || "value"}<${Mark} field=${field} /></label>
     <${Input} id=${id} field=${field} value=${value} onChange=${onChange} />
     <${Help} field=${field} />
@@ -58,14 +59,19 @@ function NumberInput({ id, field, value, onChange }) {
   const write = (event) => {
     setText(event.target.value);
     const next = event.target.valueAsNumber;
-    onChange(Number.isNaN(next) ? nothing(field, undefined) : next);
+    onChange(Number.isNaN(next) ? nothing(field, undefined) : said(next, event.target.value));
   };
   return html`<input id=${id} class="input input-whole" type="number" step=${field.whole ? 1 : "any"}
     min=${field.min} max=${field.max} value=${text} onInput=${write} />`;
 }
 
 function shown(value) {
-  return typeof value === "number" ? String(value) : "";
+  return isNumber(value) ? String(value) : "";
+}
+
+/** The number that was written; one that is too large to be reckoned with, by its digits. */
+function said(next, text) {
+  return /^-?[1-9]\d*$/.test(text) && !Number.isSafeInteger(next) ? new Exact(text) : next;
 }
 
 function BooleanInput({ id, field, value, onChange }) {
@@ -127,7 +133,7 @@ function JsonInput({ id, field, value, onChange }) {
     setText(event.target.value);
     if (event.target.value.trim() === "") return onChange(nothing(field, undefined));
     try {
-      onChange(JSON.parse(event.target.value));
+      onChange(parse(event.target.value));
       setWrong("");
     } catch (error) {
       setWrong(error.message);
@@ -140,12 +146,12 @@ function JsonInput({ id, field, value, onChange }) {
 }
 
 function written(value) {
-  return value === undefined ? "" : JSON.stringify(value, null, 2);
+  return value === undefined ? "" : stringify(value, 2);
 }
 
 function says(text, value) {
   try {
-    return JSON.stringify(JSON.parse(text)) === JSON.stringify(value);
+    return stringify(parse(text)) === stringify(value);
   } catch {
     return text.trim() === "" && value === undefined;
   }

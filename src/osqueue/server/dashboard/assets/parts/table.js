@@ -161,11 +161,18 @@ function pressed(event, state, body) {
   const step = STEPS[event.key];
   if (!step || (event.key.startsWith("Arrow") && !inside)) return;
   event.preventDefault();
-  focusRow(body, next(inside && body.contains(inside) ? Number(inside.dataset.row) : undefined, step, state.rows.length));
+  focusRow(body, inside && body.contains(inside) ? next(Number(inside.dataset.row), step, state.rows.length) : firstInSight(body));
+}
+
+/** Where the keyboard begins: one may have scrolled, or come back to where one was. */
+function firstInSight(body) {
+  const above = [document.querySelector(".top"), body.previousElementSibling.querySelector("th")];
+  const top = Math.max(...above.map((one) => one.getBoundingClientRect().bottom));
+  const rows = [...body.querySelectorAll("tr[data-row]")];
+  return Number(rows.find((row) => row.getBoundingClientRect().top >= top - 1)?.dataset.row ?? 0);
 }
 
 function next(index, step, length) {
-  if (index === undefined) return 0;
   return Math.max(0, Math.min(length - 1, index + step));
 }
 

@@ -12,6 +12,7 @@ import { Button, Empty, ErrorBox, Page, Skeleton, Time, classes, html, may, useC
 
 const LOOK_MS = 2_000;
 const REST_LOOKS = 5; // without news it is looked after only every so often
+const MINUTE_MS = 60_000; // closer together, first and last read the same
 const IDS_STEP = 20;
 
 export default function Dead() {
@@ -107,7 +108,7 @@ function Facts({ group }) {
   return html`
     ${typesOf(group).slice(0, 5).map(([type, count]) => html`<span key=${type} class="v-tag">${type || "untyped"} <b>${number(count)}</b></span>`)}
     <span>last <${Time} at=${group.newest} /></span>
-    ${group.oldest !== group.newest && html`<span>first <${Time} at=${group.oldest} /></span>`}`;
+    ${group.newest - group.oldest >= MINUTE_MS && html`<span>first <${Time} at=${group.oldest} /></span>`}`;
 }
 
 function ForGroup({ group, onDone }) {

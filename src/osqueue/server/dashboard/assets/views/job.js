@@ -5,12 +5,13 @@ import { JobWatch } from "../data/job_watch.js";
 import { actionsOn, isMoving, timelineOf } from "../data/attempts.js";
 import { api } from "../data/api.js";
 import { bytes, duration, number } from "../data/format.js";
+import { stringify } from "../data/exact.js";
 import { href } from "../data/routes.js";
 import { statusOf } from "../data/rows.js";
 import { useStore } from "../data/store.js";
 import { Workflow } from "./job/workflow.js";
 import {
-  Badge, Button, Card, Empty, ErrorBox, Field, Json, Page, Progress, Skeleton, Time, classes, confirm, html, may, now, toast,
+  Badge, Button, Card, Copy, Empty, ErrorBox, Field, Json, Page, Progress, Skeleton, Time, classes, confirm, html, may, now, toast,
   useEffect, useNow, useState,
 } from "../parts/ui.js";
 
@@ -56,8 +57,8 @@ function Whole({ job, stale }) {
     <div class="v-job-main">
       <${Card} title="What has become of it"><${Timeline} job=${job} /><//>
       <${Workflow} id=${job.id} seen=${`${job.status} ${job.waitsFor?.length ?? 0}`} />
-      <${Card} title="Payload" aside=${job.payloadBytes !== undefined && bytes(job.payloadBytes)}><${Payload} job=${job} /><//>
-      ${"result" in job && html`<${Card} title="Result"><${Json} value=${job.result} label="Result" open=${2} /><//>`}
+      <${Card} title="Payload" aside=${asideOf(job)}><${Payload} job=${job} /><//>
+      ${"result" in job && html`<${Card} title="Result" aside=${html`<${CopyJson} value=${job.result} what="the result" />`}><${Json} value=${job.result} label="Result" open=${2} /><//>`}
     </div>
     <${Card} title="Job"><${Fields} job=${job} /><//>
   </div>`;
@@ -118,6 +119,15 @@ function askForPriority(job, onDone) {
 
 // What it was given
 
+function asideOf(job) {
+  if ("payload" in job) return html`<${CopyJson} value=${job.payload} what="the payload" />`;
+  return job.payloadBytes !== undefined && bytes(job.payloadBytes);
+}
+
+function CopyJson({ value, what }) {
+  return html`<${Copy} kind="quiet" text=${() => stringify(value, 2)} what=${what} />`;
+}
+
 function Payload({ job }) {
   if (job.payloadHidden) return html`<p class="muted">Payloads are hidden from your role.</p>`;
   if ("payload" in job) return html`<${Json} value=${job.payload} label="Payload" open=${2} />`;
@@ -131,7 +141,7 @@ function LargePayload({ job }) {
   const load = async () => {
     setLoaded({ busy: true });
     try {
-      setLoaded({ value: await api.get(`v1/jobs/${encodeURIComponent(job.id)}/payload`) });
+      setLoaded({ value: await api.exact(`v1/jobs/${encodeURIComponent(job.id)}/payload`) });
     } catch (error) {
       setLoaded({ error });
     }
@@ -164,7 +174,7 @@ function Timeline({ job }) {
 }
 
 function Step({ step, job }) {
-  const open = job.status === "dead" && step.error && step.at === (job.errors?.at(-1) ?? job.lastError)?.at;
+  const open = job.status !== "completed" && step.error && step.at === (job.errors?.at(-1) ?? job.lastError)?.at;
   const running = step.kind === "running";
   return html`<li class=${`v-step v-step-${step.kind}`}>
     <div class="v-step-head">

@@ -213,7 +213,7 @@ function columnsOf(filter) {
   return [
     { key: "status", title: "Status", width: "8.5rem", render: (row) => html`<${Status} row=${row} />` },
     { key: "type", title: "Type", render: (row) => html`<${Type} row=${row} at=${ended ? row.endedAt : row.createdAt} />` },
-    { key: "id", title: "Id", hide: "narrow", render: (row) => html`<a class="v-cut v-mono" href=${href(["jobs", row.id])} title=${row.id}>${row.id}</a>` },
+    { key: "id", title: "Id", width: "19rem", hide: "narrow", render: (row) => html`<a class="v-cut v-mono" href=${href(["jobs", row.id])} title=${row.id}>${row.id}</a>` },
     { key: "what", title: ended ? "Error" : "Worker, progress or error", hide: "medium", render: (row) => html`<${What} row=${row} />` },
     { key: "attempts", title: "Attempts", width: "5.5rem", align: "end", hide: "medium", render: attempts },
     { key: "priority", title: "Priority", width: "5rem", align: "end", hide: "medium", render: priority },
@@ -228,7 +228,7 @@ function columnsOf(filter) {
 function Type({ row, at }) {
   return html`
     <span class=${classes("v-cut", row.gone && "v-gone")} title=${row.type}>${row.type || html`<span class="muted">untyped</span>`}</span>
-    <span class="v-under"><${Time} at=${at} /> · <span class="v-mono">${row.id.slice(-12)}</span></span>`;
+    <span class="v-under"><${Time} at=${at} /> · <span class="v-mono">${row.id.slice(-8)}</span></span>`;
 }
 
 function priority(row) {
@@ -236,8 +236,9 @@ function priority(row) {
 }
 
 function attempts({ attempts, maxAttempts }) {
-  const of = maxAttempts > 0 ? ` / ${number(maxAttempts)}` : "";
-  return attempts === 0 && of === "" ? html`<span class="muted">0</span>` : `${number(attempts)}${of}`;
+  const of = maxAttempts > 0 ? maxAttempts : 3;
+  const said = `${number(attempts)} / ${number(of)}`;
+  return attempts === 0 ? html`<span class="muted">${said}</span>` : said;
 }
 
 function Status({ row }) {

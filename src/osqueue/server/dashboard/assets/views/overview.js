@@ -1,6 +1,6 @@
 // The queue's life at a glance. Everything on it is pushed, but for the newest jobs, which are asked for.
 
-import { Empty, Page, Segments, html, useState } from "../parts/ui.js";
+import { Page, Segments, html, useState } from "../parts/ui.js";
 import { LIVE, POLLING, useStore } from "../data/store.js";
 import { Charts, SPANS } from "./overview/charts.js";
 import { Leader } from "./overview/leader.js";
@@ -9,15 +9,12 @@ import { Tiles } from "./overview/tiles.js";
 import { Types } from "./overview/types.js";
 import { Workers } from "./overview/workers.js";
 
-const ADDRESS = /^([\w.-]+|\[[\da-fA-F:.]+\]):\d{1,5}$/;
 const SPAN_KEY = "osqueue.span";
 
 export default function View() {
   const overview = useStore((state) => state.overview);
   const connection = useStore((state) => state.connection.state);
   const [span, setSpan] = useSpan(overview);
-  const leads = !overview?.broker || overview.broker.role === "leader" || overview.counts;
-  if (!leads) return html`<${StandsBy} broker=${overview.broker} />`;
   const actions = html`<${Segments} label="Time span" options=${SPANS} value=${span} onChange=${setSpan} />`;
   return html`<${Page} title="Overview" actions=${actions}>
     <div class="page" aria-busy=${String(!overview)}>
@@ -41,21 +38,6 @@ function Below({ overview, connected }) {
       <${Activity} overview=${overview} />
     </div>
     <${Workers} workers=${overview.workers} />`;
-}
-
-/** This broker knows nothing of the queue: another one does. */
-function StandsBy({ broker }) {
-  return html`<${Page} title="Overview" subtitle=${broker.address}>
-    <${Empty} title="This broker stands by" hint="It takes over when the leader is gone. This page goes on by itself then.">
-      ${broker.leader && html`<p class="empty-hint">The queue is led by <${Elsewhere} address=${broker.leader} />.</p>`}
-    <//>
-  <//>`;
-}
-
-/** Another broker's dashboard, where its address is one: it may be a name that only brokers know. */
-function Elsewhere({ address }) {
-  if (!ADDRESS.test(address)) return html`<code>${address}</code>`;
-  return html`<a href=${`${location.protocol}//${address}/`}><code>${address}</code></a>`;
 }
 
 /** The span that was chosen, or else the least that shows all there is. */

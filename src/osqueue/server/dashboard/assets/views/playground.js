@@ -12,7 +12,7 @@ import { href } from "../data/routes.js";
 import { statusOf } from "../data/rows.js";
 import { useStore } from "../data/store.js";
 import {
-  Badge, Button, Card, Empty, ErrorBox, Page, Progress, Segments, Time, html, may, now, useEffect, useLoad, useMemo, useState,
+  Badge, Button, Card, Empty, ErrorBox, Page, Progress, Segments, Skeleton, Time, html, may, now, useEffect, useLoad, useMemo, useState,
 } from "../parts/ui.js";
 
 const TYPE = "playground";
@@ -26,10 +26,11 @@ export default function Playground() {
   useStore((state) => state.session);
   const types = useTypes();
   return html`<${Page} title="Playground" subtitle="submit jobs, and work on them">
-    <div class="v-playground">
+    ${!types.known && html`<${Skeleton} lines=${8} />`}
+    ${types.known && html`<div class="v-playground">
       ${may("produce") ? html`<${Producing} types=${types} />` : html`<${Forbidden} title="Producer" what="submit jobs" />`}
       ${may("work") ? html`<${Working} types=${types} />` : html`<${Forbidden} title="Worker" what="work on jobs" />`}
-    </div>
+    </div>`}
   <//>`;
 }
 
@@ -45,8 +46,8 @@ function useTypes() {
     const schemas = new Map(Object.entries(told.data?.types ?? {}).map(([name, { schema }]) => [name, schema]));
     const names = new Set([...schemas.keys(), ...Object.keys(depths ?? {}), TYPE]);
     names.delete("");
-    return { names: [...names].sort().slice(0, TYPES_MAX), schemas };
-  }, [told.data, depths]);
+    return { names: [...names].sort().slice(0, TYPES_MAX), schemas, known: Boolean(told.data ?? told.error) };
+  }, [told.data, told.error, depths]);
 }
 
 /** A store's state; drawn anew when it changes. */

@@ -14,13 +14,14 @@ export default function Queue() {
   const counts = useStore((state) => state.overview?.counts);
   const types = useStore((state) => state.overview?.types);
   useStore((state) => state.session);
+  if (!counts) return html`<${Page} title="Queue"><${Skeleton} lines=${8} /><//>`;
   return html`<${Page}
     title="Queue"
-    subtitle=${counts && html`<${Badge} kind=${counts.paused ? "warn" : "ok"}>${counts.paused ? "paused" : "running"}<//>`}
-    actions=${counts && may("admin") && html`<${Pause} counts=${counts} />`}
+    subtitle=${html`<${Badge} kind=${counts.paused ? "warn" : "ok"}>${counts.paused ? "paused" : "running"}<//>`}
+    actions=${may("admin") && html`<${Pause} counts=${counts} />`}
   >
-    ${counts?.paused && html`<p class="v-warning">The queue is paused: no job is handed out. Jobs that run go on, and others can still be submitted.</p>`}
-    ${counts ? html`<${Counts} counts=${counts} />` : html`<${Skeleton} lines=${3} />`}
+    ${counts.paused && html`<p class="v-warning">The queue is paused: no job is handed out. Jobs that run go on, and others can still be submitted.</p>`}
+    <${Counts} counts=${counts} />
     <${Card} title="Depth by type" kind="flush"><${Depths} types=${types} /><//>
     <${Card} title="Schedules" aside=${html`<a href=${href("schedules")}>All schedules</a>`}><${Next} /><//>
   <//>`;
@@ -74,12 +75,11 @@ function Counts({ counts }) {
     <${Stat} label="In progress" value=${number(counts.inProgress)} note=${link("in_progress", "jobs")} />
     <${Stat} label="Dead letters" value=${number(counts.dead)} note=${html`<a href="#/dead">by error</a>`} kind=${counts.dead > 0 ? "bad" : undefined} />
     <${Stat} label="Completed" value=${number(counts.completedTotal)} note=${link("completed", "jobs")} />
-    <${Stat} label="Claims that wait" value=${number(counts.waitingClaims)} note=${counts.paused ? "for the queue to be resumed" : "of workers, for jobs"} />
+    <${Stat} label="Claims that wait" value=${number(counts.waitingClaims)} note=${counts.paused ? "until it is resumed" : "of workers, for jobs"} />
   </div>`;
 }
 
 function Depths({ types }) {
-  if (types === undefined) return html`<${Skeleton} lines=${4} />`;
   const rows = depthsOf(types);
   if (rows.length === 0) return html`<${Empty} title="Nothing in the queue" hint="Types are listed while there are jobs of them." />`;
   const most = Math.max(...rows.map((row) => row.total));

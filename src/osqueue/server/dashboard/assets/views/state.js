@@ -1,7 +1,8 @@
 // The state object as it is stored. It may be large, so it is loaded when asked for, and drawn folded.
 
-import { Button, Card, Empty, ErrorBox, Json, Page, html, toast, useRef, useState } from "../parts/ui.js";
+import { Button, Card, Copy, Empty, ErrorBox, Json, Page, html, useRef, useState } from "../parts/ui.js";
 import { api } from "../data/api.js";
+import { parse } from "../data/exact.js";
 import { bytes } from "../data/format.js";
 import { useStore } from "../data/store.js";
 
@@ -14,7 +15,7 @@ export default function View() {
   const large = size > SHOWN_BYTES_MAX;
   const actions = html`
     <${Button} onClick=${load} busy=${busy} disabled=${large} kind=${loaded ? undefined : "primary"}>${loaded ? "Load again" : "Load"}<//>
-    <${Button} onClick=${() => copy(loaded.text)} disabled=${!loaded}>Copy<//>
+    <${Copy} text=${() => loaded.text} what="the state object" disabled=${!loaded} />
     <a class="button" href="state" download="queue.json">Download</a>`;
   return html`<${Page} title="State" subtitle=${`The object that holds the queue, ${bytes(size)}`} actions=${actions}>
     ${error && html`<${ErrorBox} error=${error} onRetry=${load} />`}
@@ -33,19 +34,10 @@ function useRawState() {
     setState((before) => ({ loaded: before.loaded, busy: true }));
     try {
       const text = await api.text("state");
-      setState({ loaded: { text, value: JSON.parse(text), count: ++count.current } });
+      setState({ loaded: { text, value: parse(text), count: ++count.current } });
     } catch (error) {
       setState((before) => ({ loaded: before.loaded, error }));
     }
   };
   return { ...state, load };
-}
-
-async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    toast("Copied");
-  } catch {
-    toast("This browser does not let the page copy. Download it instead.", "bad");
-  }
 }

@@ -46,7 +46,7 @@ function useNewest(seq, connected) {
     if (!reachable || document.hidden || current === seen.current) return;
     seen.current = current;
     try {
-      const { jobs } = await api.get("v1/jobs", { limit: JOBS, order: "newest" });
+      const { jobs } = await api.get("v1/jobs", { limit: JOBS, order: "newest", payloads: false });
       setState({ jobs: jobs.slice(0, JOBS) });
     } catch (error) {
       seen.current = undefined;

@@ -27,7 +27,7 @@ export function Tiles({ overview, span }) {
 function Running({ overview }) {
   const { held, slots, workers } = slotsOf(overview?.workers ?? {});
   const busy = slots ? `${number(held)} of ${plural(slots, "slot")}` : "";
-  const note = overview ? [plural(workers, "worker"), busy].filter(Boolean).join(" · ") : NONE;
+  const note = overview ? [slots && plural(slots, "slot"), plural(workers, "worker")].filter(Boolean).join(" · ") : NONE;
   const chart = slots ? html`<div class="stat-bar"><${Bar} parts=${[{ kind: "used", value: held }]} of=${slots} label=${busy} /></div>` : undefined;
   return html`<${Stat} label="In progress" value=${compact(overview?.counts?.inProgress)} note=${note} chart=${chart} />`;
 }
@@ -35,9 +35,9 @@ function Running({ overview }) {
 function waitingNote(counts, now) {
   if (!counts) return NONE;
   const parts = [`${compact(counts.ready)} ready`];
-  if (counts.delayed) parts.push(`${compact(counts.delayed)} delayed`);
-  if (counts.waiting) parts.push(`${compact(counts.waiting)} waiting for others`);
   if (counts.oldestReadyAt) parts.push(`oldest ${elapsed(counts.oldestReadyAt, now)}`);
+  else if (counts.delayed) parts.push(`${compact(counts.delayed)} delayed`);
+  else if (counts.waiting) parts.push(`${compact(counts.waiting)} waiting for others`);
   return parts.join(" · ");
 }
 
