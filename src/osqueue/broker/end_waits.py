@@ -38,7 +38,7 @@ class EndWaits:
     def __init__(self, engine: QueueEngine, settings: StreamSettings) -> None:
         self._engine = engine
         self._max = settings.end_waits_max
-        self._waiting: dict[str, set[_Waiter]] = {}
+        self._waiting: dict[str, dict[_Waiter, None]] = {}
         self._number = 0
         self._looks = asyncio.Semaphore(LOOKS_MAX)
 
@@ -84,7 +84,7 @@ class EndWaits:
             raise OverloadedError("too many calls wait for the end of a job; try again later")
         waiter = _Waiter(caller)
         self._number += 1
-        self._waiting.setdefault(job_id, set()).add(waiter)
+        self._waiting.setdefault(job_id, {})[waiter] = None
         self._engine.awaited.add(job_id)
         self._engine.await_ends()
         try:
@@ -95,7 +95,7 @@ class EndWaits:
     def _forget(self, job_id: str, waiter: _Waiter) -> None:
         self._number -= 1
         waiters = self._waiting[job_id]
-        waiters.discard(waiter)
+        del waiters[waiter]
         if not waiters:
             del self._waiting[job_id]
             self._engine.awaited.discard(job_id)

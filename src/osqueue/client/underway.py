@@ -27,7 +27,8 @@ class UnderWay:
     """Requests by the broker that they were sent to."""
 
     def __init__(self) -> None:
-        self._limits: dict[str, set[asyncio.Timeout]] = {}
+        self._limits: dict[str, dict[asyncio.Timeout, None]] = {}
+        """In the order in which they were sent, so that they are sent again in that order."""
 
     @asynccontextmanager
     async def at(self, url: str) -> AsyncIterator[None]:
@@ -38,7 +39,7 @@ class UnderWay:
         limit = asyncio.timeout(None)
         try:
             async with limit:
-                self._limits.setdefault(url, set()).add(limit)
+                self._limits.setdefault(url, {})[limit] = None
                 try:
                     yield
                 finally:
@@ -61,7 +62,7 @@ class UnderWay:
             limit.reschedule(_AT_ONCE)
 
     def _forget(self, url: str, limit: asyncio.Timeout) -> None:
-        limits = self._limits.get(url, set())
-        limits.discard(limit)
+        limits = self._limits.get(url, {})
+        limits.pop(limit, None)
         if not limits:
             self._limits.pop(url, None)

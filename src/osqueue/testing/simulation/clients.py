@@ -26,6 +26,9 @@ __all__ = ["Closer", "Load", "Operator", "Producer", "Reader", "SimulatedWorker"
 TYPES: Final = ("mail", "report", "thumb")
 
 
+BATCHES: Final = 0.3
+"""How many submits are of several jobs."""
+
 LONG: Final = 0.04
 """How many jobs take long: as long as leases last, so that some run while their lease is lost."""
 
@@ -45,6 +48,12 @@ class Load(msgspec.Struct, frozen=True):
     prefetch: int = 0
     operate_every_s: float = 6.0
     read_every_s: float = 2.0
+
+    @property
+    def demand(self) -> float:
+        """How many jobs one producer keeps running, on average."""
+        jobs = 1 + BATCHES * (self.batch_max - 1) / 2
+        return jobs / self.submit_every_s * (self.takes_s + LONG * LONG_S)
 
 
 class Ledger(Protocol):
@@ -98,7 +107,7 @@ class Producer(User):
         return self.load.submit_every_s
 
     async def _act(self, client: OsqueueClient) -> None:
-        number = self.dice.whole(1, self.load.batch_max) if self.dice.chance(0.3) else 1
+        number = self.dice.whole(1, self.load.batch_max) if self.dice.chance(BATCHES) else 1
         jobs = [self._job() for _ in range(number)]
         for job in jobs:
             self.ledger.submitting(job)

@@ -83,13 +83,7 @@ def plan_of(seed: int) -> Plan:
     brokers, producers, workers = dice.whole(1, 3), dice.whole(1, 3), dice.whole(1, 3)
     others = [f"producer-{n}" for n in range(1, producers + 1)]
     others += [f"worker-{n}" for n in range(1, workers + 1)]
-    takes_s = dice.pick((0.05, 0.5, 2.0))
-    load = Load(
-        submit_every_s=producers * dice.pick((0.7, 1.0, 2.0)),
-        takes_s=takes_s,
-        concurrency=dice.whole(1, 4) * (1 + int(takes_s * 4 / workers)),
-        prefetch=dice.pick((0, 0, 4)),
-    )
+    load = _load(dice, producers, workers)
     storm = drawn(
         dice,
         brokers=[f"broker-{n}" for n in range(1, brokers + 1)],
@@ -104,6 +98,18 @@ def plan_of(seed: int) -> Plan:
         workers=workers,
         load=load,
         disturbances=tuple(storm),
+    )
+
+
+def _load(dice: Dice, producers: int, workers: int) -> Load:
+    """As much as the workers can do in half of the time, or in less."""
+    every_s, takes_s = dice.pick((0.7, 1.0, 2.0)), dice.pick((0.05, 0.5, 2.0))
+    demand = Load(submit_every_s=every_s, takes_s=takes_s).demand
+    return Load(
+        submit_every_s=producers * every_s,
+        takes_s=takes_s,
+        concurrency=dice.whole(1, 3) * (1 + int(2 * demand / workers)),
+        prefetch=dice.pick((0, 0, 4)),
     )
 
 
