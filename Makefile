@@ -8,7 +8,7 @@ PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 SPREAD = --numprocesses $(PROCESSES) --dist loadgroup --max-worker-restart 0
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-all formal chaos kills servers lint proto vendor format bench bench-peers screenshots docs ci lock clean
+.PHONY: help demo test test-all formal chaos kills simulate servers lint proto vendor format bench bench-peers screenshots docs ci lock clean
 
 help:  ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -41,6 +41,9 @@ formal: servers  ## Look at every state of the model of commit and election; FOR
 chaos: servers  ## Prove failover in full, on a disk and on Ceph: about two hours.
 	$(BIN)/python -m tests.e2e.chaos --store file $(CHAOS)
 	$(BIN)/python -m tests.e2e.chaos --store ceph $(CHAOS)
+
+simulate: $(READY)  ## Run SEEDS=300 worlds in which everything goes wrong, and check every step.
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),300) $(SIMULATE)
 
 kills: $(READY)  ## Kill workers 200 times under load, and look what has become of their jobs.
 	$(BIN)/python -m tests.e2e.kills $(KILLS)

@@ -40,7 +40,7 @@ class Checks:
     def __init__(self, around: Surroundings, limits: QueueLimits) -> None:
         self._around = around
         self.asked = Requests()
-        self.line = Line(limits, self.asked, around.edited)
+        self.line = Line(limits, self.asked, around.bucket, around.edited)
         self._payloads: dict[str, bytes] = {}
         self._answers = Answers(self.line, self._payloads)
         self._shown: dict[object, int] = {}

@@ -29,7 +29,7 @@ TYPES: Final = ("mail", "report", "thumb")
 BATCHES: Final = 0.3
 """How many submits are of several jobs."""
 
-LONG: Final = 0.04
+LONG: Final = 0.08
 """How many jobs take long: as long as leases last, so that some run while their lease is lost."""
 
 LONG_S: Final = 15.0

@@ -94,6 +94,9 @@ TOGETHER: Final = 0.4
 
 TOGETHER_S: Final = 0.5
 
+SPANS_S: Final = (1.0, 10.0, 40.0)
+"""How long somebody is paused or cut off, about: shorter than any time-out, or longer than a lease."""
+
 
 def drawn(
     dice: Dice, *, brokers: Sequence[str], others: Sequence[str], bucket: str, until_s: float
@@ -134,7 +137,7 @@ def _store_down(dice: Dice, at_s: float) -> Disturbance:
 
 
 def _pause(dice: Dice, at_s: float, *, among: Sequence[str]) -> Disturbance:
-    return Disturbance(Kind.PAUSE, at_s, dice.about(dice.pick((1.0, 12.0, 40.0))), dice.pick(among))
+    return Disturbance(Kind.PAUSE, at_s, dice.about(dice.pick(SPANS_S)), dice.pick(among))
 
 
 def _stop(dice: Dice, at_s: float, *, among: Sequence[str]) -> Disturbance:
@@ -149,7 +152,7 @@ def _cut(
     kind = dice.pick((Kind.CUT, Kind.CUT_ONE_WAY))
     if kind is Kind.CUT_ONE_WAY and dice.chance(0.5):
         who, other = other, who
-    return Disturbance(kind, at_s, dice.about(10.0), who, other)
+    return Disturbance(kind, at_s, dice.about(dice.pick(SPANS_S)), who, other)
 
 
 def _crash(dice: Dice, at_s: float, *, among: Sequence[str]) -> Disturbance:

@@ -18,7 +18,7 @@ from osqueue.model.invariants import check
 from osqueue.model.job import Moment
 from osqueue.model.lineage import CommitId
 from osqueue.model.snapshot import decode_state
-from osqueue.testing.simulation.bucket import Written
+from osqueue.testing.simulation.bucket import Bucket, Written
 from osqueue.testing.simulation.laws import expect
 from osqueue.testing.simulation.requests import Requests
 from osqueue.testing.simulation.scheduling import ScheduleView, expect_moved_on, is_of_a_time
@@ -50,6 +50,7 @@ class View(msgspec.Struct, frozen=True, rename="camel"):
     lease: str | None = None
     worker_id: str | None = None
     claim_id: str | None = None
+    payload_key: str | None = None
 
     @property
     def attempts_allowed(self) -> int:
@@ -120,9 +121,12 @@ _view_decoder: Final = msgspec.json.Decoder(View)
 class Line:
     """All versions so far, as one line of descent."""
 
-    def __init__(self, limits: QueueLimits, requests: Requests, edited: set[str]) -> None:
+    def __init__(
+        self, limits: QueueLimits, requests: Requests, bucket: Bucket, edited: set[str]
+    ) -> None:
         self._limits = limits
         self._requests = requests
+        self._bucket = bucket
         self._epoch_us = 0
         self._edited = edited
         self._known: dict[bytes, View] = {}
@@ -239,6 +243,10 @@ class Line:
                 self._requests.claims.get(view.claim_id or "", 0),
             )
             expect(view.lease is None or held <= most, "claim %s got %s jobs", view.claim_id, held)
+        for view in jobs.values():
+            key = view.payload_key
+            there = key is None or self._bucket.look(key) is not None
+            expect(there, "the payload of job %s is gone: %s", view.id, key)
         if self.last is not None:
             completed = sum(end.status == "completed" for end in ended.values())
             grown = state.completed_total - self.last.completed_total

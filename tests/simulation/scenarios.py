@@ -1,0 +1,73 @@
+"""``python -m tests.simulation.scenarios``: finds, for each mutant, the first seed that catches it,
+and the shortest scenario in which it still is caught, and writes both to ``scenarios.json``.
+
+So each rule has a scenario that holds, and does not without the rule.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from tests.simulation.mutants import MUTANTS, Mutant, broken
+
+from osqueue.testing.simulation import Plan, plan_of, simulate
+from osqueue.testing.simulation.shrink import shrunk
+
+FILE: Final = Path(__file__).with_name("scenarios.json")
+
+SEEDS_MAX: Final = 200
+"""A mutant that none of so many seeds catches is one that the simulation does not see."""
+
+
+class Scenario(msgspec.Struct):
+    """How a mutant is caught. ``law``: what is said of it."""
+
+    mutant: str
+    seed: int
+    plan: Plan
+    law: str
+
+
+def known() -> dict[str, Scenario]:
+    """What was found, by the mutant's name."""
+    found = msgspec.json.decode(FILE.read_bytes(), type=list[Scenario])
+    return {each.mutant: each for each in found}
+
+
+def first_seed(mutant: Mutant) -> int | None:
+    """The first seed that catches it."""
+    with broken(mutant):
+        return next((seed for seed in range(1, SEEDS_MAX + 1) if _fails(plan_of(seed))), None)
+
+
+def find(mutant: Mutant) -> Scenario | None:
+    """How it is caught."""
+    seed = first_seed(mutant)
+    if seed is None:
+        return None
+    with broken(mutant):
+        plan = shrunk(plan_of(seed), _fails)
+        law = simulate(plan).violation or ""
+    return Scenario(mutant.name, seed, plan, law)
+
+
+def _fails(plan: Plan) -> bool:
+    return simulate(plan).violation is not None
+
+
+def main() -> int:
+    found = []
+    for mutant in MUTANTS:
+        scenario = find(mutant)
+        told = "NOT CAUGHT" if scenario is None else f"seed {scenario.seed}: {scenario.law}"
+        sys.stderr.write(f"{mutant.name}: {told}\n")
+        found += [] if scenario is None else [scenario]
+    FILE.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
+    return int(len(found) < len(MUTANTS))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
