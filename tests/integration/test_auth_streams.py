@@ -208,6 +208,21 @@ async def test_claim_when_its_token_is_revoked_while_it_waits_then_it_gets_nothi
         assert (await call(admin, ops.GET_STATS)).value.unclaimed == 1
 
 
+async def test_claim_by_grpc_when_its_token_is_gone_for_a_moment_only_then_it_is_told(
+    keys: Keys, locked: BrokerServer
+) -> None:
+    request = ClaimRequest(worker_id="w", max=1, wait_ms=30_000)
+    async with dialled("grpc", locked, keys[Role.WORK]) as worker, asyncio.timeout(20):
+        claim = asyncio.create_task(worker.call(ops.CLAIM, request, timeout_s=30))
+        await eventually(lambda: locked.waiting_claims == 1)
+        tokens: Any = locked._grpc._door._tokens  # type: ignore[union-attr]
+        known = tokens._entries
+        tokens.replace({})
+        tokens.replace(known)
+        with pytest.raises(AuthError, match="for a moment"):
+            await claim
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_wait_for_an_end_when_its_token_is_revoked_then_it_is_told_and_forgotten(
     kind: str, keys: Keys, locked: BrokerServer

@@ -20,7 +20,7 @@ from tests.conformance.stubs import messages
 from tests.integration.rest import eventually, waiting_claims
 
 from osqueue.app import BrokerServer
-from osqueue.config import MIB, BrokerSettings, ServerSettings
+from osqueue.config import MIB, BrokerSettings, ServerSettings, StreamSettings
 from osqueue.errors import ConfigError
 from osqueue.storage import MemoryBackend
 from osqueue.wire.methods import METHODS, SERVICE, STREAMED
@@ -198,7 +198,7 @@ async def test_caller_when_gone_before_its_answer_is_sent_then_others_get_the_jo
 
     job_id = (await client.call("SubmitJob")).job_id
     with monkeypatch.context() as patch:
-        patch.setattr("osqueue.server.rpc.grpc_port._name_commit", held_up)
+        patch.setattr("osqueue.server.rpc.grpc_port.name_commit", held_up)
         call = client.call(method, worker_id="gone")
         await ready.wait()
         call.cancel()
@@ -242,8 +242,24 @@ async def test_jobs_when_streamed_then_as_many_as_there_is_credit_for(client: Gr
     jobs.cancel()
 
 
-async def test_reader_when_it_takes_in_nothing_then_dropped_with_the_reason() -> None:
-    settings = BrokerSettings(server=ServerSettings(send_s_max=1))
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (BrokerSettings(server=ServerSettings(send_s_max=50)), "updates with"),
+        (
+            BrokerSettings(
+                server=ServerSettings(send_s_max=1),
+                streams=StreamSettings(updates_max=10_000, events_max=10_000_000),
+            ),
+            "nothing was taken in for 1 s",
+        ),
+    ],
+    ids=["much", "long"],
+)
+async def test_reader_when_it_takes_in_nothing_then_dropped_with_the_reason(
+    settings: BrokerSettings, reason: str
+) -> None:
+    """By what waits for it, or by how long, whichever bound it comes to first."""
     async with BrokerServer(
         "memory://", host="127.0.0.1", port=0, grpc_port=None, settings=settings
     ) as broker:
@@ -260,10 +276,10 @@ async def test_reader_when_it_takes_in_nothing_then_dropped_with_the_reason() ->
             while await updates.read() is not grpc.aio.EOF:
                 pass
 
-        assert await refused(read_on()) == (
-            grpc.StatusCode.RESOURCE_EXHAUSTED,
-            "OverloadedError",
-        )
+        async with asyncio.timeout(50):
+            refusal = await refused(read_on())
+        assert refusal == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OverloadedError")
+        assert reason in await updates.details()
         await slow.channel.close()
         await quick.channel.close()
 

@@ -18,9 +18,12 @@ from osqueue.config import BrokerSettings, ServerSettings
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
 from osqueue.wire.methods import SERVICE
 
-DATA, HEADERS, SETTINGS = 0, 1, 4
+DATA, HEADERS, SETTINGS, WINDOW_UPDATE = 0, 1, 4, 8
 END_HEADERS, END = 4, 1
 NO_WINDOW = struct.pack(">HI", 4, 0)
+LISTENING = 2
+"""Tasks that gRPC keeps of a call: for its end, and for the next call."""
+
 EMPTY = bytes(5)
 """A message without fields, in gRPC's envelope."""
 
@@ -69,6 +72,10 @@ class Caller:
         if message is not None:
             self._writer.write(frame(DATA, END, 1, message))
 
+    def take_in(self) -> None:
+        """Let the answer to the call come after all."""
+        self._writer.write(frame(WINDOW_UPDATE, 0, 1, struct.pack(">I", 1_000_000)))
+
     async def receives(self, kind: int) -> None:
         """Wait for a frame."""
         async with asyncio.timeout(20):
@@ -108,6 +115,33 @@ async def test_stream_when_it_is_not_taken_in_then_ended_without_ado(
         await eventually(lambda: len(streams.subscriptions) == 1)
         await eventually(lambda: len(streams.subscriptions) == 0)
     assert [each for each in caplog.records if each.levelno > logging.INFO] == []
+
+
+async def test_stream_when_taken_in_again_after_it_was_dropped_then_the_end_is_told(
+    broker: BrokerServer,
+) -> None:
+    streams = broker._service.streams  # type: ignore[union-attr]
+    async with Caller.open(broker) as caller:
+        caller.call("Subscribe")
+        await caller.receives(HEADERS)
+        await eventually(lambda: len(streams.subscriptions) == 1)
+        await eventually(lambda: len(streams.subscriptions) == 0)
+        caller.take_in()
+        await caller.receives(DATA)
+        await caller.receives(HEADERS)
+
+
+async def test_stream_when_its_end_is_not_taken_in_either_then_nobody_waits_for_that(
+    broker: BrokerServer,
+) -> None:
+    streams = broker._service.streams  # type: ignore[union-attr]
+    async with Caller.open(broker) as caller:
+        before = asyncio.all_tasks()
+        caller.call("Subscribe")
+        await eventually(lambda: len(streams.subscriptions) == 1)
+        serving = asyncio.all_tasks() - before
+        await eventually(lambda: len(streams.subscriptions) == 0)
+        await eventually(lambda: sum(not task.done() for task in serving) == LISTENING)
 
 
 async def test_open_method_when_its_message_never_comes_then_answered_all_the_same(

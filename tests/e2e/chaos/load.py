@@ -9,8 +9,9 @@ loyal to it alone, follow nobody and try nothing twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from random import Random  # noqa: TID251 - seeded
 from typing import Any, Self
 
@@ -71,6 +72,7 @@ class Load:
         self._stack = AsyncExitStack()
         self._producing: list[asyncio.Task[None]] = []
         self._reading: list[asyncio.Task[None]] = []
+        self._readers: list[RecordingClient] = []
         self._workers: list[Worker] = []
 
     async def __aenter__(self) -> Self:
@@ -84,6 +86,7 @@ class Load:
             self._producing.append(asyncio.create_task(self._produce(client), name=client.name))
         for number in range(READERS):
             client = await self._client(f"reader-{number}")
+            self._readers.append(client)
             self._reading.append(asyncio.create_task(self._read(client), name=client.name))
         for number, url in enumerate(self._knows.broker_urls):
             await self._be_loyal(number, url)
@@ -98,9 +101,18 @@ class Load:
         await self._stack.aclose()
 
     async def end_submits(self) -> None:
-        """Let every producer hear the answer to its last submit. Raises what one died of."""
+        """Let every producer hear the answer to its last submit. Raises what one died of.
+
+        All is well again by now: a reader of each transport then reads everything once more, so
+        that chance does not decide what was ever asked over it. Raises `TimeoutError`.
+        """
         self._ending = True
         await asyncio.gather(*self._producing)
+        try:
+            async with asyncio.timeout(self._timing.back_s_max):
+                await asyncio.gather(*(self._read_all(client) for client in self._readers))
+        except TimeoutError:
+            raise TimeoutError("some reads were not answered after the last fault") from None
 
     _ending = False
 
@@ -212,6 +224,26 @@ class Load:
             else:
                 await _tried(client.list_jobs(limit=PAGE, consistent=consistent))
             await asyncio.sleep(2 * READ_PAUSE_S * random.random())
+
+    async def _read_all(self, client: RecordingClient) -> None:
+        """Everything that readers ask for, until each of it has been answered."""
+        for consistent in (False, True):
+            await _until_answered(partial(client.get_stats, consistent=consistent))
+            await _until_answered(partial(client.list_jobs, limit=PAGE, consistent=consistent))
+            if self._acknowledged:
+                asked = self._acknowledged[-1]
+                await _until_answered(partial(client.get_job, asked, consistent=consistent))
+
+
+async def _until_answered(read: Callable[[], Awaitable[object]]) -> None:
+    """Ask until it is answered with success. Every refusal is in the history."""
+    while True:
+        try:
+            await read()
+        except OsqueueError:
+            await asyncio.sleep(READ_PAUSE_S)
+        else:
+            return
 
 
 async def _tried(reading: Any) -> None:

@@ -3,42 +3,39 @@
 Every method is registered as one that takes a stream of requests, and reads one: so the caller is
 admitted before anything of a request is read. On the wire that makes no difference.
 
-Laws: as on the other port (`connect`). A silent connection is asked whether anybody is there, and
-one that is asked too often, grows too large or never says anything is dropped.
+Laws: as on the other port (`connect`). A call is ended by a status: one whose handler only leaves
+is never over for its caller. A silent connection is asked whether anybody is there, and one that is
+asked too often, grows too large or never says anything is dropped.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from functools import partial
-from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import grpc
 from msgspec import UNSET
-from protobuf.wkt import Any as AnyMessage
 
 from osqueue.broker.reply import Reply
 from osqueue.broker.service import QueueService
 from osqueue.config import GRPC_PORT, MIB, GrpcSettings, ServerSettings
 from osqueue.engine.callers import Caller, CallerGoneError
-from osqueue.errors import BrokerProtocolError, ConfigError, OsqueueError
+from osqueue.errors import BrokerProtocolError, ConfigError, OsqueueError, OverloadedError
 from osqueue.server.door.auth import Doorkeeper, Principal
 from osqueue.server.door.peers import peer_of_grpc
+from osqueue.server.door.principal import unauthorized
 from osqueue.server.door.tls import ServerTls
-from osqueue.server.http import commit_header
 from osqueue.server.http_server import bind
 from osqueue.server.rpc.abundance import expect_few_parts
 from osqueue.server.rpc.answerer import PUSHED, UNARY, Answerer, Served
 from osqueue.server.rpc.gathering import Gathering
 from osqueue.server.rpc.grpc_extras import Health, Reflection
+from osqueue.server.rpc.grpc_refusals import Context, name_commit, refuse
 from osqueue.server.rpc.messages import decode, encode
 from osqueue.server.rpc.streams import MessageStream
 from osqueue.server.telemetry.observing import Observed, SeenRequest
-from osqueue.wire.errors import CODES, error_info, rpc_code
-from osqueue.wire.gen.google.rpc.errors_pb import Status
 from osqueue.wire.methods import SERVICE, Asked
 from osqueue.wire.roles import Needed
 
@@ -49,20 +46,11 @@ GRPC: Final = "grpc"
 
 logger = logging.getLogger("osqueue.server")
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-
 GRACE_S: Final = 5
 """How long a stopping server waits for answers still being sent."""
 
-MESSAGE_CHARS_MAX: Final = 1_000
-"""What is said of an error: it travels in headers, twice, and clients take 8 KiB of those."""
-
-_CODES: Final[Mapping[str, Any]] = MappingProxyType(
-    {
-        name: next(each for each in grpc.StatusCode if each.value[0] == n)
-        for name, n in CODES.items()
-    }
-)
+_PASSING: Final = "the token of this call was not known for a moment; ask again"
+"""It is known again: otherwise the caller is told that it was revoked."""
 
 
 def open_grpc(
@@ -162,9 +150,10 @@ class GrpcServer:
             except OsqueueError as error:
                 seen.failed(error)
                 refused = error
-            except CallerGoneError:
-                raise asyncio.CancelledError from None
-        await _refuse(context, refused)
+            except CallerGoneError as error:
+                seen.failed(error)
+                refused = unauthorized(_PASSING)
+        await self._refuse(context, refused)
         raise AssertionError("a refusal ends the call")
 
     async def _unary(self, method: Served, context: Context, seen: SeenRequest) -> bytes:
@@ -178,7 +167,7 @@ class GrpcServer:
             sent = reply.sent
             context.add_done_callback(lambda _: sent())
         try:
-            await _name_commit(context, reply.position)
+            await name_commit(context, reply.position)
         except BaseException:
             self._answerer.give_back(method, asked, reply.value)
             raise
@@ -211,10 +200,11 @@ class GrpcServer:
             except OsqueueError as error:
                 seen.failed(error)
                 refused = error
-            except CallerGoneError:
-                raise asyncio.CancelledError from None
+            except CallerGoneError as error:
+                seen.failed(error)
+                refused = unauthorized(_PASSING)
         if refused is not None:
-            await _refuse(context, refused)
+            await self._refuse(context, refused)
 
     async def _stream(self, method: Served, context: Context, seen: SeenRequest) -> None:
         principal = self._admit(context, method.role, seen)
@@ -232,9 +222,11 @@ class GrpcServer:
         try:
             async with asyncio.timeout(self._settings.send_s_max):
                 await context.write(message.to_binary())
-        except TimeoutError:  # no reason gets past a message that is stuck
-            logger.info("a stream of gRPC is dropped: nothing was taken in for a while")
-            raise CallerGoneError from None
+        except TimeoutError:
+            limit = self._settings.send_s_max
+            logger.info("a stream of gRPC is dropped: nothing was taken in for %d s", limit)
+            said = f"this stream is read too slowly: nothing was taken in for {limit} s; ask again"
+            raise OverloadedError(said) from None
 
     def _admit(self, context: Context, role: Needed, seen: SeenRequest | None = None) -> Principal:
         headers: dict[bytes, bytes] = {}
@@ -253,7 +245,10 @@ class GrpcServer:
         try:
             self._admit(context, None)
         except OsqueueError as error:
-            await _refuse(context, error)
+            await self._refuse(context, error)
+
+    async def _refuse(self, context: Context, error: OsqueueError) -> None:
+        await refuse(context, error, within_s=self._settings.send_s_max)
 
     async def _read(self, method: Served, context: Context, seen: SeenRequest) -> bytes:
         try:
@@ -270,21 +265,6 @@ class GrpcServer:
             raise self._answerer.too_large(method)
         expect_few_parts(data)
         return data
-
-
-async def _name_commit(context: Context, position: tuple[int, int] | None) -> None:
-    named = [(name.decode(), value.decode()) for name, value in commit_header(position)]
-    if named:
-        await context.send_initial_metadata(tuple(named))
-
-
-async def _refuse(context: Context, error: OsqueueError) -> None:
-    """End the call with the error's code, and the error itself as a detail."""
-    code = rpc_code(error)
-    message = error.message[:MESSAGE_CHARS_MAX]
-    status = Status(code=CODES[code], message=message, details=[AnyMessage.pack(error_info(error))])
-    await _name_commit(context, error.position)
-    await context.abort(_CODES[code], message, (("grpc-status-details-bin", status.to_binary()),))
 
 
 def _options(settings: ServerSettings) -> tuple[tuple[str, Any], ...]:
