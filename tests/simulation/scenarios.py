@@ -6,6 +6,8 @@ So each rule has a scenario that holds, and does not without the rule.
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import sys
 from pathlib import Path
 from typing import Final
@@ -60,11 +62,11 @@ def _fails(plan: Plan) -> bool:
 
 def main() -> int:
     found = []
-    for mutant in MUTANTS:
-        scenario = find(mutant)
-        told = "NOT CAUGHT" if scenario is None else f"seed {scenario.seed}: {scenario.law}"
-        sys.stderr.write(f"{mutant.name}: {told}\n")
-        found += [] if scenario is None else [scenario]
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
+        for mutant, scenario in zip(MUTANTS, pool.imap(find, MUTANTS), strict=True):
+            told = "NOT CAUGHT" if scenario is None else f"seed {scenario.seed}: {scenario.law}"
+            sys.stderr.write(f"{mutant.name}: {told}\n")
+            found += [] if scenario is None else [scenario]
     FILE.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
     return int(len(found) < len(MUTANTS))
 

@@ -34,6 +34,9 @@ LONG: Final = 0.08
 
 LONG_S: Final = 15.0
 
+LONGEST_S: Final = 25.0
+"""So that all attempts of a job are over when the world has been well for a while."""
+
 LARGE: Final = 0.2
 """How many jobs have a payload that is an object of its own."""
 
@@ -126,6 +129,7 @@ class Producer(User):
         dice = self.dice
         fails = dice.whole(1, 4) if dice.chance(0.15) else 0
         takes_s = dice.about(LONG_S if dice.chance(LONG) else self.load.takes_s)
+        takes_s = min(takes_s, LONGEST_S)
         payload: dict[str, Any] = {"takes": round(takes_s, 3), "fails": fails}
         if fails and dice.chance(0.2):
             payload["gives_up"] = True

@@ -95,7 +95,8 @@ TOGETHER: Final = 0.4
 TOGETHER_S: Final = 0.5
 
 SPANS_S: Final = (1.0, 10.0, 40.0)
-"""How long somebody is paused or cut off, about: shorter than any time-out, or longer than a lease."""
+"""How long somebody is paused or cut off, about: shorter than any time-out, or longer than
+a lease."""
 
 
 def drawn(
