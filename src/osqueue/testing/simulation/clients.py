@@ -29,10 +29,10 @@ TYPES: Final = ("mail", "report", "thumb")
 BATCHES: Final = 0.3
 """How many submits are of several jobs."""
 
-LONG: Final = 0.08
+LONG: Final = 0.1
 """How many jobs take long: as long as leases last, so that some run while their lease is lost."""
 
-LONG_S: Final = 15.0
+LONG_S: Final = 20.0
 
 LONGEST_S: Final = 25.0
 """So that all attempts of a job are over when the world has been well for a while."""
