@@ -14,7 +14,7 @@ import osqueue
 from osqueue.client import OsqueueClient
 from osqueue.client.models import Job, JobError, NewJob, Progress, RetryPolicy, WorkerInfo
 
-__all__ = ["BAD_ADDRESS", "NO_FONT", "TIMEOUT", "Scene", "about", "bury", "furnish"]
+__all__ = ["BAD_ADDRESS", "NO_FONT", "TIMEOUT", "Scene", "about", "bury", "furnish", "schedule"]
 
 STEP_MS = 5_000
 MINUTE_MS = 60_000
@@ -59,7 +59,9 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Sequence[str]
     delayed: Sequence[str]
     running: Sequence[str]
-    """Held by workers; the last of them has failed twice before."""
+    """Held by workers; the third of them has failed twice before."""
+    joining: str
+    """Runs amid a workflow, after two that are completed; the last of ``running``."""
     retrying: str
     dead: Sequence[str]
     worn_out: str
@@ -91,12 +93,14 @@ async def furnish(client: OsqueueClient, pause: Pause = _at_once) -> Scene:
     delayed = await client.submit_jobs(
         [NewJob("invoice:issue", {"customer": n}, delay_ms=n * HOUR_MS) for n in range(1, 6)]
     )
-    await _schedule(client)
+    await schedule(client)
+    joined = await _join(client)
     await pause(STEP_MS)
     return Scene(
         waiting=waiting,
         delayed=delayed,
-        running=[job.job_id for job in running],
+        running=[*(job.job_id for job in running), *joined],
+        joining=joined[-1],
         retrying=retrying,
         dead=[*dead, worn_out],
         worn_out=worn_out,
@@ -105,13 +109,34 @@ async def furnish(client: OsqueueClient, pause: Pause = _at_once) -> Scene:
     )
 
 
-async def _schedule(client: OsqueueClient) -> None:
-    """None of them comes while a test looks."""
+async def schedule(client: OsqueueClient) -> None:
+    """Schedules of which none comes while a test looks."""
     report = NewJob("report:build", {"of": "yesterday"}, max_attempts=5, keep_result=True)
     await client.put_schedule("nightly", report, cron="0 3 * * *", timezone="Europe/Rome")
     await client.put_schedule("invoices", "invoice:issue", cron="30 6 1 * *", missed="skip")
     await client.put_schedule("clean-up", "files:clean", {"days": 30}, every_ms=6 * HOUR_MS)
     await client.put_schedule("newsletter", "email:send", cron="0 9 * * MON", paused=True)
+
+
+async def _join(client: OsqueueClient) -> Sequence[str]:
+    """A workflow of which two jobs are done, two run and three wait; answers those that run."""
+    orders = NewJob("orders:extract", job_id="orders-05-12")
+    customers = NewJob("customers:extract", job_id="customers-05-12")
+    rates = NewJob("rates:fetch", {"currencies": ["EUR", "USD", "GBP"]})
+    tables = {"left": "orders", "right": "customers", "on": "customer_id"}
+    join = NewJob("orders:join", tables, after=[orders, customers])
+    revenue = NewJob("revenue:compute", after=[join, rates])
+    churn = NewJob("churn:compute", after=[join])
+    report = NewJob("report:render", after=[revenue, churn])
+    await client.submit_jobs([orders, customers, rates, join, revenue, churn, report])
+    for kind in ("orders:extract", "customers:extract"):
+        await client.complete_job(await _claimed(client, WORKERS[0], kind))
+    held = []
+    for kind, done in (("rates:fetch", 40.0), ("orders:join", 62.0)):
+        job = await _claimed(client, WORKERS[1], kind)
+        await _tell(client, WORKERS[1], job, Progress(done=done, total=100.0))
+        held.append(job.job_id)
+    return held
 
 
 def _email(n: int) -> Mapping[str, Any]:
@@ -177,11 +202,15 @@ async def _run(client: OsqueueClient, pause: Pause) -> Sequence[Job]:
             await client.fail_job(failing, error)
         job = await _claimed(client, worker, "video:transcode")
         progress = Progress(done=25.0 * (n + 1), total=100.0, note=f"pass {n + 1}")
-        errors: Any = await client.heartbeat_jobs(worker, [job], progress={job.lease: progress})
-        assert errors == [None], errors
+        await _tell(client, worker, job, progress)
         held.append(job)
         await pause(STEP_MS)
     return held
+
+
+async def _tell(client: OsqueueClient, worker: str, job: Job, progress: Progress) -> None:
+    errors: Any = await client.heartbeat_jobs(worker, [job], progress={job.lease: progress})
+    assert errors == [None], errors
 
 
 async def _claimed(client: OsqueueClient, worker: str, kind: str) -> Job:

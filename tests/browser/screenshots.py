@@ -1,13 +1,14 @@
 """Takes the pictures of the dashboard: ``python -m tests.browser.screenshots docs/images``.
 
-Each view once in light and once in dark, from a broker that has been busy for an hour.
+They are of a broker that has been busy for an hour. With ``--all`` each view is pictured on a
+phone, on a desk and on a wall, in light and in dark: to look at what a change has done to them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
@@ -27,18 +28,39 @@ VIEWS: Final[Mapping[str, str]] = MappingProxyType(
         "overview": "/",
         "jobs": "/jobs?order=oldest",
         "job": "/jobs/{running[2]}",
+        "workflow": "/jobs/{joining}",
         "dead": "/dead",
         "queue": "/queue",
         "schedules": "/schedules/nightly",
         "playground": "/playground",
-        "state": "/state",
-        "settings": "/settings",
     }
 )
 """Each picture's name, and what it shows; in braces the id of such a job of the `Scene`."""
 
+DARK_VIEWS: Final = ("overview", "job", "workflow")
+
 PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 PHONE_VIEWS: Final = ("overview", "jobs", "job")
+
+MORE_VIEWS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "schedules-all": "/schedules",
+        "state": "/state",
+        "settings": "/settings",
+        "dead-letter": "/jobs/{worn_out}",
+        "nothing": "/jobs?type=nobody:does-that",
+        "missing": "/jobs/nobody-knows-it",
+    }
+)
+"""What the documents do not show."""
+
+SIZES: Final[Mapping[str, ViewportSize]] = MappingProxyType(
+    {
+        "phone": {"width": 360, "height": 780},
+        "desk": DESK,
+        "wall": {"width": 2560, "height": 1440},
+    }
+)
 
 
 class Series(NamedTuple):
@@ -50,15 +72,32 @@ class Series(NamedTuple):
     views: Mapping[str, str]
 
 
-async def main(folder: Path) -> None:
+def documented() -> Sequence[Series]:
+    """What the documents show."""
+    return [
+        Series("light", DESK, "light", VIEWS),
+        Series("dark", DESK, "dark", {name: VIEWS[name] for name in DARK_VIEWS}),
+        Series("phone", PHONE, "light", {name: VIEWS[name] for name in PHONE_VIEWS}),
+    ]
+
+
+def everything() -> Sequence[Series]:
+    """Each view, in each size and both schemes."""
+    return [
+        Series(f"{name}-{scheme}", size, scheme, {**VIEWS, **MORE_VIEWS})
+        for name, size in SIZES.items()
+        for scheme in SCHEMES
+    ]
+
+
+async def main(folder: Path, wanted: Sequence[Series]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=WAIT_MS)
     async with staged() as (url, scene), chromium() as browser:
-        views = {name: view.format(**msgspec.structs.asdict(scene)) for name, view in VIEWS.items()}
-        for scheme in SCHEMES:
-            await _take(browser, url, folder, Series(scheme, DESK, scheme, views))
-        phone = Series("phone", PHONE, "light", {name: views[name] for name in PHONE_VIEWS})
-        await _take(browser, url, folder, phone)
+        known = msgspec.structs.asdict(scene)
+        for series in wanted:
+            views = {name: view.format(**known) for name, view in series.views.items()}
+            await _take(browser, url, folder, series._replace(views=views))
 
 
 async def _take(browser: Browser, url: str, folder: Path, series: Series) -> None:
@@ -71,6 +110,7 @@ async def _take(browser: Browser, url: str, folder: Path, series: Series) -> Non
         timezone_id="UTC",
     )
     tab = Tab(await context.new_page(), url)
+    tab.announce_refusal(*([404] if "missing" in series.views else []))
     await tab.page.clock.set_fixed_time(NOW)
     for name, view in series.views.items():
         await tab.open(view)
@@ -97,4 +137,4 @@ async def _prepare(tab: Tab, name: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    asyncio.run(main(Path(sys.argv[-1]), everything() if "--all" in sys.argv else documented()))

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
 from unittest.mock import patch
 
 from msgspec.structs import replace
-from tests.browser.scene import TIMEOUT, Scene, about, furnish
+from tests.browser.scene import TIMEOUT, Scene, about, furnish, schedule
 from tests.integration.kinds import client_of
 from tests.integration.servers.process import HOST, free_port
 
@@ -39,6 +39,12 @@ STEP_MS: Final = 5_000
 STEPS: Final = 720
 FURNISHING_MS: Final = 13 * 60_000
 """More than `furnish` lets pass; what is left of it is played after that."""
+
+REINDEX_MS: Final = 25 * 60_000
+
+LAST_STEP_MS: Final = 900
+LAST_JOBS: Final = 140
+"""What is done in the last second: the rates just now are of that."""
 
 INCIDENT: Final = range(430, 470)
 """The steps in which a server was down that the jobs need."""
@@ -65,14 +71,33 @@ EMAIL: Final = {
 
 
 class StageClock(TravellingClock):
-    """Begins an hour before `NOW`."""
+    """Begins an hour before `NOW`, and stands still when told so."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._stood_still_at: int | None = None
         self._off_ms = round(NOW.timestamp() * 1_000) - STEPS * STEP_MS - super().wall_ms()
 
     def wall_ms(self) -> int:
+        if self._stood_still_at is not None:
+            return self._stood_still_at
         return super().wall_ms() + self._off_ms
+
+    def stand_still(self) -> None:
+        """It is `NOW` from here on, for every picture."""
+        self._stood_still_at = round(NOW.timestamp() * 1_000)
+
+
+class StageEntropy(SeededEntropy):
+    """Ids that say the time, as those of a queue do."""
+
+    def __init__(self, clock: StageClock) -> None:
+        super().__init__(SEED)
+        self._clock = clock
+
+    def job_id(self) -> str:
+        stamp = f"{self._clock.wall_ms():012x}"
+        return f"{stamp[:8]}-{stamp[8:]}{super().job_id()[13:]}"
 
 
 class NearbyStore(MemoryBackend):
@@ -109,6 +134,7 @@ class _Stage:
     async def play(self, ms: int) -> None:
         """Let so much time pass, with what happens in it."""
         until = self._clock.wall_ms() + ms
+        await self._travel(ms % STEP_MS)
         while until - self._clock.wall_ms() >= STEP_MS:
             began = self._clock.wall_ms()
             await self._step()
@@ -119,14 +145,10 @@ class _Stage:
         """Let time pass until `NOW`."""
         left_ms = round(NOW.timestamp() * 1_000) - self._clock.wall_ms()
         assert left_ms >= 0, "the scene takes longer than `FURNISHING_MS`"
-        await self.play(left_ms)
-
-    async def go_on(self) -> None:
-        """As before, but no faster than time itself, until cancelled."""
-        while True:
-            began = self._clock.wall_ms()
-            await self._step()
-            await asyncio.sleep((began + STEP_MS - self._clock.wall_ms()) / 1_000)
+        await self.play(left_ms - LAST_STEP_MS)
+        await self._submit(LAST_JOBS)
+        await self._work(WORKERS[0], failing=0.0)
+        self._clock.stand_still()
 
     async def _step(self) -> None:
         step = self._steps
@@ -174,14 +196,14 @@ class _Stage:
 
 @asynccontextmanager
 async def staged() -> AsyncIterator[tuple[str, Scene]]:
-    """The broker's URL, at `NOW`, while work goes on; and what there is in it."""
+    """The broker's URL, at `NOW`, which does not pass; and what there is in it."""
     clock = StageClock()
     settings = BrokerSettings(
         limits=QueueLimits(lease_timeout_ms=600_000),
         commit=replace(CommitSettings(), pause_ms_max=NO_PAUSE_MS),
     )
     store, port = NearbyStore(), free_port()
-    runtime = Runtime(clock=ProducerClock(clock), entropy=SeededEntropy(SEED))
+    runtime = Runtime(clock=ProducerClock(clock), entropy=StageEntropy(clock))
     server = BrokerServer(
         store,
         host=HOST,
@@ -196,14 +218,10 @@ async def staged() -> AsyncIterator[tuple[str, Scene]]:
             broker = await stack.enter_async_context(server)
         client = await stack.enter_async_context(client_of("direct", broker, runtime=runtime))
         stage = _Stage(broker, client, clock)
+        await schedule(client)
+        await client.put_schedule("reindex", TRAFFIC[1], {"of": "products"}, every_ms=REINDEX_MS)
         await stage.play(STEPS * STEP_MS - FURNISHING_MS)
         scene = await furnish(client, stage.play)
         await client.announce_types({"email:send": EMAIL})
         await stage.play_to_the_end()
-        going_on = asyncio.create_task(stage.go_on())
-        try:
-            yield f"http://{HOST}:{port}", scene
-        finally:
-            going_on.cancel()
-            with suppress(asyncio.CancelledError):
-                await going_on
+        yield f"http://{HOST}:{port}", scene

@@ -15,7 +15,10 @@ from playwright.async_api import ConsoleMessage, Dialog, Error, Locator, Page, R
 
 __all__ = ["AWAY", "Tab"]
 
-AWAY = (r"net::ERR_(CONNECTION|EMPTY|SOCKET|INCOMPLETE)", r"WebSocket connection to .* failed")
+AWAY = (
+    r"net::ERR_(CONNECTION|CONTENT_LENGTH|EMPTY|SOCKET|INCOMPLETE)",
+    r"WebSocket connection to .* failed",
+)
 """What the browser itself says of a broker that is not there."""
 
 REFUSED = r"the server responded with a status of {}"

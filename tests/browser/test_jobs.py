@@ -37,10 +37,12 @@ async def test_list_when_opened_then_has_a_row_for_each_job(
     open_tab: OpenTab, furnished: Furnished
 ) -> None:
     tab = await open_tab(furnished.broker.url, "/jobs?status=in_progress")
-    for job_id in furnished.scene.running:
-        await expect(row(tab, job_id)).to_contain_text("video:transcode")
+    running = furnished.scene.running
+    kinds = ["video:transcode"] * 3 + ["rates:fetch", "orders:join"]
+    for job_id, kind in zip(running, kinds, strict=True):
+        await expect(row(tab, job_id)).to_contain_text(kind)
         await expect(row(tab, job_id)).to_contain_text("in progress")
-    await expect(rows(tab)).to_have_count(3)
+    await expect(rows(tab)).to_have_count(len(running))
 
 
 async def test_list_when_filtered_by_status_then_shows_those_alone_and_its_address_says_so(

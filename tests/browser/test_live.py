@@ -19,6 +19,12 @@ from .conftest import BROWSER, OpenTab, StartBroker
 
 pytestmark = [*BROWSER]
 
+VIEW_IS_THERE = """async (path) => {
+    const file = performance.getEntriesByType("resource").find((each) => each.name.endsWith(path));
+    return file !== undefined && Boolean(await import(file.name));
+}"""
+"""Whether the page has asked for a view by itself, and has it, with all that it imports."""
+
 
 def figure(tab: Tab, label: str) -> Locator:
     """A figure at the head of the overview."""
@@ -117,12 +123,9 @@ async def test_view_when_first_opened_while_the_broker_is_away_then_is_there_all
     broker = await start_broker()
     tab = await open_tab(broker.url)
     await tab.connected()
-    loaded = (
-        "performance.getEntriesByType('resource').some(each => each.name.endsWith('/queue.js'))"
-    )
 
     async def is_loaded() -> object:
-        return await tab.page.evaluate(loaded)
+        return await tab.page.evaluate(VIEW_IS_THERE, "/views/queue.js")
 
     await eventually(is_loaded)
     tab.announce(*AWAY)
@@ -130,6 +133,25 @@ async def test_view_when_first_opened_while_the_broker_is_away_then_is_there_all
     await tab.connected("stale")
     await tab.go("/queue")
     await expect(tab.heading).to_have_text("Queue")
+    await expect(tab.main).to_contain_text("Depth by type")
+
+
+async def test_view_when_its_file_could_not_be_had_then_comes_by_itself_with_the_broker(
+    open_tab: OpenTab, start_broker: StartBroker
+) -> None:
+    broker = await start_broker()
+    tab = await open_tab(broker.url, None)
+    tab.announce(*AWAY, "net::ERR_FAILED")
+    await tab.page.route("**/views/queue.js", lambda route: route.abort())
+    await tab.open()
+    await tab.connected()
+    await broker.kill()
+    await tab.connected("stale")
+    await tab.go("/queue")
+    await expect(tab.heading).to_have_text("Queue")
+    await expect(tab.main).to_contain_text("could not be loaded")
+    await tab.page.unroute("**/views/queue.js")
+    await broker.start()
     await expect(tab.main).to_contain_text("Depth by type")
 
 

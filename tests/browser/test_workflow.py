@@ -102,6 +102,18 @@ async def test_job_when_it_stands_alone_then_there_is_no_drawing_until_another_c
     await expect(node(tab, "next")).to_contain_text("waiting")
 
 
+async def test_overview_when_jobs_wait_for_others_then_they_are_not_called_ready(
+    open_tab: OpenTab, broker: LocalBroker, client: OsqueueClient
+) -> None:
+    await diamond(client)
+    await client.submit_job("later", delay_ms=3_600_000)
+    tab = await open_tab(broker.url)
+    newest = tab.main.get_by_role("region", name="Newest jobs").locator("tr[data-row]")
+    await expect(newest).to_have_count(5)
+    await expect(newest.filter(has_text="load")).to_contain_text("waiting")
+    await expect(newest.filter(has_text="later")).to_contain_text("delayed")
+
+
 async def test_list_when_those_that_wait_are_chosen_then_shows_those_alone(
     open_tab: OpenTab, broker: LocalBroker, client: OsqueueClient
 ) -> None:

@@ -74,7 +74,7 @@ test("two filters, when they say the same, are the same", () => {
 test("jobs that wait for others are a filter of their own, and can be cancelled and moved", () => {
   const filter = filterOf({ status: "waiting" });
   assert.equal(filter.status, "waiting");
-  assert.deepEqual(pageRequest(filter, { limit: 5 }), { path: "v1/jobs", query: { status: "waiting", limit: 5, order: "newest" } });
+  assert.deepEqual(pageRequest(filter, { limit: 5 }), { path: "v1/jobs", query: { status: "waiting", limit: 5, payloads: false, order: "newest" } });
   assert.deepEqual(actionsOn(filter), ["cancel", "setPriority"]);
   assert.equal(describe(filter), "jobs that wait for others");
 });

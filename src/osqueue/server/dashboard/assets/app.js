@@ -54,7 +54,12 @@ function useView(name) {
     VIEWS[name]().then((module) => show({ View: module.default }), (error) => show({ error }));
     return () => (current = false);
   }, [name, tries]);
-  return { ...(loaded.name === name ? loaded : {}), retry: () => setTries(tries + 1) };
+  const failed = loaded.name === name && loaded.error !== undefined;
+  const reached = useStore(({ connection }) => connection.state === LIVE || connection.state === POLLING);
+  useEffect(() => {
+    if (failed && reached) setTries((before) => before + 1);
+  }, [failed, reached]);
+  return { ...(loaded.name === name ? loaded : {}), retry: () => setTries((before) => before + 1) };
 }
 
 /** A view for those who may see it, of a queue that this broker leads. */
@@ -76,6 +81,10 @@ function NoSuchPage() {
   <//>`;
 }
 
+function Broken({ name, error, onRetry }) {
+  return html`<${Page} title=${placeOf(name)?.label ?? "Log in"}><${ErrorBox} error=${error} onRetry=${onRetry} /><//>`;
+}
+
 function Waiting() {
   return html`<div class="page"><${Skeleton} lines=${8} /></div>`;
 }
@@ -84,8 +93,8 @@ function Routed({ name, params, query }) {
   const { View, error, retry } = useView(name);
   const [crash, reset] = useErrorBoundary((problem) => console.error(problem));
   if (!Object.hasOwn(VIEWS, name)) return html`<${NoSuchPage} />`;
-  if (crash) return html`<${ErrorBox} error=${crash} onRetry=${reset} />`;
-  if (error) return html`<${ErrorBox} error=${{ message: "This page could not be loaded." }} onRetry=${retry} />`;
+  if (crash) return html`<${Broken} name=${name} error=${crash} onRetry=${reset} />`;
+  if (error) return html`<${Broken} name=${name} error=${{ message: "This page could not be loaded." }} onRetry=${retry} />`;
   return View ? html`<${View} params=${params} query=${query} />` : html`<${Waiting} />`;
 }
 

@@ -4,8 +4,8 @@
 // workflow is drawn in the same way, in whatever order its jobs and edges are told; what it takes is
 // bounded by what is shown. What cannot be (a circle, an edge to nowhere) is drawn as well as it can.
 
-export const NODE = { width: 176, height: 46 };
-const GAP = { x: 44, y: 14 };
+export const NODE = { width: 168, height: 46 };
+const GAP = { x: 36, y: 14 };
 const BEND = 18; // what a line that passes a column takes of its height
 const MARGIN = 4;
 const SWEEPS = 4;

@@ -11,8 +11,8 @@ export const PLACES = { o: "", j: "jobs", d: "dead", q: "queue", c: "schedules",
 
 const HELP = [
   [["/"], "Search"],
-  [["j"], "Next row"],
-  [["k"], "Row before"],
+  [["j", "↓"], "Next row"],
+  [["k", "↑"], "Row before"],
   [["Enter"], "Open the row"],
   [["x"], "Choose the row"],
   [["g", "o"], "Overview"],

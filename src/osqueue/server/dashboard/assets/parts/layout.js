@@ -36,7 +36,7 @@ export function Stat({ label, value, note, chart, kind }) {
   return html`<section class=${classes("stat", kind && `stat-${kind}`)} aria-label=${label}>
     <h2 class="stat-label">${label}</h2>
     <p class="stat-value">${value}</p>
-    <p class="stat-note" title=${note}>${note}</p>
+    <p class="stat-note" title=${typeof note === "string" ? note : undefined}>${note}</p>
     ${chart && html`<div class="stat-chart">${chart}</div>`}
   </section>`;
 }

@@ -91,8 +91,8 @@ function Gap({ rows }) {
   return html`<tr class="table-gap" aria-hidden="true"><td style=${{ height: `calc(var(--row) * ${rows})` }}></td></tr>`;
 }
 
-function classOf({ align, hide }) {
-  return classes(align === "end" && "is-end", hide && `hide-${hide}`);
+function classOf({ key, align, hide }) {
+  return classes(align === "end" && "is-end", hide && `hide-${hide}`, `col-${key}`);
 }
 
 /** Which rows are in sight, and a few around them. */

@@ -10,7 +10,7 @@ export function Time({ at, exact = false }) {
   if (typeof at !== "number" || Number.isNaN(new Date(at).getTime())) return html`<span class="muted">${NONE}</span>`;
   const relative = ago(at, present);
   return html`<time class="time" datetime=${new Date(at).toISOString()} title=${absolute(at)}>
-    ${exact ? html`${absolute(at)} <span class="muted">${relative}</span>` : relative}
+    ${exact ? html`<span class="nowrap">${absolute(at)}</span> <span class="time-ago">${relative}</span>` : relative}
   </time>`;
 }
 

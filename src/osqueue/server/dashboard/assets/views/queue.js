@@ -71,7 +71,7 @@ function Counts({ counts }) {
   const oldest = counts.oldestReadyAt && html`oldest <${Time} at=${counts.oldestReadyAt} />`;
   return html`<div class="stats v-counts">
     <${Stat} label="Ready" value=${number(counts.ready)} note=${oldest ?? link("ready", "jobs")} />
-    <${Stat} label="Delayed" value=${number(counts.delayed)} note=${link("delayed", "jobs")} />
+    <${Stat} label="Delayed" value=${number(counts.delayed)} note=${html`${link("delayed", "jobs")}${counts.waiting > 0 && html` · ${link("waiting", `${number(counts.waiting)} wait for others`)}`}`} />
     <${Stat} label="In progress" value=${number(counts.inProgress)} note=${link("in_progress", "jobs")} />
     <${Stat} label="Dead letters" value=${number(counts.dead)} note=${html`<a href="#/dead">by error</a>`} kind=${counts.dead > 0 ? "bad" : undefined} />
     <${Stat} label="Completed" value=${number(counts.completedTotal)} note=${link("completed", "jobs")} />

@@ -8,8 +8,8 @@ import { href } from "../../data/routes.js";
 import { statusOf } from "../../data/rows.js";
 import { Card, classes, html, now, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../../parts/ui.js";
 
-const CHARS_MAX = 20;
-const ID_CHARS = 8; // the last ones: the first of a UUID are the time
+const CHARS_MAX = 18;
+const ID_CHARS = 7; // the last ones: the first of a UUID are the time
 const WORDS = { in_progress: "in progress" };
 
 /** Nothing, for a job that stands alone. `seen` changes when the job itself has. */
@@ -46,6 +46,7 @@ function Graph({ id, workflow }) {
   }, [id]);
   return html`<div class="v-graph" ref=${place} tabindex="0" role="group" aria-label="The jobs that this one runs after, and those that run after it">
     <svg width=${width} height=${height} viewBox=${`0 0 ${width} ${height}`}>
+      <clipPath id="v-node-inside"><rect width=${NODE.width - 6} height=${NODE.height} /></clipPath>
       <g aria-hidden="true">
         ${lines.map(({ from, to, path }) => html`<path key=${`${from} ${to}`} class=${classes("v-edge", (from === id || to === id) && "is-near")} d=${path} />`)}
       </g>
@@ -68,8 +69,10 @@ function Node({ node: { job, x, y }, current }) {
     <title>${name}</title>
     <rect class="v-node-box" width=${NODE.width} height=${NODE.height} rx="8" />
     <circle class="v-node-dot" cx="15" cy="16" r="4" />
-    <text class="v-node-type" x="27" y="20">${cut(type || job.id, CHARS_MAX)}</text>
-    <text class="v-node-status" x="27" y="36">${word} · ${ending(job.id, ID_CHARS)}</text>
+    <g clip-path="url(#v-node-inside)">
+      <text class=${classes("v-node-type", !type && "muted")} x="27" y="20">${cut(type || (job.type === undefined ? job.id : "untyped"), CHARS_MAX)}</text>
+      <text class="v-node-status" x="27" y="36">${word} · ${ending(job.id, ID_CHARS)}</text>
+    </g>
   </a>`;
 }
 

@@ -1,16 +1,17 @@
 // The newest jobs, and what happens: two lists that stand still in their place while they change.
 
-import { Badge, Card, Empty, ErrorBox, Table, Time, html, useEffect, useRef, useState } from "../../parts/ui.js";
+import { Badge, Card, Empty, ErrorBox, Table, Time, html, now, useEffect, useRef, useState } from "../../parts/ui.js";
 import { NONE, absolute, number, timeOfDay } from "../../data/format.js";
 import { go, href } from "../../data/routes.js";
 import { api } from "../../data/api.js";
+import { statusOf } from "../../data/rows.js";
 
 const JOBS = 8;
 const JOBS_EVERY_MS = 2_000;
 const LOG_EVERY_MS = 1_000;
 
 const COLUMNS = [
-  { key: "status", title: "Status", width: "8rem", render: (job) => html`<${Badge} kind=${job.status} />` },
+  { key: "status", title: "Status", width: "8rem", render: (job) => html`<${Badge} kind=${statusOf(job, now())} />` },
   { key: "id", title: "Id", hide: "narrow", render: (job) => html`<a class="mono" href=${href(["jobs", job.id])} title=${job.id}>${job.id}</a>` },
   { key: "type", title: "Type", render: (job) => job.type || html`<span class="muted">${NONE}</span>` },
   { key: "worker", title: "Worker", hide: "medium", render: (job) => job.workerId || html`<span class="muted">${NONE}</span>` },
