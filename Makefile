@@ -2,9 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# One process more than processors: much of what the tests take is waiting. One that crashes is told
-# as a failure of the test it ran.
-PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# As many processes as processors: some tests watch time-outs, and want their share. One that crashes
+# is told as a failure of the test it ran.
+PROCESSES ?= $(shell getconf _NPROCESSORS_ONLN)
 SPREAD = --numprocesses $(PROCESSES) --dist loadgroup --max-worker-restart 0
 READY := $(VENV)/.ready
 
