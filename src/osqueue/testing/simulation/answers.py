@@ -8,22 +8,28 @@ with the line of versions as their order.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from osqueue.errors import JobNotFoundError, LeaseLostError
 from osqueue.testing.simulation.exchange import Exchange
 from osqueue.testing.simulation.laws import expect
 from osqueue.testing.simulation.line import Line
+from osqueue.testing.simulation.requests import Requests
 from osqueue.wire import operations as ops
 
 __all__ = ["Answers"]
 
 
+_SUBMITS: Final = frozenset({ops.SUBMIT.name, ops.SUBMIT_BATCH.name, ops.SUBMIT_LARGE.name})
+_COMPLETES: Final = frozenset({ops.COMPLETE.name, ops.COMPLETE_BATCH.name})
+
+
 class Answers:
     """Compares answers with the line of versions."""
 
-    def __init__(self, line: Line, payloads: Mapping[str, bytes]) -> None:
+    def __init__(self, line: Line, asked: Requests, payloads: Mapping[str, bytes]) -> None:
         self._line = line
+        self._asked = asked
         self._payloads = payloads
         self._looks: dict[str, Callable[[Exchange], None]] = {
             ops.SUBMIT.name: self._submitted,
@@ -146,10 +152,27 @@ class Answers:
             expect(counted >= exchange.floor, "%s counted, of %s", counted, exchange.floor)
 
     def _expect_refusal(self, exchange: Exchange) -> None:
+        if exchange.without_effect:
+            self._expect_untouched(exchange)
         if isinstance(exchange.error, LeaseLostError):
             self._expect_lost(getattr(_request(exchange), "lease", None), exchange)
         elif isinstance(exchange.error, JobNotFoundError) and exchange.error.position is not None:
             self._expect_gone(exchange)
+
+    def _expect_untouched(self, exchange: Exchange) -> None:
+        """What was told not to be applied has not happened, unless others asked for it, too."""
+        name = exchange.operation.name
+        for named in self._asked.named(exchange):
+            if name in _SUBMITS:
+                life = self._line.lives.get(named)
+                at_us = life.came_us if life is not None else None
+            elif name in _COMPLETES:
+                at_us = self._line.completed_us.get(named)
+            else:
+                return
+            done = at_us is not None and at_us >= exchange.sent_us
+            alone = done and self._asked.alone(exchange, named, at_us or 0)
+            expect(not alone, "%s of %s was told not applied, and was", name, named)
 
     def _expect_gone(self, exchange: Exchange) -> None:
         """A job that is not found was not there at a moment of the asking, or has ended."""

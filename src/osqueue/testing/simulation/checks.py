@@ -42,7 +42,7 @@ class Checks:
         self.asked = Requests()
         self.line = Line(limits, self.asked, around.bucket, around.edited)
         self._payloads: dict[str, bytes] = {}
-        self._answers = Answers(self.line, self._payloads)
+        self._answers = Answers(self.line, self.asked, self._payloads)
         self._shown: dict[object, int] = {}
         self._acknowledged: set[str] = set()
         self._found: BrokenLawError | None = None

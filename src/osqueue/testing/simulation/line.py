@@ -92,6 +92,12 @@ class JobLife(msgspec.Struct):
     views: list[View | None] = []
     end: End | None = None
 
+    @property
+    def came_us(self) -> int | None:
+        """When it first stood in the object, or had ended there."""
+        end_us = None if self.end is None else self.end.at_us
+        return self.since_us[0] if self.since_us else end_us
+
     def during(self, from_us: int, to_us: int) -> list[View | None]:
         """The views that stood at any moment of a span; ``None`` where it was not there."""
         first = max(0, bisect_right(self.since_us, from_us) - 1)
@@ -143,6 +149,8 @@ class Line:
         self.jobs: _Jobs = {}
         self.lives: dict[str, JobLife] = {}
         self.leases: dict[str, LeaseLife] = {}
+        self.completed_us: dict[str, int] = {}
+        """When a lease completed its job, by the lease."""
         self._held: Counter[str | None] = Counter()
         """Jobs that are held, by the claim that brought them."""
         self._written_us: dict[tuple[int, int], int] = {}
@@ -269,6 +277,8 @@ class Line:
             if life.end is None:
                 life.end = ended[view.id] = End(view.status, view.lease, at_us)
                 self._expect_end(view, self.jobs.get(view.id))
+                if view.status == "completed" and view.lease is not None:
+                    self.completed_us[view.lease] = at_us
             same = (life.end.status, life.end.lease) == (view.status, view.lease)
             expect(same, "job %s ended once: %s, %s", view.id, life.end, view)
         return ended

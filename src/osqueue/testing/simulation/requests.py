@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Any, Final
 
 from osqueue.testing.simulation.exchange import Exchange
@@ -17,6 +18,17 @@ __all__ = ["Requests"]
 
 _RESUMED_S: Final = 200
 """How long a resume of unknown fate may still take effect: as long as the latest of messages."""
+
+
+_KINDS: Final = MappingProxyType(
+    {
+        ops.SUBMIT.name: "submit",
+        ops.SUBMIT_BATCH.name: "submit",
+        ops.SUBMIT_LARGE.name: "submit",
+        ops.COMPLETE.name: "complete",
+        ops.COMPLETE_BATCH.name: "complete",
+    }
+)
 
 
 class Requests:
@@ -31,6 +43,7 @@ class Requests:
         """By lease."""
         self.surrenders: Counter[str] = Counter()
         """What fails or releases, by lease."""
+        self._sent_us: dict[tuple[str, str], list[int]] = {}
         self.priorities: Counter[str] = Counter()
         """By job."""
         self.claims: dict[str, int] = {}
@@ -45,9 +58,18 @@ class Requests:
         """Since when the queue is paused for certain."""
         self._resumes_until_us = 0
 
+    def alone(self, exchange: Exchange, named: str, at_us: int) -> bool:
+        """Whether, of all such requests that name this, it alone had been sent by a time."""
+        sent_us = self._sent_us.get((_KINDS[exchange.operation.name], named), [])
+        return [each for each in sent_us if each <= at_us] == [exchange.sent_us]
+
     def sent(self, exchange: Exchange) -> None:
         """A request is under way."""
         self._count(exchange, 1)
+        for _, named in self._effects(exchange):
+            kind = _KINDS.get(exchange.operation.name)
+            if kind is not None:
+                self._sent_us.setdefault((kind, named), []).append(exchange.sent_us)
         if exchange.operation.name == ops.CLAIM.name:
             claim: Any = exchange.request
             most = self.claims.get(claim.claim_id, 0)
@@ -88,6 +110,10 @@ class Requests:
                 if result.error is None:
                     before_us = self.kept_us.get(ref.lease, 0)
                     self.kept_us[ref.lease] = max(before_us, exchange.sent_us)
+
+    def named(self, exchange: Exchange) -> list[str]:
+        """The jobs or leases on which a request may have an effect."""
+        return [named for _, named in self._effects(exchange)]
 
     def _count(self, exchange: Exchange, by: int) -> None:
         for counter, named in self._effects(exchange):
