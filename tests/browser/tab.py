@@ -13,6 +13,8 @@ from collections.abc import Sequence
 
 from playwright.async_api import ConsoleMessage, Dialog, Error, Locator, Page, Request, expect
 
+from .waiting import eventually
+
 __all__ = ["AWAY", "Tab"]
 
 AWAY = (
@@ -94,7 +96,13 @@ class Tab:
         await dialog.get_by_role("button", name=re.compile(f"^{verb}")).click()
 
     async def fits(self) -> bool:
-        """Whether nothing has to be scrolled sideways."""
+        """Whether nothing has to be scrolled sideways, once the page has laid itself out: after a
+        change of its size that takes it a few frames.
+        """
+        await eventually(self._is_within)
+        return await self._is_within()
+
+    async def _is_within(self) -> bool:
         return bool(
             await self.page.evaluate(
                 "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
