@@ -35,10 +35,11 @@ class QueueCore:
     """One process's part in a queue that is led. ``store`` is not closed here.
 
     ``address`` is where others dial it, or are told that they cannot; ``probe`` asks other leaders;
-    ``on_leading`` is called whenever this process has become the leader.
+    ``on_leading`` is called whenever this process has become the leader; ``ticks`` tells
+    microseconds, for measuring how long the store takes.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each by its name, and two may be left out
         self,
         store: Store,
         *,
@@ -49,6 +50,7 @@ class QueueCore:
         probe: Probe,
         observers: Observers,
         on_leading: Callable[[], None] | None = None,
+        ticks: Callable[[], int] | None = None,
     ) -> None:
         self._bare = store
         self._clock = clock
@@ -56,7 +58,7 @@ class QueueCore:
         self._on_leading = on_leading
         self.settings = fitted(settings, store)
         """As they hold for this store."""
-        watched = ObservedStore(store, observers, ticks=precise_us)
+        watched = ObservedStore(store, observers, ticks=ticks or precise_us)
         self.store = throttled(watched, self.settings, clock=clock)
         """The store as the settings let it be asked."""
         self.engine = Engine(

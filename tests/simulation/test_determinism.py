@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from typing import NoReturn
 
 import pytest
 
+from osqueue.clock import SystemClock, SystemEntropy
 from osqueue.testing.simulation import plan_of, simulate
 
 _PROGRAM = """
@@ -41,3 +44,18 @@ def test_a_run_when_repeated_then_is_the_same_byte_for_byte(seed: int) -> None:
 def test_runs_when_their_seeds_differ_then_differ() -> None:
     first, second = (simulate(plan_of(seed), traced=True) for seed in (3, 7))
     assert first.fingerprint != second.fingerprint
+
+
+def test_run_when_the_machine_has_no_clock_and_no_chance_then_it_needs_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def leak(*_: object) -> NoReturn:
+        raise AssertionError("this is of the machine, not of the simulated world")
+
+    for name in ("wall_ms", "mono_ms", "cpu_us"):
+        monkeypatch.setattr(SystemClock, name, leak)
+    for name in ("job_id", "job_ids", "token", "secret", "jitter"):
+        monkeypatch.setattr(SystemEntropy, name, leak)
+    monkeypatch.setattr("osqueue.core.precise_us", leak)
+    monkeypatch.setattr(threading.Thread, "start", leak)
+    assert simulate(plan_of(3)).violation is None

@@ -20,6 +20,9 @@ from osqueue.wire import operations as ops
 __all__ = ["Answers"]
 
 
+FRESH_US: Final = 1_100_000
+"""How old what is answered may be: a leader is confirmed once a second, by its own clock."""
+
 _SUBMITS: Final = frozenset({ops.SUBMIT.name, ops.SUBMIT_BATCH.name, ops.SUBMIT_LARGE.name})
 _COMPLETES: Final = frozenset({ops.COMPLETE.name, ops.COMPLETE_BATCH.name})
 
@@ -128,7 +131,7 @@ class Answers:
         expect(life is not None, "job %s was read, and never was there", exchange.job_id)
         assert life is not None
         consistent = _request(exchange) is not None and _request(exchange).consistent
-        from_us = exchange.sent_us if consistent else 0
+        from_us = exchange.sent_us - (0 if consistent else FRESH_US)
         assert exchange.ended_us is not None
         if life.end is not None and info.status == life.end.status:
             return
@@ -175,12 +178,14 @@ class Answers:
             expect(not alone, "%s of %s was told not applied, and was", name, named)
 
     def _expect_gone(self, exchange: Exchange) -> None:
-        """A job that is not found was not there at a moment of the asking, or has ended."""
+        """A job that is not found was not there a moment before or while it was asked for, or has
+        ended.
+        """
         life = self._line.lives.get(exchange.job_id or "")
         if life is None or life.end is not None:
             return
         assert exchange.ended_us is not None
-        missing = None in life.during(0, exchange.ended_us)
+        missing = None in life.during(exchange.sent_us - FRESH_US, exchange.ended_us)
         expect(missing, "job %s was not found, and is there", exchange.job_id)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -18,8 +17,8 @@ from osqueue.engine.observer import Observers
 from osqueue.engine.requests import End
 from osqueue.errors import EngineStateError, OsqueueError, TransportConnectionError
 from osqueue.testing.simulation.exchange import (
+    Connection,
     Exchange,
-    Line,
     Serving,
     travelled,
 )
@@ -34,8 +33,6 @@ _PORT: Final = 8080
 _ANSWER_S: Final = 3_600.0
 """No broker gives up a request by itself: its caller does."""
 
-_log = logging.getLogger("osqueue.simulation")
-
 
 class SimulatedBroker:
     """A broker's process, and what listens at its address."""
@@ -45,34 +42,21 @@ class SimulatedBroker:
         self._settings = settings
         self.address = f"{name}:{_PORT}"
         self.process = SimulatedProcess(world.loop, world.dice.fork(name), name, self._main)
-        self.lines: list[Line] = []
+        self.connections: list[Connection] = []
         self.core: QueueCore | None = None
         self.gone: Callable[[SimulatedBroker], None] | None = None
         """Is told when it has ended by itself."""
         world.servers[self.address] = self
 
-    @property
-    def url(self) -> str:
-        return f"http://{self.address}"
-
-    @property
-    def leads(self) -> bool:
-        """Whether it believes that it leads."""
-        return (
-            self.process.alive
-            and self.core is not None
-            and self.core.engine.status().role == "leader"
-        )
-
     def broken(self) -> None:
         """Its process has died, and its machine resets the connections."""
-        for line in list(self.lines):
-            line.broken()
-        self.lines.clear()
+        for each in list(self.connections):
+            each.broken()
+        self.connections.clear()
 
     def silent(self) -> None:
         """Its machine has died, and says nothing."""
-        self.lines.clear()
+        self.connections.clear()
 
     async def stop(self) -> None:
         """Drain, give leadership back, and end. To be called in its process."""
@@ -112,6 +96,7 @@ class SimulatedBroker:
             probe=self._probe,
             observers=Observers(()),
             on_leading=self._led,
+            ticks=process.clock.ticks_us,
         )
         try:
             await core.start()

@@ -53,9 +53,6 @@ class Written(msgspec.Struct, frozen=True):
     by: str
     key: str
     data: bytes
-    version: Version
-    parent: Version | None
-    """The version that it replaced."""
 
 
 class StoreWeather(msgspec.Struct):
@@ -108,7 +105,7 @@ class Bucket:
             raise CASConflictError(f"{key!r} is at another version")
         version = Version(f"v{self._loop.number()}")
         self._objects[key] = Stored(data, version)
-        written = Written(self._loop.now_us, by, key, data, version, if_version)
+        written = Written(self._loop.now_us, by, key, data)
         if self.on_write is not None:
             self.on_write(written)
         return version

@@ -48,7 +48,6 @@ class Checks:
         self._found: BrokenLawError | None = None
         self.known: list[str] = []
         self.requests = 0
-        self.runs = 0
         around.bucket.on_write = self._written
         around.witness = self
 
@@ -83,7 +82,6 @@ class Checks:
         self._acknowledged.update(job_ids)
 
     def ran(self, job_id: str, attempt: int) -> None:
-        self.runs += 1
         self._around.trace.note("handler", "runs %s, attempt %s", job_id, attempt)
 
     def shown(self, reader: object, completed: int) -> None:

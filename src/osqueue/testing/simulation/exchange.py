@@ -24,7 +24,15 @@ from osqueue.testing.simulation.process import SimulatedProcess
 from osqueue.wire.errors import error_body, error_from_body, http_status
 from osqueue.wire.operations import Operation
 
-__all__ = ["Exchange", "Line", "Server", "Serving", "SimulatedTransport", "Witness", "travelled"]
+__all__ = [
+    "Connection",
+    "Exchange",
+    "Server",
+    "Serving",
+    "SimulatedTransport",
+    "Witness",
+    "travelled",
+]
 
 
 class Exchange(msgspec.Struct):
@@ -65,7 +73,7 @@ class Server(Protocol):
     """What listens at an address."""
 
     process: SimulatedProcess
-    lines: list[Line]
+    connections: list[Connection]
     """Connections with a request that has not been answered."""
 
     def serve(self, exchange: Exchange, reply: Callable[[Answer | OsqueueError], None]) -> Serving:
@@ -107,15 +115,15 @@ class SimulatedTransport:
     ) -> Answer:
         loop = self._process.loop
         exchange = Exchange(self._process.name, operation, request, job_id, loop.now_us)
-        line = Line(loop, self._network, self._process, exchange)
+        connection = Connection(loop, self._network, self._process, exchange)
         self._witness.sent(exchange)
-        line.ask(self._servers.get(self._place))
+        connection.ask(self._servers.get(self._place))
         try:
             async with asyncio.timeout(timeout_s):
-                answer: Answer = await line.answer
+                answer: Answer = await connection.answer
         except TimeoutError as error:
             self._witness.given_up(exchange)
-            line.hang_up()
+            connection.hang_up()
             message = f"{operation.name}: {self._url} did not answer within {timeout_s:g} s"
             raise TransportConnectionError(message) from error
         except OsqueueError as error:
@@ -124,7 +132,7 @@ class SimulatedTransport:
             raise
         except asyncio.CancelledError:
             self._witness.given_up(exchange)
-            line.hang_up()
+            connection.hang_up()
             raise
         exchange.ended_us, exchange.answer = loop.now_us, answer
         self._witness.answered(exchange)
@@ -137,7 +145,7 @@ class SimulatedTransport:
         """The same."""
 
 
-class Line:
+class Connection:
     """A connection that carries one request."""
 
     def __init__(
@@ -182,7 +190,7 @@ class Line:
             self._send_back(_refused())
 
     def _serve(self, server: Server) -> None:
-        server.lines.append(self)
+        server.connections.append(self)
         self._serving.append(server.serve(self._exchange, self._send_back))
 
     def _cancel(self) -> None:
@@ -203,8 +211,8 @@ class Line:
         )
 
     def _forget(self) -> None:
-        if self._server is not None and self in self._server.lines:
-            self._server.lines.remove(self)
+        if self._server is not None and self in self._server.connections:
+            self._server.connections.remove(self)
 
     def _resolve(self, answer: Answer | OsqueueError) -> None:
         if self.answer.done():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import Raw
@@ -113,12 +113,8 @@ class _State(msgspec.Struct, rename="camel"):
     commit: str
     jobs: list[Raw] = []
     finished: list[View] = []
-    outbox: Any = None
     lineage: dict[str, str] = {}
-    broker_id: str | None = None
-    broker: str | None = None
     completed_total: int = 0
-    dead_total: int = 0
     paused: bool = False
     schedules: list[ScheduleView] = []
 
@@ -272,7 +268,7 @@ class Line:
         """The jobs that ended with this version."""
         ended: dict[str, End] = {}
         for view in state.finished:
-            life = self.lives.setdefault(view.id, JobLife([], []))
+            life = self.lives.setdefault(view.id, JobLife())
             expect(view.id not in jobs, "job %s has ended and is queued", view.id)
             if life.end is None:
                 life.end = ended[view.id] = End(view.status, view.lease, at_us)
@@ -299,7 +295,7 @@ class Line:
             )
 
     def _changed(self, before: View | None, now: View, written: Written) -> None:
-        life = self.lives.setdefault(now.id, JobLife([], []))
+        life = self.lives.setdefault(now.id, JobLife())
         asked = bool(life.views) or self._requests.submits[now.id] > 0
         asked = asked or is_of_a_time(now.id)
         expect(asked, "job %s is queued, and nobody asked for that", now.id)
