@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from playwright.async_api import ConsoleMessage, Dialog, Error, Locator, Page, Request, expect
 
-from .waiting import eventually
+from .waiting import WAIT_S, eventually
 
 __all__ = ["AWAY", "Tab"]
 
@@ -95,12 +95,15 @@ class Tab:
         dialog = self.page.get_by_role("dialog")
         await dialog.get_by_role("button", name=re.compile(f"^{verb}")).click()
 
-    async def fits(self) -> bool:
+    async def fits(self, within_s: float = WAIT_S) -> bool:
         """Whether nothing has to be scrolled sideways, once the page has laid itself out: after a
         change of its size that takes it a few frames.
         """
-        await eventually(self._is_within)
-        return await self._is_within()
+        try:
+            await eventually(self._is_within, within_s)
+        except AssertionError:
+            return False
+        return True
 
     async def _is_within(self) -> bool:
         return bool(
