@@ -15,7 +15,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final, NamedTuple
 
-__all__ = ["MUTANTS", "NOT_SEEN_YET", "Edit", "Mutant", "broken"]
+__all__ = ["MUTANTS", "Edit", "Mutant", "broken"]
 
 _FLAGS: Final = __future__.annotations.compiler_flag
 
@@ -267,9 +267,6 @@ MUTANTS: Final = (
         "a cancel is answered and forgotten",
         (Edit(f"{_APPLY}:_cancel", "state.cancel(job, now)", "pass"),),
     ),
-)
-
-NOT_SEEN_YET: Final = (
     Mutant(
         "what a lost commit held is told not applied",
         (
@@ -301,6 +298,3 @@ NOT_SEEN_YET: Final = (
         ),
     ),
 )
-"""Variants that none of the first 200 seeds catches: the world is not hostile enough for them, or
-no law looks there. Tests of the committer catch each.
-"""

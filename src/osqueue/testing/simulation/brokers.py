@@ -109,6 +109,7 @@ class SimulatedBroker:
 
     def _led(self) -> None:
         assert self.core is not None
+        self._world.leader = self.process.name
         self._world.happened["leadership taken"] += 1
         self._world.trace.note(self.process.name, "leads, epoch %s", self.core.engine.epoch)
 

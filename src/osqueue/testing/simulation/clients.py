@@ -8,12 +8,14 @@ go on whatever comes.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from osqueue.client.client import OsqueueClient
 from osqueue.client.models import NewJob
+from osqueue.config import ClientSettings
 from osqueue.errors import Discard, OsqueueError, Retry
 from osqueue.testing.simulation.dice import Dice
 from osqueue.testing.simulation.process import SimulatedProcess
@@ -40,6 +42,9 @@ LONGEST_S: Final = 25.0
 LARGE: Final = 0.2
 """How many jobs have a payload that is an object of its own."""
 
+CLOSE_EVERY_S: Final = 5.0
+"""How often, about, a queue that is to come to rest is looked after."""
+
 
 class Load(msgspec.Struct, frozen=True):
     """How much is asked for. Times are means, in seconds."""
@@ -51,6 +56,9 @@ class Load(msgspec.Struct, frozen=True):
     prefetch: int = 0
     operate_every_s: float = 6.0
     read_every_s: float = 2.0
+    timeout_ms: int = ClientSettings().timeout_ms
+    """How long one request waits for its answer: who waits long hears what a broker says that has
+    lost its place meanwhile."""
 
     @property
     def demand(self) -> float:
@@ -82,19 +90,24 @@ class User:
         self.load = load
         self.dice: Dice = world.dice.fork(name)
         self.working = True
+        self._commands: set[asyncio.Task[None]] = set()
         self.finds_leader = self.dice.chance(0.3)
         self.process = SimulatedProcess(
             world.loop, world.dice.fork(f"{name} life"), name, self._main
         )
 
     async def _main(self, process: SimulatedProcess) -> None:
-        client = self.world.client(process, finds_leader=self.finds_leader)
+        client = self._client(process)
         while self.working:
             try:
                 await self._act(client)
             except OsqueueError as error:
                 self.world.trace.note(process.name, "told %s: %s", type(error).__name__, str(error))
             await asyncio.sleep(self.dice.about(self._every_s()))
+
+    def _client(self, process: SimulatedProcess) -> OsqueueClient:
+        settings = ClientSettings(timeout_ms=self.load.timeout_ms)
+        return self.world.client(process, settings, finds_leader=self.finds_leader)
 
     def _every_s(self) -> float:
         raise NotImplementedError
@@ -151,7 +164,7 @@ class SimulatedWorker(User):
     """A process that runs a real worker."""
 
     async def _main(self, process: SimulatedProcess) -> None:
-        client = self.world.client(process, finds_leader=self.finds_leader)
+        client = self._client(process)
         worker = Worker(
             client,
             dict.fromkeys(TYPES, self._run),
@@ -209,12 +222,26 @@ class Operator(User):
 
 
 class Reader(User):
-    """Looks at jobs and at the queue, sometimes insisting on the newest."""
+    """Looks at jobs and at the queue, sometimes insisting on the newest. Beside that he gives
+    commands: each has a client that knows nothing yet, and none waits for another.
+    """
 
     def _every_s(self) -> float:
         return self.load.read_every_s
 
     async def _act(self, client: OsqueueClient) -> None:
+        if self.dice.chance(0.5):
+            await self._look(client)
+        else:
+            command = asyncio.get_running_loop().create_task(self._command())
+            self._commands.add(command)
+            command.add_done_callback(self._commands.discard)
+
+    async def _command(self) -> None:
+        with suppress(OsqueueError):
+            await self._look(self._client(self.process))
+
+    async def _look(self, client: OsqueueClient) -> None:
         consistent = self.dice.chance(0.5)
         known = self.ledger.known
         if known and self.dice.chance(0.7):
@@ -225,17 +252,14 @@ class Reader(User):
 
 
 class Closer(User):
-    """Sees to it that the queue is not left paused, and comes to rest."""
+    """Sees to it that the queue is not left paused, and comes to rest: again and again, as what
+    others had asked for may still come to pass.
+    """
 
-    async def _main(self, process: SimulatedProcess) -> None:
-        client = self.world.client(process, finds_leader=self.finds_leader)
-        while True:
-            try:
-                await client.resume_queue()
-                for schedule in await client.list_schedules():
-                    await client.drop_schedule(schedule.name)
-            except OsqueueError as error:
-                self.world.trace.note(process.name, "told %s", str(error))
-                await asyncio.sleep(1)
-            else:
-                return
+    def _every_s(self) -> float:
+        return CLOSE_EVERY_S
+
+    async def _act(self, client: OsqueueClient) -> None:
+        await client.resume_queue()
+        for schedule in await client.list_schedules():
+            await client.drop_schedule(schedule.name)

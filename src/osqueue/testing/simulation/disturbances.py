@@ -16,7 +16,10 @@ import msgspec
 
 from osqueue.testing.simulation.dice import Dice
 
-__all__ = ["Disturbance", "Kind", "drawn"]
+__all__ = ["LEADER", "Disturbance", "Kind", "drawn"]
+
+LEADER: Final = "leader"
+"""Whichever broker leads when the time has come, as one of the names of ``who`` and ``other``."""
 
 
 class Kind(StrEnum):
@@ -41,6 +44,9 @@ class Kind(StrEnum):
     """Nothing passes between ``who`` and ``other``."""
     CUT_ONE_WAY = "cut-one-way"
     """Nothing passes from ``who`` to ``other``."""
+
+    REFUSE = "refuse"
+    """Connections from ``who`` to ``other`` are refused, though ``other`` lives."""
 
     PAUSE = "pause"
     """``who`` takes no step."""
@@ -95,8 +101,17 @@ TOGETHER: Final = 0.4
 TOGETHER_S: Final = 0.5
 
 SPANS_S: Final = (1.0, 10.0, 40.0)
-"""How long somebody is paused or cut off, about: shorter than any time-out, or longer than
-a lease."""
+"""How long somebody is paused or cut off, or the store away, about: shorter than any time-out, or
+longer than a lease."""
+
+TAKEOVER_S: Final = (10.0, 20.0)
+"""How long a leader has to be silent for another one to take over, and that not long ago."""
+
+SPLITS: Final = 0.1
+"""How often it is the whole network that falls apart."""
+
+SPLIT_S: Final = 30.0
+"""For how long, about: longer than it takes until another broker leads."""
 
 
 def drawn(
@@ -107,20 +122,29 @@ def drawn(
     happen: list[Disturbance] = []
     at_s = 3.0 + dice.about(every_s)
     while at_s < until_s:
-        happen.append(_one(dice, at_s, brokers, others, bucket))
+        happen += _some_more(dice, at_s, brokers, others, bucket)
         at_s += dice.about(TOGETHER_S if dice.chance(TOGETHER) else every_s)
     return happen
+
+
+def _some_more(
+    dice: Dice, at_s: float, brokers: Sequence[str], others: Sequence[str], bucket: str
+) -> list[Disturbance]:
+    if dice.chance(SPLITS):
+        return _split(dice, at_s, brokers, others, bucket)
+    return [_one(dice, at_s, brokers, others, bucket)]
 
 
 def _one(
     dice: Dice, at_s: float, brokers: Sequence[str], others: Sequence[str], bucket: str
 ) -> Disturbance:
-    everybody = (*brokers, *brokers, *others)
+    brokers = (*brokers, *(LEADER for _ in brokers))
+    everybody = (*brokers, *others)
     draws: tuple[Callable[[Dice, float], Disturbance], ...] = (
         *(partial(_some, STORE, (0.02, 0.1, 0.3, 0.7)),) * 3,
         *(partial(_some, NET, (0.02, 0.1, 0.3)),) * 2,
         partial(_cut, brokers=brokers, others=others, bucket=bucket),
-        _store_down,
+        _store_away,
         partial(_pause, among=everybody),
         partial(_pause, among=others),
         partial(_crash, among=everybody),
@@ -134,12 +158,14 @@ def _some(kinds: Sequence[Kind], shares: Sequence[float], dice: Dice, at_s: floa
     return Disturbance(dice.pick(kinds), at_s, dice.about(8.0), share=dice.pick(shares))
 
 
-def _store_down(dice: Dice, at_s: float) -> Disturbance:
-    return Disturbance(Kind.STORE_DOWN, at_s, dice.about(6.0))
+def _store_away(dice: Dice, at_s: float) -> Disturbance:
+    kind = dice.pick((Kind.STORE_DOWN, Kind.STORE_SILENT))
+    return Disturbance(kind, at_s, dice.about(dice.pick(SPANS_S)), share=1.0)
 
 
 def _pause(dice: Dice, at_s: float, *, among: Sequence[str]) -> Disturbance:
-    return Disturbance(Kind.PAUSE, at_s, dice.about(dice.pick(SPANS_S)), dice.pick(among))
+    for_s = dice.pick((dice.about(dice.pick(SPANS_S)), dice.between(*TAKEOVER_S)))
+    return Disturbance(Kind.PAUSE, at_s, for_s, dice.pick(among))
 
 
 def _stop(dice: Dice, at_s: float, *, among: Sequence[str]) -> Disturbance:
@@ -155,6 +181,28 @@ def _cut(
     if kind is Kind.CUT_ONE_WAY and dice.chance(0.5):
         who, other = other, who
     return Disturbance(kind, at_s, dice.about(dice.pick(SPANS_S)), who, other)
+
+
+def _split(
+    dice: Dice, at_s: float, brokers: Sequence[str], others: Sequence[str], bucket: str
+) -> list[Disturbance]:
+    """The network falls apart. One or two have no other broker left than one, and that one nothing
+    but them; or all but them are turned away by the leader, so that another one takes its place; or
+    the leader hears no more from the store, and what it writes still comes there.
+    """
+    for_s, broker = dice.about(SPLIT_S), dice.pick(brokers)
+    few = (dice.pick(others), dice.pick(others))
+    rest = [each for each in (*brokers, *others) if each not in few]
+    match dice.whole(1, 3):
+        case 1:
+            there = [each for each in (*rest, bucket) if each != broker]
+            cuts = [(broker, each) for each in there]
+            cuts += [(each, other) for each in few for other in there if other in brokers]
+            return [Disturbance(Kind.CUT, at_s, for_s, *cut) for cut in cuts]
+        case 2:
+            return [Disturbance(Kind.REFUSE, at_s, for_s, each, LEADER) for each in rest]
+        case _:
+            return [Disturbance(Kind.CUT_ONE_WAY, at_s, for_s, bucket, LEADER)]
 
 
 def _crash(dice: Dice, at_s: float, *, among: Sequence[str]) -> Disturbance:

@@ -162,7 +162,7 @@ class Connection:
 
     def ask(self, server: Server | None) -> None:
         self._server = server
-        if server is None:
+        if server is None or self._network.refuses(self._place, server.process.name):
             self._resolve(_refused())
         else:
             self._exchange.copies = self._network.send(

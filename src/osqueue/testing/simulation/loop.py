@@ -59,7 +59,16 @@ class Life:
         self.died: Callable[[], None] | None = None
         """Is called when those are over."""
         self.ready: deque[_Handle] = deque()
+        self.came: list[_Handle] = []
+        """What has come from outside while it was held."""
+        self.overdue: list[_Handle] = []
+        """Its timers that have gone off meanwhile."""
         self.tasks: list[asyncio.Task[Any]] = []
+
+    def clear(self) -> None:
+        """Nothing is left to do."""
+        for each in (self.ready, self.came, self.overdue):
+            each.clear()
 
     def own_us(self, world_us: int) -> int:
         """The process's monotonic time."""
@@ -145,14 +154,20 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._settle(life)
 
     def let_go(self, life: Life) -> None:
-        """Go on with a process; what has become due in the meantime is due at once."""
+        """Go on with a process. What has come in the meantime is there at once, in any order, and
+        after it what has become due: a real loop asks its sockets first.
+        """
         life.held = False
+        while life.came:
+            life.ready.append(life.came.pop(self._dice.whole(0, len(life.came) - 1)))
+        life.ready.extend(life.overdue)
+        life.overdue.clear()
         self._settle(life)
 
     def kill(self, life: Life) -> None:
         """Take no more steps of a process, ever."""
         life.alive = False
-        life.ready.clear()
+        life.clear()
         self._settle(life)
 
     def close(self) -> None:
@@ -170,7 +185,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             for task in life.tasks:
                 task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
             life.tasks.clear()
-            life.ready.clear()
+            life.clear()
             life.died = None
         for forgotten in (self._lives, self._runnable, self._timers):
             forgotten.clear()
@@ -240,10 +255,14 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def _ready(self, handle: _Handle) -> None:
         life = handle.life
-        if life.alive and not self._closed:
-            life.ready.append(handle)
-            if len(life.ready) == 1 and not life.held:
-                self._runnable.append(life)
+        if not life.alive or self._closed:
+            return
+        if life.held:
+            (life.came if handle.when_s is None else life.overdue).append(handle)
+            return
+        life.ready.append(handle)
+        if len(life.ready) == 1:
+            self._runnable.append(life)
 
     def _settle(self, life: Life) -> None:
         runs = bool(life.ready) and not life.held
@@ -352,7 +371,7 @@ class _Handle:
         args: tuple[Any, ...],
         context: Context,
         life: Life,
-        when_s: float = 0.0,
+        when_s: float | None = None,
     ) -> None:
         self.callback: Callable[..., object] | None = callback
         self.args = args
@@ -381,6 +400,7 @@ class _Handle:
         return self.is_cancelled
 
     def when(self) -> float:
+        assert self.when_s is not None, "it is a timer"
         return self.when_s
 
 

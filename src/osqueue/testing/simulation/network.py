@@ -39,6 +39,7 @@ class Network:
         self._dice = dice
         self.weather = Weather()
         self._cut: Counter[tuple[str, str]] = Counter()
+        self._refused: Counter[tuple[str, str]] = Counter()
         self.happened: Counter[str] = Counter()
         """How often each fault befell a message."""
 
@@ -49,6 +50,18 @@ class Network:
     def mend(self, source: str, target: str) -> None:
         """Undo one cut."""
         self._cut[source, target] -= 1
+
+    def refuse(self, source: str, target: str) -> None:
+        """Have connections from one to the other refused, until `accept`."""
+        self._refused[source, target] += 1
+
+    def accept(self, source: str, target: str) -> None:
+        """Undo that once."""
+        self._refused[source, target] -= 1
+
+    def refuses(self, source: str, target: str) -> bool:
+        """Whether who listens there cannot be reached, and that is said at once."""
+        return self._refused[source, target] > 0
 
     def passes(self, source: str, target: str) -> bool:
         """Whether anything gets from one to the other."""

@@ -8,11 +8,12 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from osqueue.config import STATE_KEY
 from osqueue.testing.simulation.brokers import SimulatedBroker
 from osqueue.testing.simulation.bucket import StoreWeather
-from osqueue.testing.simulation.disturbances import Disturbance, Kind
+from osqueue.testing.simulation.disturbances import LEADER, Disturbance, Kind
 from osqueue.testing.simulation.network import Weather
 from osqueue.testing.simulation.process import SimulatedProcess
 from osqueue.testing.simulation.surroundings import Surroundings
@@ -65,10 +66,12 @@ class Storm:
         self._processes = processes
         self._rests: dict[str, float] = {}
         self._cuts: list[tuple[str, str]] = []
+        self._closed: list[tuple[str, str]] = []
         self._over = False
         self._acts: dict[Kind, Callable[[Disturbance], _Undo | None]] = {
             Kind.CUT: self._cut,
             Kind.CUT_ONE_WAY: self._cut,
+            Kind.REFUSE: self._refuse,
             Kind.PAUSE: self._pause,
             Kind.CRASH: self._crash,
             Kind.STOP: self._stop,
@@ -91,6 +94,8 @@ class Storm:
         self._around.store.weather = StoreWeather()
         for source, target in self._cuts:
             self._around.network.mend(source, target)
+        for source, target in self._closed:
+            self._around.network.accept(source, target)
         for process in self._processes.values():
             process.spare()
             process.resume()
@@ -101,10 +106,14 @@ class Storm:
     def _begin(self, it: Disturbance) -> None:
         if self._over:
             return
+        it = replace(it, who=self._name(it.who), other=self._name(it.other))
         self._around.trace.note("world", "%s", it)
         self._around.happened[it.kind.value] += 1
         undo = self._act(it)
         self._around.loop.outside(partial(self._end, undo), after_s=it.for_s)
+
+    def _name(self, who: str) -> str:
+        return self._around.leader or next(iter(self._brokers)) if who == LEADER else who
 
     def _end(self, undo: _Undo) -> None:
         if not self._over:
@@ -139,6 +148,17 @@ class Storm:
                 self._cuts.remove(way)
 
         return mend
+
+    def _refuse(self, it: Disturbance) -> _Undo:
+        network = self._around.network
+        network.refuse(it.who, it.other)
+        self._closed.append((it.who, it.other))
+
+        def accept() -> None:
+            network.accept(it.who, it.other)
+            self._closed.remove((it.who, it.other))
+
+        return accept
 
     def _pause(self, it: Disturbance) -> _Undo | None:
         process = self._processes[it.who]

@@ -44,6 +44,8 @@ class Surroundings:
         self.servers: dict[str, Server] = {}
         self.happened: Counter[str] = Counter()
         """What befell processes, by kind."""
+        self.leader: str | None = None
+        """The process that was the last to take the lead."""
         self.edited: set[str] = set()
         """Jobs that a person has changed in the object itself."""
         self.witness: Witness = Unwatched()
@@ -61,12 +63,13 @@ class Surroundings:
         """A process's way to what listens at ``url``."""
         return SimulatedTransport(url, process, self.network, self.servers, self.witness)
 
-    def client(self, process: SimulatedProcess, *, finds_leader: bool) -> OsqueueClient:
+    def client(
+        self, process: SimulatedProcess, settings: ClientSettings, *, finds_leader: bool
+    ) -> OsqueueClient:
         """A client of all brokers, or, if it ``finds_leader``, of the store that names theirs."""
         runtime = Runtime(
             clock=process.clock, entropy=process.entropy, place=lambda: Place(process.name, 1)
         )
-        settings = ClientSettings()
         store = self.store_of(process)
         urls = [] if finds_leader else [f"http://{address}" for address in self.servers]
 

@@ -83,6 +83,7 @@ def plan_of(seed: int) -> Plan:
     brokers, producers, workers = dice.whole(1, 3), dice.whole(1, 3), dice.whole(1, 3)
     others = [f"producer-{n}" for n in range(1, producers + 1)]
     others += [f"worker-{n}" for n in range(1, workers + 1)]
+    others += ["operator", "scheduler", "reader"]
     load = _load(dice, producers, workers)
     storm = drawn(
         dice,
@@ -110,6 +111,7 @@ def _load(dice: Dice, producers: int, workers: int) -> Load:
         takes_s=takes_s,
         concurrency=dice.whole(1, 3) * (1 + int(2 * demand / workers)),
         prefetch=dice.pick((0, 0, 4)),
+        timeout_ms=dice.pick((10_000, 40_000)),
     )
 
 
