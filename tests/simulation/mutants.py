@@ -15,7 +15,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final, NamedTuple
 
-__all__ = ["MUTANTS", "Edit", "Mutant", "broken"]
+__all__ = ["AGAIN", "APPLY", "COMMITTER", "MUTANTS", "Edit", "Mutant", "broken"]
 
 _FLAGS: Final = __future__.annotations.compiler_flag
 
@@ -64,10 +64,10 @@ def _edited(edit: Edit) -> Generator[None]:
         setattr(owner, name, function)
 
 
-_COMMITTER: Final = "osqueue.engine.committer:Committer"
-_APPLY: Final = "osqueue.model.apply"
+COMMITTER: Final = "osqueue.engine.committer:Committer"
+APPLY: Final = "osqueue.model.apply"
 
-_AGAIN: Final = (
+AGAIN: Final = (
     "self._intake.pending[:0] = self._commit.held; self._phase = Phase.READY; "
     "self._unresolved_since = None; self._commit = None; self.begin(now)"
 )
@@ -76,24 +76,24 @@ _AGAIN: Final = (
 MUTANTS: Final = (
     Mutant(
         "a write of unknown fate is followed by other bytes",
-        (Edit(f"{_COMMITTER}._try_again", "self._write(self._commit, now)", _AGAIN),),
+        (Edit(f"{COMMITTER}._try_again", "self._write(self._commit, now)", AGAIN),),
     ),
     Mutant(
         "a read that shows the old version proves that the write was not applied",
         (
             Edit(
-                f"{_COMMITTER}.written",
+                f"{COMMITTER}.written",
                 "commit.tainted = True\n            self._back_off(commit, why, now)",
                 "commit.tainted = True\n            self._read_back(now)",
             ),
-            Edit(f"{_COMMITTER}.read_back", "self._doubt(commit, now)", _AGAIN),
+            Edit(f"{COMMITTER}.read_back", "self._doubt(commit, now)", AGAIN),
         ),
     ),
     Mutant(
         "a higher epoch does not end a leader's term",
         (
             Edit(
-                f"{_COMMITTER}._follow",
+                f"{COMMITTER}._follow",
                 "self._fenced(origin, now)",
                 "self._adopt_edit(edited, [] if commit is None else commit.held, now)",
             ),
@@ -103,7 +103,7 @@ MUTANTS: Final = (
         "a lease is ended by whoever names the job",
         (
             Edit(
-                f"{_APPLY}:_complete",
+                f"{APPLY}:_complete",
                 "not _holds(job, worker_id, ref.lease)",
                 "job.status is not JobStatus.IN_PROGRESS",
             ),
@@ -113,7 +113,7 @@ MUTANTS: Final = (
         "a change is answered before it is durable",
         (
             Edit(
-                f"{_COMMITTER}._settle",
+                f"{COMMITTER}._settle",
                 "if held.writes or not (held.answered or self._fresh(held, now)):",
                 "if not (held.answered or self._fresh(held, now)):",
             ),
@@ -133,7 +133,7 @@ MUTANTS: Final = (
         "a lease is a job and an attempt, and attempts are given back",
         (
             Edit(
-                f"{_APPLY}:_claim",
+                f"{APPLY}:_claim",
                 'f"{op.lease_seed}-{len(grants)}"',
                 'f"{job.id}-{job.attempts}"',
             ),
@@ -143,16 +143,12 @@ MUTANTS: Final = (
         "payload objects are not kept apart by epoch",
         (
             Edit("osqueue.engine.payloads:PayloadObjects.write", "{epoch}", "1"),
-            Edit(f"{_APPLY}:_outdated", "state.header.epoch", "1"),
+            Edit(f"{APPLY}:_outdated", "state.header.epoch", "1"),
         ),
     ),
     Mutant(
         "a batch for the archive is put together anew each time",
-        (
-            Edit(
-                f"{_APPLY}:_seal", "if outbox is None:\n        outbox", "if True:\n        outbox"
-            ),
-        ),
+        (Edit(f"{APPLY}:_seal", "if outbox is None:\n        outbox", "if True:\n        outbox"),),
     ),
     Mutant(
         "ended jobs are dropped before they stand in the archive",
@@ -178,11 +174,11 @@ MUTANTS: Final = (
         "leadership is given back over an unresolved commit",
         (
             Edit(
-                f"{_COMMITTER}._try_again",
+                f"{COMMITTER}._try_again",
                 "self._write(self._commit, now)",
                 "if self._stopping:\n"
                 "            self._intake.refuse_all(self._commit.held, stopping_error())\n"
-                f"            self._commit.held = []; {_AGAIN}\n"
+                f"            self._commit.held = []; {AGAIN}\n"
                 "        else:\n"
                 "            self._write(self._commit, now)",
             ),
@@ -192,7 +188,7 @@ MUTANTS: Final = (
         "ended jobs are not remembered",
         (
             Edit(
-                f"{_APPLY}:_submit",
+                f"{APPLY}:_submit",
                 "state.knows_any(fresh.keys())",
                 "not state.jobs.keys().isdisjoint(fresh.keys())",
             ),
@@ -200,7 +196,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "an expired lease costs no attempt",
-        (Edit(f"{_APPLY}:_expire", "if job.attempts < job.attempts_allowed:", "if True:"),),
+        (Edit(f"{APPLY}:_expire", "if job.attempts < job.attempts_allowed:", "if True:"),),
     ),
     Mutant(
         "the last that came is handed out first",
@@ -222,7 +218,7 @@ MUTANTS: Final = (
             ),
         ),
     ),
-    Mutant("a paused queue hands jobs out", (Edit(f"{_APPLY}:_claim", "state.paused", "False"),)),
+    Mutant("a paused queue hands jobs out", (Edit(f"{APPLY}:_claim", "state.paused", "False"),)),
     Mutant(
         "a new leader does not note on whose commit it stands",
         (
@@ -235,29 +231,29 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a stale lease is told that its job is completed",
-        (Edit(f"{_APPLY}:_repeated", "return _lost(state, ref)", "return _DONE"),),
+        (Edit(f"{APPLY}:_repeated", "return _lost(state, ref)", "return _DONE"),),
     ),
     Mutant(
         "a stale lease is told that it is kept",
         (
             Edit(
-                f"{_APPLY}:_heartbeat", "results.append(_lost(state, ref))", "results.append(_DONE)"
+                f"{APPLY}:_heartbeat", "results.append(_lost(state, ref))", "results.append(_DONE)"
             ),
         ),
     ),
     Mutant(
         "what a worker does not name is taken back at once",
-        (Edit(f"{_APPLY}:_release_orphans", " - state.limits.orphan_after_ms", ""),),
+        (Edit(f"{APPLY}:_release_orphans", " - state.limits.orphan_after_ms", ""),),
     ),
     Mutant(
         "a claim that is repeated brings other jobs",
-        (Edit(f"{_APPLY}:_claim", "if held:", "if False:"),),
+        (Edit(f"{APPLY}:_claim", "if held:", "if False:"),),
     ),
     Mutant(
         "what a person edited is written over",
         (
             Edit(
-                f"{_COMMITTER}._adopt_edit",
+                f"{COMMITTER}._adopt_edit",
                 "self._intake.rebuild(edited.data, replay, self._advance(now))",
                 "self._intake.rebuild(self._last.data, replay, self._advance(now))",
             ),
@@ -265,13 +261,13 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a cancel is answered and forgotten",
-        (Edit(f"{_APPLY}:_cancel", "state.cancel(job, now)", "pass"),),
+        (Edit(f"{APPLY}:_cancel", "state.cancel(job, now)", "pass"),),
     ),
     Mutant(
         "what a lost commit held is told not applied",
         (
             Edit(
-                f"{_COMMITTER}._end",
+                f"{COMMITTER}._end",
                 "intake.refuse_all(writes, unknown_error(message))",
                 "intake.refuse_all(writes, stopping_error())",
             ),
@@ -281,7 +277,7 @@ MUTANTS: Final = (
         "the line of commits is not asked what became of the last one",
         (
             Edit(
-                f"{_COMMITTER}._tell_fate",
+                f"{COMMITTER}._tell_fate",
                 "fate = self._identity.fate(origin, commit.id, self._base)",
                 "fate = Fate.NOT_APPLIED",
             ),
@@ -291,7 +287,7 @@ MUTANTS: Final = (
         "whoever led a while ago answers as if he led still",
         (
             Edit(
-                f"{_COMMITTER}._fresh",
+                f"{COMMITTER}._fresh",
                 "if held.consistent and self._confirmed_arrivals < held.order:",
                 "if True:\n        return True\n    if False:",
             ),
