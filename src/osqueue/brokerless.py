@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -25,7 +25,7 @@ from osqueue.clock import Clock, Entropy, SystemClock, SystemEntropy
 from osqueue.config import SHARED_DEDUPE_MAX, STATE_KEY, BrokerSettings, ClientSettings
 from osqueue.engine.archive import Archive
 from osqueue.engine.archiver import Archiver
-from osqueue.engine.leadership import Place
+from osqueue.engine.leadership import Probe
 from osqueue.engine.requests import End
 from osqueue.engine.sharing import SharedEngine
 from osqueue.errors import OsqueueError, StoreNotFoundError
@@ -34,7 +34,7 @@ from osqueue.storage.probe import probe_store
 from osqueue.storage.protocol import Store
 from osqueue.storage.urls import open_store
 
-__all__ = ["BrokerlessQueue", "open_brokerless"]
+__all__ = ["BrokerlessQueue", "Part", "joined", "open_brokerless"]
 
 logger = logging.getLogger("osqueue.broker")
 
@@ -83,34 +83,75 @@ async def open_brokerless(
     """
     given = settings or BrokerSettings()
     given.validate()
-    clock, entropy = SystemClock(), SystemEntropy()
     async with AsyncExitStack() as stack:
         store = storage
         if isinstance(store, str):
             store = open_store(store)
             stack.push_async_callback(store.close)
-        fit = _shared(fitted(given, store))
-        paced = throttled(store, fit, clock=clock)
-        engine = SharedEngine(
-            paced, STATE_KEY,
-            settings=fit, clock=clock, entropy=entropy, waiting=WaitingClaims, probe=probe_leader,
-        )  # fmt: skip
+        part = joined(
+            store,
+            settings=given,
+            clock=SystemClock(),
+            entropy=SystemEntropy(),
+            leader_probe=probe_leader,
+            probe=probe,
+            create=create,
+        )
+        engine, transport = await stack.enter_async_context(part)
+        client = OsqueueClient(transport=transport, settings=client_settings)
+        yield BrokerlessQueue(await stack.enter_async_context(client), engine)
+
+
+class Part(NamedTuple):
+    """One process's part in a queue that nobody leads."""
+
+    engine: SharedEngine
+    transport: InProcessTransport
+    """The way to its service, for clients in this loop."""
+
+
+@asynccontextmanager
+async def joined(
+    store: Store,
+    *,
+    settings: BrokerSettings,
+    clock: Clock,
+    entropy: Entropy,
+    leader_probe: Probe,
+    probe: bool | None = None,
+    create: bool = True,
+) -> AsyncIterator[Part]:
+    """Take part in the queue in ``store``, which is not closed here; see `open_brokerless`.
+
+    ``leader_probe`` asks the address of a leader who is there.
+    """
+    settings = _shared(fitted(settings, store))
+    paced = throttled(store, settings, clock=clock)
+    engine = SharedEngine(
+        paced, STATE_KEY,
+        settings=settings, clock=clock, entropy=entropy, waiting=WaitingClaims, probe=leader_probe,
+    )  # fmt: skip
+    async with AsyncExitStack() as stack:
         place = await engine.find()
-        await _look_over(store, place, probe=probe, create=create)
+        if place.base is None and not create:
+            raise StoreNotFoundError(f"{place.where}: there is no queue yet")
+        if probe or (probe is None and place.base is None):
+            report = await probe_store(store, clock=clock, entropy=entropy)
+            logger.info("%s", in_one_line(report))
         stack.push_async_callback(engine.stop)  # also of one that is still taking the place
         await engine.start(place)
-        lookup = await stack.enter_async_context(_archiving(engine, paced, fit, clock, entropy))
+        lookup = await stack.enter_async_context(
+            _archiving(engine, paced, settings, clock, entropy)
+        )
         service = QueueService(
             engine,
-            lookup if fit.limits.archived else None,
+            lookup if settings.limits.archived else None,
             address="",
             entropy=entropy,
             clock=clock,
-            streams=fit.streams,
+            streams=settings.streams,
         )
-        transport = InProcessTransport(service, fit.server)
-        client = OsqueueClient(transport=transport, settings=client_settings)
-        yield BrokerlessQueue(await stack.enter_async_context(client), engine)
+        yield Part(engine, InProcessTransport(service, settings.server))
 
 
 class _FreshArchive(msgspec.Struct, frozen=True):
@@ -125,15 +166,6 @@ class _FreshArchive(msgspec.Struct, frozen=True):
     async def listed(self) -> Archive:
         await self.archive.load()
         return self.archive
-
-
-async def _look_over(store: Store, place: Place, *, probe: bool | None, create: bool) -> None:
-    """Refuse to begin a queue that is not wanted, or where it would be lost."""
-    if place.base is None and not create:
-        raise StoreNotFoundError(f"{place.where}: there is no queue yet")
-    if probe or (probe is None and place.base is None):
-        report = await probe_store(store, clock=SystemClock(), entropy=SystemEntropy())
-        logger.info("%s", in_one_line(report))
 
 
 @asynccontextmanager

@@ -264,6 +264,64 @@ MUTANTS: Final = (
         (Edit(f"{APPLY}:_cancel", "state.cancel(job, now)", "pass"),),
     ),
     Mutant(
+        "who shares a queue writes where a broker leads",
+        (Edit("osqueue.engine.tenure:Sharing.goes_on", " and origin.broker is None", ""),),
+    ),
+    Mutant(
+        "who shares a queue takes it from a broker without an epoch of its own",
+        (
+            Edit(
+                "osqueue.engine.sharing:_tenure",
+                "epoch=place.epoch, takes=True",
+                "epoch=(origin and origin.epoch) or place.epoch, takes=True",
+            ),
+        ),
+    ),
+    Mutant(
+        "a heartbeat that another process has written counts for nothing",
+        (Edit("osqueue.model.watch:Watch.lease", "sight.heartbeat == job.heartbeat", "True"),),
+    ),
+    Mutant(
+        "heartbeats are not written where others have to see them",
+        (Edit("osqueue.model.state:QueueState.renew", "least_ms is not None", "False"),),
+    ),
+    Mutant(
+        "who shares a queue does not note on whose commit it stands",
+        (Edit("osqueue.model.state:Header.share", " or before.writer != writer", ""),),
+    ),
+    Mutant(
+        "a commit that another one was before is told done",
+        (
+            Edit(
+                f"{COMMITTER}._lost_race",
+                "self._identity.fate(origin, commit.id, self._base)",
+                "Fate.LANDED",
+            ),
+        ),
+    ),
+    Mutant(
+        "a commit that has landed is told not applied where another one follows it",
+        (
+            Edit(
+                f"{COMMITTER}._lost_race",
+                "if fate is Fate.LANDED:",
+                "if True:\n"
+                "        self._intake.refuse_all(writes, stopping_error())\n"
+                "    elif fate is Fate.LANDED:",
+            ),
+        ),
+    ),
+    Mutant(
+        "who shares a queue ends without a word of the broker that it met",
+        (
+            Edit(
+                f"{COMMITTER}._fenced",
+                "leader = None if origin is None else origin.broker",
+                "leader = None",
+            ),
+        ),
+    ),
+    Mutant(
         "what a lost commit held is told not applied",
         (
             Edit(

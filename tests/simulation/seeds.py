@@ -13,6 +13,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from itertools import count, islice
 
 import msgspec
 
@@ -33,7 +34,7 @@ def main() -> int:
         print(*report.trace, sep="\n")
         return int(report.violation is not None)
     summary, failed = Summary(), []
-    seeds = range(asked.first, asked.first + asked.seeds)
+    seeds = _seeds(asked.first, asked.seeds, shared=asked.shared)
     with Progress("simulating", len(seeds)) as progress:
         for number, report in enumerate(_reports(seeds, asked.processes), start=1):
             summary.add(report)
@@ -50,11 +51,17 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=300, help="how many")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--shared", action="store_true", help="only worlds without a broker")
     parser.add_argument("--trace", type=int, metavar="SEED", help="print one run")
     return parser.parse_args()
 
 
-def _reports(seeds: range, processes: int) -> Iterator[Report]:
+def _seeds(first: int, number: int, *, shared: bool) -> list[int]:
+    wanted = (seed for seed in count(first) if plan_of(seed).sharers or not shared)
+    return list(islice(wanted, number))
+
+
+def _reports(seeds: list[int], processes: int) -> Iterator[Report]:
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes, maxtasksperchild=RUNS_PER_PROCESS) as pool:
         yield from pool.imap_unordered(_run, seeds)

@@ -13,6 +13,9 @@ import pytest
 from osqueue.clock import SystemClock, SystemEntropy
 from osqueue.testing.simulation import plan_of, simulate
 
+SHARED_SEED = 9
+"""A world without a broker at first."""
+
 _PROGRAM = """
 import sys
 from osqueue.testing.simulation import plan_of, simulate
@@ -32,7 +35,7 @@ def _elsewhere(seed: int, hash_seed: str) -> str:
     return told.stdout.strip()
 
 
-@pytest.mark.parametrize("seed", [3, 7, 12])
+@pytest.mark.parametrize("seed", [3, 7, SHARED_SEED])
 def test_a_run_when_repeated_then_is_the_same_byte_for_byte(seed: int) -> None:
     here = simulate(plan_of(seed), traced=True)
     assert here.violation is None
@@ -41,13 +44,21 @@ def test_a_run_when_repeated_then_is_the_same_byte_for_byte(seed: int) -> None:
     assert here.fingerprint == _elsewhere(seed, "1") == _elsewhere(seed, "4711")
 
 
+def test_plan_when_of_a_world_without_a_broker_then_one_comes_later() -> None:
+    plan = plan_of(SHARED_SEED)
+    assert plan.sharers >= 2
+    assert plan.brokers_at_s > 30
+
+
 def test_runs_when_their_seeds_differ_then_differ() -> None:
     first, second = (simulate(plan_of(seed), traced=True) for seed in (3, 7))
     assert first.fingerprint != second.fingerprint
 
 
+@pytest.mark.parametrize("seed", [3, SHARED_SEED])
 def test_run_when_the_machine_has_no_clock_and_no_chance_then_it_needs_none(
     monkeypatch: pytest.MonkeyPatch,
+    seed: int,
 ) -> None:
     def leak(*_: object) -> NoReturn:
         raise AssertionError("this is of the machine, not of the simulated world")
@@ -58,4 +69,4 @@ def test_run_when_the_machine_has_no_clock_and_no_chance_then_it_needs_none(
         monkeypatch.setattr(SystemEntropy, name, leak)
     monkeypatch.setattr("osqueue.core.precise_us", leak)
     monkeypatch.setattr(threading.Thread, "start", leak)
-    assert simulate(plan_of(3)).violation is None
+    assert simulate(plan_of(seed)).violation is None

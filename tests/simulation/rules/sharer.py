@@ -13,7 +13,7 @@ from osqueue.config import STATE_KEY, BrokerSettings
 from osqueue.engine.sharing import SharedEngine
 from osqueue.errors import OsqueueError
 from osqueue.inprocess import InProcessTransport
-from osqueue.testing.simulation.brokers import SimulatedBroker
+from osqueue.testing.simulation.brokers import SimulatedBroker, probing
 from osqueue.testing.simulation.process import SimulatedProcess
 from osqueue.testing.simulation.surroundings import Surroundings
 
@@ -51,7 +51,7 @@ class Sharer(SimulatedBroker):
             clock=process.clock,
             entropy=process.entropy,
             waiting=WaitingClaims,
-            probe=self._probe,
+            probe=probing(self._world, process),
         )
         try:
             await engine.start(await engine.find())

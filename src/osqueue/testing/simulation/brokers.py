@@ -13,6 +13,7 @@ from osqueue.client.transports.protocol import Answer
 from osqueue.config import BrokerSettings
 from osqueue.core import QueueCore
 from osqueue.engine.election import Ask, ProbeAnswer
+from osqueue.engine.leadership import Probe
 from osqueue.engine.observer import Observers
 from osqueue.engine.requests import End
 from osqueue.errors import EngineStateError, OsqueueError, TransportConnectionError
@@ -26,7 +27,7 @@ from osqueue.testing.simulation.process import SimulatedProcess
 from osqueue.testing.simulation.surroundings import Surroundings
 from osqueue.wire.operations import GET_STATUS, StatusQuery
 
-__all__ = ["SimulatedBroker"]
+__all__ = ["SimulatedBroker", "probing"]
 
 _PORT: Final = 8080
 
@@ -44,7 +45,7 @@ class SimulatedBroker:
         self.process = SimulatedProcess(world.loop, world.dice.fork(name), name, self._main)
         self.connections: list[Connection] = []
         self.core: QueueCore | None = None
-        self.gone: Callable[[SimulatedBroker], None] | None = None
+        self.gone: Callable[[], None] | None = None
         """Is told when it has ended by itself."""
         world.servers[self.address] = self
 
@@ -93,7 +94,7 @@ class SimulatedBroker:
             settings=self._settings,
             clock=process.clock,
             entropy=process.entropy,
-            probe=self._probe,
+            probe=probing(self._world, process),
             observers=Observers(()),
             on_leading=self._led,
             ticks=process.clock.ticks_us,
@@ -120,12 +121,17 @@ class SimulatedBroker:
         self.process.kill()
         self.broken()
         if self.gone is not None:
-            self.gone(self)
+            self.gone()
 
-    async def _probe(self, ask: Ask) -> ProbeAnswer:
-        """What `osqueue.broker.probe` asks over HTTP."""
+
+def probing(world: Surroundings, process: SimulatedProcess) -> Probe:
+    """What `osqueue.broker.probe` asks over HTTP, asked by a process of the world."""
+
+    async def probe(ask: Ask) -> ProbeAnswer:
         query = StatusQuery(standby=ask.broker_id, address=ask.address, wait_ms=ask.wait_ms)
-        way = self._world.way(f"http://{ask.origin.broker}", self.process)
+        if not ask.broker_id:
+            query = StatusQuery()
+        way = world.way(f"http://{ask.origin.broker}", process)
         try:
             answer = await way.call(GET_STATUS, query, timeout_s=ask.most_ms / 1_000)
         except TransportConnectionError as error:
@@ -133,3 +139,5 @@ class SimulatedBroker:
         except OsqueueError:
             return ProbeAnswer.SILENT
         return judge(answer.value, ask)
+
+    return probe

@@ -53,6 +53,8 @@ class Written(msgspec.Struct, frozen=True):
     by: str
     key: str
     data: bytes
+    life: str = ""
+    """Which life of whoever wrote it that was."""
 
 
 class StoreWeather(msgspec.Struct):
@@ -81,6 +83,8 @@ class Bucket:
         self._objects: dict[str, Stored] = {}
         self.on_write: Callable[[Written], None] | None = None
         """Is told of each write that took effect."""
+        self.on_read: Callable[[str, str], None] | None = None
+        """Is told of each read: in which life of a process, and of which key."""
 
     def look(self, key: str) -> Stored | None:
         """An object as it is."""
@@ -89,14 +93,18 @@ class Bucket:
     def keys(self, prefix: str) -> list[str]:
         return sorted(key for key in self._objects if key.startswith(prefix))
 
-    def get(self, key: str, unless: Version | None) -> Stored | None:
+    def get(self, key: str, unless: Version | None, life: str = "") -> Stored | None:
         stored = self._existing(key)
+        if self.on_read is not None:
+            self.on_read(life, key)
         return None if stored.version == unless else stored
 
     def head(self, key: str) -> Version:
         return self._existing(key).version
 
-    def write(self, key: str, data: bytes, if_version: Version | None, by: str) -> Version:
+    def write(
+        self, key: str, data: bytes, if_version: Version | None, by: str, life: str = ""
+    ) -> Version:
         """Replace an object at a version, or create one."""
         before = self._objects.get(key)
         if before is None and if_version is not None:
@@ -105,7 +113,7 @@ class Bucket:
             raise CASConflictError(f"{key!r} is at another version")
         version = Version(f"v{self._loop.number()}")
         self._objects[key] = Stored(data, version)
-        written = Written(self._loop.now_us, by, key, data)
+        written = Written(self._loop.now_us, by, key, data, life)
         if self.on_write is not None:
             self.on_write(written)
         return version
@@ -144,7 +152,8 @@ class SimulatedStore:
         return "simulated://bucket"
 
     async def get(self, key: str, *, unless: Version | None = None) -> Stored | None:
-        stored: Stored | None = await self._call(lambda: self._server.bucket.get(key, unless))
+        bucket, life = self._server.bucket, self._process.life_name
+        stored: Stored | None = await self._call(lambda: bucket.get(key, unless, life))
         return stored
 
     async def head(self, key: str) -> Version:
@@ -168,9 +177,9 @@ class SimulatedStore:
         """There is nothing to give back."""
 
     async def _written(self, key: str, data: bytes, if_version: Version | None) -> Version:
-        name, bucket = self._process.name, self._server.bucket
+        name, life, bucket = self._process.name, self._process.life_name, self._server.bucket
         version: Version = await self._call(
-            lambda: bucket.write(key, data, if_version, name), writes=True
+            lambda: bucket.write(key, data, if_version, name, life), writes=True
         )
         return version
 

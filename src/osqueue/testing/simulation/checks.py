@@ -49,6 +49,7 @@ class Checks:
         self.known: list[str] = []
         self.requests = 0
         around.bucket.on_write = self._written
+        around.bucket.on_read = self._read
         around.witness = self
 
     # What is told
@@ -101,6 +102,10 @@ class Checks:
         self._around.trace.note(
             written.by, "writes %s: %s jobs", self.line.last.commit, len(self.line.jobs)
         )
+
+    def _read(self, life: str, key: str) -> None:
+        if key == STATE_KEY:
+            self.line.seen(life, self._around.loop.now_us)
 
     def _find(self, error: AssertionError) -> None:
         if self._found is None:

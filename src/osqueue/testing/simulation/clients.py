@@ -61,6 +61,11 @@ class Load(msgspec.Struct, frozen=True):
     lost its place meanwhile."""
 
     @property
+    def patience(self) -> ClientSettings:
+        """How clients wait."""
+        return ClientSettings(timeout_ms=self.timeout_ms)
+
+    @property
     def demand(self) -> float:
         """How many jobs one producer keeps running, on average."""
         jobs = 1 + BATCHES * (self.batch_max - 1) / 2
@@ -90,6 +95,8 @@ class User:
         self.load = load
         self.dice: Dice = world.dice.fork(name)
         self.working = True
+        self.in_company = False
+        """Whether others live in its process, too, and use its client."""
         self._commands: set[asyncio.Task[None]] = set()
         self.finds_leader = self.dice.chance(0.3)
         self.process = SimulatedProcess(
@@ -97,17 +104,23 @@ class User:
         )
 
     async def _main(self, process: SimulatedProcess) -> None:
-        client = self._client(process)
+        await self.live(self._client(process))
+
+    async def live(self, client: OsqueueClient) -> None:
+        """Act through a client in `process`, which may be one that others live in as well."""
         while self.working:
             try:
                 await self._act(client)
             except OsqueueError as error:
-                self.world.trace.note(process.name, "told %s: %s", type(error).__name__, str(error))
+                self._note(error)
             await asyncio.sleep(self.dice.about(self._every_s()))
 
     def _client(self, process: SimulatedProcess) -> OsqueueClient:
-        settings = ClientSettings(timeout_ms=self.load.timeout_ms)
-        return self.world.client(process, settings, finds_leader=self.finds_leader)
+        return self.world.client(process, self.load.patience, finds_leader=self.finds_leader)
+
+    def _note(self, error: OsqueueError) -> None:
+        name = self.process.name
+        self.world.trace.note(name, "told %s: %s", type(error).__name__, str(error))
 
     def _every_s(self) -> float:
         raise NotImplementedError
@@ -163,8 +176,7 @@ class Producer(User):
 class SimulatedWorker(User):
     """A process that runs a real worker."""
 
-    async def _main(self, process: SimulatedProcess) -> None:
-        client = self._client(process)
+    async def live(self, client: OsqueueClient) -> None:
         worker = Worker(
             client,
             dict.fromkeys(TYPES, self._run),
@@ -230,7 +242,7 @@ class Reader(User):
         return self.load.read_every_s
 
     async def _act(self, client: OsqueueClient) -> None:
-        if self.dice.chance(0.5):
+        if self.in_company or self.dice.chance(0.5):
             await self._look(client)
         else:
             command = asyncio.get_running_loop().create_task(self._command())
@@ -256,10 +268,13 @@ class Closer(User):
     others had asked for may still come to pass.
     """
 
+    drops_schedules = True
+
     def _every_s(self) -> float:
         return CLOSE_EVERY_S
 
     async def _act(self, client: OsqueueClient) -> None:
         await client.resume_queue()
-        for schedule in await client.list_schedules():
-            await client.drop_schedule(schedule.name)
+        if self.drops_schedules:
+            for schedule in await client.list_schedules():
+                await client.drop_schedule(schedule.name)

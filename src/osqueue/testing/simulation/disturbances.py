@@ -13,10 +13,11 @@ from functools import partial
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from osqueue.testing.simulation.dice import Dice
 
-__all__ = ["LEADER", "Disturbance", "Kind", "drawn"]
+__all__ = ["LEADER", "Disturbance", "Kind", "cut_from_bucket", "drawn", "left_again"]
 
 LEADER: Final = "leader"
 """Whichever broker leads when the time has come, as one of the names of ``who`` and ``other``."""
@@ -114,6 +115,10 @@ SPLIT_S: Final = 30.0
 """For how long, about: longer than it takes until another broker leads."""
 
 
+AWAY_S: Final = 40.0
+"""How long a broker is away that others take a queue back from."""
+
+
 def drawn(
     dice: Dice, *, brokers: Sequence[str], others: Sequence[str], bucket: str, until_s: float
 ) -> list[Disturbance]:
@@ -133,6 +138,30 @@ def _some_more(
     if dice.chance(SPLITS):
         return _split(dice, at_s, brokers, others, bucket)
     return [_one(dice, at_s, brokers, others, bucket)]
+
+
+def cut_from_bucket(
+    happen: Sequence[Disturbance], among: Sequence[str], bucket: str
+) -> list[Disturbance]:
+    """Where two are cut off from each other that do not talk, cut one off from the bucket."""
+    return [
+        replace(each, other=bucket) if each.who in among and each.other in among else each
+        for each in happen
+    ]
+
+
+def left_again(
+    dice: Dice, broker: str, others: Sequence[str], *, from_s: float
+) -> list[Disturbance]:
+    """A broker that came dies for a while, and others are started again in the meantime."""
+    at_s = from_s + 2.0 + dice.about(8.0)
+    steps, share = dice.whole(1, 400), dice.between(0, 1)
+    happen = [Disturbance(Kind.CRASH, at_s, AWAY_S, broker, share=share, steps=steps)]
+    return happen + [
+        Disturbance(Kind.STOP, at_s + dice.between(0, AWAY_S / 2), who=each)
+        for each in others
+        if dice.chance(0.7)
+    ]
 
 
 def _one(

@@ -19,10 +19,12 @@ from osqueue.model.job import Moment
 from osqueue.model.lineage import CommitId
 from osqueue.model.snapshot import decode_state
 from osqueue.testing.simulation.bucket import Bucket, Written
+from osqueue.testing.simulation.descent import Descent, Header
 from osqueue.testing.simulation.laws import expect
 from osqueue.testing.simulation.requests import Requests
 from osqueue.testing.simulation.scheduling import ScheduleView, expect_moved_on, is_of_a_time
 from osqueue.testing.simulation.storm import PERSON
+from osqueue.testing.simulation.watching import Sights
 
 __all__ = ["End", "JobLife", "LeaseLife", "Line", "View"]
 
@@ -36,6 +38,9 @@ PUNCTUAL: Final = 0.95
 SLACK_MS: Final = 2_000
 """A commit, or a leader's own step, may take a second each before the time counts as not served: so
 a lease that was granted in one that took as long has as much less from when it was durable."""
+
+RENEWED_PER_LEASE: Final = 3
+"""How often in the time of a lease those who share a queue write the heartbeats that they get."""
 
 HASTE_US: Final = 10_000_000
 """For so long after a claim was given up its jobs may go back, and look as if never handed out."""
@@ -55,6 +60,7 @@ class View(msgspec.Struct, frozen=True, rename="camel"):
     worker_id: str | None = None
     claim_id: str | None = None
     payload_key: str | None = None
+    heartbeat: int | None = None
 
     @property
     def attempts_allowed(self) -> int:
@@ -81,6 +87,8 @@ class LeaseLife(msgspec.Struct):
     attempt: int
     since_us: int
     gone_us: int | None = None
+    beat_us: int = 0
+    """Since when its heartbeat has stood as it is."""
     told: bool = False
     """Whether its holder has heard of it."""
 
@@ -108,12 +116,9 @@ class JobLife(msgspec.Struct):
         return before + self.views[first:last]
 
 
-class _State(msgspec.Struct, rename="camel"):
-    epoch: int
-    commit: str
+class _State(Header, msgspec.Struct, rename="camel"):
     jobs: list[Raw] = []
     finished: list[View] = []
-    lineage: dict[str, str] = {}
     completed_total: int = 0
     paused: bool = False
     schedules: list[ScheduleView] = []
@@ -136,10 +141,12 @@ class Line:
         self._epoch_us = 0
         self._edited = edited
         self._known: dict[bytes, View] = {}
-        self._commits: set[str] = set()
-        self._writers: dict[int, str] = {}
+        self._descent = Descent()
+        self._sights = Sights()
         self._by_hand = False
         """Whether a person wrote the last version: then a commit may have come to nothing."""
+        self._shared = False
+        """Whether it was written by one who shares the queue."""
         self.versions = 0
         self.last: _State | None = None
         self.jobs: _Jobs = {}
@@ -171,20 +178,28 @@ class Line:
         if written.by == PERSON:
             expect(self.last and state.commit == self.last.commit, "a person makes no commits")
         else:
-            self._expect_descent(state)
-        taken_over = self.last is None or self.last.epoch != state.epoch
+            self._descent.expect_next(state, self.last, by_hand=self._by_hand)
+        self._sights.saw(written.life, written.at_us)
+        taken_over = self.last is None or (
+            self.last.epoch != state.epoch and {self.last.broker, state.broker} != {None}
+        )
         self._epoch_us = written.at_us if taken_over else self._epoch_us
         jobs = self._read_jobs(state)
+        name = CommitId.parse(state.commit)
+        assert name is not None
+        self._shared = name.shares
         self._compare(state, jobs, written)
         if self.last is not None:
             expect_moved_on(self.last.schedules, state.schedules, self.lives)
-        name = CommitId.parse(state.commit)
-        assert name is not None
         self._by_hand = written.by == PERSON
         self._written_us[name.epoch, name.number] = written.at_us
         self.last, self.jobs = state, jobs
         if taken_over or self.versions % WHOLE_EVERY == 0:
             check(decode_state(written.data, limits=self._limits, now=Moment(0, 0)))
+
+    def seen(self, life: str, at_us: int) -> None:
+        """The object was read in a life of a process."""
+        self._sights.saw(life, at_us)
 
     def changed_by(self, job_id: str, epoch: int, number: int) -> bool:
         """Whether a commit changed a job: then it may have had, and lost, a lease within it."""
@@ -203,37 +218,6 @@ class Line:
         expect(len(jobs) == len(state.jobs), "each job stands once in the object")
         return jobs
 
-    # One line of descent
-
-    def _expect_descent(self, state: _State) -> None:
-        name = CommitId.parse(state.commit)
-        expect(name is not None, "%s is the name of a commit", state.commit)
-        assert name is not None
-        expect(state.commit not in self._commits, "commit %s comes once", state.commit)
-        self._commits.add(state.commit)
-        expect(name.epoch == state.epoch, "%s is of epoch %s", state.commit, state.epoch)
-        writer = self._writers.setdefault(name.epoch, name.writer)
-        expect(writer == name.writer, "epoch %s has one leader", name.epoch)
-        if self.last is None:
-            return
-        before = CommitId.parse(self.last.commit)
-        assert before is not None
-        if name.epoch == before.epoch:
-            follows = (
-                name.number > before.number if self._by_hand else name.number == before.number + 1
-            )
-            expect(follows, "%s does not follow %s", state.commit, self.last.commit)
-        else:
-            expect(name.epoch > before.epoch, "epochs grow: %s, %s", before.epoch, name.epoch)
-            noted = state.lineage.get(str(before.epoch))
-            expect(
-                noted == self.last.commit,
-                "%s notes that it stands on %s, not %s",
-                state.commit,
-                self.last.commit,
-                noted,
-            )
-
     # What may become of a job
 
     def _compare(self, state: _State, jobs: _Jobs, written: Written) -> None:
@@ -244,7 +228,7 @@ class Line:
         for view in self.jobs.values():
             if view.id not in jobs:
                 expect(view.id in ended, "job %s left the queue without an end", view.id)
-                self._moved(view.id, None, view, written.at_us)
+                self._moved(view.id, None, view, written)
         for view in came:
             held, most = (
                 self._held[view.claim_id],
@@ -312,10 +296,10 @@ class Line:
         elif self._by_hand and before is not None:
             kept = now.priority == before.priority or self._requests.priorities[now.id] > 0
             expect(kept, "what a person changed of job %s was undone", now.id)
-        self._moved(now.id, now, before, written.at_us)
+        self._moved(now.id, now, before, written)
 
-    def _moved(self, job_id: str, now: View | None, before: View | None, at_us: int) -> None:
-        life = self.lives[job_id]
+    def _moved(self, job_id: str, now: View | None, before: View | None, written: Written) -> None:
+        life, at_us = self.lives[job_id], written.at_us
         life.since_us.append(at_us)
         life.views.append(now)
         lease = None if now is None else now.lease
@@ -325,18 +309,24 @@ class Line:
             self.leases[lost].gone_us = at_us
             self._held[before.claim_id] -= 1
             if life.end is None:
-                self._expect_reason(lost, before, at_us)
+                self._expect_reason(lost, before, written)
         if lease is not None and lease != lost:
             assert now is not None
             expect(lease not in self.leases, "lease %s is given once", lease)
-            self.leases[lease] = LeaseLife(job_id, now.attempts, at_us)
+            self.leases[lease] = LeaseLife(job_id, now.attempts, at_us, beat_us=at_us)
             self._held[now.claim_id] += 1
+        elif lease is not None and before is not None and now is not None:
+            self.leases[lease].beat_us = (
+                at_us if now.heartbeat != before.heartbeat else self.leases[lease].beat_us
+            )
 
-    def _expect_reason(self, lease: str, before: View, at_us: int) -> None:
+    def _expect_reason(self, lease: str, before: View, written: Written) -> None:
         """A lease that its holder knows of is lost by his own word, or because he was silent for
-        the whole time-out since then, and since the leader took over.
+        the whole time-out since then, and since the leader took over. Without a leader, that is for
+        one to say who has seen for the whole time-out that it stands as it did, and did not hear
+        any better himself; others may know of heartbeats that need not be written yet.
         """
-        asked, life = self._requests, self.leases[lease]
+        asked, life, at_us = self._requests, self.leases[lease], written.at_us
         said_us, held = asked.listed.get(before.worker_id or "", (0, frozenset[str]()))
         stood_ms = (at_us - life.since_us) / 1_000
         orphaned = said_us > life.since_us and lease not in held
@@ -344,9 +334,21 @@ class Line:
         if asked.surrenders[lease] > 0 or orphaned or not life.told:
             return
         kept_us = max(life.since_us, asked.kept_us.get(lease, 0), self._epoch_us)
-        silent_ms = (at_us - kept_us) / 1_000
+        silent_ms, least_ms = (at_us - kept_us) / 1_000, self._limits.lease_timeout_ms
+        if self._shared:
+            seen_us = self._sights.first_us(written.life, life.beat_us)
+            watched_ms = 0.0 if seen_us is None else (at_us - seen_us) / 1_000
+            expect(
+                watched_ms >= least_ms * PUNCTUAL - SLACK_MS,
+                "lease %s was taken away by %s, who had watched it for %.0f ms",
+                lease,
+                written.life,
+                watched_ms,
+            )
+            foreign = asked.kept_by.get(lease) != written.by
+            least_ms -= least_ms // RENEWED_PER_LEASE if foreign else 0
         expect(
-            silent_ms >= self._limits.lease_timeout_ms * PUNCTUAL - SLACK_MS,
+            silent_ms >= least_ms * PUNCTUAL - SLACK_MS,
             "lease %s was taken away %.0f ms after its last sign of life",
             lease,
             silent_ms,

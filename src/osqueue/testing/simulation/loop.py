@@ -136,7 +136,14 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._lives.append(life)
         context = copy_context()
         context.run(_LIFE.set, life)
-        context.run(self.create_task, main())
+        context.run(self.create_task, self._noticed(main))
+
+    async def _noticed(self, main: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """A process that nobody waits for must not fail without a word."""
+        try:
+            await main()
+        except Exception as error:  # noqa: BLE001 - as whoever runs a program's main function
+            self.call_exception_handler({"message": "a process failed", "exception": error})
 
     def within(self, life: Life, act: Callable[[], None], *, after_s: float = 0) -> None:
         """Do something as a step of a process, unless it is dead by then."""

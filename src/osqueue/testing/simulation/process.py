@@ -88,6 +88,11 @@ class SimulatedProcess:
     def paused(self) -> bool:
         return self.life.held
 
+    @property
+    def life_name(self) -> str:
+        """What this life of it is called, and no other."""
+        return f"{self.name} {self._lives}"
+
     def start(self) -> None:
         """Begin, or begin again, with nothing from before but the clocks' faults."""
         assert not self.life.alive, f"{self.name} runs"

@@ -50,6 +50,8 @@ class Requests:
         """How many jobs a claim may bring, by its id."""
         self.kept_us: dict[str, int] = {}
         """When the last heartbeat was sent that kept a lease."""
+        self.kept_by: dict[str, str] = {}
+        """Which process sent it."""
         self.listed: dict[str, tuple[int, frozenset[str]]] = {}
         """When a worker has last said what it holds, and what that was, by worker."""
         self.claims_left_us = 0
@@ -110,6 +112,7 @@ class Requests:
                 if result.error is None:
                     before_us = self.kept_us.get(ref.lease, 0)
                     self.kept_us[ref.lease] = max(before_us, exchange.sent_us)
+                    self.kept_by[ref.lease] = exchange.who
 
     def named(self, exchange: Exchange) -> list[str]:
         """The jobs or leases on which a request may have an effect."""

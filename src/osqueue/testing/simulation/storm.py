@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
 from osqueue.config import STATE_KEY
-from osqueue.testing.simulation.brokers import SimulatedBroker
 from osqueue.testing.simulation.bucket import StoreWeather
 from osqueue.testing.simulation.disturbances import LEADER, Disturbance, Kind
 from osqueue.testing.simulation.network import Weather
@@ -52,17 +51,30 @@ def _nothing() -> None:
     """There is nothing to undo."""
 
 
+class Host(Protocol):
+    """A process that ends by itself, or is stopped, and then is started again."""
+
+    process: SimulatedProcess
+    gone: Callable[[], None] | None
+
+    def broken(self) -> None: ...
+
+    def silent(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
 class Storm:
     """What goes wrong in a world."""
 
     def __init__(
         self,
         around: Surroundings,
-        brokers: Iterable[SimulatedBroker],
+        hosts: Iterable[Host],
         processes: Mapping[str, SimulatedProcess],
     ) -> None:
         self._around = around
-        self._brokers = {each.process.name: each for each in brokers}
+        self._hosts = {each.process.name: each for each in hosts}
         self._processes = processes
         self._rests: dict[str, float] = {}
         self._cuts: list[tuple[str, str]] = []
@@ -78,13 +90,19 @@ class Storm:
             Kind.CLOCK_STEP: self._step_clock,
             Kind.HAND_EDIT: self._edit_by_hand,
         }
-        for broker in self._brokers.values():
-            broker.gone = self._gone
+        for name, host in self._hosts.items():
+            host.gone = partial(self._gone, name)
 
     def plan(self, disturbances: Iterable[Disturbance]) -> None:
         """Have them happen when their time has come."""
         for each in disturbances:
             self._around.loop.outside(partial(self._begin, each), after_s=each.at_s)
+
+    def start(self, name: str) -> None:
+        """Start a process, unless it runs."""
+        process = self._processes[name]
+        if not process.alive:
+            process.start()
 
     def heal(self) -> None:
         """Undo all that still is the matter; from now on nothing goes wrong."""
@@ -113,7 +131,9 @@ class Storm:
         self._around.loop.outside(partial(self._end, undo), after_s=it.for_s)
 
     def _name(self, who: str) -> str:
-        return self._around.leader or next(iter(self._brokers)) if who == LEADER else who
+        if who != LEADER:
+            return who
+        return self._around.leader or self._around.dice.pick([*self._hosts])
 
     def _end(self, undo: _Undo) -> None:
         if not self._over:
@@ -176,33 +196,27 @@ class Storm:
         around = self._around
         around.trace.note(it.who, "crashed")
         around.happened["process died"] += 1
-        broker = self._brokers.get(it.who)
-        if broker is not None:
-            (broker.broken if it.share < 0.5 else broker.silent)()
-        around.loop.outside(partial(self._start, it.who), after_s=it.for_s)
+        host = self._hosts.get(it.who)
+        if host is not None:
+            (host.broken if it.share < 0.5 else host.silent)()
+        around.loop.outside(partial(self.start, it.who), after_s=it.for_s)
 
     def _stop(self, it: Disturbance) -> None:
-        broker, loop = self._brokers[it.who], self._around.loop
+        host, loop = self._hosts[it.who], self._around.loop
         self._rests[it.who] = it.for_s
 
         def stop() -> None:
-            loop.create_task(broker.stop())
+            loop.create_task(host.stop())
 
-        if broker.process.alive:
-            loop.within(broker.process.life, stop)
+        if host.process.alive:
+            loop.within(host.process.life, stop)
 
     def _step_clock(self, it: Disturbance) -> None:
         self._processes[it.who].step_clock(it.steps)
 
-    def _gone(self, broker: SimulatedBroker) -> None:
-        name = broker.process.name
+    def _gone(self, name: str) -> None:
         rest_s = max(RESTART_S, self._rests.pop(name, 0.0))
-        self._around.loop.outside(partial(self._start, name), after_s=rest_s)
-
-    def _start(self, name: str) -> None:
-        process = self._processes[name]
-        if not process.alive:
-            process.start()
+        self._around.loop.outside(partial(self.start, name), after_s=rest_s)
 
     def _edit_by_hand(self, _: Disturbance) -> None:
         """Set the priority of one job, by compare-and-swap, and leave all else as it is."""

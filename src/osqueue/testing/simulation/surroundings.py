@@ -63,13 +63,17 @@ class Surroundings:
         """A process's way to what listens at ``url``."""
         return SimulatedTransport(url, process, self.network, self.servers, self.witness)
 
+    def runtime_of(self, process: SimulatedProcess) -> Runtime:
+        """What a client in a process takes from the world."""
+        return Runtime(
+            clock=process.clock, entropy=process.entropy, place=lambda: Place(process.name, 1)
+        )
+
     def client(
         self, process: SimulatedProcess, settings: ClientSettings, *, finds_leader: bool
     ) -> OsqueueClient:
         """A client of all brokers, or, if it ``finds_leader``, of the store that names theirs."""
-        runtime = Runtime(
-            clock=process.clock, entropy=process.entropy, place=lambda: Place(process.name, 1)
-        )
+        runtime = self.runtime_of(process)
         store = self.store_of(process)
         urls = [] if finds_leader else [f"http://{address}" for address in self.servers]
 

@@ -8,6 +8,7 @@ time.
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -26,10 +27,16 @@ from osqueue.testing.simulation.clients import (
     User,
 )
 from osqueue.testing.simulation.dice import Dice
-from osqueue.testing.simulation.disturbances import Disturbance, drawn
-from osqueue.testing.simulation.laws import BrokenLawError
+from osqueue.testing.simulation.disturbances import (
+    Disturbance,
+    cut_from_bucket,
+    drawn,
+    left_again,
+)
+from osqueue.testing.simulation.laws import BrokenLawError, expect
 from osqueue.testing.simulation.loop import StuckError
 from osqueue.testing.simulation.scheduling import Scheduler
+from osqueue.testing.simulation.sharers import SimulatedSharer
 from osqueue.testing.simulation.storm import Storm
 from osqueue.testing.simulation.surroundings import Surroundings
 from osqueue.testing.simulation.trace import heard
@@ -46,6 +53,9 @@ have their pauses, and the archive gathers for a while."""
 INLINE_MAX: Final = 1_024
 """Bytes of the payloads that stand in the state: a larger one is an object."""
 
+SHARED: Final = 1 / 8
+"""How many of the worlds are without a broker, at least at first."""
+
 LOOK_S: Final = 1.0
 """How often what needs no event is looked at."""
 
@@ -55,6 +65,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     seed: int
     brokers: int = 2
+    sharers: int = 0
+    """Processes that share the queue; producers and workers then live in these."""
+    brokers_at_s: float = 0.0
     producers: int = 2
     workers: int = 2
     storm_s: float = STORM_S
@@ -79,6 +92,9 @@ class Report(msgspec.Struct, kw_only=True):
 
 def plan_of(seed: int) -> Plan:
     """The run that a seed stands for."""
+    dice = Dice(seed, "sharing")
+    if dice.chance(SHARED):
+        return _shared_plan(seed, dice)
     dice = Dice(seed, "plan")
     brokers, producers, workers = dice.whole(1, 3), dice.whole(1, 3), dice.whole(1, 3)
     others = [f"producer-{n}" for n in range(1, producers + 1)]
@@ -99,6 +115,30 @@ def plan_of(seed: int) -> Plan:
         workers=workers,
         load=load,
         disturbances=tuple(storm),
+    )
+
+
+def _shared_plan(seed: int, dice: Dice) -> Plan:
+    """Some processes without a broker; in some of the worlds one comes in the middle."""
+    sharers, brokers = dice.whole(2, 4), int(dice.chance(0.5))
+    producers = dice.whole(1, 3)
+    workers = dice.whole(max(1, sharers - producers), 3)
+    load = _load(dice, producers, workers)
+    names = [f"sharer-{n}" for n in range(1, sharers + 1)]
+    hosts = names + [f"broker-{n}" for n in range(1, brokers + 1)]
+    storm = drawn(dice, brokers=hosts, others=names, bucket=BUCKET, until_s=STORM_S)
+    begins_s = dice.between(0.2, 0.8) * STORM_S * brokers
+    if brokers and dice.chance(0.6):
+        storm += left_again(dice, hosts[-1], names, from_s=begins_s)
+    return Plan(
+        seed=seed,
+        brokers=brokers,
+        sharers=sharers,
+        brokers_at_s=begins_s,
+        producers=producers,
+        workers=workers,
+        load=load,
+        disturbances=tuple(cut_from_bucket(storm, names, BUCKET)),
     )
 
 
@@ -153,10 +193,31 @@ class _World:
             Reader(around, "reader", checks, plan.load),
         ]
         self.closer = Closer(around, "closer", checks, plan.load)
+        self.sharers = self._share(settings) if plan.sharers else []
         processes = [broker.process for broker in self.brokers]
+        processes += [sharer.process for sharer in self.sharers]
         processes += [user.process for user in self.users]
         self.processes = {process.name: process for process in processes}
-        self.storm = Storm(around, self.brokers, self.processes)
+        self.storm = Storm(around, [*self.brokers, *self.sharers], self.processes)
+
+    def _share(self, settings: BrokerSettings) -> list[SimulatedSharer]:
+        """The processes without a broker, with their users; the first has most of these."""
+        around, number = self.around, self.plan.sharers
+        if not self.brokers:  # who keeps schedules needs one
+            self.users = [user for user in self.users if not isinstance(user, Scheduler)]
+            self.closer.drops_schedules = False
+            SimulatedSharer(around, "closer", settings, [self.closer])
+        working = [user for user in self.users if isinstance(user, Producer | SimulatedWorker)]
+        looking = [user for user in self.users if isinstance(user, Operator | Reader)]
+        return [
+            SimulatedSharer(
+                around,
+                f"sharer-{n + 1}",
+                settings,
+                [*working[n::number], *(looking if n == 0 else [])],
+            )
+            for n in range(number)
+        ]
 
     def run(self) -> str | None:
         """The first law that does not hold."""
@@ -188,8 +249,10 @@ class _World:
 
     def _weather_storm(self) -> None:
         around = self.around
-        for process in self.processes.values():
-            around.loop.outside(process.start, after_s=around.dice.about(0.05))
+        late = {broker.process.name for broker in self.brokers}
+        for name in self.processes:
+            after_s = around.dice.about(0.05) + (self.plan.brokers_at_s if name in late else 0)
+            around.loop.outside(partial(self.storm.start, name), after_s=after_s)
         self.storm.plan(self.plan.disturbances)
         while around.loop.now_us < self.plan.storm_s * 1_000_000:
             self._go_on()
@@ -201,9 +264,16 @@ class _World:
         loop.outside(self.storm.heal)
         loop.outside(self.closer.process.start)
         until_us = loop.now_us + int(DRAIN_S * 1_000_000)
-        while not self.checks.drained and loop.now_us < until_us:
+        while not (self.checks.drained and not self._sharing()) and loop.now_us < until_us:
             self._go_on()
         self.checks.expect_end()
+        expect(not self._sharing(), "%s share the queue beside a broker", self._sharing())
+
+    def _sharing(self) -> list[str]:
+        """Who has not yet left the queue to the broker that came, though he works all the time."""
+        if not self.brokers:
+            return []
+        return [each.process.name for each in self.sharers if each.works and each.met is None]
 
     def _go_on(self) -> None:
         loop = self.around.loop
