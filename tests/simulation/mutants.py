@@ -67,6 +67,8 @@ def _edited(edit: Edit) -> Generator[None]:
 COMMITTER: Final = "osqueue.engine.committer:Committer"
 APPLY: Final = "osqueue.model.apply"
 
+_CALLERS: Final = "osqueue.engine.callers"
+
 AGAIN: Final = (
     "self._intake.pending[:0] = self._commit.held; self._phase = Phase.READY; "
     "self._unresolved_since = None; self._commit = None; self.begin(now)"
@@ -320,6 +322,52 @@ MUTANTS: Final = (
                 "leader = None",
             ),
         ),
+    ),
+    Mutant(
+        "a leader's pause counts as its workers' silence",
+        (
+            Edit(
+                "osqueue.engine.serving:ServingClock.read",
+                "mono_ms - due > self._pause_ms_max",
+                "False",
+            ),
+        ),
+    ),
+    Mutant(
+        "a claim whose caller has gone keeps its place",
+        (Edit(f"{_CALLERS}:Claims._leave", "family.under_way.remove(held)", "return"),),
+    ),
+    Mutant(
+        "a claim waits longer than it asked for",
+        (
+            Edit(
+                f"{COMMITTER}.wait_over",
+                "if self._intake.waiting.remove(held):",
+                "if held.waits:",
+            ),
+        ),
+    ),
+    Mutant(
+        "claims that wait are not told that their broker stops",
+        (
+            Edit(
+                f"{COMMITTER}.stop",
+                "self._intake.refuse_all(self._intake.waiting.drain(), stopping_error())",
+                "self._intake.waiting.drain()",
+            ),
+        ),
+    ),
+    Mutant(
+        "the payload object of a job that has ended stays for ever",
+        (Edit("osqueue.engine.desk:TermDesk.discard", "if keys and not", "if False and not"),),
+    ),
+    Mutant(
+        "payload objects of lower epochs stay for ever",
+        (Edit("osqueue.engine.sweeper:_is_below", "int(written) < epoch", "False"),),
+    ),
+    Mutant(
+        "a payload object that could not be deleted at once stays for ever",
+        (Edit("osqueue.engine.payloads:PayloadObjects._delete", "self._leave([key])", "pass"),),
     ),
     Mutant(
         "what a lost commit held is told not applied",

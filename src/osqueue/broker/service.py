@@ -150,6 +150,11 @@ class QueueService:
         self.overviews: Overviews | None = None
         """What makes overviews, where there are any: a broker has them."""
 
+    @property
+    def deliveries(self) -> int:
+        """Answers with large payloads that are under way, or may be."""
+        return self._deliveries.total()
+
     async def submit(
         self, queue: str, request: SubmitRequest, *, size: int = 0, has_room: bool = False
     ) -> Reply[SubmitAnswer]:

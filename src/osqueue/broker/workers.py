@@ -47,6 +47,10 @@ class Workers:
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         """Whoever was heard of longest ago stands first."""
 
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._entries)
+
     def seen(self, worker_id: str, info: WorkerInfo | None = None) -> None:
         """A worker has asked for something. This is done for each request of one."""
         entry = self._entries.get(worker_id)

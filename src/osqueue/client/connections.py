@@ -24,6 +24,10 @@ class Connections:
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
 
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._transports) + len(self._closing)
+
     def at(self, url: str, *, keep: Collection[str]) -> QueueTransportAdapter:
         """The way to ``url``. A new one makes those go that are not in ``keep`` any more."""
         if self._closed:

@@ -16,7 +16,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -46,7 +46,7 @@ from osqueue.errors import (
 )
 from osqueue.wire.operations import Operation
 
-__all__ = ["HOPS_MAX", "Following"]
+__all__ = ["HOPS_MAX", "Following", "Footprint"]
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +69,19 @@ _ANSWERS: Final = (
     OverloadedError,
 )
 """What a broker that leads says of a request. Any other error is of a broker that cannot serve."""
+
+
+class Footprint(NamedTuple):
+    """How much a client keeps at a moment."""
+
+    brokers: int
+    """Brokers that are known."""
+    connections: int
+    """Transports to them."""
+    under_way: int
+    """Requests that may be repeated, and wait for an answer."""
+    watched: int
+    """Brokers that are asked now and then whether they are there."""
 
 
 class _Request(msgspec.Struct, frozen=True):
@@ -159,6 +172,16 @@ class Following:
                 _log.debug("%s: %s; asking %s", operation.name, error, self._brokers.first)
             else:
                 return
+
+    @property
+    def footprint(self) -> Footprint:
+        """What is kept in memory: each figure has a bound of its own."""
+        return Footprint(
+            brokers=len(self._brokers.known),
+            connections=len(self._connections) + len(self._probes),
+            under_way=len(self._under_way),
+            watched=len(self._watch) + len(self._probing),
+        )
 
     async def reconnect(self) -> None:
         self._brokers.forget_epoch()

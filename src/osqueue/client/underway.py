@@ -30,6 +30,10 @@ class UnderWay:
         self._limits: dict[str, dict[asyncio.Timeout, None]] = {}
         """In the order in which they were sent, so that they are sent again in that order."""
 
+    def __len__(self) -> int:
+        """How many are under way."""
+        return sum(map(len, self._limits.values()))
+
     @asynccontextmanager
     async def at(self, url: str) -> AsyncIterator[None]:
         """Inside, a request is under way at ``url``. Raises `GivenUpError` when it is given up.

@@ -33,6 +33,10 @@ class Watch:
         self._requests: Counter[str] = Counter()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
+    def __len__(self) -> int:
+        """How many brokers are watched, or remembered."""
+        return len(self._requests.keys() | self._tasks.keys())
+
     @contextmanager
     def over(self, url: str) -> Iterator[None]:
         """Inside, a request is under way at ``url``."""

@@ -249,6 +249,17 @@ class Committer:
         return len(self._intake.pending) + (0 if self._commit is None else len(self._commit.held))
 
     @property
+    def pending_bytes(self) -> int:
+        """Bytes of the requests that wait for the next commit."""
+        return self._intake.pending_bytes
+
+    @property
+    def stale(self) -> int:
+        """Entries of the state's tables that stand for nothing any more."""
+        state = self._intake.state
+        return state.ready.stale + state.delayed.stale + state.leases.stale
+
+    @property
     def writing(self) -> bool:
         """Whether a commit is under way: its bytes are fixed, and its fate is not known."""
         return self._commit is not None

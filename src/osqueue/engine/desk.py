@@ -37,6 +37,16 @@ class TermDesk:
         """Whether nothing is under way here."""
         return not self._discards and len(self._claims) == 0
 
+    @property
+    def claims(self) -> int:
+        """Claims under way that can be repeated."""
+        return len(self._claims)
+
+    @property
+    def discards(self) -> int:
+        """Deletions in the background."""
+        return len(self._discards)
+
     async def ask(self, op: Op, *, size: int = 0, consistent: bool = False) -> Held:
         """Have an operation applied; see `Engine.ask`."""
         held = Held(op=op, size=size, consistent=consistent, ticket=new_ticket())

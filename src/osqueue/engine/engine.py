@@ -18,6 +18,7 @@ from osqueue.engine.committer import Committer, Identity
 from osqueue.engine.desk import TermDesk
 from osqueue.engine.election import Election, Role
 from osqueue.engine.firing import Firing
+from osqueue.engine.footprint import Footprint, footprint_of
 from osqueue.engine.intake import Intake, Waiting
 from osqueue.engine.leadership import MOVING_TIMEOUTS, Leadership, Place, Probe
 from osqueue.engine.observer import Observer, Observers
@@ -345,6 +346,10 @@ class Engine:
             return Gauges(self.status(), None, 0, 0)
         depths = committer.depths(self._clock.wall_ms())
         return Gauges(self.status(), depths, committer.waiting_claims, committer.pending)
+
+    def footprint(self) -> Footprint:
+        """What is kept in memory beside the queue itself."""
+        return footprint_of(self._desk, self._term, self.payloads)
 
     # How it is doing
 

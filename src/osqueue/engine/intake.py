@@ -96,6 +96,11 @@ class Intake:
         self.watch: Watch | None = None
         """What is kept of leases and ends when the state is read anew, by whoever shares it."""
 
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of the requests in ``pending``."""
+        return self._bytes
+
     def overload(self, held: Held, committing: int) -> OverloadedError | None:
         """Why a request cannot be taken now, if so."""
         if len(self.pending) + committing >= self._settings.pending_ops_max:

@@ -40,8 +40,11 @@ LOOKS_MAX = 2
 DELETES_MAX = 2
 """Objects deleted at a time: nobody waits for it, and others wait for the store."""
 
+DISCARDS_MAX = 10_000
+"""Most keys that wait for being deleted: jobs can end faster than a store deletes."""
+
 STRAY_MAX = 10_000
-"""Most keys remembered whose write may have been applied; the next leader's sweeper finds all."""
+"""Most keys remembered for the sweeper; the next leader's finds all."""
 
 
 class PayloadLostError(Exception):
@@ -62,6 +65,7 @@ class PayloadObjects:
         self._deleting = asyncio.Semaphore(DELETES_MAX)
         self._thread = asyncio.Lock()
         self._stray: list[str] = []
+        self._discarding = 0
         self.incoming = Room(
             settings.in_bytes_max, wait_ms=settings.room_wait_ms, what="submitted payloads"
         )
@@ -114,11 +118,27 @@ class PayloadObjects:
         raise PayloadLostError(why)
 
     async def discard(self, keys: Iterable[str]) -> None:
-        """Delete objects that nothing refers to; what fails is left to the sweeper."""
-        await asyncio.gather(*[self._delete(key) for key in keys if _is_ours(key)])
+        """Delete objects that nothing refers to; what fails, or is too much, is left to the
+        sweeper.
+        """
+        ours = [key for key in keys if _is_ours(key)]
+        room = max(0, DISCARDS_MAX - self._discarding)
+        self._leave(ours[room:])
+        self._discarding += len(ours[:room])
+        try:
+            await asyncio.gather(*[self._delete(key) for key in ours[:room]])
+        finally:
+            self._discarding -= len(ours[:room])
+
+    @property
+    def strays(self) -> int:
+        """How many keys are left to the sweeper."""
+        return len(self._stray)
 
     def take_stray(self) -> list[str]:
-        """The keys whose write may have been applied although it was repeated under another."""
+        """The keys whose write may have been applied although it was repeated under another, and
+        those that could not be deleted.
+        """
         stray, self._stray = self._stray, []
         return stray
 
@@ -127,9 +147,13 @@ class PayloadObjects:
             async with self._slots, asyncio.timeout(self._settings.answer_ms_max / 1_000):
                 await self._store.create(key, text)
         except BaseException:
-            self._stray.append(key)
-            del self._stray[:-STRAY_MAX]
+            self._leave([key])
             raise
+
+    def _leave(self, keys: list[str]) -> None:
+        """Have the sweeper look at them: it also looks for those of lower epochs by itself."""
+        self._stray += keys
+        del self._stray[:-STRAY_MAX]
 
     async def _get(self, key: str) -> bytes:
         try:
@@ -152,9 +176,10 @@ class PayloadObjects:
                 await self._pause(tries)
             except Exception:
                 logger.exception("deleting a payload object failed in an unexpected way")
-                return
+                break
             else:
                 return
+        self._leave([key])
 
     async def _pause(self, tries: int) -> None:
         spread = 0.5 + self._entropy.jitter() / 2

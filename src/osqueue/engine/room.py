@@ -54,6 +54,11 @@ class Room:
     def free(self) -> int:
         return self._free
 
+    @property
+    def taken(self) -> int:
+        """Bytes that somebody has room for."""
+        return self._max - self._free
+
     def take_now(self, size: int) -> Share:
         """Room without waiting. Raises `OverloadedError`."""
         size = min(size, self._max)

@@ -88,6 +88,11 @@ class Term:
         """Why it is over."""
         return self.committer.ended
 
+    @property
+    def store_calls(self) -> int:
+        """What the store has not answered yet."""
+        return len(self._tasks)
+
     async def decided(self) -> bool:
         """Begin, and wait until the first commit is durable (true), or it is over."""
         self._step()

@@ -64,6 +64,13 @@ class ReadyIndex:
         self.woken: set[str] = set()
         """Types that got a job since somebody last cleared this."""
 
+    @property
+    def stale(self) -> int:
+        """Entries that stand for nothing any more."""
+        heaps = sum([len(queue.heap) - queue.live for queue in self._queues.values()])
+        heads = len(self._heads) + len(self._changed) - 2 * len(self._queues)
+        return max(0, heaps) + max(0, heads)
+
     def count(self, type_: str) -> int:
         """How many jobs of a type can be claimed."""
         queue = self._queues.get(type_)
@@ -146,6 +153,7 @@ class ReadyIndex:
         self._changed.add(type_)
         if queue.live == 0:
             del self._queues[type_]
+            self._changed.discard(type_)  # there may be ever new types, and no claim of any type
 
     def _first_of(self, types: Sequence[str]) -> str | None:
         if len(types) == 1:
@@ -209,6 +217,11 @@ class DelayedIndex:
         self._heap: list[tuple[int, int, Job]] = []
         self.live = 0
 
+    @property
+    def stale(self) -> int:
+        """Entries that stand for nothing any more."""
+        return len(self._heap) - self.live
+
     def push(self, job: Job) -> None:
         assert job.run_at is not None, "a job without run_at has nothing to wait for"
         heappush(self._heap, (job.run_at, job.seq, job))
@@ -253,6 +266,11 @@ class LeaseIndex:
         self._by_worker: dict[str | None, dict[str, Job]] = {}
         self._by_claim: dict[str, dict[str, Job]] = {}
         self.live = 0
+
+    @property
+    def stale(self) -> int:
+        """Entries that stand for nothing any more."""
+        return len(self._heap) - self.live
 
     def add(self, job: Job) -> None:
         heappush(self._heap, (job.deadline, job.seq, job.lease or ""))

@@ -80,7 +80,7 @@ class Heartbeats:
         try:
             results = await self._answers(held, progress)
         except BaseException:
-            self._progress.put_back(progress)
+            self._progress.put_back()
             raise
         answered()
         for job, result in zip(held, results, strict=True):

@@ -116,6 +116,10 @@ class LeaseBook:
 
     # What there is
 
+    def __len__(self) -> int:
+        """Jobs in the book."""
+        return len(self._entries)
+
     @property
     def running(self) -> int:
         """Slots taken by handlers."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 from osqueue.client.models import Progress
 from osqueue.config import PROGRESS_NOTE_CHARS_MAX
@@ -30,8 +29,14 @@ class ProgressBoard:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._latest: dict[str, Progress] = {}
+        self._taken: dict[str, Progress] = {}
+        """What was taken last: it may have to be put back."""
         self.told = asyncio.Event()
         """Set while there is something to send."""
+
+    def __len__(self) -> int:
+        """How many jobs have something to send."""
+        return len(self._latest)
 
     def tell(self, lease: str, progress: Progress) -> None:
         """From any thread. What a stopped worker is told goes nowhere."""
@@ -43,18 +48,22 @@ class ProgressBoard:
     def take(self) -> dict[str, Progress]:
         """What is to be sent."""
         self.told.clear()
-        latest, self._latest = self._latest, {}
-        return latest
+        self._taken, self._latest = self._latest, {}
+        return self._taken
 
-    def put_back(self, unsent: Mapping[str, Progress]) -> None:
-        """What could not be sent, where nothing later was told."""
-        self._latest = {**unsent, **self._latest}
+    def put_back(self) -> None:
+        """What was taken last could not be sent: it is to be, where nothing later was told, and the
+        job has not ended since.
+        """
+        self._latest = {**self._taken, **self._latest}
+        self._taken = {}
         if self._latest:
             self.told.set()
 
     def forget(self, lease: str) -> None:
         """A job has ended."""
         self._latest.pop(lease, None)
+        self._taken.pop(lease, None)
 
     def _put(self, lease: str, progress: Progress) -> None:
         self._latest[lease] = progress

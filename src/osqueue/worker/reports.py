@@ -65,6 +65,10 @@ class Reports:
         """The requests under way."""
         return self._tasks
 
+    def __len__(self) -> int:
+        """Reports that the broker has not answered: requests, and what waits to be sent."""
+        return len(self._tasks) + len(self._done)
+
     def complete(self, job: Job, result: Raw | UnsetType) -> None:
         """Report a job as done, with what else is done in this turn."""
         self._done.append(_Done(job, result))

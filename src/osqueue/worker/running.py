@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from osqueue.client.models import Job
 from osqueue.config import ProcessSettings
@@ -29,9 +30,22 @@ from osqueue.worker.releases import Releases
 from osqueue.worker.reports import Reports
 from osqueue.worker.threads import Threads
 
-__all__ = ["RunningWorker"]
+__all__ = ["Footprint", "RunningWorker"]
 
 _log = logging.getLogger("osqueue.worker")
+
+
+class Footprint(NamedTuple):
+    """How much a worker keeps at a moment."""
+
+    held: int
+    """Jobs that it holds, or whose reports were not taken."""
+    running: int
+    """Handlers that run."""
+    unsent: int
+    """Reports, releases and callbacks under way, and reports that wait to be sent."""
+    progress: int
+    """Jobs of whose progress something is to be told."""
 
 
 class RunningWorker:
@@ -60,7 +74,7 @@ class RunningWorker:
             own_files=OWN_FILES,
             sent=self._claims.sent,
         )
-        progress = ProgressBoard()
+        self._progress = progress = ProgressBoard()
         self._execution = Execution(
             context,
             handlers,
@@ -86,6 +100,16 @@ class RunningWorker:
         if self._places.processes is not None:
             warming = self._places.processes.start()
             self._warming = asyncio.create_task(warming, name="osqueue-processes")
+
+    @property
+    def footprint(self) -> Footprint:
+        """What is kept in memory: each figure has a bound of its own."""
+        return Footprint(
+            held=len(self._book),
+            running=self._book.running,
+            unsent=len(self._reports) + len(self._releases.tasks) + len(self._runner.tasks),
+            progress=len(self._progress),
+        )
 
     def _act(self) -> None:
         """What there is to do after a turn of the loop in which something changed."""

@@ -27,7 +27,7 @@ from osqueue.worker.handlers import AnyHandler, Handlers
 from osqueue.worker.introduction import Introduction
 from osqueue.worker.leases import LeaseBook, Limits
 from osqueue.worker.middleware import Middleware
-from osqueue.worker.running import RunningWorker
+from osqueue.worker.running import Footprint, RunningWorker
 
 __all__ = ["Worker", "WorkerOptions"]
 
@@ -119,6 +119,11 @@ class Worker:
     def running(self) -> int:
         """Handlers that run now."""
         return self._context.book.running
+
+    @property
+    def footprint(self) -> Footprint | None:
+        """What is kept in memory, once it works."""
+        return None if self._parts is None else self._parts.footprint
 
     async def start(self) -> None:
         """Begin to claim, in the background. A second start does nothing.

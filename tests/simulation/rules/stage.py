@@ -29,6 +29,7 @@ from osqueue.testing.simulation.checks import Checks
 from osqueue.testing.simulation.exchange import SimulatedTransport
 from osqueue.testing.simulation.laws import expect
 from osqueue.testing.simulation.process import SimulatedProcess
+from osqueue.testing.simulation.served import WatchedStore
 from osqueue.testing.simulation.storm import PERSON
 from osqueue.testing.simulation.surroundings import Surroundings
 from osqueue.wire.operations import Operation
@@ -287,8 +288,8 @@ class Stage(Surroundings):
         assert stored is not None, "there is a queue"
         return stored
 
-    def store_of(self, process: SimulatedProcess) -> SimulatedStore:
-        return _StagedStore(self, process)
+    def store_of(self, process: SimulatedProcess) -> WatchedStore:
+        return WatchedStore(_StagedStore(self, process), process, self.served)
 
     def way(self, url: str, process: SimulatedProcess) -> SimulatedTransport:
         if (process.name, url) in self._refused:

@@ -145,6 +145,33 @@ async def test_discard_when_the_store_fails_in_an_unexpected_way_then_others_go_
     assert len(world.store.payloads) == 1
 
 
+async def test_discard_when_the_store_goes_on_failing_then_the_sweeper_is_told() -> None:
+    world = World()
+    lost, odd = await world.write(), await world.write()
+    world.store.fails["delete"] = [StoreUnknownError("m")] * 3
+    await soon(world.payloads.discard([lost.key]))
+    world.store.fails["delete"] = [RuntimeError("m")]
+    await soon(world.payloads.discard([odd.key]))
+    assert world.payloads.strays == 2
+    assert world.payloads.take_stray() == [lost.key, odd.key]
+
+
+async def test_discard_when_too_many_wait_for_a_slow_store_then_the_rest_is_the_sweepers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("osqueue.engine.payloads.DISCARDS_MAX", 2)
+    world = World()
+    keys = [(await world.write()).key for _ in range(5)]
+    first = asyncio.ensure_future(world.payloads.discard(keys[:1]))
+    await asyncio.sleep(0)
+    await soon(world.payloads.discard(keys[1:]))
+    await soon(first)
+    assert set(world.store.payloads) == set(keys[2:])
+    assert world.payloads.take_stray() == keys[2:]
+    await soon(world.payloads.discard(keys[2:4]))
+    assert set(world.store.payloads) == {keys[4]}
+
+
 @pytest.mark.parametrize("size", [100, 2 * MIB])
 async def test_fault_when_judged_then_alike_whatever_the_size(size: int) -> None:
     world = World()

@@ -167,6 +167,15 @@ def test_ready_when_any_is_claimed_over_and_over_then_the_heads_do_not_pile_up()
     assert len(board.ready._changed) <= 2
 
 
+def test_ready_when_there_are_ever_new_types_then_nothing_is_kept_of_the_old_ones() -> None:
+    board = Board()
+    for number in range(2_000):
+        board.push(f"tenant {number}")
+        assert board.pop(f"tenant {number}") is not None
+    assert board.ready.stale == 0
+    assert not board.ready._changed
+
+
 def test_ready_when_most_are_cancelled_in_disorder_then_the_order_of_the_rest_holds() -> None:
     board = Board()
     jobs = [board.push("t", number * 7_919 % 1_000) for number in range(1_000)]

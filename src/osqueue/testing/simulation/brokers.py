@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -30,6 +31,11 @@ from osqueue.wire.operations import GET_STATUS, StatusQuery
 __all__ = ["SimulatedBroker", "probing"]
 
 _PORT: Final = 8080
+
+CLOSE_S: Final = 1.0
+"""How long a broker that has stopped goes on to send what its callers are told."""
+
+CLOSE_LOOKS: Final = 100
 
 _ANSWER_S: Final = 3_600.0
 """No broker gives up a request by itself: its caller does."""
@@ -63,14 +69,21 @@ class SimulatedBroker:
         """Drain, give leadership back, and end. To be called in its process."""
         if self.core is not None:
             await self.core.stop()
+        await self._answer_all()
         self._over("it was stopped")
 
     def serve(self, exchange: Exchange, reply: Callable[[Answer | OsqueueError], None]) -> Serving:
         """Answer a request, as a step of this process."""
-        return self._world.loop.create_task(self._answer(exchange, reply))
+        arrival = self._world.callers.arrived(self.process.life, exchange)
+        work = self._answer(exchange, arrival.answering(reply), arrival.over)
+        arrival.worked_on_by(self._world.loop.create_task(work))
+        return arrival
 
     async def _answer(
-        self, exchange: Exchange, reply: Callable[[Answer | OsqueueError], None]
+        self,
+        exchange: Exchange,
+        reply: Callable[[Answer | OsqueueError], None],
+        over: Callable[[], None],
     ) -> None:
         operation = exchange.operation
         try:
@@ -86,6 +99,20 @@ class SimulatedBroker:
             reply(travelled(operation, error))
         else:
             reply(answer)
+        finally:
+            over()
+
+    async def _answer_all(self) -> None:
+        """What `osqueue.server` does as well: the last answers are sent before the end."""
+        callers, life = self._world.callers, self.process.life
+        for _ in range(CLOSE_LOOKS):
+            if callers.at(life):
+                await asyncio.sleep(CLOSE_S / CLOSE_LOOKS)
+        callers.expect_gone(
+            life,
+            inline_max=self._settings.limits.payload_inline_max,
+            deliveries=0 if self.core is None else self.core.service.deliveries,
+        )
 
     async def _main(self, process: SimulatedProcess) -> None:
         core = self.core = QueueCore(
@@ -106,6 +133,7 @@ class SimulatedBroker:
             self._over(f"it ended: {error.message}")
             return
         end: End | None = core.engine.end
+        await self._answer_all()
         self._over(f"it ended: {'' if end is None else end.message}")
 
     def _led(self) -> None:

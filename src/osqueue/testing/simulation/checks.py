@@ -15,7 +15,9 @@ from osqueue.testing.simulation.bucket import Written
 from osqueue.testing.simulation.exchange import Exchange
 from osqueue.testing.simulation.laws import BrokenLawError, expect
 from osqueue.testing.simulation.line import Line
+from osqueue.testing.simulation.objects import Objects
 from osqueue.testing.simulation.requests import Requests
+from osqueue.testing.simulation.storm import PERSON
 from osqueue.testing.simulation.surroundings import Surroundings
 
 __all__ = ["Checks"]
@@ -40,7 +42,10 @@ class Checks:
     def __init__(self, around: Surroundings, limits: QueueLimits) -> None:
         self._around = around
         self.asked = Requests()
-        self.line = Line(limits, self.asked, around.bucket, around.edited)
+        self.line = Line(
+            limits, self.asked, around.bucket, edited=around.edited, served=around.served
+        )
+        self.objects = Objects(around.bucket, self.line)
         self._payloads: dict[str, bytes] = {}
         self._answers = Answers(self.line, self.asked, self._payloads)
         self._shown: dict[object, int] = {}
@@ -98,6 +103,7 @@ class Checks:
             self.line.take(written)
         except AssertionError as error:
             self._find(error)
+        self.objects.written(by_hand=written.by == PERSON)
         assert self.line.last is not None
         self._around.trace.note(
             written.by, "writes %s: %s jobs", self.line.last.commit, len(self.line.jobs)

@@ -118,6 +118,11 @@ class User:
     def _client(self, process: SimulatedProcess) -> OsqueueClient:
         return self.world.client(process, self.load.patience, finds_leader=self.finds_leader)
 
+    def _passing_client(self) -> OsqueueClient:
+        """One for a moment, that knows nothing yet."""
+        patience = self.load.patience
+        return self.world.client(self.process, patience, finds_leader=False, stays=False)
+
     def _note(self, error: OsqueueError) -> None:
         name = self.process.name
         self.world.trace.note(name, "told %s: %s", type(error).__name__, str(error))
@@ -176,8 +181,12 @@ class Producer(User):
 class SimulatedWorker(User):
     """A process that runs a real worker."""
 
+    worker: Worker | None = None
+    """The one of its present life."""
+
     async def live(self, client: OsqueueClient) -> None:
-        worker = Worker(
+        self.worker = None
+        self.worker = worker = Worker(
             client,
             dict.fromkeys(TYPES, self._run),
             concurrency=self.load.concurrency,
@@ -251,7 +260,7 @@ class Reader(User):
 
     async def _command(self) -> None:
         with suppress(OsqueueError):
-            await self._look(self._client(self.process))
+            await self._look(self._passing_client())
 
     async def _look(self, client: OsqueueClient) -> None:
         consistent = self.dice.chance(0.5)

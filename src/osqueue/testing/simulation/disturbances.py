@@ -17,7 +17,15 @@ from msgspec.structs import replace
 
 from osqueue.testing.simulation.dice import Dice
 
-__all__ = ["LEADER", "Disturbance", "Kind", "cut_from_bucket", "drawn", "left_again"]
+__all__ = [
+    "LEADER",
+    "Disturbance",
+    "Kind",
+    "cut_from_bucket",
+    "drawn",
+    "left_again",
+    "with_machines",
+]
 
 LEADER: Final = "leader"
 """Whichever broker leads when the time has come, as one of the names of ``who`` and ``other``."""
@@ -50,7 +58,8 @@ class Kind(StrEnum):
     """Connections from ``who`` to ``other`` are refused, though ``other`` lives."""
 
     PAUSE = "pause"
-    """``who`` takes no step."""
+    """``who`` takes no step. From a ``share`` of a half on its machine stands still with it, and
+    what is sent there is lost; below, it is kept until the process goes on."""
     CRASH = "crash"
     """``who`` dies, after ``steps`` more steps, and starts again when the time is over. Its machine
     resets its connections, or dies with it, as ``share`` says: below a half it resets them."""
@@ -94,6 +103,30 @@ class Disturbance(msgspec.Struct, frozen=True, omit_defaults=True):
         said += [f"share {self.share:.2f}"] if self.share else []
         said += [f"steps {self.steps}"] if self.steps else []
         return " ".join(each for each in said if each)
+
+
+MACHINES: Final = 0.3
+"""How many runs have a leader, or one who stands by, whose machine stands still for longer than any
+time-out: where there is no other broker, that must cost no worker its leases."""
+
+
+def with_machines(
+    happen: Sequence[Disturbance], dice: Dice, *, brokers: Sequence[str], until_s: float
+) -> list[Disturbance]:
+    """The same, with some of the pauses being of whole machines, and sometimes a long one more."""
+    paused = [
+        replace(each, share=dice.between(0, 1)) if each.kind is Kind.PAUSE else each
+        for each in happen
+    ]
+    if not dice.chance(MACHINES):
+        return paused
+    at_s, for_s = dice.between(10.0, until_s - 60.0), dice.between(32.0, 60.0)
+    paused.append(Disturbance(Kind.PAUSE, at_s, for_s, dice.pick(brokers), share=1.0))
+    return sorted(paused, key=_began)
+
+
+def _began(it: Disturbance) -> float:
+    return it.at_s
 
 
 TOGETHER: Final = 0.4

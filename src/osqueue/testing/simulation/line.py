@@ -23,6 +23,7 @@ from osqueue.testing.simulation.descent import Descent, Header
 from osqueue.testing.simulation.laws import expect
 from osqueue.testing.simulation.requests import Requests
 from osqueue.testing.simulation.scheduling import ScheduleView, expect_moved_on, is_of_a_time
+from osqueue.testing.simulation.served import Served
 from osqueue.testing.simulation.storm import PERSON
 from osqueue.testing.simulation.watching import Sights
 
@@ -133,12 +134,21 @@ class Line:
     """All versions so far, as one line of descent."""
 
     def __init__(
-        self, limits: QueueLimits, requests: Requests, bucket: Bucket, edited: set[str]
+        self,
+        limits: QueueLimits,
+        requests: Requests,
+        bucket: Bucket,
+        *,
+        edited: set[str],
+        served: Served,
     ) -> None:
         self._limits = limits
         self._requests = requests
         self._bucket = bucket
+        self._served = served
         self._epoch_us = 0
+        self._leader = ""
+        """Whose epoch it is."""
         self._edited = edited
         self._known: dict[bytes, View] = {}
         self._descent = Descent()
@@ -183,7 +193,8 @@ class Line:
         taken_over = self.last is None or (
             self.last.epoch != state.epoch and {self.last.broker, state.broker} != {None}
         )
-        self._epoch_us = written.at_us if taken_over else self._epoch_us
+        if taken_over:
+            self._epoch_us, self._leader = written.at_us, written.by
         jobs = self._read_jobs(state)
         name = CommitId.parse(state.commit)
         assert name is not None
@@ -322,9 +333,10 @@ class Line:
 
     def _expect_reason(self, lease: str, before: View, written: Written) -> None:
         """A lease that its holder knows of is lost by his own word, or because he was silent for
-        the whole time-out since then, and since the leader took over. Without a leader, that is for
-        one to say who has seen for the whole time-out that it stands as it did, and did not hear
-        any better himself; others may know of heartbeats that need not be written yet.
+        the whole time-out since then, and since the leader took over: of the time in which the
+        leader served. Without a leader, that is for one to say who has seen for the whole time-out
+        that it stands as it did, and did not hear any better himself; others may know of heartbeats
+        that need not be written yet.
         """
         asked, life, at_us = self._requests, self.leases[lease], written.at_us
         said_us, held = asked.listed.get(before.worker_id or "", (0, frozenset[str]()))
@@ -334,7 +346,9 @@ class Line:
         if asked.surrenders[lease] > 0 or orphaned or not life.told:
             return
         kept_us = max(life.since_us, asked.kept_us.get(lease, 0), self._epoch_us)
-        silent_ms, least_ms = (at_us - kept_us) / 1_000, self._limits.lease_timeout_ms
+        unserved_us = 0 if self._shared else self._served.lost_us(self._leader, kept_us, at_us)
+        silent_ms = (at_us - kept_us - unserved_us) / 1_000
+        least_ms = self._limits.lease_timeout_ms
         if self._shared:
             seen_us = self._sights.first_us(written.life, life.beat_us)
             watched_ms = 0.0 if seen_us is None else (at_us - seen_us) / 1_000
@@ -349,9 +363,10 @@ class Line:
             least_ms -= least_ms // RENEWED_PER_LEASE if foreign else 0
         expect(
             silent_ms >= least_ms * PUNCTUAL - SLACK_MS,
-            "lease %s was taken away %.0f ms after its last sign of life",
+            "lease %s was taken away after %.0f ms of silence, and %.0f ms that were not served",
             lease,
             silent_ms,
+            unserved_us / 1_000,
         )
 
     def _expect_pause(self, state: _State, jobs: _Jobs, at_us: int) -> None:

@@ -16,17 +16,17 @@ import logging
 import sys
 import warnings
 from asyncio import events
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from heapq import heappop, heappush
 from math import ceil
-from typing import Any, Final, TypeVar, TypeVarTuple
+from typing import Any, Final, NamedTuple, TypeVar, TypeVarTuple
 
 from osqueue.testing.simulation.dice import Dice
 
-__all__ = ["Life", "SimulatedLoop", "StuckError"]
+__all__ = ["Census", "Life", "SimulatedLoop", "StuckError"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -77,6 +77,13 @@ class Life:
     def world_us(self, own_us: int) -> int:
         """The world's time at which it will be that late for the process."""
         return ceil((own_us - self.offset_us) / self.rate)
+
+
+class Census(NamedTuple):
+    """What a process has under way."""
+
+    tasks: int
+    timers: int
 
 
 _LIFE: ContextVar[Life] = ContextVar("osqueue simulated process")
@@ -154,6 +161,15 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def outside(self, act: Callable[[], None], *, after_s: float = 0) -> None:
         """Do something that is no process's."""
         self.within(self._world, act, after_s=after_s)
+
+    def census(self) -> dict[Life, Census]:
+        """What each process that lives has begun and not ended."""
+        timers = Counter(handle.life for _, _, handle in self._timers if not handle.is_cancelled)
+        return {
+            life: Census(sum(not task.done() for task in life.tasks), timers[life])
+            for life in self._lives
+            if life.alive
+        }
 
     def hold(self, life: Life) -> None:
         """Take no more steps of a process until it is let go."""

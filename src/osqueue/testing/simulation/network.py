@@ -40,6 +40,7 @@ class Network:
         self.weather = Weather()
         self._cut: Counter[tuple[str, str]] = Counter()
         self._refused: Counter[tuple[str, str]] = Counter()
+        self._deaf: Counter[str] = Counter()
         self.happened: Counter[str] = Counter()
         """How often each fault befell a message."""
 
@@ -63,9 +64,17 @@ class Network:
         """Whether who listens there cannot be reached, and that is said at once."""
         return self._refused[source, target] > 0
 
+    def deafen(self, target: str) -> None:
+        """Let nothing reach one, until `hear`: its machine stands still, and keeps nothing."""
+        self._deaf[target] += 1
+
+    def hear(self, target: str) -> None:
+        """Undo that once."""
+        self._deaf[target] -= 1
+
     def passes(self, source: str, target: str) -> bool:
         """Whether anything gets from one to the other."""
-        return not self._cut[source, target]
+        return not (self._cut[source, target] or self._deaf[target])
 
     def send(
         self,

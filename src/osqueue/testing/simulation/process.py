@@ -78,6 +78,8 @@ class SimulatedProcess:
         self.life.alive = False
         self.clock = ProcessClock(loop, self.life, self._ahead_ms)
         self.entropy = SeededEntropy(0)
+        self._pauses: list[tuple[int, int]] = []
+        self._paused_us: int | None = None
 
     @property
     def alive(self) -> bool:
@@ -116,11 +118,20 @@ class SimulatedProcess:
 
     def pause(self) -> None:
         """Stand still: nothing is done, while the clocks go on."""
+        self._paused_us = self.loop.now_us
         self.loop.hold(self.life)
 
     def resume(self) -> None:
         """Go on after a pause."""
+        if self._paused_us is not None:
+            self._pauses.append((self._paused_us, self.loop.now_us))
+            self._paused_us = None
         self.loop.let_go(self.life)
+
+    def pauses(self, now_us: int) -> list[tuple[int, int]]:
+        """From when to when it stood still, or stands."""
+        under_way = [] if self._paused_us is None else [(self._paused_us, now_us)]
+        return self._pauses + under_way
 
     def step_clock(self, by_ms: int) -> None:
         """Put the wall clock forward, or back."""

@@ -79,6 +79,7 @@ class Storm:
         self._rests: dict[str, float] = {}
         self._cuts: list[tuple[str, str]] = []
         self._closed: list[tuple[str, str]] = []
+        self._deaf: list[str] = []
         self._over = False
         self._acts: dict[Kind, Callable[[Disturbance], _Undo | None]] = {
             Kind.CUT: self._cut,
@@ -114,6 +115,8 @@ class Storm:
             self._around.network.mend(source, target)
         for source, target in self._closed:
             self._around.network.accept(source, target)
+        for name in self._deaf:
+            self._around.network.hear(name)
         for process in self._processes.values():
             process.spare()
             process.resume()
@@ -185,7 +188,21 @@ class Storm:
         if not process.alive or process.paused:
             return None
         process.pause()
-        return process.resume
+        if it.share < 0.5:
+            return process.resume
+        return self._deafened(process)
+
+    def _deafened(self, process: SimulatedProcess) -> _Undo:
+        network, name = self._around.network, process.name
+        network.deafen(name)
+        self._deaf.append(name)
+
+        def wake() -> None:
+            self._deaf.remove(name)
+            network.hear(name)
+            process.resume()
+
+        return wake
 
     def _crash(self, it: Disturbance) -> None:
         process = self._processes[it.who]

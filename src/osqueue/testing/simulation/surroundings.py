@@ -11,11 +11,13 @@ from osqueue.client.following import Following
 from osqueue.client.runtime import Place, Runtime
 from osqueue.config import ClientSettings
 from osqueue.testing.simulation.bucket import Bucket, SimulatedStore, StoreServer
+from osqueue.testing.simulation.callers import Callers
 from osqueue.testing.simulation.dice import Dice
 from osqueue.testing.simulation.exchange import Exchange, Server, SimulatedTransport, Witness
 from osqueue.testing.simulation.loop import SimulatedLoop
 from osqueue.testing.simulation.network import Network
 from osqueue.testing.simulation.process import EPOCH_MS, SimulatedProcess
+from osqueue.testing.simulation.served import Served, WatchedStore
 from osqueue.testing.simulation.trace import Trace
 
 __all__ = ["Surroundings"]
@@ -49,15 +51,21 @@ class Surroundings:
         self.edited: set[str] = set()
         """Jobs that a person has changed in the object itself."""
         self.witness: Witness = Unwatched()
+        self.callers = Callers()
+        """Who waits at brokers."""
+        self.ways: dict[str, Following] = {}
+        """The way of each client that stays to its brokers, by its process, as it last was."""
+        self.served = Served()
+        """When brokers could not serve."""
 
     @property
     def wall_ms(self) -> int:
         """What a clock shows that is right."""
         return EPOCH_MS + self.loop.now_us // 1_000
 
-    def store_of(self, process: SimulatedProcess) -> SimulatedStore:
+    def store_of(self, process: SimulatedProcess) -> WatchedStore:
         """The store, as a process sees it."""
-        return SimulatedStore(self.store, process)
+        return WatchedStore(SimulatedStore(self.store, process), process, self.served)
 
     def way(self, url: str, process: SimulatedProcess) -> SimulatedTransport:
         """A process's way to what listens at ``url``."""
@@ -70,9 +78,17 @@ class Surroundings:
         )
 
     def client(
-        self, process: SimulatedProcess, settings: ClientSettings, *, finds_leader: bool
+        self,
+        process: SimulatedProcess,
+        settings: ClientSettings,
+        *,
+        finds_leader: bool,
+        stays: bool = True,
     ) -> OsqueueClient:
-        """A client of all brokers, or, if it ``finds_leader``, of the store that names theirs."""
+        """A client of all brokers, or, if it ``finds_leader``, of the store that names theirs.
+
+        ``stays``: for the process's whole life.
+        """
         runtime = self.runtime_of(process)
         store = self.store_of(process)
         urls = [] if finds_leader else [f"http://{address}" for address in self.servers]
@@ -87,4 +103,6 @@ class Surroundings:
             probe=dial,
             discovery=Discovery(store, settings, runtime, owned=False) if finds_leader else None,
         )
+        if stays:
+            self.ways[process.name] = way
         return OsqueueClient(transport=way, settings=settings, runtime=runtime)

@@ -16,6 +16,7 @@ import msgspec
 from osqueue.config import BrokerSettings, PayloadSettings, QueueLimits
 from osqueue.testing.simulation.brokers import SimulatedBroker
 from osqueue.testing.simulation.bucket import BUCKET
+from osqueue.testing.simulation.buffers import Buffers
 from osqueue.testing.simulation.checks import Checks
 from osqueue.testing.simulation.clients import (
     Closer,
@@ -32,6 +33,7 @@ from osqueue.testing.simulation.disturbances import (
     cut_from_bucket,
     drawn,
     left_again,
+    with_machines,
 )
 from osqueue.testing.simulation.laws import BrokenLawError, expect
 from osqueue.testing.simulation.loop import StuckError
@@ -49,6 +51,14 @@ STORM_S: Final = 180.0
 DRAIN_S: Final = 150.0
 """How long it may take from then on until all work is done: a lease may have to run out, retries
 have their pauses, and the archive gathers for a while."""
+
+REST_S: Final = 45.0
+"""How long it then takes until all has come to rest: claims that wait at a broker which leads no
+more are given up, what was handed out counts as arrived, and connections are watched for a while.
+"""
+
+CALM_S: Final = 20.0
+"""How much of it is so calm that everybody is answered at once."""
 
 INLINE_MAX: Final = 1_024
 """Bytes of the payloads that stand in the state: a larger one is an object."""
@@ -100,14 +110,16 @@ def plan_of(seed: int) -> Plan:
     others = [f"producer-{n}" for n in range(1, producers + 1)]
     others += [f"worker-{n}" for n in range(1, workers + 1)]
     others += ["operator", "scheduler", "reader"]
+    names = [f"broker-{n}" for n in range(1, brokers + 1)]
     load = _load(dice, producers, workers)
     storm = drawn(
         dice,
-        brokers=[f"broker-{n}" for n in range(1, brokers + 1)],
+        brokers=names,
         others=others,
         bucket=BUCKET,
         until_s=STORM_S,
     )
+    storm = with_machines(storm, Dice(seed, "machines"), brokers=names, until_s=STORM_S)
     return Plan(
         seed=seed,
         brokers=brokers,
@@ -194,6 +206,9 @@ class _World:
         ]
         self.closer = Closer(around, "closer", checks, plan.load)
         self.sharers = self._share(settings) if plan.sharers else []
+        self.buffers = Buffers(
+            around, checks.objects, brokers=self.brokers, users=self.users, settings=settings
+        )
         processes = [broker.process for broker in self.brokers]
         processes += [sharer.process for sharer in self.sharers]
         processes += [user.process for user in self.users]
@@ -268,6 +283,7 @@ class _World:
             self._go_on()
         self.checks.expect_end()
         expect(not self._sharing(), "%s share the queue beside a broker", self._sharing())
+        self._rest()
 
     def _sharing(self) -> list[str]:
         """Who has not yet left the queue to the broker that came, though he works all the time."""
@@ -275,7 +291,19 @@ class _World:
             return []
         return [each.process.name for each in self.sharers if each.works and each.met is None]
 
+    def _rest(self) -> None:
+        """All is done: nobody waits in vain, and nothing is kept for nothing."""
+        loop = self.around.loop
+        until_us = loop.now_us + int(REST_S * 1_000_000)
+        while loop.now_us < until_us:
+            self._go_on()
+            if until_us - loop.now_us < CALM_S * 1_000_000:
+                self.around.callers.expect_calm()
+        self.buffers.expect_rest()
+
     def _go_on(self) -> None:
         loop = self.around.loop
         loop.run(until_s=loop.now_us / 1_000_000 + LOOK_S)
         self.checks.raise_found()
+        self.around.callers.look(LOOK_S)
+        self.buffers.look()
