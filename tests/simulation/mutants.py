@@ -370,6 +370,115 @@ MUTANTS: Final = (
         (Edit("osqueue.engine.payloads:PayloadObjects._delete", "self._leave([key])", "pass"),),
     ),
     Mutant(
+        "a job is freed by the first that it waits for",
+        (
+            Edit(
+                "osqueue.model.waits:WaitIndex.completed",
+                "del waits_for[parent_id]",
+                "del waits_for[parent_id]; self._children.discard(child, waits_for); "
+                "waits_for.clear()",
+            ),
+        ),
+    ),
+    Mutant(
+        "what waits for a cancelled job waits for ever",
+        (
+            Edit(
+                "osqueue.model.state:QueueState.cancel",
+                "if self.waits.live:",
+                "if False:",
+            ),
+        ),
+    ),
+    Mutant(
+        "a new leader does not know what waits for what",
+        (
+            Edit(
+                "osqueue.model.codec:_live_notes",
+                "notes is not None and wire.waits_for and",
+                "False and notes is not None and",
+            ),
+        ),
+    ),
+    Mutant(
+        "an id is answered whatever is submitted under it",
+        (Edit(f"{APPLY}:_is_same", "return same_job(job, new)", "return True"),),
+    ),
+    Mutant(
+        "a follower is told what is not durable",
+        (
+            Edit(
+                f"{COMMITTER}.begin",
+                "self._write(self._commit, now)",
+                "self._write(self._commit, now)\n"
+                "    if self._commit.told is not None:\n"
+                "        at = (self.position[0], self._number)\n"
+                "        self._actions.append(Publish(at, self._commit.told))\n"
+                "        self._commit.told = None",
+            ),
+        ),
+    ),
+    Mutant(
+        "a follower is not told of jobs that end with another",
+        (
+            Edit(
+                "osqueue.model.state:QueueState._cancel_descendants",
+                "if self.events is not None:",
+                "if False:",
+            ),
+        ),
+    ),
+    Mutant(
+        "who waits for a job's end is not woken by it",
+        (
+            Edit(
+                "osqueue.model.state:QueueState._end",
+                "if job.id in self.awaited:",
+                "if False:",
+            ),
+        ),
+    ),
+    Mutant(
+        "what a job brought is not kept",
+        (
+            Edit(
+                f"{APPLY}:_complete",
+                "state.complete(job, now, result=result)",
+                "state.complete(job, now, result=UNSET)",
+            ),
+        ),
+    ),
+    Mutant(
+        "what ended a lease is refused when it is said again",
+        (
+            Edit(
+                f"{APPLY}:_repeated",
+                "if ref.lease is not None and",
+                "if False and",
+            ),
+        ),
+    ),
+    Mutant(
+        "a worker that stops keeps what it does not finish",
+        (
+            Edit(
+                "osqueue.worker.running:RunningWorker.shut_down",
+                "self._release(await self._withdraw())",
+                "await self._withdraw()",
+            ),
+        ),
+    ),
+    Mutant(
+        "a list shows jobs of other types",
+        (
+            Edit(
+                "osqueue.model.search:Wanted.among",
+                "jobs = [job for job in jobs if job.type == type_]",
+                "pass",
+            ),
+        ),
+    ),
+    Mutant(
         "what a lost commit held is told not applied",
         (
             Edit(

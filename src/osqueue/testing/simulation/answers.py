@@ -11,10 +11,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from osqueue.errors import JobNotFoundError, LeaseLostError
+from osqueue.testing.simulation.careless import Repeated
 from osqueue.testing.simulation.exchange import Exchange
 from osqueue.testing.simulation.laws import expect
 from osqueue.testing.simulation.line import Line
+from osqueue.testing.simulation.many import Many
 from osqueue.testing.simulation.requests import Requests
+from osqueue.testing.simulation.waiting import expect_brought, expect_waited
 from osqueue.wire import operations as ops
 
 __all__ = ["Answers"]
@@ -34,6 +37,8 @@ class Answers:
         self._line = line
         self._asked = asked
         self._payloads = payloads
+        self._repeated = Repeated()
+        many = Many(line, fresh_us=FRESH_US)
         self._looks: dict[str, Callable[[Exchange], None]] = {
             ops.SUBMIT.name: self._submitted,
             ops.SUBMIT_BATCH.name: self._submitted_many,
@@ -46,10 +51,16 @@ class Answers:
             ops.HEARTBEAT_BATCH.name: self._kept,
             ops.GET_JOB.name: self._read,
             ops.GET_STATS.name: self._counted,
+            ops.HEARTBEAT.name: self._kept_one,
+            ops.GET_PAYLOAD.name: self._shown,
+            ops.LIST_JOBS.name: many.listed,
+            ops.COUNT_JOBS.name: many.counted,
+            ops.ACT_ON_JOBS.name: many.acted,
         }
 
     def expect_true(self, exchange: Exchange) -> None:
         """Raise `BrokenLawError` for an answer that says what is not so."""
+        self._repeated.answered(exchange)
         if exchange.error is not None:
             self._expect_refusal(exchange)
             return
@@ -59,10 +70,24 @@ class Answers:
 
     def _submitted(self, exchange: Exchange) -> None:
         self._expect_known(_value(exchange).job_id)
+        self._expect_same(_request(exchange))
 
     def _submitted_many(self, exchange: Exchange) -> None:
         for job_id in _value(exchange).job_ids:
             self._expect_known(job_id)
+        for each in _request(exchange).jobs:
+            self._expect_same(each)
+
+    def _expect_same(self, submitted: Any) -> None:
+        """One id is one job: whoever submits another one under it is refused."""
+        said = self._payloads.get(submitted.job_id)
+        same = said is None or bytes(submitted.payload) == said
+        expect(same, "job %s was acknowledged as another one", submitted.job_id)
+
+    def _shown(self, exchange: Exchange) -> None:
+        said, shown = self._payloads.get(exchange.job_id or ""), _value(exchange)
+        same = said is None or bytes(shown) == said
+        expect(same, "job %s is shown with another payload: %s", exchange.job_id, shown)
 
     def _expect_known(self, job_id: str) -> None:
         expect(job_id in self._line.lives, "job %s was acknowledged and is not durable", job_id)
@@ -115,17 +140,30 @@ class Answers:
         ended = life is not None and life.end is not None and life.end.status != "completed"
         expect(ended, "job %s was told cancelled, and lives", exchange.job_id)
 
+    def _kept_one(self, exchange: Exchange) -> None:
+        lease = _request(exchange).lease
+        self._expect_held(lease, exchange)
+
+    def _expect_held(self, lease: str, exchange: Exchange) -> None:
+        """The lease stood in the object at some moment since it was asked for."""
+        known = self._line.leases.get(lease)
+        gone_us = None if known is None else known.gone_us
+        held = known is not None and (gone_us is None or gone_us >= exchange.sent_us)
+        expect(held, "lease %s was told kept, and had gone", lease)
+
     def _kept(self, exchange: Exchange) -> None:
         for ref, result in zip(_request(exchange).jobs, _value(exchange).results, strict=True):
-            known = self._line.leases.get(ref.lease)
             if result.error is None:
-                gone_us = None if known is None else known.gone_us
-                held = known is not None and (gone_us is None or gone_us >= exchange.sent_us)
-                expect(held, "lease %s was told kept, and had gone", ref.lease)
+                self._expect_held(ref.lease, exchange)
             elif result.error.tag == "LeaseLostError":
                 self._expect_lost(ref.lease, exchange)
 
     def _read(self, exchange: Exchange) -> None:
+        self._expect_stood(exchange)
+        expect_waited(exchange, self._line)
+        expect_brought(_value(exchange), self._line, self._asked)
+
+    def _expect_stood(self, exchange: Exchange) -> None:
         """A job that was read stood so; if the newest was asked for, within the time of asking."""
         info, life = _value(exchange), self._line.lives.get(exchange.job_id or "")
         expect(life is not None, "job %s was read, and never was there", exchange.job_id)

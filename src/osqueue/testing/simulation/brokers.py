@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Final
 
 from msgspec import Raw
@@ -25,6 +26,7 @@ from osqueue.testing.simulation.exchange import (
     travelled,
 )
 from osqueue.testing.simulation.process import SimulatedProcess
+from osqueue.testing.simulation.streaming import Pipe
 from osqueue.testing.simulation.surroundings import Surroundings
 from osqueue.wire.operations import GET_STATUS, StatusQuery
 
@@ -50,6 +52,7 @@ class SimulatedBroker:
         self.address = f"{name}:{_PORT}"
         self.process = SimulatedProcess(world.loop, world.dice.fork(name), name, self._main)
         self.connections: list[Connection] = []
+        self.pipes: list[Pipe] = []
         self.core: QueueCore | None = None
         self.gone: Callable[[], None] | None = None
         """Is told when it has ended by itself."""
@@ -60,10 +63,14 @@ class SimulatedBroker:
         for each in list(self.connections):
             each.broken()
         self.connections.clear()
+        for pipe in list(self.pipes):
+            pipe.broken()
 
     def silent(self) -> None:
         """Its machine has died, and says nothing."""
         self.connections.clear()
+        for pipe in list(self.pipes):
+            pipe.silent()
 
     async def stop(self) -> None:
         """Drain, give leadership back, and end. To be called in its process."""
@@ -113,6 +120,25 @@ class SimulatedBroker:
             inline_max=self._settings.limits.payload_inline_max,
             deliveries=0 if self.core is None else self.core.service.deliveries,
         )
+
+    def push(self, exchange: Exchange, pipe: Pipe) -> Serving:
+        """Begin to push, as a step of this process."""
+        return self._world.loop.create_task(self._push(exchange, pipe))
+
+    async def _push(self, exchange: Exchange, pipe: Pipe) -> None:
+        operation, request = exchange.operation, exchange.request
+        assert request is not None, "streams are asked for by a message"
+        try:
+            if self.core is None:
+                raise EngineStateError("the broker is starting")
+            way = self.core.transport()
+            async with aclosing(way.stream(operation, request, timeout_s=_ANSWER_S)) as pushed:
+                async for message in pushed:
+                    await pipe.put(message)
+        except OsqueueError as error:
+            pipe.end(travelled(operation, error))
+        else:
+            pipe.end(None)
 
     async def _main(self, process: SimulatedProcess) -> None:
         core = self.core = QueueCore(

@@ -91,9 +91,11 @@ class Buffers:
             if _runs(user):
                 works = isinstance(user, SimulatedWorker)
                 kept = _kept(user)
-                _expect_few(user, census[user.process.life], AT_REST_MAX if works else 0, kept.held)
+                most = AT_REST_MAX * (works + user.never_rests * user.at_once)
+                _expect_few(user, census[user.process.life], most, kept.held)
                 _expect_no_more(user, "reports", kept.unsent + kept.progress, 2 * kept.held)
-                _expect_no_more(user, "requests", self._way(user).under_way, 2 * works)
+                asking = 2 * works + user.never_rests * user.at_once
+                _expect_no_more(user, "requests", self._way(user).under_way, asking)
         self._objects.expect_named()
 
     def _expect_bounded(self, broker: SimulatedBroker, core: QueueCore) -> None:
@@ -143,7 +145,8 @@ class Buffers:
         _expect_no_more(user, "brokers", kept.brokers, brokers)
         _expect_no_more(user, "connections", kept.connections, 2 * brokers)
         _expect_no_more(user, "brokers under watch", kept.watched, 2 * brokers)
-        _expect_no_more(user, "requests", kept.under_way, EACH_MAX + _kept(user).unsent)
+        most = EACH_MAX * user.at_once + _kept(user).unsent
+        _expect_no_more(user, "requests", kept.under_way, most)
 
     def _way(self, user: User) -> ClientFootprint:
         way = self._around.ways.get(user.process.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -13,12 +13,15 @@ from osqueue.config import STATE_KEY, QueueLimits
 from osqueue.testing.simulation.answers import Answers
 from osqueue.testing.simulation.bucket import Written
 from osqueue.testing.simulation.exchange import Exchange
+from osqueue.testing.simulation.following import expect_told
 from osqueue.testing.simulation.laws import BrokenLawError, expect
 from osqueue.testing.simulation.line import Line
 from osqueue.testing.simulation.objects import Objects
+from osqueue.testing.simulation.onlookers import Onlookers
 from osqueue.testing.simulation.requests import Requests
 from osqueue.testing.simulation.storm import PERSON
 from osqueue.testing.simulation.surroundings import Surroundings
+from osqueue.wire.messages import Update
 
 __all__ = ["Checks"]
 
@@ -46,6 +49,7 @@ class Checks:
             limits, self.asked, around.bucket, edited=around.edited, served=around.served
         )
         self.objects = Objects(around.bucket, self.line)
+        self.onlookers = Onlookers(self.line.how_over)
         self._payloads: dict[str, bytes] = {}
         self._answers = Answers(self.line, self.asked, self._payloads)
         self._shown: dict[object, int] = {}
@@ -79,9 +83,24 @@ class Checks:
             self._find(error)
         self.asked.answered(exchange)
 
+    def pushed(self, exchange: Exchange, message: Any) -> None:
+        if not isinstance(message, Update):
+            return
+        self._around.trace.note(
+            exchange.who, "told of %s: %s events", message.commit, len(message.events)
+        )
+        try:
+            exchange.told = expect_told(message, self.line, exchange.told)
+        except BrokenLawError as error:
+            self._find(error)
+
     def submitting(self, job: NewJob) -> None:
         assert job.job_id is not None
         self.known.append(job.job_id)
+        self.submitting_unknown(job)
+
+    def submitting_unknown(self, job: NewJob) -> None:
+        assert job.job_id is not None
         self._payloads[job.job_id] = bytes(encode_payload(job.payload))
 
     def submitted(self, job_ids: list[str]) -> None:
@@ -89,6 +108,20 @@ class Checks:
 
     def ran(self, job_id: str, attempt: int) -> None:
         self._around.trace.note("handler", "runs %s, attempt %s", job_id, attempt)
+
+    def left(self, worker_id: str, since_us: int) -> None:
+        """A worker that was stopped when all was well has said what becomes of all jobs that it
+        had heard of: nobody has to wait until their leases run out.
+        """
+        line, spoken = self.line, self.asked.spoken
+        if line.well_us is None or since_us < line.well_us:
+            return
+        for job in line.jobs.values():
+            lease = job.lease
+            if lease is None or job.worker_id != worker_id or not line.leases[lease].told:
+                continue
+            if lease not in spoken:
+                self._find(BrokenLawError(f"{worker_id} has left, and job {job.id} with it"))
 
     def shown(self, reader: object, completed: int) -> None:
         """A reader was told how many jobs have completed: for him that never goes back."""
@@ -132,7 +165,8 @@ class Checks:
         """Whether all work is done, and all that ended is archived."""
         line = self.line
         busy = line.unfinished(self._around.wall_ms) or line.outgoing
-        return line.last is not None and not (busy or line.last.paused)
+        waited_for = busy or self.onlookers.unheard
+        return line.last is not None and not (waited_for or line.last.paused)
 
     def expect_end(self) -> None:
         """What must hold when the world has been well for long enough."""
@@ -141,6 +175,8 @@ class Checks:
         left = line.unfinished(self._around.wall_ms)
         expect(not left, "%s jobs are never done: %s", len(left), left[:3])
         expect(not line.outgoing, "%s ended jobs are never archived", line.outgoing)
+        unheard = self.onlookers.unheard
+        expect(not unheard, "%s do not hear of ends: %s", len(unheard), unheard[:3])
         archived = self._archived()
         for job_id in self._acknowledged:
             there = job_id in line.jobs or job_id in archived

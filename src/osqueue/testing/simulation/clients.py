@@ -8,6 +8,7 @@ go on whatever comes.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -18,6 +19,7 @@ from osqueue.client.models import NewJob
 from osqueue.config import ClientSettings
 from osqueue.errors import Discard, OsqueueError, Retry
 from osqueue.testing.simulation.dice import Dice
+from osqueue.testing.simulation.onlookers import Onlookers
 from osqueue.testing.simulation.process import SimulatedProcess
 from osqueue.testing.simulation.surroundings import Surroundings
 from osqueue.worker.job_context import JobContext
@@ -76,18 +78,32 @@ class Ledger(Protocol):
     """What the users of a world share: the jobs that they know of."""
 
     known: list[str]
+    onlookers: Onlookers
 
     def submitting(self, job: NewJob) -> None: ...
+
+    def submitting_unknown(self, job: NewJob) -> None:
+        """The same, of one that others shall not get to know of."""
+        ...
 
     def submitted(self, job_ids: list[str]) -> None: ...
 
     def ran(self, job_id: str, attempt: int) -> None: ...
+
+    def left(self, worker_id: str, since_us: int) -> None:
+        """A worker has been stopped, which began at a time."""
+        ...
 
     def shown(self, reader: object, completed: int) -> None: ...
 
 
 class User:
     """A process that does one thing after another, while `working`."""
+
+    at_once = 1
+    """How many things it does at a time, at most."""
+    never_rests = False
+    """Whether it goes on when there is nothing left to do."""
 
     def __init__(self, world: Surroundings, name: str, ledger: Ledger, load: Load) -> None:
         self.world = world
@@ -181,8 +197,24 @@ class Producer(User):
 class SimulatedWorker(User):
     """A process that runs a real worker."""
 
+    gone: Callable[[], None] | None = None
+    """Is told when it has been stopped."""
     worker: Worker | None = None
     """The one of its present life."""
+
+    async def stop(self) -> None:
+        """Let jobs finish, or not, give back the others, and end. To be called in its process."""
+        worker, since_us = self.worker, self.world.loop.now_us
+        if worker is not None and self.dice.chance(0.5):
+            await worker.stop()
+        elif worker is not None:
+            await worker.stop_at_once()
+        if worker is not None:
+            self.ledger.left(worker.worker_id, since_us)
+        self.world.trace.note(self.process.name, "was stopped")
+        self.process.kill()
+        if self.gone is not None:
+            self.gone()
 
     async def live(self, client: OsqueueClient) -> None:
         self.worker = None

@@ -23,6 +23,7 @@ __all__ = [
     "Kind",
     "cut_from_bucket",
     "drawn",
+    "drawn_for_users",
     "left_again",
     "with_machines",
 ]
@@ -64,7 +65,8 @@ class Kind(StrEnum):
     """``who`` dies, after ``steps`` more steps, and starts again when the time is over. Its machine
     resets its connections, or dies with it, as ``share`` says: below a half it resets them."""
     STOP = "stop"
-    """``who`` is stopped as it should be, and starts again when the time is over."""
+    """``who``, a broker or a worker, is stopped as it should be, and starts again when the time is
+    over."""
     CLOCK_STEP = "clock-step"
     """The wall clock of ``who`` is put forward by ``steps`` milliseconds, or back."""
 
@@ -195,6 +197,26 @@ def left_again(
         for each in others
         if dice.chance(0.7)
     ]
+
+
+def drawn_for_users(
+    dice: Dice, *, workers: Sequence[str], others: Sequence[str], until_s: float
+) -> list[Disturbance]:
+    """What befalls the users beside that: workers are stopped as they should be, and the others are
+    paused, and die.
+    """
+    draws: tuple[Callable[[Dice, float], Disturbance], ...] = (
+        partial(_stop, among=workers),
+        partial(_pause, among=others),
+        partial(_crash, among=others),
+    )
+    every_s = dice.pick((15.0, 40.0, 120.0))
+    happen: list[Disturbance] = []
+    at_s = 3.0 + dice.about(every_s)
+    while at_s < until_s:
+        happen.append(dice.pick(draws)(dice, at_s))
+        at_s += dice.about(every_s)
+    return happen
 
 
 def _one(

@@ -8,9 +8,9 @@ broker learns of it, unless that is lost, too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -21,6 +21,7 @@ from osqueue.errors import OsqueueError, TransportConnectionError
 from osqueue.testing.simulation.loop import SimulatedLoop
 from osqueue.testing.simulation.network import Network
 from osqueue.testing.simulation.process import SimulatedProcess
+from osqueue.testing.simulation.streaming import Pipe, Pusher
 from osqueue.wire.errors import error_body, error_from_body, http_status
 from osqueue.wire.operations import Operation
 
@@ -50,6 +51,8 @@ class Exchange(msgspec.Struct):
     """How often the request came there, or will."""
     floor: int = 0
     """How many jobs had durably completed when it was sent."""
+    told: tuple[int, int] | None = None
+    """The commit that a stream has told of last."""
 
     @property
     def without_effect(self) -> bool:
@@ -68,16 +71,23 @@ class Witness(Protocol):
         """Nobody waits for its answer any more."""
         ...
 
+    def pushed(self, exchange: Exchange, message: Any) -> None:
+        """A stream has brought something."""
+        ...
 
-class Server(Protocol):
+
+class Server(Pusher, Protocol):
     """What listens at an address."""
 
-    process: SimulatedProcess
     connections: list[Connection]
     """Connections with a request that has not been answered."""
 
     def serve(self, exchange: Exchange, reply: Callable[[Answer | OsqueueError], None]) -> Serving:
         """Begin to answer; what it returns is told when the caller has gone."""
+        ...
+
+    def push(self, exchange: Exchange, pipe: Pipe) -> Serving:
+        """Begin to push what is asked for."""
         ...
 
 
@@ -137,6 +147,30 @@ class SimulatedTransport:
         exchange.ended_us, exchange.answer = loop.now_us, answer
         self._witness.answered(exchange)
         return answer
+
+    async def stream(
+        self, operation: Operation, request: msgspec.Struct, *, timeout_s: float
+    ) -> AsyncGenerator[Any, None]:
+        loop, server = self._process.loop, self._servers.get(self._place)
+        exchange = Exchange(self._process.name, operation, request, None, loop.now_us)
+        pipe = Pipe(loop, self._network, self._process)
+        self._witness.sent(exchange)
+        pipe.ask(server, lambda: _begun(server, exchange, pipe))
+        try:
+            await self._accepted(pipe, timeout_s)
+            while (message := await pipe.take()) is not None:
+                self._witness.pushed(exchange, message)
+                yield message
+        finally:
+            pipe.hang_up()
+
+    async def _accepted(self, pipe: Pipe, timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await pipe.take()
+        except TimeoutError as error:
+            message = f"{self._url} was not reached within {timeout_s:g} s"
+            raise TransportConnectionError(message) from error
 
     async def reconnect(self) -> None:
         """There is no connection that could be dropped."""
@@ -221,6 +255,11 @@ class Connection:
             self.answer.set_exception(answer)
         else:
             self.answer.set_result(answer)
+
+
+def _begun(server: Server | None, exchange: Exchange, pipe: Pipe) -> Serving:
+    assert server is not None, "it has got there"
+    return server.push(exchange, pipe)
 
 
 def _refused() -> OsqueueError:

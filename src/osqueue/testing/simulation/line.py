@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
+from itertools import takewhile
 from typing import Final, TypeAlias
 
 import msgspec
@@ -20,6 +21,12 @@ from osqueue.model.lineage import CommitId
 from osqueue.model.snapshot import decode_state
 from osqueue.testing.simulation.bucket import Bucket, Written
 from osqueue.testing.simulation.descent import Descent, Header
+from osqueue.testing.simulation.families import (
+    ended_with_a_parent,
+    expect_families,
+    never_to_run,
+)
+from osqueue.testing.simulation.following import Commit
 from osqueue.testing.simulation.laws import expect
 from osqueue.testing.simulation.requests import Requests
 from osqueue.testing.simulation.scheduling import ScheduleView, expect_moved_on, is_of_a_time
@@ -62,6 +69,8 @@ class View(msgspec.Struct, frozen=True, rename="camel"):
     claim_id: str | None = None
     payload_key: str | None = None
     heartbeat: int | None = None
+    after: tuple[str, ...] = ()
+    waits_for: tuple[str, ...] = ()
 
     @property
     def attempts_allowed(self) -> int:
@@ -70,7 +79,8 @@ class View(msgspec.Struct, frozen=True, rename="camel"):
     @property
     def fresh(self) -> bool:
         """Whether it waits to be handed out for the first time."""
-        return self.status == "unclaimed" and self.attempts == 0 and self.run_at is None
+        waits = self.run_at is not None or self.waits_for
+        return self.status == "unclaimed" and self.attempts == 0 and not waits
 
 
 class End(msgspec.Struct, frozen=True):
@@ -99,6 +109,8 @@ class JobLife(msgspec.Struct):
 
     since_us: list[int] = []
     views: list[View | None] = []
+    number: int = 0
+    """Which one it is of all jobs, by when they came."""
     end: End | None = None
 
     @property
@@ -167,14 +179,21 @@ class Line:
         self._held: Counter[str | None] = Counter()
         """Jobs that are held, by the claim that brought them."""
         self._written_us: dict[tuple[int, int], int] = {}
+        self.commits: dict[tuple[int, int], Commit] = {}
+        """What brokers wrote, by the commit's epoch and number."""
+        self._moved_now: list[str] = []
+        self.well_us: int | None = None
+        """Since when nothing goes wrong any more, nor has to be got over."""
 
     def unfinished(self, wall_ms: int) -> list[View]:
-        """Jobs that run, or could by that time: not what a clock that was wrong has put off."""
-        return [
-            job
-            for job in self.jobs.values()
-            if job.status != "dead" and (job.run_at is None or job.run_at < wall_ms)
-        ]
+        """Jobs that run, or could by that time: see `never_to_run`."""
+        idle = never_to_run(self.jobs, wall_ms)
+        return [job for job in self.jobs.values() if job.id not in idle]
+
+    def how_ended(self, job_id: str) -> str | None:
+        """How a job has ended, if it has."""
+        life = self.lives.get(job_id)
+        return None if life is None or life.end is None else life.end.status
 
     @property
     def outgoing(self) -> int:
@@ -195,6 +214,7 @@ class Line:
         )
         if taken_over:
             self._epoch_us, self._leader = written.at_us, written.by
+        self._moved_now = []
         jobs = self._read_jobs(state)
         name = CommitId.parse(state.commit)
         assert name is not None
@@ -204,6 +224,11 @@ class Line:
             expect_moved_on(self.last.schedules, state.schedules, self.lives)
         self._by_hand = written.by == PERSON
         self._written_us[name.epoch, name.number] = written.at_us
+        if written.by != PERSON:
+            moved = tuple(self._moved_now)
+            self.commits[name.epoch, name.number] = Commit(
+                written.at_us, moved, state.completed_total
+            )
         self.last, self.jobs = state, jobs
         if taken_over or self.versions % WHOLE_EVERY == 0:
             check(decode_state(written.data, limits=self._limits, now=Moment(0, 0)))
@@ -211,6 +236,31 @@ class Line:
     def seen(self, life: str, at_us: int) -> None:
         """The object was read in a life of a process."""
         self._sights.saw(life, at_us)
+
+    def how_over(self, job_id: str) -> str | None:
+        """How a job has ended, or that it is dead, if that is so."""
+        job = self.jobs.get(job_id)
+        return "dead" if job is not None and job.status == "dead" else self.how_ended(job_id)
+
+    def over_us(self, job_id: str) -> int | None:
+        """Since when it has ended, or been dead, if it has."""
+        life = self.lives.get(job_id)
+        if life is None or self.how_over(job_id) is None:
+            return None
+        if life.end is not None:
+            return life.end.at_us
+        changes = zip(reversed(life.since_us), reversed(life.views), strict=True)
+        return min(at for at, view in takewhile(lambda each: _is_dead(each[1]), changes))
+
+    def stood(self, job_id: str, at_us: int) -> str | None:
+        """How a job was, after the version of that time."""
+        life = self.lives.get(job_id)
+        if life is None:
+            return None
+        view = life.during(at_us, at_us)[-1]
+        if view is not None:
+            return view.status
+        return None if life.end is None or life.end.at_us > at_us else life.end.status
 
     def changed_by(self, job_id: str, epoch: int, number: int) -> bool:
         """Whether a commit changed a job: then it may have had, and lost, a lease within it."""
@@ -250,6 +300,7 @@ class Line:
             key = view.payload_key
             there = key is None or self._bucket.look(key) is not None
             expect(there, "the payload of job %s is gone: %s", view.id, key)
+        expect_families(self.jobs, jobs, self.how_ended)
         if self.last is not None:
             completed = sum(end.status == "completed" for end in ended.values())
             grown = state.completed_total - self.last.completed_total
@@ -267,6 +318,8 @@ class Line:
             expect(view.id not in jobs, "job %s has ended and is queued", view.id)
             if life.end is None:
                 life.end = ended[view.id] = End(view.status, view.lease, at_us)
+                if view.id not in self.jobs:
+                    self._moved_now.append(view.id)
                 self._expect_end(view, self.jobs.get(view.id))
                 if view.status == "completed" and view.lease is not None:
                     self.completed_us[view.lease] = at_us
@@ -276,7 +329,7 @@ class Line:
 
     def _expect_end(self, end: View, before: View | None) -> None:
         if end.status in {"cancelled", "discarded"}:
-            asked = self._requests.cancels[end.id] > 0
+            asked = self._requests.cancelled(end.id, end.type) or self._orphaned(end, before)
             expect(asked, "job %s is %s, and nobody asked for that", end.id, end.status)
         if end.status == "completed":
             asked = self._requests.completes[end.lease or ""] > 0
@@ -289,8 +342,22 @@ class Line:
                 before,
             )
 
+    def _orphaned(self, end: View, before: View | None) -> bool:
+        """Whether a job ended because one that it waits for did so in the same version."""
+        life = self.lives[end.id]
+        at_us = None if life.end is None else life.end.at_us
+
+        def how_ended_now(job_id: str) -> str | None:
+            parent = self.lives.get(job_id)
+            now = parent is not None and parent.end is not None and parent.end.at_us == at_us
+            return self.how_ended(job_id) if now else None
+
+        parents = end.after if before is None else before.waits_for
+        return end.status == "cancelled" and ended_with_a_parent(parents, how_ended_now)
+
     def _changed(self, before: View | None, now: View, written: Written) -> None:
         life = self.lives.setdefault(now.id, JobLife())
+        life.number = life.number or len(self.lives)
         asked = bool(life.views) or self._requests.submits[now.id] > 0
         asked = asked or is_of_a_time(now.id)
         expect(asked, "job %s is queued, and nobody asked for that", now.id)
@@ -315,6 +382,9 @@ class Line:
         life.views.append(now)
         lease = None if now is None else now.lease
         lost = None if before is None else before.lease
+        status = None if now is None else now.status
+        if lease != lost or status != (None if before is None else before.status):
+            self._moved_now.append(job_id)
         if lost is not None and lost != lease:
             assert before is not None
             self.leases[lost].gone_us = at_us
@@ -400,3 +470,7 @@ class Line:
         for type_, rank in taken.items():
             first = waiting.get(type_)
             expect(first is None or rank < first, "%s: %s went out before %s", type_, rank, first)
+
+
+def _is_dead(view: View | None) -> bool:
+    return view is not None and view.status == "dead"

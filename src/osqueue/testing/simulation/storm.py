@@ -51,17 +51,21 @@ def _nothing() -> None:
     """There is nothing to undo."""
 
 
-class Host(Protocol):
+class Stoppable(Protocol):
     """A process that ends by itself, or is stopped, and then is started again."""
 
     process: SimulatedProcess
     gone: Callable[[], None] | None
 
+    async def stop(self) -> None: ...
+
+
+class Host(Stoppable, Protocol):
+    """One that others are connected to."""
+
     def broken(self) -> None: ...
 
     def silent(self) -> None: ...
-
-    async def stop(self) -> None: ...
 
 
 class Storm:
@@ -72,6 +76,7 @@ class Storm:
         around: Surroundings,
         hosts: Iterable[Host],
         processes: Mapping[str, SimulatedProcess],
+        workers: Iterable[Stoppable],
     ) -> None:
         self._around = around
         self._hosts = {each.process.name: each for each in hosts}
@@ -91,8 +96,11 @@ class Storm:
             Kind.CLOCK_STEP: self._step_clock,
             Kind.HAND_EDIT: self._edit_by_hand,
         }
-        for name, host in self._hosts.items():
-            host.gone = partial(self._gone, name)
+        self._stoppable: dict[str, Stoppable] = {
+            each.process.name: each for each in (*self._hosts.values(), *workers)
+        }
+        for name, each in self._stoppable.items():
+            each.gone = partial(self._gone, name)
 
     def plan(self, disturbances: Iterable[Disturbance]) -> None:
         """Have them happen when their time has come."""
@@ -218,15 +226,19 @@ class Storm:
             (host.broken if it.share < 0.5 else host.silent)()
         around.loop.outside(partial(self.start, it.who), after_s=it.for_s)
 
+    def stop_in_peace(self, who: str) -> None:
+        """Stop somebody as it should be, in a world that has healed."""
+        self._stop(Disturbance(Kind.STOP, 0.0, RESTART_S, who))
+
     def _stop(self, it: Disturbance) -> None:
-        host, loop = self._hosts[it.who], self._around.loop
+        who, loop = self._stoppable[it.who], self._around.loop
         self._rests[it.who] = it.for_s
 
         def stop() -> None:
-            loop.create_task(host.stop())
+            loop.create_task(who.stop())
 
-        if host.process.alive:
-            loop.within(host.process.life, stop)
+        if who.process.alive:
+            loop.within(who.process.life, stop)
 
     def _step_clock(self, it: Disturbance) -> None:
         self._processes[it.who].step_clock(it.steps)

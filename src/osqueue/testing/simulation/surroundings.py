@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from osqueue.client.brokers import Brokers
 from osqueue.client.client import OsqueueClient
@@ -31,6 +32,8 @@ class Unwatched:
     def answered(self, exchange: Exchange) -> None: ...
 
     def given_up(self, exchange: Exchange) -> None: ...
+
+    def pushed(self, exchange: Exchange, message: Any) -> None: ...
 
 
 class Surroundings:

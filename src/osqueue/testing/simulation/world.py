@@ -17,6 +17,7 @@ from osqueue.config import BrokerSettings, PayloadSettings, QueueLimits
 from osqueue.testing.simulation.brokers import SimulatedBroker
 from osqueue.testing.simulation.bucket import BUCKET
 from osqueue.testing.simulation.buffers import Buffers
+from osqueue.testing.simulation.careless import Careless
 from osqueue.testing.simulation.checks import Checks
 from osqueue.testing.simulation.clients import (
     Closer,
@@ -32,16 +33,21 @@ from osqueue.testing.simulation.disturbances import (
     Disturbance,
     cut_from_bucket,
     drawn,
+    drawn_for_users,
     left_again,
     with_machines,
 )
+from osqueue.testing.simulation.following import Follower
 from osqueue.testing.simulation.laws import BrokenLawError, expect
 from osqueue.testing.simulation.loop import StuckError
+from osqueue.testing.simulation.managing import Manager
 from osqueue.testing.simulation.scheduling import Scheduler
 from osqueue.testing.simulation.sharers import SimulatedSharer
 from osqueue.testing.simulation.storm import Storm
 from osqueue.testing.simulation.surroundings import Surroundings
 from osqueue.testing.simulation.trace import heard
+from osqueue.testing.simulation.waiting import Waiter
+from osqueue.testing.simulation.workflows import Planner
 
 __all__ = ["Plan", "Report", "plan_of", "simulate"]
 
@@ -59,6 +65,14 @@ more are given up, what was handed out counts as arrived, and connections are wa
 
 CALM_S: Final = 20.0
 """How much of it is so calm that everybody is answered at once."""
+
+
+SETTLE_US: Final = 12_000_000
+"""How long after it has healed the world is well: calls of the store that will never be answered
+are waited for until then, and a place that was lost has a new leader."""
+
+PEACE_S: Final = (15.0, 30.0)
+"""How long after it has healed each worker is stopped as it should be, and started again."""
 
 INLINE_MAX: Final = 1_024
 """Bytes of the payloads that stand in the state: a larger one is an object."""
@@ -120,13 +134,19 @@ def plan_of(seed: int) -> Plan:
         until_s=STORM_S,
     )
     storm = with_machines(storm, Dice(seed, "machines"), brokers=names, until_s=STORM_S)
+    storm += drawn_for_users(
+        Dice(seed, "users"),
+        workers=[f"worker-{n}" for n in range(1, workers + 1)],
+        others=["planner", "waiter", "follower", "careless", "manager"],
+        until_s=STORM_S,
+    )
     return Plan(
         seed=seed,
         brokers=brokers,
         producers=producers,
         workers=workers,
         load=load,
-        disturbances=tuple(storm),
+        disturbances=tuple(sorted(storm, key=lambda each: each.at_s)),
     )
 
 
@@ -203,6 +223,11 @@ class _World:
             Operator(around, "operator", checks, plan.load),
             Scheduler(around, "scheduler", checks, plan.load),
             Reader(around, "reader", checks, plan.load),
+            Planner(around, "planner", checks, plan.load),
+            Waiter(around, "waiter", checks, plan.load),
+            Follower(around, "follower", checks, plan.load),
+            Careless(around, "careless", checks, plan.load),
+            Manager(around, "manager", checks, plan.load),
         ]
         self.closer = Closer(around, "closer", checks, plan.load)
         self.sharers = self._share(settings) if plan.sharers else []
@@ -213,17 +238,20 @@ class _World:
         processes += [sharer.process for sharer in self.sharers]
         processes += [user.process for user in self.users]
         self.processes = {process.name: process for process in processes}
-        self.storm = Storm(around, [*self.brokers, *self.sharers], self.processes)
+        workers = [
+            user for user in self.users if isinstance(user, SimulatedWorker) and not user.in_company
+        ]
+        self.storm = Storm(around, [*self.brokers, *self.sharers], self.processes, workers)
 
     def _share(self, settings: BrokerSettings) -> list[SimulatedSharer]:
         """The processes without a broker, with their users; the first has most of these."""
         around, number = self.around, self.plan.sharers
-        if not self.brokers:  # who keeps schedules needs one
-            self.users = [user for user in self.users if not isinstance(user, Scheduler)]
-            self.closer.drops_schedules = False
-            SimulatedSharer(around, "closer", settings, [self.closer])
         working = [user for user in self.users if isinstance(user, Producer | SimulatedWorker)]
         looking = [user for user in self.users if isinstance(user, Operator | Reader)]
+        if not self.brokers:  # all others need one
+            self.users = [*working, *looking]
+            self.closer.drops_schedules = False
+            SimulatedSharer(around, "closer", settings, [self.closer])
         return [
             SimulatedSharer(
                 around,
@@ -277,6 +305,11 @@ class _World:
         for user in self.users:
             user.working = isinstance(user, SimulatedWorker)
         loop.outside(self.storm.heal)
+        self.checks.line.well_us = loop.now_us + SETTLE_US
+        for user in self.users:
+            if isinstance(user, SimulatedWorker) and not user.in_company:
+                stop = partial(self.storm.stop_in_peace, user.process.name)
+                loop.outside(stop, after_s=self.around.dice.between(*PEACE_S))
         loop.outside(self.closer.process.start)
         until_us = loop.now_us + int(DRAIN_S * 1_000_000)
         while not (self.checks.drained and not self._sharing()) and loop.now_us < until_us:
