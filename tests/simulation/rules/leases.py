@@ -200,7 +200,7 @@ async def silent(stage: Stage) -> None:
 @rule(
     "time in which the store did not answer takes nothing from a lease",
     Edit(SERVING, "if unresolved_since is not None:", "if False:"),
-    found="it is kept",
+    found="was taken away",
 )
 async def outage(stage: Stage) -> None:
     await stage.lead()
