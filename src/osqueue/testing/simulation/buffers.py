@@ -154,7 +154,8 @@ class Buffers:
 
 
 def _runs(place: SimulatedBroker | User) -> bool:
-    return place.process.alive and not place.process.paused
+    """Whether it lives, and is not in the middle of something."""
+    return place.process.alive and not place.process.paused and not place.process.life.ready
 
 
 def _kept(user: User) -> Footprint:

@@ -20,7 +20,7 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from math import ceil
 from typing import Any, Final, NamedTuple, TypeVar, TypeVarTuple
 
@@ -164,12 +164,15 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def census(self) -> dict[Life, Census]:
         """What each process that lives has begun and not ended."""
-        timers = Counter(handle.life for _, _, handle in self._timers if not handle.is_cancelled)
-        return {
-            life: Census(sum(not task.done() for task in life.tasks), timers[life])
-            for life in self._lives
-            if life.alive
-        }
+        self._timers = [each for each in self._timers if not each[2].is_void]
+        heapify(self._timers)
+        timers = Counter(handle.life for _, _, handle in self._timers)
+        census: dict[Life, Census] = {}
+        for life in self._lives:
+            if life.alive:
+                life.tasks = [each for each in life.tasks if not each.done()]
+                census[life] = Census(len(life.tasks), timers[life])
+        return census
 
     def hold(self, life: Life) -> None:
         """Take no more steps of a process until it is let go."""
@@ -352,18 +355,13 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         name: str | None = None,
         context: Context | None = None,
     ) -> asyncio.Task[T]:
-        number = self.number()
         context = copy_context() if context is None else context
-        name = name or f"task {number}"
-        task: asyncio.Task[T] = _Task(coro, loop=self, name=name, context=context)
-        task.number = number  # type: ignore[attr-defined]
+        task = _Task(coro, loop=self, name=name, context=context)
         life = context.get(_LIFE, self._world)
         if self._closed:
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
             return task
         life.tasks.append(task)
-        if len(life.tasks) > 256 and len(life.tasks) & 127 == 0:
-            life.tasks = [each for each in life.tasks if not each.done()]
         return task
 
     def get_debug(self) -> bool:
@@ -441,7 +439,16 @@ class _Future(asyncio.Future[Any]):
 class _Task(asyncio.Task[T]):
     """The same of a task."""
 
-    number = 0
+    def __init__(
+        self,
+        coro: Coroutine[Any, Any, T] | Generator[Any, None, T],
+        *,
+        loop: SimulatedLoop,
+        name: str | None,
+        context: Context,
+    ) -> None:
+        self.number = loop.number()  # asyncio hashes it while it is made
+        super().__init__(coro, loop=loop, name=name or f"task {self.number}", context=context)
 
     def __hash__(self) -> int:
         return self.number
