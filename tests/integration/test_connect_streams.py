@@ -16,7 +16,9 @@ from tests.integration.rest import Rest, eventually, request
 from tests.integration.rpc import SERVICE, WEB, envelope, envelopes, post, trailers
 
 from osqueue.app import BrokerServer
-from osqueue.config import BrokerSettings, ServerSettings
+from osqueue.client.credentials import Credentials
+from osqueue.client.transports.http_pool import HttpPool
+from osqueue.config import BrokerSettings, ClientSettings, ServerSettings
 from osqueue.wire.gen.osqueue.v1 import queue_pb as pb
 
 STREAM = {"content-type": "application/connect+json"}
@@ -91,7 +93,23 @@ async def test_connection_when_accepted_then_the_system_asks_whether_anybody_is_
     assert broker._http is not None
     connections = broker._http._server.server_state.connections
     await eventually(lambda: connections)
-    sock = next(iter(connections)).transport.get_extra_info("socket")
+    expect_asked(next(iter(connections)).transport)
+
+
+async def test_stream_when_our_client_reads_it_then_the_system_asks_whether_the_broker_is_there(
+    broker: BrokerServer,
+) -> None:
+    pool = HttpPool(broker.url, ClientSettings(), Credentials())
+    reading = pool.opened(SERVICE + "Subscribe", envelope(b"{}"), headers=STREAM, timeout_s=10)
+    async with reading as response:
+        assert response.connection is not None
+        assert response.connection.transport is not None
+        expect_asked(response.connection.transport)
+    await pool.close()
+
+
+def expect_asked(transport: asyncio.BaseTransport) -> None:
+    sock = transport.get_extra_info("socket")
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     if hasattr(socket, "TCP_KEEPIDLE"):
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 20

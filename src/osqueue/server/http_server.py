@@ -8,8 +8,7 @@ import errno
 import socket
 from collections.abc import Iterator
 from functools import partial
-from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -23,6 +22,7 @@ from osqueue.server.door.tls import ServerTls
 from osqueue.server.door.tls_listener import TlsListener
 from osqueue.server.telemetry.observing import Observed
 from osqueue.server.websocket.protocol import WebSocket, WebSocketEndpoint
+from osqueue.sockets import ask_the_silent
 
 __all__ = ["HttpServer", "bind"]
 
@@ -31,13 +31,6 @@ BACKLOG = 4_096
 
 GRACE_S = 5
 """How long a stopping server waits for answers still being sent."""
-
-_SILENCE: Final = MappingProxyType(
-    {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": 60_000}
-)
-"""A host that is gone without a word is noticed after 30 s (in seconds: first asked after, again
-every, how often), and after 60 s (in ms) when something is being sent to it: nobody else ends the
-streams and the waiting claims of a half-open connection."""
 
 ABORTED_S = 0.2
 """How long it then takes those who are told that their connection is lost."""
@@ -63,7 +56,7 @@ def bind(
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _ask_the_silent(sock)
+        ask_the_silent(sock)
         sock.bind((settings.host, port))
         sock.listen(BACKLOG)  # two sockets can be bound to one port while neither listens
     except OSError as error:
@@ -74,15 +67,6 @@ def bind(
             + (taken if error.errno == errno.EADDRINUSE else "")
         ) from error
     return sock
-
-
-def _ask_the_silent(sock: socket.socket) -> None:
-    """Have the system find out whether anybody is there still; connections take it over."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _SILENCE.items():
-        option = getattr(socket, name, None)  # not every system knows all
-        if option is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class _Uvicorn(uvicorn.Server):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -30,6 +31,7 @@ from osqueue.errors import (
     TransportConnectionError,
     TransportRequestError,
 )
+from osqueue.sockets import ask_the_silent
 
 __all__ = ["BYTES_PER_S_MIN", "PAYLOADS_S_MAX", "HttpPool"]
 
@@ -190,6 +192,7 @@ class HttpPool:
             ws_response_class=ProgressSocket,  # type: ignore[arg-type] # its default is of text
             connector=aiohttp.TCPConnector(
                 limit=self._settings.connections_max,
+                socket_factory=_socket,
                 ssl=self._credentials.context() if secure else True,
             ),
             middlewares=self._middlewares,
@@ -211,6 +214,14 @@ class HttpPool:
             if error.args != _CLOSED:
                 raise
             raise TransportConnectionError(f"the connection to {self.base} was closed") from error
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """One that tells a reader when its broker's machine is gone."""
+    family, kind, protocol, _, _ = address
+    sock = socket.socket(family, kind, protocol)
+    ask_the_silent(sock)
+    return sock
 
 
 def _timed_out(base: str, timeout_s: float, error: TimeoutError) -> TransportConnectionError:
