@@ -41,6 +41,12 @@ LONG_S: Final = 20.0
 LONGEST_S: Final = 25.0
 """So that all attempts of a job are over when the world has been well for a while."""
 
+LASTING: Final = 0.05
+"""How many jobs of those who share a queue last longer than a lease, if they do not fail: only of
+these others have to see the heartbeats."""
+
+LASTING_S: Final = 40.0
+
 LARGE: Final = 0.2
 """How many jobs have a payload that is an object of its own."""
 
@@ -110,6 +116,7 @@ class User:
         self.ledger = ledger
         self.load = load
         self.dice: Dice = world.dice.fork(name)
+        self._lasting = world.dice.fork(f"{name} lasting")
         self.working = True
         self.in_company = False
         """Whether others live in its process, too, and use its client."""
@@ -177,6 +184,8 @@ class Producer(User):
         fails = dice.whole(1, 4) if dice.chance(0.15) else 0
         takes_s = dice.about(LONG_S if dice.chance(LONG) else self.load.takes_s)
         takes_s = min(takes_s, LONGEST_S)
+        if self.in_company and not fails and self._lasting.chance(LASTING):
+            takes_s = LASTING_S
         payload: dict[str, Any] = {"takes": round(takes_s, 3), "fails": fails}
         if fails and dice.chance(0.2):
             payload["gives_up"] = True
