@@ -139,7 +139,7 @@ async def forgotten(stage: Stage) -> None:
 @rule(
     "a complete that is repeated gets the first answer again",
     Edit(f"{APPLY}:_repeated", "        return _DONE", "        return _lost(state, ref)"),
-    found="LeaseLostError",
+    found="was done, and is refused",
 )
 async def completed_again(stage: Stage) -> None:
     await stage.lead()
@@ -151,7 +151,7 @@ async def completed_again(stage: Stage) -> None:
 @rule(
     "a fail that is repeated gets the first answer again",
     Edit(f"{APPLY}:_fail", "state.remember_lease(job.id, lease, how=FAILED, now=now)", "pass"),
-    found="LeaseLostError",
+    found="was done, and is refused",
 )
 async def failed_again(stage: Stage) -> None:
     await stage.lead()
@@ -163,7 +163,7 @@ async def failed_again(stage: Stage) -> None:
 @rule(
     "a release that is repeated gets the first answer again",
     Edit(f"{APPLY}:_release", "state.remember_lease(job.id, lease, how=RELEASED, now=now)", "pass"),
-    found="LeaseLostError",
+    found="was done, and is refused",
 )
 async def released_again(stage: Stage) -> None:
     await stage.lead()
