@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from msgspec import Raw
-from tests.simulation.rules.stage import Stage
+from tests.simulation.rules.stage import Caught, Stage
 
 from osqueue.wire import messages
 from osqueue.wire import operations as ops
@@ -21,6 +22,7 @@ __all__ = [
     "keep",
     "release",
     "submit",
+    "submit_caught",
     "submitted",
 ]
 
@@ -32,6 +34,13 @@ async def submit(stage: Stage, job_id: str, *, at: str = "broker-1", **said: Any
     said = {"type": "mail", "payload": Raw(b"1"), **said}
     request = messages.SubmitRequest(job_id=job_id, **said)
     return await stage.ask(ops.SUBMIT, request, at=at)
+
+
+async def submit_caught(stage: Stage, job_id: str) -> tuple[asyncio.Task[Any], Caught]:
+    """The submit of a job, which is under way, and the write that it waits for."""
+    caught = stage.catch("broker-1", naming=f'"{job_id}"')
+    asked = stage.begin(submit(stage, job_id))
+    return asked, await caught
 
 
 async def claim(stage: Stage, worker: str = "w1", *, at: str = "broker-1", **said: Any) -> Any:

@@ -6,7 +6,16 @@ import asyncio
 import json
 
 from tests.simulation.mutants import AGAIN, COMMITTER
-from tests.simulation.rules.asks import claim, claimed, complete, get, keep, submit, submitted
+from tests.simulation.rules.asks import (
+    claim,
+    claimed,
+    complete,
+    get,
+    keep,
+    submit,
+    submit_caught,
+    submitted,
+)
 from tests.simulation.rules.rule import ORDINARY, Edit, rule
 from tests.simulation.rules.stage import Caught, Stage
 
@@ -42,9 +51,7 @@ async def other_leads(stage: Stage) -> None:
 )
 async def same_bytes(stage: Stage) -> None:
     await stage.lead()
-    caught = stage.catch("broker-1", naming='"a"')
-    first = stage.begin(submit(stage, "a"))
-    write = await caught
+    first, write = await submit_caught(stage, "a")
     again = stage.catch("broker-1", naming='"a"')
     later = stage.begin(submit(stage, "b"))
     await stage.rest(0.1)
@@ -70,9 +77,7 @@ async def same_bytes(stage: Stage) -> None:
 async def store_refuses(stage: Stage) -> None:
     """Its keys were changed, say, after a first try of which nothing is known."""
     await stage.lead()
-    caught = stage.catch("broker-1", naming='"a"')
-    asked = stage.begin(submit(stage, "a"))
-    write = await caught
+    asked, write = await submit_caught(stage, "a")
     write.apply()
     caught = stage.catch("broker-1", naming='"a"')
     write.fail()
@@ -97,9 +102,7 @@ async def store_refuses(stage: Stage) -> None:
 async def still_our_base(stage: Stage) -> None:
     """A proxy tries twice, say: the second try meets the first, which nobody has seen yet."""
     await stage.lead()
-    caught = stage.catch("broker-1", naming='"a"')
-    asked = stage.begin(submit(stage, "a"))
-    write = await caught
+    asked, write = await submit_caught(stage, "a")
     again = stage.catch("broker-1", naming='"a"')
     write.answer(conflict())
     second = await again
@@ -117,9 +120,7 @@ async def still_our_base(stage: Stage) -> None:
 )
 async def our_own_bytes(stage: Stage) -> None:
     await stage.lead()
-    caught = stage.catch("broker-1", naming='"a"')
-    asked = stage.begin(submit(stage, "a"))
-    write = await caught
+    asked, write = await submit_caught(stage, "a")
     write.apply()
     write.answer(conflict())
     await stage.told(asked)
@@ -137,9 +138,7 @@ def prefer(job: dict[str, object]) -> None:
 )
 async def landed_then_edited(stage: Stage) -> None:
     await stage.lead()
-    caught = stage.catch("broker-1", naming='"a"')
-    asked = stage.begin(submit(stage, "a"))
-    write = await caught
+    asked, write = await submit_caught(stage, "a")
     write.apply()
     stage.edit(lambda state: prefer(state["jobs"][0]))
     write.answer(conflict())
@@ -153,9 +152,7 @@ async def landed_then_edited(stage: Stage) -> None:
 )
 async def edit_stands(stage: Stage) -> None:
     await stage.lead()
-    caught = stage.catch("broker-1", naming='"a"')
-    asked = stage.begin(submit(stage, "a"))
-    write = await caught
+    asked, write = await submit_caught(stage, "a")
     later = stage.begin(submit(stage, "b"))
     await stage.rest(0.1)
     write.apply()
@@ -176,9 +173,7 @@ async def edit_stands(stage: Stage) -> None:
 async def edited_before(stage: Stage) -> None:
     await stage.lead()
     await submitted(stage, "z")
-    caught = stage.catch("broker-1", naming='"a"')
-    asked = stage.begin(submit(stage, "a"))
-    write = await caught
+    asked, write = await submit_caught(stage, "a")
     stage.edit(lambda state: prefer(state["jobs"][0]))
     write.go()
     await stage.told(asked)
@@ -277,9 +272,7 @@ async def fate_unknown(stage: Stage) -> None:
     await stage.lead()
     stage.process("broker-2").start()
     await stage.rest(5)
-    caught = stage.catch("broker-1", naming='"a"')
-    asked = stage.begin(submit(stage, "a"))
-    write = await caught
+    asked, write = await submit_caught(stage, "a")
     write.apply()
     stage.process("broker-1").pause()
     await stage.until(lambda: stage.leads("broker-2"), "another leads", within_s=AWAY_S)
@@ -301,9 +294,7 @@ async def fate_unknown(stage: Stage) -> None:
 async def told_unknown(stage: Stage) -> None:
     """The broker is stopped while its write is under way, and its patience ends."""
     await stage.lead()
-    caught = stage.catch("broker-1", naming='"a"')
-    asked = stage.begin(submit(stage, "a"))
-    write = await caught
+    asked, write = await submit_caught(stage, "a")
     write.apply()
     stage.cut("broker-1")
     stage.stop("broker-1")
@@ -392,9 +383,7 @@ async def gone(stage: Stage) -> None:
 async def never_again(stage: Stage) -> None:
     """Its write may have been applied before the object went."""
     await stage.lead()
-    caught = stage.catch("broker-1", naming='"a"')
-    asked = stage.begin(submit(stage, "a"))
-    write = await caught
+    asked, write = await submit_caught(stage, "a")
     stage.bucket.delete(STATE_KEY)
     write.answer(StoreUnknownError("HTTP 500"))
     error = await stage.refusal(asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.simulation.mutants import COMMITTER
-from tests.simulation.rules.asks import claim, claimed, complete, submit, submitted
+from tests.simulation.rules.asks import claim, claimed, complete, submit, submit_caught, submitted
 from tests.simulation.rules.rule import Edit, rule
 from tests.simulation.rules.stage import Stage
 
@@ -258,9 +258,7 @@ async def names_leader(stage: Stage) -> None:
 )
 async def unresolved(stage: Stage) -> None:
     await stage.lead()
-    caught = stage.catch("broker-1", naming='"a"')
-    asked = stage.begin(submit(stage, "a"))
-    write = await caught
+    asked, write = await submit_caught(stage, "a")
     stage.stop("broker-1")
     await stage.rest(0.2)
     write.apply()
@@ -280,9 +278,7 @@ async def unresolved(stage: Stage) -> None:
 )
 async def grace_over(stage: Stage) -> None:
     await stage.lead()
-    caught = stage.catch("broker-1", naming='"a"')
-    asked = stage.begin(submit(stage, "a"))
-    write = await caught
+    asked, write = await submit_caught(stage, "a")
     stage.cut("broker-1")
     write.fail()
     stage.stop("broker-1")

@@ -116,11 +116,9 @@ class User:
         self.ledger = ledger
         self.load = load
         self.dice: Dice = world.dice.fork(name)
-        self._lasting = world.dice.fork(f"{name} lasting")
         self.working = True
         self.in_company = False
         """Whether others live in its process, too, and use its client."""
-        self._commands: set[asyncio.Task[None]] = set()
         self.finds_leader = self.dice.chance(0.3)
         self.process = SimulatedProcess(
             world.loop, world.dice.fork(f"{name} life"), name, self._main
@@ -141,11 +139,6 @@ class User:
     def _client(self, process: SimulatedProcess) -> OsqueueClient:
         return self.world.client(process, self.load.patience, finds_leader=self.finds_leader)
 
-    def _passing_client(self) -> OsqueueClient:
-        """One for a moment, that knows nothing yet."""
-        patience = self.load.patience
-        return self.world.client(self.process, patience, finds_leader=False, stays=False)
-
     def _note(self, error: OsqueueError) -> None:
         name = self.process.name
         self.world.trace.note(name, "told %s: %s", type(error).__name__, str(error))
@@ -159,6 +152,10 @@ class User:
 
 class Producer(User):
     """Submits jobs, one or some at a time; sometimes the same ones twice."""
+
+    def __init__(self, world: Surroundings, name: str, ledger: Ledger, load: Load) -> None:
+        super().__init__(world, name, ledger, load)
+        self._lasting = world.dice.fork(f"{name} lasting")
 
     def _every_s(self) -> float:
         return self.load.submit_every_s
@@ -288,6 +285,10 @@ class Reader(User):
     commands: each has a client that knows nothing yet, and none waits for another.
     """
 
+    def __init__(self, world: Surroundings, name: str, ledger: Ledger, load: Load) -> None:
+        super().__init__(world, name, ledger, load)
+        self._commands: set[asyncio.Task[None]] = set()
+
     def _every_s(self) -> float:
         return self.load.read_every_s
 
@@ -300,8 +301,10 @@ class Reader(User):
             command.add_done_callback(self._commands.discard)
 
     async def _command(self) -> None:
+        patience = self.load.patience
+        client = self.world.client(self.process, patience, finds_leader=False, stays=False)
         with suppress(OsqueueError):
-            await self._look(self._passing_client())
+            await self._look(client)
 
     async def _look(self, client: OsqueueClient) -> None:
         consistent = self.dice.chance(0.5)

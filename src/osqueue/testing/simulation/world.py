@@ -199,6 +199,25 @@ def simulate(plan: Plan, *, traced: bool = False) -> Report:
         loop.close()
 
 
+def _users(plan: Plan, around: Surroundings, checks: Checks) -> list[User]:
+    """All who use the queue, each in a process of its own."""
+    return [
+        *(Producer(around, f"producer-{n + 1}", checks, plan.load) for n in range(plan.producers)),
+        *(
+            SimulatedWorker(around, f"worker-{n + 1}", checks, plan.load)
+            for n in range(plan.workers)
+        ),
+        Operator(around, "operator", checks, plan.load),
+        Scheduler(around, "scheduler", checks, plan.load),
+        Reader(around, "reader", checks, plan.load),
+        Planner(around, "planner", checks, plan.load),
+        Waiter(around, "waiter", checks, plan.load),
+        Follower(around, "follower", checks, plan.load),
+        Careless(around, "careless", checks, plan.load),
+        Manager(around, "manager", checks, plan.load),
+    ]
+
+
 class _World:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -211,24 +230,7 @@ class _World:
         self.brokers = [
             SimulatedBroker(around, f"broker-{n}", settings) for n in range(1, plan.brokers + 1)
         ]
-        self.users: list[User] = [
-            *(
-                Producer(around, f"producer-{n + 1}", checks, plan.load)
-                for n in range(plan.producers)
-            ),
-            *(
-                SimulatedWorker(around, f"worker-{n + 1}", checks, plan.load)
-                for n in range(plan.workers)
-            ),
-            Operator(around, "operator", checks, plan.load),
-            Scheduler(around, "scheduler", checks, plan.load),
-            Reader(around, "reader", checks, plan.load),
-            Planner(around, "planner", checks, plan.load),
-            Waiter(around, "waiter", checks, plan.load),
-            Follower(around, "follower", checks, plan.load),
-            Careless(around, "careless", checks, plan.load),
-            Manager(around, "manager", checks, plan.load),
-        ]
+        self.users = _users(plan, around, checks)
         self.closer = Closer(around, "closer", checks, plan.load)
         self.sharers = self._share(settings) if plan.sharers else []
         self.buffers = Buffers(
