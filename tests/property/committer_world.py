@@ -44,7 +44,7 @@ from osqueue.model.outcomes import (
 )
 from osqueue.model.snapshot import decode_state, read_origin
 from osqueue.storage.protocol import Stored, Version
-from osqueue.testing.simulation.scheduling import ScheduleView, expect_moved_on
+from osqueue.testing.simulation.laws.schedules import ScheduleView, expect_moved_on
 
 from ..traces.harness import Trace, named_keys
 from ..traces.objects import edited, older, taken_over

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from osqueue.testing.simulation.descent import Descent, Header
-from osqueue.testing.simulation.laws import BrokenLawError
-from osqueue.testing.simulation.watching import Sights
+from osqueue.testing.simulation.laws.descent import Descent, Header
+from osqueue.testing.simulation.laws.law import BrokenLawError
+from osqueue.testing.simulation.laws.sights import Sights
 
 LED = Header(7, "7-3-leader", {}, "broker-1:8080")
 FREE = Header(7, "7-4-leader", {}, None)

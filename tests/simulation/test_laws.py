@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from osqueue.errors import OsqueueError
-from osqueue.testing.simulation.callers import ANSWER_S, LEAVE_S, Arrival, Callers
-from osqueue.testing.simulation.dice import Dice
-from osqueue.testing.simulation.exchange import Exchange
-from osqueue.testing.simulation.laws import BrokenLawError
-from osqueue.testing.simulation.loop import Life, SimulatedLoop
-from osqueue.testing.simulation.process import SimulatedProcess
-from osqueue.testing.simulation.served import UNNOTICED_US, Served
+from osqueue.testing.simulation.laws.callers import ANSWER_S, LEAVE_S, Arrival, Callers
+from osqueue.testing.simulation.laws.law import BrokenLawError
+from osqueue.testing.simulation.laws.served import UNNOTICED_US, Served
+from osqueue.testing.simulation.machine.dice import Dice
+from osqueue.testing.simulation.machine.exchange import Exchange
+from osqueue.testing.simulation.machine.loop import Life, SimulatedLoop
+from osqueue.testing.simulation.machine.process import SimulatedProcess
 from osqueue.wire.operations import GET_STATS
 
 SECOND_US = 1_000_000

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from osqueue.testing.simulation.dice import Dice
-from osqueue.testing.simulation.loop import Life, SimulatedLoop
+from osqueue.testing.simulation.machine.dice import Dice
+from osqueue.testing.simulation.machine.loop import Life, SimulatedLoop
 
 
 def test_process_when_its_main_function_fails_then_that_is_told() -> None:

@@ -14,7 +14,7 @@ from tests.simulation.rules.stage import Stage
 from osqueue.client.models import NewJob
 from osqueue.config import STATE_KEY, ArchiveSettings, BrokerSettings, PayloadSettings, QueueLimits
 from osqueue.storage.protocol import Version
-from osqueue.testing.simulation.laws import expect
+from osqueue.testing.simulation.laws.law import expect
 from osqueue.wire import operations as ops
 
 __all__: list[str] = []

@@ -23,7 +23,7 @@ from osqueue.config import (
     QueueLimits,
 )
 from osqueue.errors import OverloadedError, StorageBackendError, TransportRequestError
-from osqueue.testing.simulation.laws import expect
+from osqueue.testing.simulation.laws.law import expect
 from osqueue.wire import operations as ops
 from osqueue.wire.messages import PriorityRequest
 

@@ -21,7 +21,7 @@ from tests.simulation.rules.stage import Caught, Stage
 
 from osqueue.config import STATE_KEY, BrokerSettings, LeadershipSettings
 from osqueue.errors import CASConflictError, StoreDeniedError, StoreUnknownError
-from osqueue.testing.simulation.laws import expect
+from osqueue.testing.simulation.laws.law import expect
 
 __all__: list[str] = []
 

@@ -19,7 +19,7 @@ from tests.simulation.rules.rule import Edit, rule
 from tests.simulation.rules.stage import Stage
 
 from osqueue.errors import JobIdConflictError
-from osqueue.testing.simulation.laws import expect
+from osqueue.testing.simulation.laws.law import expect
 from osqueue.wire import operations as ops
 from osqueue.wire.messages import SubmitBatchRequest, SubmitRequest
 

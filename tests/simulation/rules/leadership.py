@@ -8,14 +8,14 @@ from tests.simulation.rules.rule import Edit, rule
 from tests.simulation.rules.stage import Stage
 
 from osqueue.errors import BrokerLeadershipError
-from osqueue.testing.simulation.laws import expect
+from osqueue.testing.simulation.laws.law import expect
 
 __all__: list[str] = []
 
 ELECTION = "osqueue.engine.election:Election"
 LEADERSHIP = "osqueue.engine.leadership:Leadership"
 PULSE = "osqueue.engine.pulse:Pulse"
-JUDGE = "osqueue.testing.simulation.brokers:judge"
+JUDGE = "osqueue.testing.simulation.hosts.broker:judge"
 
 ON_WALL = tuple(
     Edit(f"{LEADERSHIP}.{name}", "self._clock.mono_ms()", "self._clock.wall_ms()")

@@ -18,7 +18,7 @@ from tests.simulation.rules.rule import Edit, rule
 from tests.simulation.rules.stage import Stage
 
 from osqueue.errors import LeaseLostError
-from osqueue.testing.simulation.laws import expect
+from osqueue.testing.simulation.laws.law import expect
 from osqueue.wire import operations as ops
 
 __all__: list[str] = []

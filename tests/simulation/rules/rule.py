@@ -11,9 +11,9 @@ from tests.simulation.rules.stage import Script, Stage
 
 from osqueue.config import BrokerSettings, QueueLimits
 from osqueue.testing.simulation import BrokenLawError
-from osqueue.testing.simulation.loop import StuckError
-from osqueue.testing.simulation.process import SimulatedProcess
-from osqueue.testing.simulation.trace import heard
+from osqueue.testing.simulation.machine.loop import StuckError
+from osqueue.testing.simulation.machine.process import SimulatedProcess
+from osqueue.testing.simulation.machine.trace import heard
 
 __all__ = ["ORDINARY", "Edit", "Rule", "play", "rule"]
 

@@ -13,8 +13,8 @@ from osqueue.config import STATE_KEY, BrokerSettings
 from osqueue.engine.sharing import SharedEngine
 from osqueue.errors import OsqueueError
 from osqueue.inprocess import InProcessTransport
-from osqueue.testing.simulation.brokers import SimulatedBroker, probing
-from osqueue.testing.simulation.process import SimulatedProcess
+from osqueue.testing.simulation.hosts.broker import SimulatedBroker, probing
+from osqueue.testing.simulation.machine.process import SimulatedProcess
 from osqueue.testing.simulation.surroundings import Surroundings
 
 __all__ = ["Sharer"]

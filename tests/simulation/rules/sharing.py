@@ -9,7 +9,7 @@ from tests.simulation.rules.rule import Edit, rule
 from tests.simulation.rules.stage import Stage
 
 from osqueue.errors import BrokerLeadershipError
-from osqueue.testing.simulation.laws import expect
+from osqueue.testing.simulation.laws.law import expect
 
 __all__: list[str] = []
 

@@ -23,14 +23,19 @@ from osqueue.config import STATE_KEY, BrokerSettings, ClientSettings
 from osqueue.errors import OsqueueError, StoreUnknownError
 from osqueue.storage.protocol import Stored, Version
 from osqueue.testing.simulation import BrokenLawError
-from osqueue.testing.simulation.brokers import SimulatedBroker
-from osqueue.testing.simulation.bucket import BUCKET, PATIENCE_S, SimulatedStore, Written
 from osqueue.testing.simulation.checks import Checks
-from osqueue.testing.simulation.exchange import SimulatedTransport
-from osqueue.testing.simulation.laws import expect
-from osqueue.testing.simulation.process import SimulatedProcess
-from osqueue.testing.simulation.served import WatchedStore
-from osqueue.testing.simulation.storm import PERSON
+from osqueue.testing.simulation.hosts.broker import SimulatedBroker
+from osqueue.testing.simulation.laws.law import expect
+from osqueue.testing.simulation.laws.served import WatchedStore
+from osqueue.testing.simulation.machine.bucket import (
+    BUCKET,
+    PATIENCE_S,
+    PERSON,
+    SimulatedStore,
+    Written,
+)
+from osqueue.testing.simulation.machine.exchange import SimulatedTransport
+from osqueue.testing.simulation.machine.process import SimulatedProcess
 from osqueue.testing.simulation.surroundings import Surroundings
 from osqueue.wire.operations import Operation
 

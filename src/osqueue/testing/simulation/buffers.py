@@ -16,12 +16,13 @@ from osqueue.client.following import Footprint as ClientFootprint
 from osqueue.config import WORKERS_KNOWN_MAX, BrokerSettings, WorkerSettings
 from osqueue.core import QueueCore
 from osqueue.engine.payloads import DISCARDS_MAX, STRAY_MAX
-from osqueue.testing.simulation.brokers import SimulatedBroker
-from osqueue.testing.simulation.clients import SimulatedWorker, User
-from osqueue.testing.simulation.laws import expect
-from osqueue.testing.simulation.loop import Census
-from osqueue.testing.simulation.objects import Objects
+from osqueue.testing.simulation.hosts.broker import SimulatedBroker
+from osqueue.testing.simulation.laws.law import expect
+from osqueue.testing.simulation.laws.objects import Objects
+from osqueue.testing.simulation.machine.loop import Census
 from osqueue.testing.simulation.surroundings import Surroundings
+from osqueue.testing.simulation.users.user import User
+from osqueue.testing.simulation.users.worker import SimulatedWorker
 from osqueue.worker.running import Footprint
 
 __all__ = ["Buffers"]
@@ -41,7 +42,6 @@ it."""
 
 STALE_MAX: Final = 64 * 8
 """Entries of tables that stand for nothing, beyond as many as there are jobs: 64 of each table."""
-
 
 NO_WORKER: Final = Footprint(held=0, running=0, unsent=0, progress=0)
 NO_CLIENT: Final = ClientFootprint(brokers=0, connections=0, under_way=0, watched=0)

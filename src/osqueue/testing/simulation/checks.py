@@ -10,16 +10,15 @@ import msgspec
 from osqueue.client.models import NewJob
 from osqueue.client.payloads import encode_payload
 from osqueue.config import STATE_KEY, QueueLimits
-from osqueue.testing.simulation.answers import Answers
-from osqueue.testing.simulation.bucket import Written
-from osqueue.testing.simulation.exchange import Exchange
-from osqueue.testing.simulation.following import expect_told
-from osqueue.testing.simulation.laws import BrokenLawError, expect
-from osqueue.testing.simulation.line import Line
-from osqueue.testing.simulation.objects import Objects
-from osqueue.testing.simulation.onlookers import Onlookers
-from osqueue.testing.simulation.requests import Requests
-from osqueue.testing.simulation.storm import PERSON
+from osqueue.testing.simulation.laws.answers import Answers
+from osqueue.testing.simulation.laws.law import BrokenLawError, expect
+from osqueue.testing.simulation.laws.line import Line
+from osqueue.testing.simulation.laws.objects import Objects
+from osqueue.testing.simulation.laws.onlookers import Onlookers
+from osqueue.testing.simulation.laws.requests import Requests
+from osqueue.testing.simulation.laws.streams import expect_told
+from osqueue.testing.simulation.machine.bucket import PERSON, Written
+from osqueue.testing.simulation.machine.exchange import Exchange
 from osqueue.testing.simulation.surroundings import Surroundings
 from osqueue.wire.messages import Update
 

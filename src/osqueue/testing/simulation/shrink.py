@@ -8,8 +8,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from osqueue.testing.simulation.disturbances import Disturbance
-from osqueue.testing.simulation.world import Plan
+from osqueue.testing.simulation.faults.disturbances import Disturbance
+from osqueue.testing.simulation.plan import Plan
 
 __all__ = ["shrunk"]
 

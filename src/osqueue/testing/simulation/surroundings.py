@@ -11,15 +11,20 @@ from osqueue.client.discovery import Discovery
 from osqueue.client.following import Following
 from osqueue.client.runtime import Place, Runtime
 from osqueue.config import ClientSettings
-from osqueue.testing.simulation.bucket import Bucket, SimulatedStore, StoreServer
-from osqueue.testing.simulation.callers import Callers
-from osqueue.testing.simulation.dice import Dice
-from osqueue.testing.simulation.exchange import Exchange, Server, SimulatedTransport, Witness
-from osqueue.testing.simulation.loop import SimulatedLoop
-from osqueue.testing.simulation.network import Network
-from osqueue.testing.simulation.process import EPOCH_MS, SimulatedProcess
-from osqueue.testing.simulation.served import Served, WatchedStore
-from osqueue.testing.simulation.trace import Trace
+from osqueue.testing.simulation.laws.callers import Callers
+from osqueue.testing.simulation.laws.served import Served, WatchedStore
+from osqueue.testing.simulation.machine.bucket import Bucket, SimulatedStore, StoreServer
+from osqueue.testing.simulation.machine.dice import Dice
+from osqueue.testing.simulation.machine.exchange import (
+    Exchange,
+    Server,
+    SimulatedTransport,
+    Witness,
+)
+from osqueue.testing.simulation.machine.loop import SimulatedLoop
+from osqueue.testing.simulation.machine.network import Network
+from osqueue.testing.simulation.machine.process import EPOCH_MS, SimulatedProcess
+from osqueue.testing.simulation.machine.trace import Trace
 
 __all__ = ["Surroundings"]
 

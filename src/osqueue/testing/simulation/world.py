@@ -14,45 +14,30 @@ from typing import Final
 import msgspec
 
 from osqueue.config import BrokerSettings, PayloadSettings, QueueLimits
-from osqueue.testing.simulation.brokers import SimulatedBroker
-from osqueue.testing.simulation.bucket import BUCKET
 from osqueue.testing.simulation.buffers import Buffers
-from osqueue.testing.simulation.careless import Careless
 from osqueue.testing.simulation.checks import Checks
-from osqueue.testing.simulation.clients import (
-    Closer,
-    Load,
-    Operator,
-    Producer,
-    Reader,
-    SimulatedWorker,
-    User,
-)
-from osqueue.testing.simulation.dice import Dice
-from osqueue.testing.simulation.disturbances import (
-    Disturbance,
-    cut_from_bucket,
-    drawn,
-    drawn_for_users,
-    left_again,
-    with_machines,
-)
-from osqueue.testing.simulation.following import Follower
-from osqueue.testing.simulation.laws import BrokenLawError, expect
-from osqueue.testing.simulation.loop import StuckError
-from osqueue.testing.simulation.managing import Manager
-from osqueue.testing.simulation.scheduling import Scheduler
-from osqueue.testing.simulation.sharers import SimulatedSharer
-from osqueue.testing.simulation.storm import Storm
+from osqueue.testing.simulation.faults.storm import Storm
+from osqueue.testing.simulation.hosts.broker import SimulatedBroker
+from osqueue.testing.simulation.hosts.sharer import SimulatedSharer
+from osqueue.testing.simulation.laws.law import BrokenLawError, expect
+from osqueue.testing.simulation.machine.loop import StuckError
+from osqueue.testing.simulation.machine.trace import heard
+from osqueue.testing.simulation.plan import Plan
 from osqueue.testing.simulation.surroundings import Surroundings
-from osqueue.testing.simulation.trace import heard
-from osqueue.testing.simulation.waiting import Waiter
-from osqueue.testing.simulation.workflows import Planner
+from osqueue.testing.simulation.users.careless import Careless
+from osqueue.testing.simulation.users.closer import Closer
+from osqueue.testing.simulation.users.follower import Follower
+from osqueue.testing.simulation.users.manager import Manager
+from osqueue.testing.simulation.users.operator import Operator
+from osqueue.testing.simulation.users.planner import Planner
+from osqueue.testing.simulation.users.producer import Producer
+from osqueue.testing.simulation.users.reader import Reader
+from osqueue.testing.simulation.users.scheduler import Scheduler
+from osqueue.testing.simulation.users.user import User
+from osqueue.testing.simulation.users.waiter import Waiter
+from osqueue.testing.simulation.users.worker import SimulatedWorker
 
-__all__ = ["Plan", "Report", "plan_of", "simulate"]
-
-STORM_S: Final = 180.0
-"""How long things go wrong."""
+__all__ = ["Report", "simulate"]
 
 DRAIN_S: Final = 150.0
 """How long it may take from then on until all work is done: a lease may have to run out, retries
@@ -66,7 +51,6 @@ more are given up, what was handed out counts as arrived, and connections are wa
 CALM_S: Final = 20.0
 """How much of it is so calm that everybody is answered at once."""
 
-
 SETTLE_US: Final = 12_000_000
 """How long after it has healed the world is well: calls of the store that will never be answered
 are waited for until then, and a place that was lost has a new leader."""
@@ -77,26 +61,8 @@ PEACE_S: Final = (15.0, 30.0)
 INLINE_MAX: Final = 1_024
 """Bytes of the payloads that stand in the state: a larger one is an object."""
 
-SHARED: Final = 1 / 8
-"""How many of the worlds are without a broker, at least at first."""
-
 LOOK_S: Final = 1.0
 """How often what needs no event is looked at."""
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All that decides what happens in a run."""
-
-    seed: int
-    brokers: int = 2
-    sharers: int = 0
-    """Processes that share the queue; producers and workers then live in these."""
-    brokers_at_s: float = 0.0
-    producers: int = 2
-    workers: int = 2
-    storm_s: float = STORM_S
-    load: Load = Load()
-    disturbances: tuple[Disturbance, ...] = ()
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -112,79 +78,6 @@ class Report(msgspec.Struct, kw_only=True):
     happened: Counter[str]
     fingerprint: str
     trace: list[str]
-
-
-def plan_of(seed: int) -> Plan:
-    """The run that a seed stands for."""
-    dice = Dice(seed, "sharing")
-    if dice.chance(SHARED):
-        return _shared_plan(seed, dice)
-    dice = Dice(seed, "plan")
-    brokers, producers, workers = dice.whole(1, 3), dice.whole(1, 3), dice.whole(1, 3)
-    others = [f"producer-{n}" for n in range(1, producers + 1)]
-    others += [f"worker-{n}" for n in range(1, workers + 1)]
-    others += ["operator", "scheduler", "reader"]
-    names = [f"broker-{n}" for n in range(1, brokers + 1)]
-    load = _load(dice, producers, workers)
-    storm = drawn(
-        dice,
-        brokers=names,
-        others=others,
-        bucket=BUCKET,
-        until_s=STORM_S,
-    )
-    storm = with_machines(storm, Dice(seed, "machines"), brokers=names, until_s=STORM_S)
-    storm += drawn_for_users(
-        Dice(seed, "users"),
-        workers=[f"worker-{n}" for n in range(1, workers + 1)],
-        others=["planner", "waiter", "follower", "careless", "manager"],
-        until_s=STORM_S,
-    )
-    return Plan(
-        seed=seed,
-        brokers=brokers,
-        producers=producers,
-        workers=workers,
-        load=load,
-        disturbances=tuple(sorted(storm, key=lambda each: each.at_s)),
-    )
-
-
-def _shared_plan(seed: int, dice: Dice) -> Plan:
-    """Some processes without a broker; in some of the worlds one comes in the middle."""
-    sharers, brokers = dice.whole(2, 4), int(dice.chance(0.5))
-    producers = dice.whole(1, 3)
-    workers = dice.whole(max(1, sharers - producers), 3)
-    load = _load(dice, producers, workers)
-    names = [f"sharer-{n}" for n in range(1, sharers + 1)]
-    hosts = names + [f"broker-{n}" for n in range(1, brokers + 1)]
-    storm = drawn(dice, brokers=hosts, others=names, bucket=BUCKET, until_s=STORM_S)
-    begins_s = dice.between(0.2, 0.8) * STORM_S * brokers
-    if brokers and dice.chance(0.6):
-        storm += left_again(dice, hosts[-1], names, from_s=begins_s)
-    return Plan(
-        seed=seed,
-        brokers=brokers,
-        sharers=sharers,
-        brokers_at_s=begins_s,
-        producers=producers,
-        workers=workers,
-        load=load,
-        disturbances=tuple(cut_from_bucket(storm, names, BUCKET)),
-    )
-
-
-def _load(dice: Dice, producers: int, workers: int) -> Load:
-    """As much as the workers can do in half of the time, or in less."""
-    every_s, takes_s = dice.pick((0.7, 1.0, 2.0)), dice.pick((0.05, 0.5, 2.0))
-    demand = Load(submit_every_s=every_s, takes_s=takes_s).demand
-    return Load(
-        submit_every_s=producers * every_s,
-        takes_s=takes_s,
-        concurrency=dice.whole(1, 3) * (1 + int(2 * demand / workers)),
-        prefetch=dice.pick((0, 0, 4)),
-        timeout_ms=dice.pick((10_000, 40_000)),
-    )
 
 
 def simulate(plan: Plan, *, traced: bool = False) -> Report:

@@ -1,0 +1,1 @@
+"""What goes wrong: said as data, drawn from a seed, and carried out."""

@@ -1,0 +1,310 @@
+"""The line of versions of a queue's state object, and the laws that each of them keeps.
+
+Looks at every version in the moment in which it is written, whoever wrote it, and keeps what became
+of each job and each lease: the truth that answers are compared with.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import takewhile
+from typing import Final, TypeAlias
+
+import msgspec
+
+from osqueue.config import QueueLimits
+from osqueue.model.invariants import check
+from osqueue.model.job import Moment
+from osqueue.model.lineage import CommitId
+from osqueue.model.snapshot import decode_state
+from osqueue.testing.simulation.laws.descent import Descent
+from osqueue.testing.simulation.laws.families import (
+    ended_with_a_parent,
+    expect_families,
+    never_to_run,
+)
+from osqueue.testing.simulation.laws.handing import expect_in_order, expect_none_out
+from osqueue.testing.simulation.laws.law import expect
+from osqueue.testing.simulation.laws.requests import Requests
+from osqueue.testing.simulation.laws.schedules import expect_moved_on, is_of_a_time
+from osqueue.testing.simulation.laws.served import Served
+from osqueue.testing.simulation.laws.silence import Silence
+from osqueue.testing.simulation.laws.streams import Commit
+from osqueue.testing.simulation.laws.views import End, JobLife, LeaseLife, StateView, View
+from osqueue.testing.simulation.machine.bucket import PERSON, Bucket, Written
+
+__all__ = ["Line"]
+
+WHOLE_EVERY: Final = 16
+"""Every so many versions are opened by the real code, and all invariants of the model checked."""
+
+HASTE_US: Final = 10_000_000
+"""For so long after a claim was given up its jobs may go back, and look as if never handed out."""
+
+
+_Jobs: TypeAlias = dict[str, View]
+_state_decoder: Final = msgspec.json.Decoder(StateView)
+_view_decoder: Final = msgspec.json.Decoder(View)
+
+
+class Line:
+    """All versions so far, as one line of descent."""
+
+    def __init__(
+        self,
+        limits: QueueLimits,
+        requests: Requests,
+        bucket: Bucket,
+        *,
+        edited: set[str],
+        served: Served,
+    ) -> None:
+        self._limits = limits
+        self._requests = requests
+        self._bucket = bucket
+        self._silence = Silence(limits, requests, served)
+        self._edited = edited
+        self._known: dict[bytes, View] = {}
+        self._descent = Descent()
+        self._by_hand = False
+        """Whether a person wrote the last version: then a commit may have come to nothing."""
+        self.versions = 0
+        self.last: StateView | None = None
+        self.jobs: _Jobs = {}
+        self.lives: dict[str, JobLife] = {}
+        self.leases: dict[str, LeaseLife] = {}
+        self.completed_us: dict[str, int] = {}
+        """When a lease completed its job, by the lease."""
+        self._held: Counter[str | None] = Counter()
+        """Jobs that are held, by the claim that brought them."""
+        self._written_us: dict[tuple[int, int], int] = {}
+        self.commits: dict[tuple[int, int], Commit] = {}
+        """What brokers wrote, by the commit's epoch and number."""
+        self._moved_now: list[str] = []
+        self.well_us: int | None = None
+        """Since when nothing goes wrong any more, nor has to be got over."""
+
+    def unfinished(self, wall_ms: int) -> list[View]:
+        """Jobs that run, or could by that time: see `never_to_run`."""
+        idle = never_to_run(self.jobs, wall_ms)
+        return [job for job in self.jobs.values() if job.id not in idle]
+
+    def how_ended(self, job_id: str) -> str | None:
+        """How a job has ended, if it has."""
+        life = self.lives.get(job_id)
+        return None if life is None or life.end is None else life.end.status
+
+    @property
+    def outgoing(self) -> int:
+        """Ended jobs that have not been archived yet."""
+        return 0 if self.last is None else len(self.last.finished)
+
+    def take(self, written: Written) -> None:
+        """The next version. Raises `BrokenLawError`."""
+        state = _state_decoder.decode(written.data)
+        self.versions += 1
+        if written.by == PERSON:
+            expect(self.last and state.commit == self.last.commit, "a person makes no commits")
+        else:
+            self._descent.expect_next(state, self.last, by_hand=self._by_hand)
+        taken_over = self.last is None or (
+            self.last.epoch != state.epoch and {self.last.broker, state.broker} != {None}
+        )
+        if taken_over:
+            self._silence.begins(written.by, written.at_us)
+        self._moved_now = []
+        jobs = self._read_jobs(state)
+        name = CommitId.parse(state.commit)
+        assert name is not None
+        self._silence.written(written, shared=name.shares)
+        self._compare(state, jobs, written)
+        if self.last is not None:
+            expect_moved_on(self.last.schedules, state.schedules, self.lives)
+        self._by_hand = written.by == PERSON
+        self._written_us[name.epoch, name.number] = written.at_us
+        if written.by != PERSON:
+            moved = tuple(self._moved_now)
+            self.commits[name.epoch, name.number] = Commit(
+                written.at_us, moved, state.completed_total
+            )
+        self.last, self.jobs = state, jobs
+        if taken_over or self.versions % WHOLE_EVERY == 0:
+            check(decode_state(written.data, limits=self._limits, now=Moment(0, 0)))
+
+    def seen(self, life: str, at_us: int) -> None:
+        """The object was read in a life of a process."""
+        self._silence.seen(life, at_us)
+
+    def how_over(self, job_id: str) -> str | None:
+        """How a job has ended, or that it is dead, if that is so."""
+        job = self.jobs.get(job_id)
+        return "dead" if job is not None and job.status == "dead" else self.how_ended(job_id)
+
+    def over_us(self, job_id: str) -> int | None:
+        """Since when it has ended, or been dead, if it has."""
+        life = self.lives.get(job_id)
+        if life is None or self.how_over(job_id) is None:
+            return None
+        if life.end is not None:
+            return life.end.at_us
+        changes = zip(reversed(life.since_us), reversed(life.views), strict=True)
+        return min(at for at, view in takewhile(lambda each: _is_dead(each[1]), changes))
+
+    def stood(self, job_id: str, at_us: int) -> str | None:
+        """How a job was, after the version of that time."""
+        life = self.lives.get(job_id)
+        if life is None:
+            return None
+        view = life.during(at_us, at_us)[-1]
+        if view is not None:
+            return view.status
+        return None if life.end is None or life.end.at_us > at_us else life.end.status
+
+    def changed_by(self, job_id: str, epoch: int, number: int) -> bool:
+        """Whether a commit changed a job: then it may have had, and lost, a lease within it."""
+        at_us, life = self._written_us.get((epoch, number)), self.lives.get(job_id)
+        if at_us is None or life is None:
+            return False
+        return at_us in life.since_us or (life.end is not None and life.end.at_us == at_us)
+
+    def _read_jobs(self, state: StateView) -> _Jobs:
+        known: dict[bytes, View] = {}
+        for raw in state.jobs:
+            text = bytes(raw)
+            known[text] = self._known.get(text) or _view_decoder.decode(text)
+        self._known = known
+        jobs = {view.id: view for view in known.values()}
+        expect(len(jobs) == len(state.jobs), "each job stands once in the object")
+        return jobs
+
+    # What may become of a job
+
+    def _compare(self, state: StateView, jobs: _Jobs, written: Written) -> None:
+        ended = self._read_ends(state, jobs, written.at_us)
+        came = [view for view in jobs.values() if self.jobs.get(view.id) is not view]
+        for view in came:
+            self._changed(self.jobs.get(view.id), view, written)
+        for view in self.jobs.values():
+            if view.id not in jobs:
+                expect(view.id in ended, "job %s left the queue without an end", view.id)
+                self._moved(view.id, None, view, written)
+        for view in came:
+            held, most = (
+                self._held[view.claim_id],
+                self._requests.claims.get(view.claim_id or "", 0),
+            )
+            expect(view.lease is None or held <= most, "claim %s got %s jobs", view.claim_id, held)
+        for view in jobs.values():
+            key = view.payload_key
+            there = key is None or self._bucket.look(key) is not None
+            expect(there, "the payload of job %s is gone: %s", view.id, key)
+        expect_families(self.jobs, jobs, self.how_ended)
+        if self.last is not None:
+            completed = sum(end.status == "completed" for end in ended.values())
+            grown = state.completed_total - self.last.completed_total
+            expect(grown == completed, "%s jobs completed, and %s were counted", completed, grown)
+        if written.by != PERSON:
+            self._expect_handing(state, jobs, written.at_us)
+
+    def _read_ends(self, state: StateView, jobs: _Jobs, at_us: int) -> dict[str, End]:
+        """The jobs that ended with this version."""
+        ended: dict[str, End] = {}
+        for view in state.finished:
+            life = self.lives.setdefault(view.id, JobLife())
+            expect(view.id not in jobs, "job %s has ended and is queued", view.id)
+            if life.end is None:
+                life.end = ended[view.id] = End(view.status, view.lease, at_us)
+                if view.id not in self.jobs:
+                    self._moved_now.append(view.id)
+                self._expect_end(view, self.jobs.get(view.id))
+                if view.status == "completed" and view.lease is not None:
+                    self.completed_us[view.lease] = at_us
+            same = (life.end.status, life.end.lease) == (view.status, view.lease)
+            expect(same, "job %s ended once: %s, %s", view.id, life.end, view)
+        return ended
+
+    def _expect_end(self, end: View, before: View | None) -> None:
+        if end.status in {"cancelled", "discarded"}:
+            asked = self._requests.cancelled(end.id, end.type) or self._orphaned(end, before)
+            expect(asked, "job %s is %s, and nobody asked for that", end.id, end.status)
+        if end.status == "completed":
+            asked = self._requests.completes[end.lease or ""] > 0
+            expect(asked, "job %s is completed, and nobody asked for that", end.id)
+            expect(
+                before is not None and before.status == "in_progress" and before.lease == end.lease,
+                "job %s was completed by lease %s, and %s stood before",
+                end.id,
+                end.lease,
+                before,
+            )
+
+    def _orphaned(self, end: View, before: View | None) -> bool:
+        """Whether a job ended because one that it waits for did so in the same version."""
+        life = self.lives[end.id]
+        at_us = None if life.end is None else life.end.at_us
+
+        def how_ended_now(job_id: str) -> str | None:
+            parent = self.lives.get(job_id)
+            now = parent is not None and parent.end is not None and parent.end.at_us == at_us
+            return self.how_ended(job_id) if now else None
+
+        parents = end.after if before is None else before.waits_for
+        return end.status == "cancelled" and ended_with_a_parent(parents, how_ended_now)
+
+    def _changed(self, before: View | None, now: View, written: Written) -> None:
+        life = self.lives.setdefault(now.id, JobLife())
+        life.number = life.number or len(self.lives)
+        asked = bool(life.views) or self._requests.submits[now.id] > 0
+        asked = asked or is_of_a_time(now.id)
+        expect(asked, "job %s is queued, and nobody asked for that", now.id)
+        expect(life.end is None, "job %s has ended, and comes back: %s", now.id, now)
+        allowed = now.attempts <= now.attempts_allowed
+        expect(allowed, "job %s has %s attempts of %s", now.id, now.attempts, now.attempts_allowed)
+        expect(
+            (now.lease is not None) == (now.status == "in_progress"),
+            "a job has a lease while it runs: %s",
+            now,
+        )
+        if written.by == PERSON:
+            expect(now.id in self._edited, "a person changes one job")
+        elif self._by_hand and before is not None:
+            kept = now.priority == before.priority or self._requests.priorities[now.id] > 0
+            expect(kept, "what a person changed of job %s was undone", now.id)
+        self._moved(now.id, now, before, written)
+
+    def _moved(self, job_id: str, now: View | None, before: View | None, written: Written) -> None:
+        life, at_us = self.lives[job_id], written.at_us
+        life.since_us.append(at_us)
+        life.views.append(now)
+        lease = None if now is None else now.lease
+        lost = None if before is None else before.lease
+        status = None if now is None else now.status
+        if lease != lost or status != (None if before is None else before.status):
+            self._moved_now.append(job_id)
+        if lost is not None and lost != lease:
+            assert before is not None
+            self.leases[lost].gone_us = at_us
+            self._held[before.claim_id] -= 1
+            if life.end is None:
+                self._silence.expect_reason(lost, self.leases[lost], before, written)
+        if lease is not None and lease != lost:
+            assert now is not None
+            expect(lease not in self.leases, "lease %s is given once", lease)
+            self.leases[lease] = LeaseLife(job_id, now.attempts, at_us, beat_us=at_us)
+            self._held[now.claim_id] += 1
+        elif lease is not None and before is not None and now is not None:
+            self.leases[lease].beat_us = (
+                at_us if now.heartbeat != before.heartbeat else self.leases[lease].beat_us
+            )
+
+    def _expect_handing(self, state: StateView, jobs: _Jobs, at_us: int) -> None:
+        asked = self._requests
+        if asked.paused_us is not None and asked.paused_us <= at_us:
+            expect(state.paused, "the queue was paused, and is not any more")
+            expect_none_out(self.jobs, jobs)
+        if at_us - asked.claims_left_us > HASTE_US:
+            expect_in_order(self.jobs, jobs, self._edited)
+
+
+def _is_dead(view: View | None) -> bool:
+    return view is not None and view.status == "dead"

@@ -1,0 +1,63 @@
+"""The law of payload objects: each belongs to a job, or goes.
+
+A leader deletes what its commits give up, and what it cannot delete it tries again. It looks for
+what is left of lower epochs; of its own it cannot, since what nobody names may be about to be
+named. So what may stay until the next leader comes is of its own epoch, and either was never named:
+a write that was applied late, after it had been repeated under another key and swept; or a person
+has edited the very commit that gave it up, and may have named it again.
+"""
+
+from __future__ import annotations
+
+from osqueue.config import STATE_KEY
+from osqueue.engine.requests import BEFORE
+from osqueue.model.job import PAYLOADS
+from osqueue.testing.simulation.laws.law import expect
+from osqueue.testing.simulation.laws.line import Line
+from osqueue.testing.simulation.machine.bucket import Bucket
+
+__all__ = ["Objects"]
+
+
+class Objects:
+    """Which payload objects the versions of the state name."""
+
+    def __init__(self, bucket: Bucket, line: Line) -> None:
+        self._bucket = bucket
+        self._line = line
+        self._named: frozenset[str] = frozenset()
+        self._given_up: set[str] = set()
+        self._last_given_up: frozenset[str] = frozenset()
+        self._disputed: set[str] = set()
+        """Given up by a commit that a person has edited."""
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs there are."""
+        return len(self._line.jobs)
+
+    def handed_out(self, since_us: int) -> int:
+        """How many leases were given since then."""
+        return sum(lease.since_us >= since_us for lease in self._line.leases.values())
+
+    def written(self, *, by_hand: bool) -> None:
+        """There is another version."""
+        keys = (job.payload_key for job in self._line.jobs.values())
+        named = frozenset(key for key in keys if key is not None)
+        given_up = self._named - named
+        if by_hand:
+            self._disputed |= self._last_given_up
+        self._given_up |= given_up
+        self._last_given_up = given_up
+        self._named = named
+
+    def expect_named(self) -> None:
+        """Raise `BrokenLawError` for an object that nobody names, and that has no excuse."""
+        if self._bucket.keys(f"{STATE_KEY}.{BEFORE}"):
+            return  # somebody may go back to that state: nothing is swept while it is kept
+        assert self._line.last is not None
+        for key in self._bucket.keys(PAYLOADS):
+            own = key.startswith(f"{PAYLOADS}{self._line.last.epoch}/")
+            late = own and key not in self._given_up
+            excused = late or (own and key in self._disputed)
+            expect(key in self._named or excused, "%s stays, and no job names it", key)
