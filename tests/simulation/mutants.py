@@ -367,7 +367,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a payload object that could not be deleted at once stays for ever",
-        (Edit("osqueue.engine.payloads:PayloadObjects._delete", "self._leave([key])", "pass"),),
+        (Edit("osqueue.engine.payloads:PayloadObjects._delete", "self.leave([key])", "pass"),),
     ),
     Mutant(
         "a job is freed by the first that it waits for",

@@ -25,7 +25,7 @@ from osqueue.errors import (
     StoreNotFoundError,
     StoreUnavailableError,
 )
-from osqueue.model.job import Moment
+from osqueue.model.job import PAYLOADS, Moment
 from osqueue.model.snapshot import Origin, decode_state, read_origin
 from osqueue.model.state import QueueState
 from osqueue.storage.protocol import Store, Stored
@@ -44,7 +44,7 @@ GLANCE_MS = 50
 MOVING_TIMEOUTS = 2
 """An object that has not stood still for as many time-outs belongs to a leader that lives."""
 
-OTHER_KEYS = ("archive/", "payloads/")
+OTHER_KEYS = ("archive/", PAYLOADS)
 """What only a queue leaves behind: where these are, its state object must be, too."""
 
 
@@ -227,13 +227,18 @@ class Leadership:
         return Place(base, epoch, self._where)
 
     async def _fresh_epoch(self) -> int:
-        """The Unix second; above what copies of overwritten states tell was used before."""
+        """The Unix second; above what other keys tell was used before: clocks are put back."""
         copies = f"{self._key}.{BEFORE}"
-        used = [0]
-        async for key in self._store.list(copies):
-            epoch, _, _ = key.removeprefix(copies).partition("-")
-            used += [int(epoch)] if epoch.isdecimal() else []
-        return max(self._clock.wall_ms() // 1_000, max(used) + 1)
+        used = max(await self._epochs_in(copies, "-"), await self._epochs_in(PAYLOADS, "/"))
+        return max(self._clock.wall_ms() // 1_000, used + 1)
+
+    async def _epochs_in(self, prefix: str, end: str) -> int:
+        """The highest of the epochs with which keys go on after ``prefix``; 0 if there is none."""
+        highest = 0
+        async for key in self._store.list(prefix):
+            epoch, _, _ = key.removeprefix(prefix).partition(end)
+            highest = max(highest, int(epoch) if epoch.isdecimal() else 0)
+        return highest
 
     async def _new_place(self) -> Place:
         for prefix in OTHER_KEYS:

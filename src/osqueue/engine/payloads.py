@@ -123,7 +123,7 @@ class PayloadObjects:
         """
         ours = [key for key in keys if _is_ours(key)]
         room = max(0, DISCARDS_MAX - self._discarding)
-        self._leave(ours[room:])
+        self.leave(ours[room:])
         self._discarding += len(ours[:room])
         try:
             await asyncio.gather(*[self._delete(key) for key in ours[:room]])
@@ -147,10 +147,10 @@ class PayloadObjects:
             async with self._slots, asyncio.timeout(self._settings.answer_ms_max / 1_000):
                 await self._store.create(key, text)
         except BaseException:
-            self._leave([key])
+            self.leave([key])
             raise
 
-    def _leave(self, keys: list[str]) -> None:
+    def leave(self, keys: list[str]) -> None:
         """Have the sweeper look at them: it also looks for those of lower epochs by itself."""
         self._stray += keys
         del self._stray[:-STRAY_MAX]
@@ -179,7 +179,7 @@ class PayloadObjects:
                 break
             else:
                 return
-        self._leave([key])
+        self.leave([key])
 
     async def _pause(self, tries: int) -> None:
         spread = 0.5 + self._entropy.jitter() / 2

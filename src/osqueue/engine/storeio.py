@@ -33,8 +33,13 @@ __all__ = ["read_object", "save_object", "write_object"]
 
 logger = logging.getLogger("osqueue.engine")
 
-SAVE_ATTEMPTS_MAX = 5
-"""Tries to keep a copy of our state beside an object that somebody else has overwritten."""
+SAVE_ATTEMPTS_MAX = 12
+"""Tries to keep a copy of our state beside an object that somebody else has overwritten: with their
+pauses, about as long as a store that is restarted is away."""
+
+SAVE_PAUSE_S = 0.25
+SAVE_PAUSE_S_MAX = 5.0
+"""How long between the first two, and the longest."""
 
 
 async def write_object(store: Store, key: str, action: Write) -> WriteResult:
@@ -87,7 +92,9 @@ def _why(error: Exception) -> str:
 
 async def save_object(store: Store, key: str, data: bytes) -> str | None:
     """Keep bytes under a new key; the key, or ``None`` when the store would not."""
-    for _ in range(SAVE_ATTEMPTS_MAX):
+    for tries in range(SAVE_ATTEMPTS_MAX):
+        if tries > 0:
+            await asyncio.sleep(min(SAVE_PAUSE_S * 2 ** (tries - 1), SAVE_PAUSE_S_MAX))
         result = await write_object(store, key, Write(data, None))
         if isinstance(result, Written | Conflicted):
             return key

@@ -75,7 +75,7 @@ class Sweeper:
         """
         if await self._is_withheld():
             return 0
-        swept = await self._delete_unnamed(self._payloads.take_stray())
+        swept = await self._sweep_stray()
         page: list[str] = []
         async for key in self._store.list(PAYLOADS):
             if _is_below(key, epoch):
@@ -87,15 +87,31 @@ class Sweeper:
                 break
         return swept + await self._delete_unnamed(page)
 
+    async def _sweep_stray(self) -> int:
+        """No listing finds these: kept in mind until it is known whether anybody names them."""
+        stray, orphans = self._payloads.take_stray(), None
+        try:
+            orphans = await self._unnamed(stray)
+        finally:
+            if orphans is None:
+                self._payloads.leave(stray)
+        return await self._delete(orphans or [])
+
     async def _delete_unnamed(self, keys: list[str]) -> int:
+        return await self._delete(await self._unnamed(keys) or [])
+
+    async def _unnamed(self, keys: list[str]) -> list[str] | None:
+        """Those that nobody names; ``None`` when a copy is kept, and it cannot be told."""
         if not keys:
-            return 0
+            return []
         named = await self._named()
         orphans = [key for key in keys if key not in named]
-        if not orphans or await self._is_withheld():
-            return 0
-        await self._payloads.discard(orphans)
-        logger.info("swept %d payload objects that nobody names", len(orphans))
+        return None if orphans and await self._is_withheld() else orphans
+
+    async def _delete(self, orphans: list[str]) -> int:
+        if orphans:
+            await self._payloads.discard(orphans)
+            logger.info("swept %d payload objects that nobody names", len(orphans))
         return len(orphans)
 
     async def _is_withheld(self) -> bool:

@@ -265,7 +265,7 @@ async def own_epoch(stage: Stage) -> None:
 
 @rule(
     "what a queued job names is not swept, whoever wrote it",
-    Edit(f"{SWEEPER}:Sweeper._delete_unnamed", "if key not in named", "if key"),
+    Edit(f"{SWEEPER}:Sweeper._unnamed", "if key not in named", "if key"),
     found="the payload of job a is gone",
     brokers=2,
     settings=QUICK,

@@ -221,6 +221,14 @@ async def test_chance_when_told_to_adopt_then_it_goes_on_under_an_epoch_never_us
     assert (place.base.data, place.epoch) == (OVERWRITTEN, 1_900_000_001)
 
 
+async def test_chance_when_payloads_tell_of_a_higher_epoch_then_it_is_not_used_again() -> None:
+    store = MemoryBackend()
+    await store.create(KEY, OVERWRITTEN)
+    await store.create("payloads/1900000000/x", b"1")
+    place = await acquire(store, ProbeAnswer.REFUSED)
+    assert place.epoch == 1_900_000_001
+
+
 @pytest.mark.parametrize(
     ("damage", "named"),
     [

@@ -164,13 +164,19 @@ async def test_save_when_the_key_is_free_then_the_bytes_are_kept_there() -> None
     assert stored.data == b"1"
 
 
-async def test_save_when_it_is_unclear_at_first_then_it_is_tried_again() -> None:
+async def test_save_when_it_is_unclear_at_first_then_it_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(storeio, "SAVE_PAUSE_S", 0)
     memory = store(Step("create", Fault.LOST_REPLY), Step("create", Fault.BUSY))
     assert await save_object(memory, "k", b"1") == "k"
     assert memory.unused == ()
 
 
-async def test_save_when_the_store_will_not_then_it_gives_up() -> None:
-    memory = store(*[Step("create", Fault.DENIED)] * 5)
+async def test_save_when_the_store_will_not_then_it_gives_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(storeio, "SAVE_PAUSE_S", 0)
+    memory = store(*[Step("create", Fault.DENIED)] * storeio.SAVE_ATTEMPTS_MAX)
     assert await save_object(memory, "k", b"1") is None
     assert memory.unused == ()

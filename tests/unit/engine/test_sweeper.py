@@ -340,6 +340,47 @@ async def test_sweep_when_a_copy_is_kept_then_a_stray_key_of_the_own_epoch_is_no
     assert set(store.payloads) == {named}
 
 
+async def test_sweep_when_it_cannot_be_asked_who_is_named_then_stray_keys_are_not_forgotten(
+    brokers: Brokers,
+) -> None:
+    store = FlakyPayloads()
+    store.applied = True
+    engine = await brokers.start(store, payloads=NEVER)
+    store.fails["create"] = [StoreUnknownError("m")]
+    named = await submit(engine, "a")
+    sweeper = sweeper_of(engine, store)
+
+    async def unanswered() -> frozenset[str]:
+        raise StoreUnavailableError("m")
+
+    sweeper._named = unanswered
+    with pytest.raises(StoreUnavailableError):
+        await soon(sweeper.sweep(engine.epoch))
+    assert await sweep(engine, store) == 1
+    assert set(store.payloads) == {named}
+
+
+async def test_sweep_when_a_copy_appears_meanwhile_then_stray_keys_are_not_forgotten(
+    brokers: Brokers,
+) -> None:
+    store = FlakyPayloads()
+    store.applied = True
+    engine = await brokers.start(store, payloads=NEVER)
+    store.fails["create"] = [StoreUnknownError("m")]
+    named = await submit(engine, "a")
+    sweeper = sweeper_of(engine, store)
+
+    async def overwritten() -> frozenset[str]:
+        await store.create(COPY, b"{}")
+        return await engine._named_payloads()
+
+    sweeper._named = overwritten
+    assert await soon(sweeper.sweep(engine.epoch)) == 0
+    await store.delete(COPY)
+    assert await sweep(engine, store) == 1
+    assert set(store.payloads) == {named}
+
+
 async def test_sweep_when_the_copies_cannot_be_listed_then_nothing_goes(brokers: Brokers) -> None:
     class Unlisted(FlakyPayloads):
         async def list(self, prefix: str = "") -> AsyncIterator[str]:
