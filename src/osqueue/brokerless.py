@@ -143,6 +143,7 @@ async def joined(
         lookup = await stack.enter_async_context(
             _archiving(engine, paced, settings, clock, entropy)
         )
+        await stack.enter_async_context(_sweeping(engine))
         service = QueueService(
             engine,
             lookup if settings.limits.archived else None,
@@ -190,6 +191,17 @@ async def _archiving(
         await asyncio.gather(running, return_exceptions=True)
         if engine.end is None:
             await _archive_rest(archiver, settings.drain_ms)
+
+
+@asynccontextmanager
+async def _sweeping(engine: SharedEngine) -> AsyncIterator[None]:
+    """Sweep payload objects for as long as this lasts. Who is soon gone never begins to."""
+    running = asyncio.ensure_future(engine.sweep())
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def _run_later(

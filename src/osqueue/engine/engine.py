@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from osqueue.clock import Clock, Entropy
@@ -30,9 +31,9 @@ from osqueue.engine.refusals import (
     starting_error,
     stopping_error,
 )
-from osqueue.engine.requests import BEFORE, End, EndReason, Held
+from osqueue.engine.requests import End, EndReason, Held
 from osqueue.engine.standbys import Standbys
-from osqueue.engine.sweeper import Sweeper
+from osqueue.engine.sweeper import Sweeper, named_payloads
 from osqueue.engine.term import Listener, Term, read_instant
 from osqueue.errors import (
     BrokerLeadershipError,
@@ -41,8 +42,7 @@ from osqueue.errors import (
     StoreUnavailableError,
 )
 from osqueue.model.job import Moment
-from osqueue.model.ops import Claim, GetPayloadKeys, Op
-from osqueue.model.outcomes import PayloadKeys
+from osqueue.model.ops import Claim, Op
 from osqueue.model.queries import Depths
 from osqueue.model.schedules import Timetable
 from osqueue.storage.protocol import Store
@@ -280,15 +280,10 @@ class Engine:
             self.payloads,
             self._settings.payloads,
             entropy=self._entropy,
-            named=self._named_payloads,
-            copies=f"{self._key}.{BEFORE}",
+            named=partial(named_payloads, self),
+            key=self._key,
         )
         await sweeper.run(lambda: self.epoch)
-
-    async def _named_payloads(self) -> frozenset[str]:
-        held = await self.ask(GetPayloadKeys(), consistent=True)
-        assert isinstance(held.outcome, PayloadKeys), "looking cannot be refused"
-        return held.outcome.keys
 
     def _over(self, end: End) -> None:
         if self._end is None:

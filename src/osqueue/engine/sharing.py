@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NoReturn
 
 from osqueue.clock import Clock, Entropy
 from osqueue.config import BrokerSettings, QueueLimits
@@ -28,6 +30,7 @@ from osqueue.engine.refusals import (
     unwatched_error,
 )
 from osqueue.engine.requests import End, EndReason, Held
+from osqueue.engine.sweeper import Sweeper, named_payloads
 from osqueue.engine.tenure import Sharing, led_by
 from osqueue.engine.term import Listener, Term, read_instant
 from osqueue.errors import BrokerLeadershipError, CorruptStateError, OsqueueError
@@ -242,6 +245,21 @@ class SharedEngine:
         """``awaited`` has changed."""
         if self._term is not None and self._term.end is None:
             self._term.look_again()
+
+    async def sweep(self) -> NoReturn:
+        """Delete payload objects that nobody names, now and then, until cancelled: those that could
+        not be deleted at once, and those of lower epochs. What others have left behind of this one
+        may be about to be named: the next epoch's sweepers look for it.
+        """
+        sweeper = Sweeper(
+            self._store,
+            self.payloads,
+            self._settings.payloads,
+            entropy=self._entropy,
+            named=partial(named_payloads, self),
+            key=self._key,
+        )
+        await sweeper.run(lambda: self.epoch)
 
     def discard(self, keys: Iterable[str]) -> None:
         """Delete payload objects that no commit names or will name, in the background."""

@@ -12,16 +12,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from osqueue.clock import Entropy
 from osqueue.config import PayloadSettings
 from osqueue.engine.payloads import PayloadObjects
+from osqueue.engine.requests import BEFORE, Held
 from osqueue.errors import OsqueueError
 from osqueue.model.job import PAYLOADS
+from osqueue.model.ops import GetPayloadKeys
+from osqueue.model.outcomes import PayloadKeys
 from osqueue.storage.protocol import Store
 
-__all__ = ["Sweeper"]
+__all__ = ["Sweeper", "named_payloads"]
 
 logger = logging.getLogger("osqueue.engine")
 
@@ -35,7 +38,7 @@ EPOCH_DIGITS_MAX = 18
 class Sweeper:
     """``named`` asks for the keys that the durable state names; it is asked after the listing.
 
-    ``copies`` is what the keys of kept copies of the state begin with.
+    ``key`` is that of the state object, beside which copies of it may be kept.
     """
 
     def __init__(
@@ -46,14 +49,14 @@ class Sweeper:
         *,
         entropy: Entropy,
         named: Callable[[], Awaitable[frozenset[str]]],
-        copies: str,
+        key: str,
     ) -> None:
         self._store = store
         self._payloads = payloads
         self._settings = settings
         self._entropy = entropy
         self._named = named
-        self._copies = copies
+        self._copies = f"{key}.{BEFORE}"
         self._told_of = ""
 
     async def run(self, epoch: Callable[[], int]) -> NoReturn:
@@ -127,6 +130,19 @@ class Sweeper:
 
     async def _rest(self, ms: int) -> None:
         await asyncio.sleep(ms * (0.75 + self._entropy.jitter() / 2) / 1_000)
+
+
+class Asked(Protocol):
+    """Whom the durable state is asked of."""
+
+    async def ask(self, op: GetPayloadKeys, *, consistent: bool) -> Held: ...
+
+
+async def named_payloads(engine: Asked) -> frozenset[str]:
+    """The keys that the durable state names, at a moment after this was asked."""
+    held = await engine.ask(GetPayloadKeys(), consistent=True)
+    assert isinstance(held.outcome, PayloadKeys), "looking cannot be refused"
+    return held.outcome.keys
 
 
 def _is_below(key: str, epoch: int) -> bool:

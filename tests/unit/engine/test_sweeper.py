@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from tests.integration.flaky_payloads import FlakyPayloads
@@ -12,7 +13,7 @@ from osqueue.clock import SystemEntropy
 from osqueue.config import LeadershipSettings, PayloadSettings
 from osqueue.engine.election import ProbeAnswer
 from osqueue.engine.engine import Engine
-from osqueue.engine.sweeper import Sweeper
+from osqueue.engine.sweeper import Sweeper, named_payloads
 from osqueue.errors import (
     BrokerLeadershipError,
     CommitUnknownError,
@@ -40,8 +41,8 @@ def sweeper_of(engine: Engine, store: FlakyPayloads, settings: PayloadSettings =
         engine.payloads,
         settings,
         entropy=SystemEntropy(),
-        named=engine._named_payloads,
-        copies=f"{KEY}.before-",
+        named=partial(named_payloads, engine),
+        key=KEY,
     )
 
 
@@ -317,7 +318,7 @@ async def test_sweep_when_a_copy_appears_while_the_state_is_asked_then_nothing_g
 
     async def named() -> frozenset[str]:
         await store.create(COPY, b"{}")
-        return await engine._named_payloads()
+        return await named_payloads(engine)
 
     sweeper._named = named
     assert await soon(sweeper.sweep(engine.epoch)) == 0
@@ -372,7 +373,7 @@ async def test_sweep_when_a_copy_appears_meanwhile_then_stray_keys_are_not_forgo
 
     async def overwritten() -> frozenset[str]:
         await store.create(COPY, b"{}")
-        return await engine._named_payloads()
+        return await named_payloads(engine)
 
     sweeper._named = overwritten
     assert await soon(sweeper.sweep(engine.epoch)) == 0

@@ -10,11 +10,13 @@ import msgspec
 from osqueue.client.models import NewJob
 from osqueue.client.payloads import encode_payload
 from osqueue.config import STATE_KEY, QueueLimits
+from osqueue.engine.requests import BEFORE
 from osqueue.testing.simulation.laws.answers import Answers
 from osqueue.testing.simulation.laws.law import BrokenLawError, expect
 from osqueue.testing.simulation.laws.line import Line
 from osqueue.testing.simulation.laws.objects import Objects
 from osqueue.testing.simulation.laws.onlookers import Onlookers
+from osqueue.testing.simulation.laws.past import ARCHIVE
 from osqueue.testing.simulation.laws.requests import Requests
 from osqueue.testing.simulation.laws.streams import expect_told
 from osqueue.testing.simulation.machine.bucket import PERSON, Written
@@ -23,8 +25,6 @@ from osqueue.testing.simulation.surroundings import Surroundings
 from osqueue.wire.messages import Update
 
 __all__ = ["Checks"]
-
-ARCHIVE: Final = "archive/"
 
 
 class _Archived(msgspec.Struct):
@@ -45,10 +45,15 @@ class Checks:
         self._around = around
         self.asked = Requests()
         self.line = Line(
-            limits, self.asked, around.bucket, edited=around.edited, served=around.served
+            limits,
+            self.asked,
+            around.bucket,
+            edited=around.edited,
+            served=around.served,
+            adopted=lambda: around.adopted,
         )
-        self.objects = Objects(around.bucket, self.line)
-        self.onlookers = Onlookers(self.line.how_over)
+        self.objects = Objects(around.bucket, self.line, around.served)
+        self.onlookers = Onlookers(self.line.how_surely_over)
         self._payloads: dict[str, bytes] = {}
         self._answers = Answers(self.line, self.asked, self._payloads)
         self._shown: dict[object, int] = {}
@@ -58,6 +63,7 @@ class Checks:
         self.requests = 0
         around.bucket.on_write = self._written
         around.bucket.on_read = self._read
+        around.bucket.on_delete = self._deleted
         around.witness = self
 
     # What is told
@@ -88,6 +94,8 @@ class Checks:
         self._around.trace.note(
             exchange.who, "told of %s: %s events", message.commit, len(message.events)
         )
+        if self.line.before_shaken(exchange.sent_us):
+            return
         try:
             exchange.told = expect_told(message, self.line, exchange.told)
         except BrokenLawError as error:
@@ -125,21 +133,24 @@ class Checks:
     def shown(self, reader: object, completed: int) -> None:
         """A reader was told how many jobs have completed: for him that never goes back."""
         before, self._shown[reader] = self._shown.get(reader, 0), completed
-        if completed < before:
+        if completed < before and self.line.shaken_us is None:
             self._find(BrokenLawError(f"{before} completed were shown, and then {completed}"))
 
     def _written(self, written: Written) -> None:
-        if written.key != STATE_KEY:
+        copy = written.key.startswith(f"{STATE_KEY}.{BEFORE}")
+        if not copy and written.key != STATE_KEY:
             return
         try:
-            self.line.take(written)
+            (self.line.kept if copy else self.line.take)(written)
         except AssertionError as error:
             self._find(error)
-        self.objects.written(by_hand=written.by == PERSON)
-        assert self.line.last is not None
-        self._around.trace.note(
-            written.by, "writes %s: %s jobs", self.line.last.commit, len(self.line.jobs)
-        )
+        self.objects.written(written.life, by_hand=written.by == PERSON)
+        commit = "what it knows" if self.line.last is None else self.line.last.commit
+        self._around.trace.note(written.by, "writes %s: %s jobs", commit, len(self.line.jobs))
+
+    def _deleted(self, key: str) -> None:
+        if key == STATE_KEY:
+            self.line.gone()
 
     def _read(self, life: str, key: str) -> None:
         if key == STATE_KEY:
@@ -165,11 +176,13 @@ class Checks:
         line = self.line
         busy = line.unfinished(self._around.wall_ms) or line.outgoing
         waited_for = busy or self.onlookers.unheard
-        return line.last is not None and not (waited_for or line.last.paused)
+        there = line.last is not None and not line.is_cut
+        return there and not (waited_for or line.last is None or line.last.paused)
 
     def expect_end(self) -> None:
         """What must hold when the world has been well for long enough."""
         line = self.line
+        expect(not line.is_cut, "the queue goes on after others have had the object")
         expect(line.last is not None and not line.last.paused, "the queue is at work")
         left = line.unfinished(self._around.wall_ms)
         expect(not left, "%s jobs are never done: %s", len(left), left[:3])
@@ -177,10 +190,12 @@ class Checks:
         unheard = self.onlookers.unheard
         expect(not unheard, "%s do not hear of ends: %s", len(unheard), unheard[:3])
         archived = self._archived()
-        for job_id in self._acknowledged:
+        for job_id in self._acknowledged - line.disputed:
             there = job_id in line.jobs or job_id in archived
             expect(there, "job %s was acknowledged, and is lost", job_id)
         for job_id, life in line.lives.items():
+            if job_id in line.disputed:
+                continue
             ended = life.end is not None
             expect(
                 archived[job_id] == ended, "job %s is archived %s times", job_id, archived[job_id]
@@ -196,5 +211,6 @@ class Checks:
                 ids[job.id] += 1
                 end = self.line.lives[job.id].end
                 same = end is not None and (end.status, end.lease) == (job.status, job.lease)
+                same = same or job.id in self.line.disputed
                 expect(same, "job %s is archived as %s, and ended as %s", job.id, job, end)
         return ids

@@ -10,6 +10,7 @@ from osqueue.testing.simulation.faults.disturbances import Disturbance
 from osqueue.testing.simulation.faults.drawing import (
     cut_from_bucket,
     drawn,
+    drawn_by_strangers,
     drawn_for_users,
     left_again,
     with_machines,
@@ -70,6 +71,7 @@ def plan_of(seed: int) -> Plan:
         others=["planner", "waiter", "follower", "careless", "manager"],
         until_s=STORM_S,
     )
+    storm += drawn_by_strangers(Dice(seed, "strangers"), until_s=STORM_S)
     return Plan(
         seed=seed,
         brokers=brokers,
@@ -92,6 +94,7 @@ def _shared_plan(seed: int, dice: Dice) -> Plan:
     begins_s = dice.between(0.2, 0.8) * STORM_S * brokers
     if brokers and dice.chance(0.6):
         storm += left_again(dice, hosts[-1], names, from_s=begins_s)
+    storm += drawn_by_strangers(Dice(seed, "strangers"), until_s=STORM_S)
     return Plan(
         seed=seed,
         brokers=brokers,

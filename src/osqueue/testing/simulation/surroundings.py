@@ -58,6 +58,10 @@ class Surroundings:
         """The process that was the last to take the lead."""
         self.edited: set[str] = set()
         """Jobs that a person has changed in the object itself."""
+        self.adopted = False
+        """Whether brokers were told to go on from what others have left."""
+        self.overwritten = False
+        """Whether somebody has had the object who names no broker that is there, or none at all."""
         self.witness: Witness = Unwatched()
         self.callers = Callers()
         """Who waits at brokers."""

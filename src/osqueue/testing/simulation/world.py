@@ -145,7 +145,7 @@ class _World:
         looking = [user for user in self.users if isinstance(user, Operator | Reader)]
         if not self.brokers:  # all others need one
             self.users = [*working, *looking]
-            self.closer.drops_schedules = False
+            self.closer.by_broker = False
             SimulatedSharer(around, "closer", settings, [self.closer])
         return [
             SimulatedSharer(

@@ -59,6 +59,13 @@ class Kind(StrEnum):
     HAND_EDIT = "hand-edit"
     """Somebody reads the state, sets the priority of one job, and puts it back by CAS."""
 
+    OLDER_WRITER = "older-writer"
+    """An older implementation is at work on the object, and drops what it does not know. When it
+    has been stopped, brokers go on from the copy that one of them has kept; or, from a ``share`` of
+    a half on, from what it has left."""
+    OBJECT_GONE = "object-gone"
+    """Somebody deletes the object, and puts it back later, if nobody else has."""
+
 
 STORE: Final = (
     Kind.STORE_REQUESTS_LOST,

@@ -11,7 +11,14 @@ from msgspec.structs import replace
 from osqueue.testing.simulation.faults.disturbances import LEADER, NET, STORE, Disturbance, Kind
 from osqueue.testing.simulation.machine.dice import Dice
 
-__all__ = ["cut_from_bucket", "drawn", "drawn_for_users", "left_again", "with_machines"]
+__all__ = [
+    "cut_from_bucket",
+    "drawn",
+    "drawn_by_strangers",
+    "drawn_for_users",
+    "left_again",
+    "with_machines",
+]
 
 MACHINES: Final = 0.3
 """How many runs have a leader, or one who stands by, whose machine stands still for longer than any
@@ -54,6 +61,9 @@ SPLITS: Final = 0.1
 
 SPLIT_S: Final = 30.0
 """For how long, about: longer than it takes until another broker leads."""
+
+STRANGE: Final = 0.15
+"""How many runs have somebody else's hand on the object, who knows of no epochs, or deletes it."""
 
 AWAY_S: Final = 40.0
 """How long a broker is away that others take a queue back from."""
@@ -102,6 +112,15 @@ def left_again(
         for each in others
         if dice.chance(0.7)
     ]
+
+
+def drawn_by_strangers(dice: Dice, *, until_s: float) -> list[Disturbance]:
+    """What those do who have no business with the object; mostly nothing."""
+    if not dice.chance(STRANGE):
+        return []
+    kind = dice.pick((Kind.OLDER_WRITER, Kind.OLDER_WRITER, Kind.OBJECT_GONE))
+    at_s, for_s = dice.between(5.0, until_s - 10.0), dice.between(0, 8.0)
+    return [Disturbance(kind, at_s, for_s, share=dice.between(0, 1))]
 
 
 def drawn_for_users(

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from osqueue.config import STATE_KEY
 from osqueue.testing.simulation.faults.disturbances import LEADER, Disturbance, Kind
+from osqueue.testing.simulation.faults.strangers import Strangers
 from osqueue.testing.simulation.machine.bucket import PERSON, StoreWeather
 from osqueue.testing.simulation.machine.network import Weather
 from osqueue.testing.simulation.machine.process import SimulatedProcess
@@ -60,6 +61,14 @@ class Stoppable(Protocol):
 class Host(Stoppable, Protocol):
     """One that others are connected to."""
 
+    adopts: bool
+    """Whether it is to go on, when it starts, from what an older implementation wrote."""
+
+    @property
+    def halted(self) -> bool:
+        """Whether it runs, and does nothing more until it is started again."""
+        ...
+
     def broken(self) -> None: ...
 
     def silent(self) -> None: ...
@@ -83,6 +92,7 @@ class Storm:
         self._closed: list[tuple[str, str]] = []
         self._deaf: list[str] = []
         self._over = False
+        self._strangers = Strangers(around, self)
         self._acts: dict[Kind, Callable[[Disturbance], _Undo | None]] = {
             Kind.CUT: self._cut,
             Kind.CUT_ONE_WAY: self._cut,
@@ -92,6 +102,8 @@ class Storm:
             Kind.STOP: self._stop,
             Kind.CLOCK_STEP: self._step_clock,
             Kind.HAND_EDIT: self._edit_by_hand,
+            Kind.OLDER_WRITER: self._strangers.overwrite,
+            Kind.OBJECT_GONE: self._strangers.delete,
         }
         self._stoppable: dict[str, Stoppable] = {
             each.process.name: each for each in (*self._hosts.values(), *workers)
@@ -128,6 +140,16 @@ class Storm:
             process.set_clock()
             if not process.alive:
                 process.start()
+
+    def begin_again(self, *, adopt: bool) -> None:
+        """Start those again that have halted; or all of them, with ``--adopt``."""
+        self._around.adopted = adopt
+        for host in self._hosts.values():
+            host.adopts = adopt
+            if host.process.alive and (adopt or host.halted):
+                host.process.kill()
+                host.broken()
+                self.start(host.process.name)
 
     def _begin(self, it: Disturbance) -> None:
         if self._over:

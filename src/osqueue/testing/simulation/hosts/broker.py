@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Final
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from osqueue.broker.probe import judge
 from osqueue.client.health import HEALTH
@@ -30,7 +31,7 @@ from osqueue.testing.simulation.machine.streaming import Pipe
 from osqueue.testing.simulation.surroundings import Surroundings
 from osqueue.wire.operations import GET_STATUS, StatusQuery
 
-__all__ = ["SimulatedBroker", "probing"]
+__all__ = ["SimulatedBroker", "adopting", "probing"]
 
 _PORT: Final = 8080
 
@@ -54,9 +55,15 @@ class SimulatedBroker:
         self.connections: list[Connection] = []
         self.pipes: list[Pipe] = []
         self.core: QueueCore | None = None
+        self.adopts = False
         self.gone: Callable[[], None] | None = None
         """Is told when it has ended by itself."""
         world.servers[self.address] = self
+
+    @property
+    def halted(self) -> bool:
+        """Whether it will never lead again in this life."""
+        return self.core is not None and self.core.engine.status().role == "halted"
 
     def broken(self) -> None:
         """Its process has died, and its machine resets the connections."""
@@ -144,7 +151,7 @@ class SimulatedBroker:
         core = self.core = QueueCore(
             self._world.store_of(process),
             address=self.address,
-            settings=self._settings,
+            settings=adopting(self._settings) if self.adopts else self._settings,
             clock=process.clock,
             entropy=process.entropy,
             probe=probing(self._world, process),
@@ -164,6 +171,7 @@ class SimulatedBroker:
 
     def _led(self) -> None:
         assert self.core is not None
+        self.adopts = False
         self._world.leader = self.process.name
         self._world.happened["leadership taken"] += 1
         self._world.trace.note(self.process.name, "leads, epoch %s", self.core.engine.epoch)
@@ -176,6 +184,11 @@ class SimulatedBroker:
         self.broken()
         if self.gone is not None:
             self.gone()
+
+
+def adopting(settings: BrokerSettings) -> BrokerSettings:
+    """The same, of one that goes on from what an older implementation has overwritten."""
+    return replace(settings, leadership=replace(settings.leadership, adopt=True))
 
 
 def probing(world: Surroundings, process: SimulatedProcess) -> Probe:

@@ -20,7 +20,7 @@ from osqueue.config import BrokerSettings
 from osqueue.engine.requests import EndReason
 from osqueue.errors import BrokerLeadershipError, OsqueueError
 from osqueue.inprocess import InProcessTransport
-from osqueue.testing.simulation.hosts.broker import probing
+from osqueue.testing.simulation.hosts.broker import adopting, probing
 from osqueue.testing.simulation.laws.law import expect
 from osqueue.testing.simulation.machine.exchange import Exchange
 from osqueue.testing.simulation.machine.process import SimulatedProcess
@@ -47,6 +47,7 @@ class SimulatedSharer:
         self._dice = world.dice.fork(f"{name} again")
         self._finds_leader = users[0].finds_leader
         self.process = SimulatedProcess(world.loop, world.dice.fork(name), name, self._main)
+        self.adopts = False
         self.gone: Callable[[], None] | None = None
         """Is told when it has ended by itself."""
         self.met: str | None = None
@@ -59,6 +60,11 @@ class SimulatedSharer:
     def works(self) -> bool:
         """Whether a worker lives in it."""
         return any(isinstance(user, SimulatedWorker) for user in self._users)
+
+    @property
+    def halted(self) -> bool:
+        """It ends instead."""
+        return False
 
     def broken(self) -> None:
         """Nobody is connected to it."""
@@ -92,12 +98,13 @@ class SimulatedSharer:
         world = self._world
         part = joined(
             world.store_of(process),
-            settings=self._settings,
+            settings=adopting(self._settings) if self.adopts else self._settings,
             clock=process.clock,
             entropy=process.entropy,
             leader_probe=probing(world, process),
         )
         async with part as (engine, transport):
+            self.adopts = False
             world.happened["queue joined"] += 1
             way = _Witnessed(transport, process, world)
             client = OsqueueClient(transport=way, runtime=world.runtime_of(process))
@@ -127,8 +134,9 @@ class SimulatedSharer:
     def _meet(self, leader: str | None) -> None:
         """A broker leads: whoever asks has to be told where it is."""
         _expect_address(self._world, leader)
-        self.met = leader
-        self._world.happened["broker met"] += 1
+        if leader in self._world.servers:
+            self.met = leader
+            self._world.happened["broker met"] += 1
 
     def _over(self, why: str) -> None:
         """As a process that has returned from its main function."""
@@ -140,7 +148,8 @@ class SimulatedSharer:
 
 def _expect_address(world: Surroundings, leader: str | None) -> None:
     """Whoever has to do with a broker from now on is told where it is."""
-    expect(leader in world.servers, "a broker leads, at %s, and none is there", leader)
+    there = leader in world.servers or world.overwritten
+    expect(there, "a broker leads, at %s, and none is there", leader)
 
 
 async def _first(

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from osqueue.errors import JobNotFoundError, LeaseLostError
 from osqueue.testing.simulation.laws.law import expect
-from osqueue.testing.simulation.laws.line import Line
+from osqueue.testing.simulation.laws.line import FRESH_US, Line
 from osqueue.testing.simulation.laws.many import Many
 from osqueue.testing.simulation.laws.repeats import Repeated
 from osqueue.testing.simulation.laws.requests import Requests
@@ -21,9 +21,6 @@ from osqueue.testing.simulation.machine.exchange import Exchange
 from osqueue.wire import operations as ops
 
 __all__ = ["Answers"]
-
-FRESH_US: Final = 1_100_000
-"""How old what is answered may be: a leader is confirmed once a second, by its own clock."""
 
 _SUBMITS: Final = frozenset({ops.SUBMIT.name, ops.SUBMIT_BATCH.name, ops.SUBMIT_LARGE.name})
 _COMPLETES: Final = frozenset({ops.COMPLETE.name, ops.COMPLETE_BATCH.name})
@@ -59,6 +56,8 @@ class Answers:
 
     def expect_true(self, exchange: Exchange) -> None:
         """Raise `BrokenLawError` for an answer that says what is not so."""
+        if self._line.before_shaken(exchange.sent_us):
+            return
         self._repeated.answered(exchange)
         if exchange.error is not None:
             self._expect_refusal(exchange)
@@ -79,14 +78,18 @@ class Answers:
 
     def _expect_same(self, submitted: Any) -> None:
         """One id is one job: whoever submits another one under it is refused."""
-        said = self._payloads.get(submitted.job_id)
+        said = self._said(submitted.job_id)
         same = said is None or bytes(submitted.payload) == said
         expect(same, "job %s was acknowledged as another one", submitted.job_id)
 
     def _shown(self, exchange: Exchange) -> None:
-        said, shown = self._payloads.get(exchange.job_id or ""), _value(exchange)
+        said, shown = self._said(exchange.job_id or ""), _value(exchange)
         same = said is None or bytes(shown) == said
         expect(same, "job %s is shown with another payload: %s", exchange.job_id, shown)
+
+    def _said(self, job_id: str) -> bytes | None:
+        """What was submitted, if anybody did but a schedule, and others have not lost it."""
+        return None if job_id in self._line.disputed else self._payloads.get(job_id)
 
     def _expect_known(self, job_id: str) -> None:
         expect(job_id in self._line.lives, "job %s was acknowledged and is not durable", job_id)
@@ -103,7 +106,7 @@ class Answers:
             lease.told = True
             granted = (lease.job_id, lease.attempt)
             expect(granted == (job.job_id, job.attempt), "%s was granted for %s", job, lease)
-            said = self._payloads.get(job.job_id)  # not of a job that a schedule has submitted
+            said = self._said(job.job_id)
             same = said is None or bytes(job.payload) == said
             expect(same, "job %s was given another payload: %s", job.job_id, job.payload)
             gone = lease.gone_us is not None and lease.gone_us < exchange.sent_us

@@ -34,6 +34,11 @@ class Descent:
         self._leaders: dict[int, str] = {}
         self._writers: set[str] = set()
 
+    def begin_anew(self) -> None:
+        """The line is cut off: whoever goes on knows nothing of those before."""
+        self._leaders.clear()
+        self._writers.clear()
+
     def expect_next(self, now: Header, before: Header | None, *, by_hand: bool) -> None:
         """``by_hand``: a person wrote the version before; then a commit may have come to nothing.
 

@@ -7,6 +7,7 @@ of each job and each lease: the truth that answers are compared with.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import takewhile
 from typing import Final, TypeAlias
 
@@ -25,21 +26,25 @@ from osqueue.testing.simulation.laws.families import (
 )
 from osqueue.testing.simulation.laws.handing import expect_in_order, expect_none_out
 from osqueue.testing.simulation.laws.law import expect
+from osqueue.testing.simulation.laws.past import Copies, Past, Standing
 from osqueue.testing.simulation.laws.requests import Requests
 from osqueue.testing.simulation.laws.schedules import expect_moved_on, is_of_a_time
 from osqueue.testing.simulation.laws.served import Served
 from osqueue.testing.simulation.laws.silence import Silence
 from osqueue.testing.simulation.laws.streams import Commit
 from osqueue.testing.simulation.laws.views import End, JobLife, LeaseLife, StateView, View
-from osqueue.testing.simulation.machine.bucket import PERSON, Bucket, Written
+from osqueue.testing.simulation.machine.bucket import OLDER, PERSON, RESTORER, Bucket, Written
 
-__all__ = ["Line"]
+__all__ = ["FRESH_US", "Line"]
 
 WHOLE_EVERY: Final = 16
 """Every so many versions are opened by the real code, and all invariants of the model checked."""
 
 HASTE_US: Final = 10_000_000
 """For so long after a claim was given up its jobs may go back, and look as if never handed out."""
+
+FRESH_US: Final = 1_100_000
+"""How old what is answered may be: a leader is confirmed once a second, by its own clock."""
 
 
 _Jobs: TypeAlias = dict[str, View]
@@ -58,6 +63,7 @@ class Line:
         *,
         edited: set[str],
         served: Served,
+        adopted: Callable[[], bool],
     ) -> None:
         self._limits = limits
         self._requests = requests
@@ -66,6 +72,8 @@ class Line:
         self._edited = edited
         self._known: dict[bytes, View] = {}
         self._descent = Descent()
+        self._past = Past()
+        self.copies = Copies(bucket, self._past, adopted)
         self._by_hand = False
         """Whether a person wrote the last version: then a commit may have come to nothing."""
         self.versions = 0
@@ -80,7 +88,13 @@ class Line:
         self._written_us: dict[tuple[int, int], int] = {}
         self.commits: dict[tuple[int, int], Commit] = {}
         """What brokers wrote, by the commit's epoch and number."""
+        self.created: set[int] = set()
+        """Epochs that began with an object that was gone."""
         self._moved_now: list[str] = []
+        self.disputed: set[str] = set()
+        """Jobs of which something was lost when others had their hands on the object."""
+        self.shaken_us: int | None = None
+        """When that was last."""
         self.well_us: int | None = None
         """Since when nothing goes wrong any more, nor has to be got over."""
 
@@ -101,7 +115,16 @@ class Line:
 
     def take(self, written: Written) -> None:
         """The next version. Raises `BrokenLawError`."""
+        if written.by == OLDER or (written.by == PERSON and self._past.is_cut):
+            self._past.overwritten(written.data, written.at_us)
+            return
         state = _state_decoder.decode(written.data)
+        if written.by == RESTORER:
+            self._go_back(self._past.put_back(state, self._read_jobs(state)), written.at_us)
+            self._by_hand = True
+            return
+        if self._past.is_cut:
+            self._go_on(state, written.at_us)
         self.versions += 1
         if written.by == PERSON:
             expect(self.last and state.commit == self.last.commit, "a person makes no commits")
@@ -128,6 +151,7 @@ class Line:
                 written.at_us, moved, state.completed_total
             )
         self.last, self.jobs = state, jobs
+        self._past.keep(state, jobs, written.at_us)
         if taken_over or self.versions % WHOLE_EVERY == 0:
             check(decode_state(written.data, limits=self._limits, now=Moment(0, 0)))
 
@@ -135,10 +159,82 @@ class Line:
         """The object was read in a life of a process."""
         self._silence.seen(life, at_us)
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the object is not ours, or gone."""
+        return self._past.is_cut
+
+    def gone(self) -> None:
+        """Somebody has deleted the object."""
+        self._past.gone()
+
+    def before_shaken(self, at_us: int) -> bool:
+        """Whether something was lost since then, or a moment before: an answer may be as old."""
+        return self.shaken_us is not None and at_us <= self.shaken_us + FRESH_US
+
+    def kept(self, written: Written) -> None:
+        """Somebody has kept a copy beside the object. Raises `BrokenLawError`."""
+        state = _state_decoder.decode(written.data)
+        jobs = {view.id: view for view in map(_view_decoder.decode, state.jobs)}
+        self.copies.kept(written.key, state, jobs, written.at_us)
+
+    def _go_on(self, state: StateView, at_us: int) -> None:
+        """Somebody of ours goes on where others have had the object."""
+        to = self._past.gone_on_from(state)
+        if to.state is not None:
+            self.created.add(state.epoch)
+            self._by_hand = False  # what a person had changed last may not have been seen
+        elif to.at_us > 0:
+            self.copies.expect_adoptable(state, at_us)
+        else:
+            self.copies.expect_new(state)
+        self._go_back(to, at_us)
+
+    def _go_back(self, to: Standing, at_us: int) -> None:
+        """The line goes on from another version than its last: what came since then is lost."""
+        self._past.mended()
+        if to.state is not None and to.jobs is self.jobs:
+            return
+        self.shaken_us, self._requests.paused_us = at_us, None
+        if to.state is None:
+            self._descent.begin_anew()
+            self.disputed.update(self.lives)
+        lost = self.jobs
+        self.last, self.jobs = to.state, to.jobs
+        for job_id in dict.fromkeys([*lost, *to.jobs]):
+            if lost.get(job_id) != to.jobs.get(job_id):
+                self._set_back(job_id, to.jobs.get(job_id), at_us)
+        for job_id, life in self.lives.items():
+            if life.end is not None and life.end.at_us > to.at_us > 0:
+                self.disputed.add(job_id)
+                life.end = None
+        self._hold_again(at_us)
+
+    def _set_back(self, job_id: str, now: View | None, at_us: int) -> None:
+        self.disputed.add(job_id)
+        life = self.lives.setdefault(job_id, JobLife())
+        life.number = life.number or len(self.lives)
+        life.since_us.append(at_us)
+        life.views.append(now)
+
+    def _hold_again(self, at_us: int) -> None:
+        """Leases are those that stand there now."""
+        held = {view.lease: view for view in self.jobs.values() if view.lease is not None}
+        for token, lease in self.leases.items():
+            if token in held:
+                lease.gone_us = None
+            elif lease.gone_us is None:
+                lease.gone_us = at_us
+        self._held = Counter(view.claim_id for view in held.values())
+
     def how_over(self, job_id: str) -> str | None:
         """How a job has ended, or that it is dead, if that is so."""
         job = self.jobs.get(job_id)
         return "dead" if job is not None and job.status == "dead" else self.how_ended(job_id)
+
+    def how_surely_over(self, job_id: str) -> str | None:
+        """The same, unless others have lost something of it."""
+        return None if job_id in self.disputed else self.how_over(job_id)
 
     def over_us(self, job_id: str) -> int | None:
         """Since when it has ended, or been dead, if it has."""
@@ -196,7 +292,7 @@ class Line:
             expect(view.lease is None or held <= most, "claim %s got %s jobs", view.claim_id, held)
         for view in jobs.values():
             key = view.payload_key
-            there = key is None or self._bucket.look(key) is not None
+            there = key is None or self._bucket.look(key) or view.id in self.disputed
             expect(there, "the payload of job %s is gone: %s", view.id, key)
         expect_families(self.jobs, jobs, self.how_ended)
         if self.last is not None:
@@ -212,7 +308,7 @@ class Line:
         for view in state.finished:
             life = self.lives.setdefault(view.id, JobLife())
             expect(view.id not in jobs, "job %s has ended and is queued", view.id)
-            if life.end is None:
+            if life.end is None or self._undone(view, life.end):
                 life.end = ended[view.id] = End(view.status, view.lease, at_us)
                 if view.id not in self.jobs:
                     self._moved_now.append(view.id)
@@ -222,6 +318,11 @@ class Line:
             same = (life.end.status, life.end.lease) == (view.status, view.lease)
             expect(same, "job %s ended once: %s, %s", view.id, life.end, view)
         return ended
+
+    def _undone(self, view: View, end: End) -> bool:
+        """Whether an end was lost, and the job has ended again."""
+        lost = self.shaken_us is not None and end.at_us <= self.shaken_us
+        return lost and view.id in self.disputed and end.lease != view.lease
 
     def _expect_end(self, end: View, before: View | None) -> None:
         if end.status in {"cancelled", "discarded"}:
@@ -257,14 +358,13 @@ class Line:
         asked = bool(life.views) or self._requests.submits[now.id] > 0
         asked = asked or is_of_a_time(now.id)
         expect(asked, "job %s is queued, and nobody asked for that", now.id)
+        if now.id in self.disputed:
+            life.end = None
         expect(life.end is None, "job %s has ended, and comes back: %s", now.id, now)
         allowed = now.attempts <= now.attempts_allowed
         expect(allowed, "job %s has %s attempts of %s", now.id, now.attempts, now.attempts_allowed)
-        expect(
-            (now.lease is not None) == (now.status == "in_progress"),
-            "a job has a lease while it runs: %s",
-            now,
-        )
+        runs = now.status == "in_progress" and (now.lease or now.id not in self.disputed)
+        expect((now.lease is not None) == bool(runs), "a job has a lease while it runs: %s", now)
         if written.by == PERSON:
             expect(now.id in self._edited, "a person changes one job")
         elif self._by_hand and before is not None:

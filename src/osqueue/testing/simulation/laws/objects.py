@@ -1,10 +1,11 @@
 """The law of payload objects: each belongs to a job, or goes.
 
-A leader deletes what its commits give up, and what it cannot delete it tries again. It looks for
-what is left of lower epochs; of its own it cannot, since what nobody names may be about to be
+Whoever's commit gives one up deletes it, and what he cannot delete he tries again. All look for
+what is left of lower epochs; of their own they cannot, since what nobody names may be about to be
 named. So what may stay until the next leader comes is of its own epoch, and either was never named:
 a write that was applied late, after it had been repeated under another key and swept; or a person
-has edited the very commit that gave it up, and may have named it again.
+has edited the very commit that gave it up, and may have named it again; or who gave it up has died,
+one of several who share an epoch.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from osqueue.engine.requests import BEFORE
 from osqueue.model.job import PAYLOADS
 from osqueue.testing.simulation.laws.law import expect
 from osqueue.testing.simulation.laws.line import Line
+from osqueue.testing.simulation.laws.served import Served
 from osqueue.testing.simulation.machine.bucket import Bucket
 
 __all__ = ["Objects"]
@@ -22,11 +24,13 @@ __all__ = ["Objects"]
 class Objects:
     """Which payload objects the versions of the state name."""
 
-    def __init__(self, bucket: Bucket, line: Line) -> None:
+    def __init__(self, bucket: Bucket, line: Line, served: Served) -> None:
         self._bucket = bucket
+        self._served = served
         self._line = line
         self._named: frozenset[str] = frozenset()
-        self._given_up: set[str] = set()
+        self._given_up: dict[str, str] = {}
+        """By whom, in which life."""
         self._last_given_up: frozenset[str] = frozenset()
         self._disputed: set[str] = set()
         """Given up by a commit that a person has edited."""
@@ -40,14 +44,14 @@ class Objects:
         """How many leases were given since then."""
         return sum(lease.since_us >= since_us for lease in self._line.leases.values())
 
-    def written(self, *, by_hand: bool) -> None:
-        """There is another version."""
+    def written(self, life: str, *, by_hand: bool) -> None:
+        """There is another version, written in a life of somebody."""
         keys = (job.payload_key for job in self._line.jobs.values())
         named = frozenset(key for key in keys if key is not None)
         given_up = self._named - named
         if by_hand:
             self._disputed |= self._last_given_up
-        self._given_up |= given_up
+        self._given_up.update(dict.fromkeys(sorted(given_up), life))
         self._last_given_up = given_up
         self._named = named
 
@@ -58,6 +62,10 @@ class Objects:
         assert self._line.last is not None
         for key in self._bucket.keys(PAYLOADS):
             own = key.startswith(f"{PAYLOADS}{self._line.last.epoch}/")
-            late = own and key not in self._given_up
-            excused = late or (own and key in self._disputed)
+            excused = own and (key in self._disputed or self._is_forgotten(key))
             expect(key in self._named or excused, "%s stays, and no job names it", key)
+
+    def _is_forgotten(self, key: str) -> bool:
+        """Whether nobody knows that it may go: it was never named, or who gave it up is dead."""
+        life = self._given_up.get(key)
+        return life is None or not self._served.lives(life)

@@ -38,6 +38,11 @@ class Served:
         self._processes[process.name] = process
         self._since_us.pop(process.name, None)
 
+    def lives(self, life: str) -> bool:
+        """Whether a life of a process goes on."""
+        process = self._processes.get(life.rpartition(" ")[0])
+        return process is not None and process.alive and process.life_name == life
+
     def unclear(self, name: str, since_us: int) -> None:
         """A write of the state object has not succeeded, as far as its writer knows."""
         self._since_us.setdefault(name, since_us)

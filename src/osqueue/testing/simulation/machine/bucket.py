@@ -28,13 +28,29 @@ from osqueue.testing.simulation.machine.loop import SimulatedLoop
 from osqueue.testing.simulation.machine.network import Network
 from osqueue.testing.simulation.machine.process import SimulatedProcess
 
-__all__ = ["BUCKET", "PERSON", "Bucket", "SimulatedStore", "StoreServer", "StoreWeather", "Written"]
+__all__ = [
+    "BUCKET",
+    "OLDER",
+    "PERSON",
+    "RESTORER",
+    "Bucket",
+    "SimulatedStore",
+    "StoreServer",
+    "StoreWeather",
+    "Written",
+]
 
 BUCKET: Final = "bucket"
 """The store's name in the network."""
 
 PERSON: Final = "person"
 """Who edits an object by hand, in what is told of its writes."""
+
+OLDER: Final = "older"
+"""The same of an older implementation, which writes without epochs."""
+
+RESTORER: Final = "restorer"
+"""The same of a person who puts a copy back."""
 
 PATIENCE_S: Final = 5.0
 """How long a store's client waits for an answer."""
@@ -86,6 +102,8 @@ class Bucket:
         self._objects: dict[str, Stored] = {}
         self.on_write: Callable[[Written], None] | None = None
         """Is told of each write that took effect."""
+        self.on_delete: Callable[[str], None] | None = None
+        """Is told of each object that was deleted."""
         self.on_read: Callable[[str, str], None] | None = None
         """Is told of each read: in which life of a process, and of which key."""
 
@@ -123,6 +141,8 @@ class Bucket:
 
     def delete(self, key: str) -> None:
         self._objects.pop(key, None)
+        if self.on_delete is not None:
+            self.on_delete(key)
 
     def _existing(self, key: str) -> Stored:
         stored = self._objects.get(key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from osqueue.client.client import OsqueueClient
-from osqueue.testing.simulation.users.user import User
+from osqueue.testing.simulation.users.user import TWIN, User
 
 __all__ = ["Closer"]
 
@@ -18,13 +18,15 @@ class Closer(User):
     others had asked for may still come to pass.
     """
 
-    drops_schedules = True
+    by_broker = True
+    """Whether a broker leads: what only brokers do was done, and has to come to an end."""
 
     def _every_s(self) -> float:
         return CLOSE_EVERY_S
 
     async def _act(self, client: OsqueueClient) -> None:
         await client.resume_queue()
-        if self.drops_schedules:
+        if self.by_broker:
+            await client.act_on_jobs("cancel", job_type=TWIN, status="unclaimed")
             for schedule in await client.list_schedules():
                 await client.drop_schedule(schedule.name)

@@ -9,15 +9,12 @@ from typing import Any, Final
 from osqueue.client.client import OsqueueClient
 from osqueue.client.models import NewJob
 from osqueue.errors import JobIdConflictError
-from osqueue.testing.simulation.users.user import TYPES, User
+from osqueue.testing.simulation.users.user import TWIN, TYPES, User
 
 __all__ = ["Manager"]
 
 EVERY_S: Final = 8.0
 """About how often something is done."""
-
-TWIN: Final = "twin"
-"""The type of a job whose id is submitted for another one, too: nobody works on it."""
 
 TWIN_DELAY_MS: Final = 1_000_000_000
 """It stands in the queue for longer than the world, whatever clocks say: one that had ended could

@@ -21,9 +21,12 @@ from osqueue.testing.simulation.machine.dice import Dice
 from osqueue.testing.simulation.machine.process import SimulatedProcess
 from osqueue.testing.simulation.surroundings import Surroundings
 
-__all__ = ["BATCHES", "LONG", "LONG_S", "TYPES", "Ledger", "Load", "User"]
+__all__ = ["BATCHES", "LONG", "LONG_S", "TWIN", "TYPES", "Ledger", "Load", "User"]
 
 TYPES: Final = ("mail", "report", "thumb")
+
+TWIN: Final = "twin"
+"""The type of a job whose id is submitted for another one, too: nobody works on it."""
 
 BATCHES: Final = 0.3
 """How many submits are of several jobs."""
