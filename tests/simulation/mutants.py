@@ -508,4 +508,45 @@ MUTANTS: Final = (
             ),
         ),
     ),
+    Mutant(
+        "what is kept beside an overwritten object is not what was durable",
+        (
+            Edit(
+                f"{COMMITTER}._keep",
+                'Save(f"{BEFORE}{last.commit}", last.data)',
+                'Save(f"{BEFORE}{last.commit}", '
+                "last.data if self._commit is None else self._commit.data)",
+            ),
+        ),
+    ),
+    Mutant(
+        "brokers go on from what an older implementation wrote, though a copy is kept",
+        (
+            Edit(
+                "osqueue.engine.leadership:Leadership._refuse_overwritten",
+                "if self._election.adopts:",
+                "if True:",
+            ),
+        ),
+    ),
+    Mutant(
+        "a lost object is created again under the epoch that it had",
+        (
+            Edit(
+                f"{COMMITTER}._create_again",
+                "epoch = max(now.wall // 1_000, self._identity.epoch + 1)",
+                "epoch = self._identity.epoch",
+            ),
+        ),
+    ),
+    Mutant(
+        "a broker that finds no object begins a new queue over what is left of one",
+        (
+            Edit(
+                "osqueue.engine.leadership:Leadership._new_place",
+                "for prefix in OTHER_KEYS:",
+                "for prefix in ():",
+            ),
+        ),
+    ),
 )

@@ -12,7 +12,7 @@ from tests.simulation.rules.rule import Edit, rule
 from tests.simulation.rules.stage import Stage
 
 from osqueue.client.models import NewJob
-from osqueue.config import STATE_KEY, ArchiveSettings, BrokerSettings, PayloadSettings, QueueLimits
+from osqueue.config import ArchiveSettings, BrokerSettings, PayloadSettings, QueueLimits
 from osqueue.storage.protocol import Version
 from osqueue.testing.simulation.laws.law import expect
 from osqueue.wire import operations as ops
@@ -157,7 +157,6 @@ async def dead_leave(stage: Stage) -> None:
     Edit(f"{APPLY}:_retry", "return _restore(state, op, now)", "return _not_found(state, op.id)"),
     found="JobNotFoundError",
     settings=QUICK,
-    lawful=False,
 )
 async def dead_live_again(stage: Stage) -> None:
     """It comes back from the archive: the one that ended there did not end for good."""
@@ -308,7 +307,7 @@ async def withheld(stage: Stage) -> None:
     caught = stage.catch("broker-1", key="payloads/")
     stage.begin(stage.refusal(submit(stage, "a", payload=LARGE)))
     (await caught).apply()
-    stage.bucket.write(f"{STATE_KEY}.before-1-1-x", b"{}", None, "broker-1")
+    stage.keep_copy()
     await another_leads(stage)
     await stage.rest(10)
     expect(payloads(stage), "it is there")

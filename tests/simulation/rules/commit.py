@@ -159,7 +159,6 @@ async def unanswered(stage: Stage) -> None:
     ),
     found="goes back",
     brokers=2,
-    lawful=False,
     given=(
         Edit(
             f"{COMMITTER}._fresh",

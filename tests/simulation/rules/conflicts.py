@@ -316,14 +316,13 @@ def as_older(state: dict[str, object]) -> None:
         "Verdict.OVERWRITTEN if origin.epoch is None else Verdict.FENCED",
         "Verdict.FENCED",
     ),
-    found="a copy",
-    lawful=False,
+    found="comes once",
 )
 async def overwritten(stage: Stage) -> None:
     await stage.lead()
     await submitted(stage, "a")
     last = stage.written[-1].data
-    stage.edit(as_older)
+    stage.overwrite(as_older)
     await stage.refusal(submit(stage, "b"))
     copy = stage.bucket.look(f"{STATE_KEY}.before-{json.loads(last)['commit']}")
     expect(copy is not None and copy.data == last, "there is a copy of the last durable state")
@@ -341,15 +340,15 @@ async def overwritten(stage: Stage) -> None:
         "if False:",
     ),
     found="goes on",
-    lawful=False,
     settings=BrokerSettings(limits=ORDINARY.limits, leadership=LeadershipSettings(adopt=True)),
 )
 async def adopted(stage: Stage) -> None:
     await stage.lead()
     await submitted(stage, "a")
     epoch = stage.epoch
-    stage.edit(as_older)
+    stage.overwrite(as_older)
     await stage.refusal(submit(stage, "b"))
+    stage.adopted = True
     stage.kill("broker-1")
     stage.process("broker-1").start()
     await stage.until(lambda: stage.state.get("epoch", 0) > epoch, "it goes on")

@@ -37,7 +37,6 @@ class Rule(NamedTuple):
     brokers: int
     sharers: int
     settings: BrokerSettings
-    lawful: bool
     given: tuple[Edit, ...]
 
 
@@ -48,13 +47,12 @@ def rule(
     brokers: int = 1,
     sharers: int = 0,
     settings: BrokerSettings = ORDINARY,
-    lawful: bool = True,
     given: tuple[Edit, ...] = (),
 ) -> Callable[[Script], Rule]:
     """Make a rule of the script that shows it."""
 
     def made(script: Script) -> Rule:
-        return Rule(name, script, without, found, brokers, sharers, settings, lawful, given)
+        return Rule(name, script, without, found, brokers, sharers, settings, given)
 
     return made
 
@@ -81,9 +79,7 @@ def play(it: Rule, *, without: bool = False, trace: list[str] | None = None) -> 
 class _Player:
     def __init__(self, it: Rule) -> None:
         self._script = it.script
-        self.stage = stage = Stage(
-            it.settings, brokers=it.brokers, sharers=it.sharers, lawful=it.lawful
-        )
+        self.stage = stage = Stage(it.settings, brokers=it.brokers, sharers=it.sharers)
         self._over = False
         self._error: Exception | None = None
         dice = stage.dice.fork("script")
@@ -109,8 +105,7 @@ class _Player:
         except StuckError as error:
             if not self._over:  # or all have ended, and nobody waits any more
                 raise BrokenLawError(str(error)) from error
-        if stage.checks is not None:
-            stage.checks.raise_found()
+        stage.checks.raise_found()
 
     def _expect_end(self) -> None:
         if self._error is not None:

@@ -26,7 +26,6 @@ async def share(stage: Stage, *names: str) -> None:
     "what two processes write at once is both done",
     Edit(f"{TENURE}.goes_on", "origin is not None and", "origin is None and"),
     found="BrokerLeadershipError",
-    lawful=False,
     sharers=2,
 )
 async def both_done(stage: Stage) -> None:
@@ -49,8 +48,7 @@ async def both_done(stage: Stage) -> None:
         "return fate_among_writers(origin, commit, base=read_origin(base.data))",
         "return Fate.NOT_APPLIED",
     ),
-    found="got the same job twice",
-    lawful=False,
+    found="is given once",
     sharers=2,
 )
 async def own_entry(stage: Stage) -> None:
@@ -71,8 +69,7 @@ async def own_entry(stage: Stage) -> None:
 @rule(
     "beside a broker nobody writes: who shared the queue stops, and names the leader",
     Edit(f"{TENURE}.goes_on", "and origin.broker is None", ""),
-    found="it was not refused",
-    lawful=False,
+    found="was written beside the broker",
     sharers=1,
 )
 async def beside_leader(stage: Stage) -> None:
@@ -93,7 +90,6 @@ async def beside_leader(stage: Stage) -> None:
         "if False:",
     ),
     found="in time it is told",
-    lawful=False,
     sharers=1,
 )
 async def met_at_start(stage: Stage) -> None:
@@ -106,7 +102,6 @@ async def met_at_start(stage: Stage) -> None:
     "heartbeats are written, but no more often than every third of the time-out",
     Edit("osqueue.model.state:QueueState.renew", "if 0 <= age_ms < least_ms:", "if False:"),
     found="writes",
-    lawful=False,
     sharers=1,
 )
 async def thirds(stage: Stage) -> None:
@@ -127,8 +122,7 @@ async def thirds(stage: Stage) -> None:
         "now.serving + state.limits.lease_timeout_ms",
         "now.serving + 1",
     ),
-    found="it holds it still",
-    lawful=False,
+    found="who had watched it",
     sharers=2,
 )
 async def seen_standing(stage: Stage) -> None:

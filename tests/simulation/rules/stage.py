@@ -20,6 +20,7 @@ from osqueue.client.client import OsqueueClient
 from osqueue.client.following import Following
 from osqueue.client.runtime import Place, Runtime
 from osqueue.config import STATE_KEY, BrokerSettings, ClientSettings
+from osqueue.engine.requests import BEFORE
 from osqueue.errors import OsqueueError, StoreUnknownError
 from osqueue.storage.protocol import Stored, Version
 from osqueue.testing.simulation import BrokenLawError
@@ -29,6 +30,7 @@ from osqueue.testing.simulation.laws.law import expect
 from osqueue.testing.simulation.laws.served import WatchedStore
 from osqueue.testing.simulation.machine.bucket import (
     BUCKET,
+    OLDER,
     PATIENCE_S,
     PERSON,
     SimulatedStore,
@@ -117,16 +119,14 @@ async def _answer(caught: Caught) -> Version:
 
 
 class Stage(Surroundings):
-    """The world, as a script sees it. ``lawful``: the laws of any world hold in it, too."""
+    """The world, as a script sees it. The laws of any world hold in it, too."""
 
-    def __init__(
-        self, settings: BrokerSettings, *, brokers: int, sharers: int, lawful: bool
-    ) -> None:
+    def __init__(self, settings: BrokerSettings, *, brokers: int, sharers: int) -> None:
         super().__init__(SEED)
         self._traps: list[_Trap] = []
         self._refused: set[tuple[str, str]] = set()
         self.settings = settings
-        self.checks = Checks(self, settings.limits) if lawful else None
+        self.checks = Checks(self, settings.limits)
         self._note = self.bucket.on_write
         self.bucket.on_write = self._written
         self.written: list[Written] = []
@@ -191,6 +191,19 @@ class Stage(Surroundings):
         self.edited.update(job["id"] for job in state["jobs"])
         data = json.dumps(state, separators=(",", ":")).encode()
         self.bucket.write(STATE_KEY, data, stored.version, PERSON)
+
+    def overwrite(self, change: Callable[[dict[str, Any]], object]) -> None:
+        """An older implementation changes the object, and drops what it does not know."""
+        self.overwritten = True
+        stored = self._stored()
+        state = json.loads(stored.data)
+        change(state)
+        self.bucket.write(STATE_KEY, json.dumps(state).encode(), stored.version, OLDER)
+
+    def keep_copy(self) -> None:
+        """What stands there is kept beside the object, as if it had been overwritten."""
+        key = f"{STATE_KEY}.{BEFORE}{self.state['commit']}"
+        self.bucket.write(key, self._stored().data, None, "broker-1")
 
     # What it does
 

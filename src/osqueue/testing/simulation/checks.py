@@ -196,7 +196,7 @@ class Checks:
         for job_id, life in line.lives.items():
             if job_id in line.disputed:
                 continue
-            ended = life.end is not None
+            ended = (life.end is not None) + len(life.earlier)
             expect(
                 archived[job_id] == ended, "job %s is archived %s times", job_id, archived[job_id]
             )
@@ -209,8 +209,8 @@ class Checks:
             for line in stored.data.splitlines():
                 job = _archived.decode(line)
                 ids[job.id] += 1
-                end = self.line.lives[job.id].end
-                same = end is not None and (end.status, end.lease) == (job.status, job.lease)
-                same = same or job.id in self.line.disputed
-                expect(same, "job %s is archived as %s, and ended as %s", job.id, job, end)
+                life = self.line.lives[job.id]
+                ends = [(end.status, end.lease) for end in (life.end, *life.earlier) if end]
+                same = (job.status, job.lease) in ends or job.id in self.line.disputed
+                expect(same, "job %s is archived as %s, and ended as %s", job.id, job, ends)
         return ids

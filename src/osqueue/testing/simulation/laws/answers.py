@@ -113,7 +113,11 @@ class Answers:
             expect(not gone, "lease %s was given after it had gone", job.lease)
 
     def _completed(self, exchange: Exchange) -> None:
-        self._expect_completed(exchange.job_id, _request(exchange).lease)
+        said = _request(exchange)
+        if said.lease is None:
+            self._expect_completed_by(exchange.job_id, said.worker_id)
+        else:
+            self._expect_completed(exchange.job_id, said.lease)
 
     def _completed_many(self, exchange: Exchange) -> None:
         for ref, result in zip(_request(exchange).jobs, _value(exchange).results, strict=True):
@@ -127,6 +131,13 @@ class Answers:
         end = None if life is None else life.end
         completed = end is not None and (end.status, end.lease) == ("completed", lease)
         expect(completed, "lease %s of job %s was told completed, and it is %s", lease, job_id, end)
+
+    def _expect_completed_by(self, job_id: str | None, worker_id: str) -> None:
+        """Who states no lease ends what he holds, and nothing else."""
+        life = self._line.lives.get(job_id or "")
+        held = self._line.leases.get(life.end.lease or "") if life and life.end else None
+        his = held is not None and held.worker_id == worker_id
+        expect(his, "worker %s was told that job %s is completed: it held none", worker_id, job_id)
 
     def _given_up(self, exchange: Exchange) -> None:
         self._expect_lost(_request(exchange).lease, exchange)

@@ -289,7 +289,9 @@ class Line:
                 self._held[view.claim_id],
                 self._requests.claims.get(view.claim_id or "", 0),
             )
-            expect(view.lease is None or held <= most, "claim %s got %s jobs", view.claim_id, held)
+            expect(
+                view.claim_id is None or held <= most, "claim %s got %s jobs", view.claim_id, held
+            )
         for view in jobs.values():
             key = view.payload_key
             there = key is None or self._bucket.look(key) or view.id in self.disputed
@@ -329,7 +331,7 @@ class Line:
             asked = self._requests.cancelled(end.id, end.type) or self._orphaned(end, before)
             expect(asked, "job %s is %s, and nobody asked for that", end.id, end.status)
         if end.status == "completed":
-            asked = self._requests.completes[end.lease or ""] > 0
+            asked = self._requests.completed(end.id, end.lease)
             expect(asked, "job %s is completed, and nobody asked for that", end.id)
             expect(
                 before is not None and before.status == "in_progress" and before.lease == end.lease,
@@ -360,6 +362,7 @@ class Line:
         expect(asked, "job %s is queued, and nobody asked for that", now.id)
         if now.id in self.disputed:
             life.end = None
+        self._expect_revived(life, before, now)
         expect(life.end is None, "job %s has ended, and comes back: %s", now.id, now)
         allowed = now.attempts <= now.attempts_allowed
         expect(allowed, "job %s has %s attempts of %s", now.id, now.attempts, now.attempts_allowed)
@@ -371,6 +374,16 @@ class Line:
             kept = now.priority == before.priority or self._requests.priorities[now.id] > 0
             expect(kept, "what a person changed of job %s was undone", now.id)
         self._moved(now.id, now, before, written)
+
+    def _expect_revived(self, life: JobLife, before: View | None, now: View) -> None:
+        """A dead letter lives again when somebody has asked for that, in the archive as well."""
+        if life.end is not None and life.end.status == "dead":
+            life.earlier.append(life.end)
+            life.end = None
+        elif before is None or before.status != "dead" or now.status == "dead":
+            return
+        asked = self._requests.retried(now.id) or now.id in self._edited
+        expect(asked, "job %s was dead and lives, and nobody asked for that", now.id)
 
     def _moved(self, job_id: str, now: View | None, before: View | None, written: Written) -> None:
         life, at_us = self.lives[job_id], written.at_us
@@ -390,7 +403,9 @@ class Line:
         if lease is not None and lease != lost:
             assert now is not None
             expect(lease not in self.leases, "lease %s is given once", lease)
-            self.leases[lease] = LeaseLife(job_id, now.attempts, at_us, beat_us=at_us)
+            self.leases[lease] = LeaseLife(
+                job_id, now.attempts, at_us, worker_id=now.worker_id, beat_us=at_us
+            )
             self._held[now.claim_id] += 1
         elif lease is not None and before is not None and now is not None:
             self.leases[lease].beat_us = (

@@ -30,9 +30,10 @@ class Repeated:
     def answered(self, exchange: Exchange) -> None:
         """Raise `BrokenLawError` when what was done is not known any more, too early."""
         name, said = exchange.operation.name, exchange.request
-        if name not in _ENDS:
+        lease = getattr(said, "lease", None)
+        if name not in _ENDS or lease is None:
             return
-        key = (name, getattr(said, "lease", None) or "")
+        key = (name, lease)
         if exchange.error is None:
             self._done_us.setdefault(key, exchange.sent_us)
             return

@@ -41,6 +41,8 @@ class Requests:
         """By job."""
         self.cancels: Counter[str] = Counter()
         """By job."""
+        self.retries: Counter[str] = Counter()
+        """By job; those of jobs that a filter means: by none."""
         self.cancels_of_type: Counter[str] = Counter()
         """Of jobs that a filter means, by their type; those that are said to be of any: by none."""
         self.completes: Counter[str] = Counter()
@@ -72,6 +74,14 @@ class Requests:
         """Whether anybody asked for this job's end, by its id or by its type."""
         by_type = self.cancels_of_type
         return self.cancels[job_id] > 0 or by_type[job_type] > 0 or by_type[""] > 0
+
+    def retried(self, job_id: str) -> bool:
+        """Whether anybody asked for this job to live again."""
+        return self.retries[job_id] > 0 or self.retries[""] > 0
+
+    def completed(self, job_id: str, lease: str | None) -> bool:
+        """Whether anybody said that it is done, by its lease, or only by its name as of old."""
+        return self.completes[lease or ""] > 0 or self.completes[f"job {job_id}"] > 0
 
     def alone(self, exchange: Exchange, named: str, at_us: int) -> bool:
         """Whether, of all such requests that name this, it alone had been sent by a time."""
@@ -162,16 +172,20 @@ class Requests:
             yield self.cancels, job_id
         elif name == ops.SET_PRIORITY.name:
             yield self.priorities, job_id
+        elif name == ops.RETRY.name:
+            yield self.retries, job_id
         elif name == ops.ACT_ON_JOBS.name and said.action == "cancel":
             if said.job_ids is None:
                 yield self.cancels_of_type, said.filter.type or ""
             else:
                 yield from ((self.cancels, named) for named in said.job_ids)
+        elif name == ops.ACT_ON_JOBS.name and said.action == "retry":
+            yield from ((self.retries, named) for named in said.job_ids or [""])
 
     def _on_leases(self, exchange: Exchange) -> Iterator[tuple[Counter[str], str]]:
         name, said = exchange.operation.name, _said(exchange)
         if name == ops.COMPLETE.name:
-            yield self.completes, said.lease
+            yield self.completes, said.lease or f"job {exchange.job_id}"
         elif name == ops.COMPLETE_BATCH.name:
             yield from ((self.completes, ref.lease) for ref in said.jobs)
         elif name in {ops.FAIL.name, ops.RELEASE.name}:

@@ -58,6 +58,7 @@ class LeaseLife(msgspec.Struct):
     attempt: int
     since_us: int
     gone_us: int | None = None
+    worker_id: str | None = None
     beat_us: int = 0
     """Since when its heartbeat has stood as it is."""
     told: bool = False
@@ -72,6 +73,8 @@ class JobLife(msgspec.Struct):
     number: int = 0
     """Which one it is of all jobs, by when they came."""
     end: End | None = None
+    earlier: list[End] = []
+    """How it had ended before it was told to live again."""
 
     @property
     def came_us(self) -> int | None:
