@@ -13,7 +13,7 @@ from osqueue.model.outcomes import Done, Grant, Results
 
 from .conftest import FRESH, LIMITS, Start
 from .harness import EPOCH, START, Trace
-from .objects import job_ids, shared_by
+from .objects import job_ids, released, shared_by, taken_over
 
 TIMEOUT = LIMITS.lease_timeout_ms
 CLAIMED = (Submit((NewJob("theirs"),)), Claim("other", "seed"))
@@ -138,6 +138,18 @@ def test_foreign_lease_when_claimed_again_then_it_has_a_full_time_out(share: Sta
     t.puts(others("y", json.dumps(whole).encode()))
     t.goes_well(TIMEOUT - 1_100)
     assert "lease" in job(t.data)
+
+
+def test_foreign_lease_when_a_leader_was_there_in_between_then_it_has_a_full_time_out(
+    share: Start,
+) -> None:
+    t = watching(share)
+    t.goes_well(20_000)
+    t.puts(released(taken_over(t.data, epoch=EPOCH + 1)))
+    t.goes_well(TIMEOUT - 1_100)
+    assert "lease" in job(t.data)
+    t.goes_well(2_600)
+    assert "lease" not in job(t.data)
 
 
 def test_foreign_lease_when_nobody_looks_then_nobody_takes_it_back(share: Start) -> None:

@@ -758,6 +758,8 @@ class Committer:
         assert origin is not None, "it could be read"
         moment = self._advance(now)
         self._pacing.met(now.mono)
+        if (origin.epoch or 0) > self._identity.epoch:
+            self._intake.watch = None  # who led in between kept heartbeats to himself
         self._identity = self._identity.following(origin.epoch)
         self._count_on(origin.commit)
         place = Held(op=self._identity.place(), at=moment, writes=True, answered=True)
@@ -771,6 +773,7 @@ class Committer:
         except CorruptStateError as error:
             self._end(EndReason.CORRUPT, f"the state object was damaged: {error.message}")
             return
+        self._intake.watch = self._intake.watch or Watch(self._intake.state)
         self._base = self._last = found
         self._commit, self._led = None, True
         self._enter(Phase.READY)

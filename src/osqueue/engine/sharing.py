@@ -259,7 +259,14 @@ class SharedEngine:
             named=partial(named_payloads, self),
             key=self._key,
         )
-        await sweeper.run(lambda: self.epoch)
+        await sweeper.run(self._durable_epoch)
+
+    def _durable_epoch(self) -> int:
+        """The epoch that no commit from now on is below. Ours may be higher already, and unknown to
+        others until we have written: by then what they submit is safe from nobody but us.
+        """
+        self.expect_leading()
+        return read_origin(self.durable).epoch or 0
 
     def discard(self, keys: Iterable[str]) -> None:
         """Delete payload objects that no commit names or will name, in the background."""

@@ -58,6 +58,8 @@ class Checks:
         self._answers = Answers(self.line, self.asked, self._payloads)
         self._shown: dict[object, int] = {}
         self._acknowledged: set[str] = set()
+        self._hung_us: dict[str, int] = {}
+        """Until when somebody last waited for an answer to what he had sent before all was well."""
         self._found: BrokenLawError | None = None
         self.known: list[str] = []
         self.requests = 0
@@ -74,10 +76,12 @@ class Checks:
         self.asked.sent(exchange)
 
     def given_up(self, exchange: Exchange) -> None:
+        self._over(exchange)
         self.asked.given_up(exchange, self._around.loop.now_us)
 
     def answered(self, exchange: Exchange) -> None:
         self.requests += 1
+        self._over(exchange)
         told = exchange.error or (exchange.answer and exchange.answer.position)
         self._around.trace.note(
             exchange.who, "%s %s: %s", exchange.operation.name, exchange.job_id or "", str(told)
@@ -87,6 +91,11 @@ class Checks:
         except BrokenLawError as error:
             self._find(error)
         self.asked.answered(exchange)
+
+    def _over(self, exchange: Exchange) -> None:
+        well_us = self.line.well_us
+        if well_us is not None and exchange.sent_us < well_us:
+            self._hung_us[exchange.who] = self._around.loop.now_us
 
     def pushed(self, exchange: Exchange, message: Any) -> None:
         if not isinstance(message, Update):
@@ -116,12 +125,15 @@ class Checks:
     def ran(self, job_id: str, attempt: int) -> None:
         self._around.trace.note("handler", "runs %s, attempt %s", job_id, attempt)
 
-    def left(self, worker_id: str, since_us: int) -> None:
+    def left(self, who: str, worker_id: str, since_us: int) -> None:
         """A worker that was stopped when all was well has said what becomes of all jobs that it
-        had heard of: nobody has to wait until their leases run out.
+        had heard of: nobody has to wait until their leases run out. But for one whose report still
+        waits for an answer that was lost before: what it has to say comes after that.
         """
         line, spoken = self.line, self.asked.spoken
         if line.well_us is None or since_us < line.well_us:
+            return
+        if self._hung_us.get(who, 0) >= since_us:
             return
         for job in line.jobs.values():
             lease = job.lease

@@ -34,7 +34,7 @@ class Answers:
         self._asked = asked
         self._payloads = payloads
         self._repeated = Repeated()
-        many = Many(line, fresh_us=FRESH_US)
+        many = Many(line, asked, fresh_us=FRESH_US)
         self._looks: dict[str, Callable[[Exchange], None]] = {
             ops.SUBMIT.name: self._submitted,
             ops.SUBMIT_BATCH.name: self._submitted_many,
@@ -187,9 +187,10 @@ class Answers:
         if life.end is not None and info.status == life.end.status:
             return
         assert exchange.answer is not None
-        at = exchange.answer.position
-        if at is not None and self._line.changed_by(exchange.job_id or "", at.epoch, at.number):
-            return  # it may have been read between two changes of one commit
+        if self._line.changed_while(info.id, exchange.sent_us, exchange.ended_us):
+            return
+        if info.status == "in_progress" and self._asked.gave_back(exchange, info.worker_id):
+            return
         stood = [view for view in life.during(from_us, exchange.ended_us) if view is not None]
         found = any((view.status, view.attempts) == (info.status, info.attempts) for view in stood)
         expect(found, "job %s was read as %s, and stood as %s", exchange.job_id, info.status, stood)

@@ -263,6 +263,16 @@ class Line:
             return False
         return at_us in life.since_us or (life.end is not None and life.end.at_us == at_us)
 
+    def changed_while(self, job_id: str, from_us: int, to_us: int) -> bool:
+        """Whether a commit of that time changed a job: then it may have been looked at in between
+        two changes of one commit.
+        """
+        life = self.lives.get(job_id)
+        if life is None:
+            return False
+        at_us = [*life.since_us, *([] if life.end is None else [life.end.at_us])]
+        return any(from_us <= each <= to_us for each in at_us)
+
     def _read_jobs(self, state: StateView) -> _Jobs:
         known: dict[bytes, View] = {}
         for raw in state.jobs:

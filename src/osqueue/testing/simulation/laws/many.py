@@ -8,6 +8,7 @@ from msgspec import structs
 
 from osqueue.testing.simulation.laws.law import expect
 from osqueue.testing.simulation.laws.line import Line
+from osqueue.testing.simulation.laws.requests import Requests
 from osqueue.testing.simulation.laws.views import JobLife, View
 from osqueue.testing.simulation.machine.exchange import Exchange
 
@@ -19,8 +20,9 @@ _FAILED_SHOWN: Final = 50
 class Many:
     """Compares such answers with the line of versions. ``fresh_us``: how old they may be."""
 
-    def __init__(self, line: Line, *, fresh_us: int) -> None:
+    def __init__(self, line: Line, asked: Requests, *, fresh_us: int) -> None:
         self._line = line
+        self._asked = asked
         self._fresh_us = fresh_us
 
     def listed(self, exchange: Exchange) -> None:
@@ -67,6 +69,8 @@ class Many:
         assert life is not None
         if self._unsure(info.id, exchange):
             return
+        if info.status == "in_progress" and self._asked.gave_back(exchange, info.worker_id):
+            return
         stood = [view for view in self._during(life, exchange) if view is not None]
         found = any(
             (view.status, view.attempts) == (info.status, info.attempts)
@@ -77,8 +81,8 @@ class Many:
 
     def _unsure(self, job_id: str, exchange: Exchange) -> bool:
         """Whether it may have been looked at between two changes of one commit."""
-        at = None if exchange.answer is None else exchange.answer.position
-        return at is not None and self._line.changed_by(job_id, at.epoch, at.number)
+        assert exchange.ended_us is not None, "it was answered"
+        return self._line.changed_while(job_id, exchange.sent_us, exchange.ended_us)
 
     def _during(self, life: JobLife, exchange: Exchange) -> list[View | None]:
         old_us = 0 if _query(exchange).consistent else self._fresh_us
@@ -92,6 +96,7 @@ class Many:
             for job_id, life in self._line.lives.items()
             if all(_is_meant(view, query) for view in self._during(life, exchange))
             and not self._unsure(job_id, exchange)
+            and not self._may_have_been_out(life, exchange)
         }
 
     def _possibly(self, exchange: Exchange) -> set[str]:
@@ -101,7 +106,14 @@ class Many:
             for job_id, life in self._line.lives.items()
             if any(_may_be_meant(view, query) for view in self._during(life, exchange))
             or self._unsure(job_id, exchange)
+            or self._may_have_been_out(life, exchange)
         }
+
+    def _may_have_been_out(self, life: JobLife, exchange: Exchange) -> bool:
+        """Whether it may have been claimed and given back within one commit."""
+        if _query(exchange).status is None or not self._asked.gave_back(exchange):
+            return False
+        return any(view and view.status == "unclaimed" for view in self._during(life, exchange))
 
 
 def _may_be_meant(view: View | None, query: Any) -> bool:

@@ -19,6 +19,9 @@ from osqueue.wire.messages import CompleteBatchRequest
 
 __all__ = ["Requests"]
 
+NOTICED_US: Final = 30_000_000
+"""How long it takes a broker to notice, at most, that a claim's sender waits no more."""
+
 _RESUMED_S: Final = 200
 """How long a resume of unknown fate may still take effect: as long as the latest of messages."""
 
@@ -64,6 +67,8 @@ class Requests:
         """Which process sent it."""
         self.listed: dict[str, tuple[int, frozenset[str]]] = {}
         """When a worker has last said what it holds, and what that was, by worker."""
+        self._left_us: dict[str, int] = {}
+        """The same, by worker."""
         self.claims_left_us = 0
         """When a claim was last given up by who had sent it: its jobs go back at once."""
         self.paused_us: int | None = None
@@ -116,14 +121,24 @@ class Requests:
         if exchange.without_effect:
             self._count(exchange, -1)
         if exchange.copies > 1 and exchange.operation.name == ops.CLAIM.name:
-            self.claims_left_us = exchange.ended_us or 0
+            self._leaves(exchange, exchange.ended_us or 0)
         if exchange.error is None:
             self._done(exchange)
 
     def given_up(self, exchange: Exchange, now_us: int) -> None:
         """Its sender waits no more."""
         if exchange.operation.name == ops.CLAIM.name:
-            self.claims_left_us = now_us
+            self._leaves(exchange, now_us)
+
+    def _leaves(self, claim: Exchange, at_us: int) -> None:
+        self.claims_left_us = self._left_us[_said(claim).worker_id] = at_us
+
+    def gave_back(self, exchange: Exchange, worker_id: str | None = None) -> bool:
+        """Whether what a worker, or any, had claimed may have gone back in the very commit that
+        gave it to him, unseen but by who looked in between: a claim was given up about then.
+        """
+        left_us = self._left_us.get(worker_id) if worker_id else self.claims_left_us
+        return left_us is not None and left_us >= exchange.sent_us - NOTICED_US
 
     def _done(self, exchange: Exchange) -> None:
         name, sure = exchange.operation.name, exchange.copies == 1

@@ -28,6 +28,9 @@ TYPES: Final = ("mail", "report", "thumb")
 TWIN: Final = "twin"
 """The type of a job whose id is submitted for another one, too: nobody works on it."""
 
+RESTS_S_MAX: Final = 30.0
+"""How long a user does nothing, at most: so that who has nothing left to do is seen to end."""
+
 BATCHES: Final = 0.3
 """How many submits are of several jobs."""
 
@@ -79,7 +82,7 @@ class Ledger(Protocol):
 
     def ran(self, job_id: str, attempt: int) -> None: ...
 
-    def left(self, worker_id: str, since_us: int) -> None:
+    def left(self, who: str, worker_id: str, since_us: int) -> None:
         """A worker has been stopped, which began at a time."""
         ...
 
@@ -117,7 +120,8 @@ class User:
                 await self._act(client)
             except OsqueueError as error:
                 self._note(error)
-            await asyncio.sleep(self.dice.about(self._every_s()))
+            if self.working:
+                await asyncio.sleep(min(self.dice.about(self._every_s()), RESTS_S_MAX))
 
     def _client(self, process: SimulatedProcess) -> OsqueueClient:
         return self.world.client(process, self.load.patience, finds_leader=self.finds_leader)

@@ -31,7 +31,7 @@ class SimulatedWorker(User):
         elif worker is not None:
             await worker.stop_at_once()
         if worker is not None:
-            self.ledger.left(worker.worker_id, since_us)
+            self.ledger.left(self.process.name, worker.worker_id, since_us)
         self.world.trace.note(self.process.name, "was stopped")
         self.process.kill()
         if self.gone is not None:
