@@ -75,6 +75,28 @@ AGAIN: Final = (
 )
 """The requests of the commit under way go into a new one."""
 
+_AS_BEFORE: Final = (
+    "state['jobs'] = [known[job['id']] if known.get(job['id'], job)['status'] == '{0}' "
+    "!= job['status'] else job for job in state['jobs']]"
+)
+"""Jobs that stood so stand so again."""
+
+
+def _adopting(change: str) -> Edit:
+    """A leader goes on from what a person has written, but for a ``change`` of that ``state``.
+    ``known``: the jobs as the leader knew them; ``there``: the ids of those that are there now.
+    """
+    lines = (
+        "state = msgspec.json.decode(edited.data)",
+        "known = {job['id']: job for job in msgspec.json.decode(self._last.data)['jobs']}",
+        "there = {job['id'] for job in state['jobs']}",
+        change,
+        "self._intake.rebuild(msgspec.json.encode(state), replay, self._advance(now))",
+    )
+    adopted = "self._intake.rebuild(edited.data, replay, self._advance(now))"
+    return Edit(f"{COMMITTER}._adopt_edit", adopted, "\n        ".join(lines))
+
+
 MUTANTS: Final = (
     Mutant(
         "a write of unknown fate is followed by other bytes",
@@ -258,6 +280,32 @@ MUTANTS: Final = (
                 f"{COMMITTER}._adopt_edit",
                 "self._intake.rebuild(edited.data, replay, self._advance(now))",
                 "self._intake.rebuild(self._last.data, replay, self._advance(now))",
+            ),
+        ),
+    ),
+    Mutant(
+        "a job that a person removed comes back",
+        (_adopting("state['jobs'] += [known[each] for each in known if each not in there]"),),
+    ),
+    Mutant(
+        "a job that a person added is dropped",
+        (_adopting("state['jobs'] = [job for job in state['jobs'] if job['id'] in known]"),),
+    ),
+    Mutant(
+        "a dead letter that a person revived is dead still",
+        (_adopting(_AS_BEFORE.format("dead")),),
+    ),
+    Mutant(
+        "a lease that a person took away is good still",
+        (_adopting(_AS_BEFORE.format("in_progress")),),
+    ),
+    Mutant(
+        "what landed and was then edited by hand is applied once more",
+        (
+            Edit(
+                f"{COMMITTER}._follow",
+                "self._adopt_edit(edited, [], now)",
+                "self._adopt_edit(edited, commit.held, now)",
             ),
         ),
     ),

@@ -64,32 +64,42 @@ def test_past_when_others_have_written_then_the_line_is_cut(past: Past) -> None:
 
 def test_object_when_created_again_then_it_builds_on_what_it_names(past: Past) -> None:
     past.gone()
-    standing = past.gone_on_from(again(8))
+    standing = past.gone_on_from(again(8), JOBS)
     assert (standing.jobs, standing.at_us) == (JOBS, 5)
+
+
+def test_object_when_who_creates_it_has_not_seen_an_edit_then_it_builds_on_what_was_before(
+    past: Past,
+) -> None:
+    edited = {**JOBS, "by-hand": View("by-hand", "unclaimed")}
+    past.keep(FIRST, edited, 6)
+    past.gone()
+    assert past.gone_on_from(again(8), JOBS).at_us == 5
+    assert past.gone_on_from(again(8), edited).at_us == 6
 
 
 def test_object_when_created_again_under_its_epoch_then_a_law_is_broken(past: Past) -> None:
     past.gone()
     with pytest.raises(BrokenLawError, match="an epoch that it had"):
-        past.gone_on_from(again(7))
+        past.gone_on_from(again(7), JOBS)
 
 
 def test_object_when_it_builds_on_what_never_was_then_a_law_is_broken() -> None:
     past = Past()
     past.gone()
     with pytest.raises(BrokenLawError, match="never was"):
-        past.gone_on_from(again(8))
+        past.gone_on_from(again(8), JOBS)
 
 
 def test_object_when_written_over_anothers_then_a_law_is_broken(past: Past) -> None:
     past.overwritten(OLDER, 9)
     with pytest.raises(BrokenLawError, match="not ours"):
-        past.gone_on_from(again(8))
+        past.gone_on_from(again(8), JOBS)
 
 
 def test_object_when_adopted_then_it_builds_on_what_was_left(past: Past) -> None:
     past.overwritten(OLDER, 9)
-    standing = past.gone_on_from(adopted())
+    standing = past.gone_on_from(adopted(), JOBS)
     assert (standing.state, standing.jobs, standing.at_us) == (None, JOBS, 9)
 
 

@@ -11,7 +11,16 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Final
 
-from tests.simulation.rules import archive, commit, conflicts, jobs, leadership, leases, sharing
+from tests.simulation.rules import (
+    archive,
+    commit,
+    conflicts,
+    hands,
+    jobs,
+    leadership,
+    leases,
+    sharing,
+)
 from tests.simulation.rules.rule import Rule
 
 __all__ = ["RULES", "THEMES"]
@@ -20,6 +29,7 @@ THEMES: Final[tuple[ModuleType, ...]] = (
     jobs,
     commit,
     conflicts,
+    hands,
     leadership,
     leases,
     sharing,

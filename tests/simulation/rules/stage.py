@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeAlias
 
 from tests.simulation.rules.sharer import Sharer
@@ -26,6 +26,7 @@ from osqueue.storage.protocol import Stored, Version
 from osqueue.testing.simulation import BrokenLawError
 from osqueue.testing.simulation.checks import Checks
 from osqueue.testing.simulation.hosts.broker import SimulatedBroker
+from osqueue.testing.simulation.laws.deeds import Deed
 from osqueue.testing.simulation.laws.law import expect
 from osqueue.testing.simulation.laws.served import WatchedStore
 from osqueue.testing.simulation.machine.bucket import (
@@ -188,7 +189,8 @@ class Stage(Surroundings):
         stored = self._stored()
         state = json.loads(stored.data)
         change(state)
-        self.edited.update(job["id"] for job in state["jobs"])
+        for deed, job_id in _differences(json.loads(stored.data), state):
+            self.deeds.note(deed, job_id, self.loop.now_us)
         data = json.dumps(state, separators=(",", ":")).encode()
         self.bucket.write(STATE_KEY, data, stored.version, PERSON)
 
@@ -322,6 +324,22 @@ class Stage(Surroundings):
 
 
 Script: TypeAlias = Callable[[Stage], Coroutine[Any, Any, None]]
+
+
+_CHANGES = {
+    ("dead", "unclaimed"): Deed.REVIVED,
+    ("in_progress", "unclaimed"): Deed.GIVEN_BACK,
+}
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[Deed, str]]:
+    earlier, later = ({job["id"]: job for job in each["jobs"]} for each in (before, now))
+    for job_id, job in later.items():
+        if job_id not in earlier:
+            yield Deed.ADDED, job_id
+        elif job != earlier[job_id]:
+            yield _CHANGES.get((earlier[job_id]["status"], job["status"]), Deed.EDITED), job_id
+    yield from ((Deed.REMOVED, job_id) for job_id in earlier if job_id not in later)
 
 
 def _begin(stage: Stage, work: Coroutine[Any, Any, None]) -> None:

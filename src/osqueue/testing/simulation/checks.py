@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import ChainMap, Counter
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +12,7 @@ from osqueue.client.payloads import encode_payload
 from osqueue.config import STATE_KEY, QueueLimits
 from osqueue.engine.requests import BEFORE
 from osqueue.testing.simulation.laws.answers import Answers
+from osqueue.testing.simulation.laws.deeds import Deed
 from osqueue.testing.simulation.laws.law import BrokenLawError, expect
 from osqueue.testing.simulation.laws.line import Line
 from osqueue.testing.simulation.laws.objects import Objects
@@ -48,14 +49,15 @@ class Checks:
             limits,
             self.asked,
             around.bucket,
-            edited=around.edited,
+            deeds=around.deeds,
             served=around.served,
             adopted=lambda: around.adopted,
         )
         self.objects = Objects(around.bucket, self.line, around.served)
         self.onlookers = Onlookers(self.line.how_surely_over)
         self._payloads: dict[str, bytes] = {}
-        self._answers = Answers(self.line, self.asked, self._payloads)
+        payloads = ChainMap(self._payloads, around.deeds.payloads)
+        self._answers = Answers(self.line, self.asked, payloads)
         self._shown: dict[object, int] = {}
         self._acknowledged: set[str] = set()
         self._hung_us: dict[str, int] = {}
@@ -157,12 +159,21 @@ class Checks:
         except AssertionError as error:
             self._find(error)
         self.objects.written(written.life, by_hand=written.by == PERSON)
+        if written.by == PERSON and not self.line.is_cut:
+            self._count_in(written.at_us)
         commit = "what it knows" if self.line.last is None else self.line.last.commit
         self._around.trace.note(written.by, "writes %s: %s jobs", commit, len(self.line.jobs))
 
     def _deleted(self, key: str) -> None:
         if key == STATE_KEY:
             self.line.gone()
+
+    def _count_in(self, at_us: int) -> None:
+        """A job that a person adds is as one that was submitted, and acknowledged."""
+        for done in self._around.deeds.done_at(at_us):
+            if done.deed is Deed.ADDED:
+                self.known.append(done.job_id)
+                self._acknowledged.add(done.job_id)
 
     def _read(self, life: str, key: str) -> None:
         if key == STATE_KEY:
@@ -203,7 +214,7 @@ class Checks:
         expect(not unheard, "%s do not hear of ends: %s", len(unheard), unheard[:3])
         archived = self._archived()
         for job_id in self._acknowledged - line.disputed:
-            there = job_id in line.jobs or job_id in archived
+            there = job_id in line.jobs or job_id in archived or line.removed(job_id)
             expect(there, "job %s was acknowledged, and is lost", job_id)
         for job_id, life in line.lives.items():
             if job_id in line.disputed:

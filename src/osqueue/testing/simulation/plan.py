@@ -13,6 +13,7 @@ from osqueue.testing.simulation.faults.drawing import (
     drawn_by_strangers,
     drawn_for_users,
     left_again,
+    with_hands,
     with_machines,
 )
 from osqueue.testing.simulation.machine.bucket import BUCKET
@@ -65,6 +66,7 @@ def plan_of(seed: int) -> Plan:
         until_s=STORM_S,
     )
     storm = with_machines(storm, Dice(seed, "machines"), brokers=names, until_s=STORM_S)
+    storm = with_hands(storm, Dice(seed, "hands"), until_s=STORM_S)
     storm += drawn_for_users(
         Dice(seed, "users"),
         workers=[f"worker-{n}" for n in range(1, workers + 1)],
@@ -91,6 +93,7 @@ def _shared_plan(seed: int, dice: Dice) -> Plan:
     names = [f"sharer-{n}" for n in range(1, sharers + 1)]
     hosts = names + [f"broker-{n}" for n in range(1, brokers + 1)]
     storm = drawn(dice, brokers=hosts, others=names, bucket=BUCKET, until_s=STORM_S)
+    storm = with_hands(storm, Dice(seed, "hands"), until_s=STORM_S)
     begins_s = dice.between(0.2, 0.8) * STORM_S * brokers
     if brokers and dice.chance(0.6):
         storm += left_again(dice, hosts[-1], names, from_s=begins_s)

@@ -12,6 +12,7 @@ from osqueue.client.following import Following
 from osqueue.client.runtime import Place, Runtime
 from osqueue.config import ClientSettings
 from osqueue.testing.simulation.laws.callers import Callers
+from osqueue.testing.simulation.laws.deeds import Deeds
 from osqueue.testing.simulation.laws.served import Served, WatchedStore
 from osqueue.testing.simulation.machine.bucket import Bucket, SimulatedStore, StoreServer
 from osqueue.testing.simulation.machine.dice import Dice
@@ -56,8 +57,8 @@ class Surroundings:
         """What befell processes, by kind."""
         self.leader: str | None = None
         """The process that was the last to take the lead."""
-        self.edited: set[str] = set()
-        """Jobs that a person has changed in the object itself."""
+        self.deeds = Deeds()
+        """What people have done in the object itself."""
         self.adopted = False
         """Whether brokers were told to go on from what others have left."""
         self.overwritten = False

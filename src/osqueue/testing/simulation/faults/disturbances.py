@@ -32,6 +32,9 @@ class Kind(StrEnum):
     STORE_SILENT = "store-silent"
     STORE_DOWN = "store-down"
     """Refuses all."""
+    STORE_STALL = "store-stall"
+    """Stands still: calls wait in it, and are carried out, in the order in which they came, when it
+    goes on; that is when many of their callers have long given up."""
 
     NET_LOST = "net-lost"
     NET_DOUBLED = "net-doubled"
@@ -58,6 +61,12 @@ class Kind(StrEnum):
 
     HAND_EDIT = "hand-edit"
     """Somebody reads the state, sets the priority of one job, and puts it back by CAS."""
+    HAND_ADD = "hand-add"
+    """In the same way a job of his own is put there,"""
+    HAND_REMOVE = "hand-remove"
+    """one is taken out, however it is,"""
+    HAND_REVIVE = "hand-revive"
+    """or a dead letter is made to be handed out again, or a running job given back."""
 
     OLDER_WRITER = "older-writer"
     """An older implementation is at work on the object, and drops what it does not know. When it

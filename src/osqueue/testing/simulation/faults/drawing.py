@@ -9,6 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from osqueue.testing.simulation.faults.disturbances import LEADER, NET, STORE, Disturbance, Kind
+from osqueue.testing.simulation.faults.hands import HANDS
 from osqueue.testing.simulation.machine.dice import Dice
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "drawn_by_strangers",
     "drawn_for_users",
     "left_again",
+    "with_hands",
     "with_machines",
 ]
 
@@ -40,6 +42,29 @@ def with_machines(
     return sorted(paused, key=_began)
 
 
+PEOPLE: Final = 0.3
+"""How many runs have somebody who works at the object by hand, again and again for a while."""
+
+SITTING_S: Final = (20.0, 60.0)
+"""For how long."""
+
+DEED_EVERY_S: Final = 4.0
+"""About how often he changes something then."""
+
+
+def with_hands(happen: Sequence[Disturbance], dice: Dice, *, until_s: float) -> list[Disturbance]:
+    """The same; in some runs with somebody who adds, removes and revives jobs by hand."""
+    if not dice.chance(PEOPLE):
+        return [*happen]
+    at_s = dice.between(10.0, until_s - SITTING_S[1])
+    end_s = at_s + dice.between(*SITTING_S)
+    deeds: list[Disturbance] = []
+    while at_s < end_s:
+        deeds.append(Disturbance(dice.pick(tuple(HANDS)), at_s))
+        at_s += dice.about(DEED_EVERY_S)
+    return sorted([*happen, *deeds], key=_began)
+
+
 def _began(it: Disturbance) -> float:
     return it.at_s
 
@@ -55,6 +80,9 @@ longer than a lease."""
 
 TAKEOVER_S: Final = (10.0, 20.0)
 """How long a leader has to be silent for another one to take over, and that not long ago."""
+
+STALLS: Final = 1 / 3
+"""How often a store that is away stands still with all calls in it."""
 
 SPLITS: Final = 0.1
 """How often it is the whole network that falls apart."""
@@ -168,6 +196,8 @@ def _some(kinds: Sequence[Kind], shares: Sequence[float], dice: Dice, at_s: floa
 
 def _store_away(dice: Dice, at_s: float) -> Disturbance:
     kind = dice.pick((Kind.STORE_DOWN, Kind.STORE_SILENT))
+    if dice.fork(f"stalls at {at_s:.6f}").chance(STALLS):
+        kind = Kind.STORE_STALL
     return Disturbance(kind, at_s, dice.about(dice.pick(SPANS_S)), share=1.0)
 
 
@@ -226,6 +256,6 @@ def _crash(dice: Dice, at_s: float, *, among: Sequence[str]) -> Disturbance:
 
 def _by_people(dice: Dice, at_s: float, *, among: Sequence[str]) -> Disturbance:
     if dice.chance(0.5):
-        return Disturbance(Kind.HAND_EDIT, at_s)
+        return Disturbance(dice.fork(f"hand at {at_s:.6f}").pick(tuple(HANDS)), at_s)
     by_ms = dice.pick((-3_600_000, -60_000, -5_000, 5_000, 60_000, 3_600_000))
     return Disturbance(Kind.CLOCK_STEP, at_s, who=dice.pick(among), steps=by_ms)

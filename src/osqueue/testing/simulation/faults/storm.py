@@ -7,13 +7,12 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final, Protocol, TypeAlias
 
-import msgspec
 from msgspec.structs import replace
 
-from osqueue.config import STATE_KEY
 from osqueue.testing.simulation.faults.disturbances import LEADER, Disturbance, Kind
+from osqueue.testing.simulation.faults.hands import HANDS, Hands
 from osqueue.testing.simulation.faults.strangers import Strangers
-from osqueue.testing.simulation.machine.bucket import PERSON, StoreWeather
+from osqueue.testing.simulation.machine.bucket import StoreWeather
 from osqueue.testing.simulation.machine.network import Weather
 from osqueue.testing.simulation.machine.process import SimulatedProcess
 from osqueue.testing.simulation.surroundings import Surroundings
@@ -35,6 +34,7 @@ _WEATHER: Final = MappingProxyType(
         Kind.STORE_SLOW: "slow",
         Kind.STORE_SILENT: "silent",
         Kind.STORE_DOWN: "down",
+        Kind.STORE_STALL: "stalled",
         Kind.NET_LOST: "lost",
         Kind.NET_DOUBLED: "doubled",
         Kind.NET_SLOW: "slow",
@@ -93,6 +93,7 @@ class Storm:
         self._deaf: list[str] = []
         self._over = False
         self._strangers = Strangers(around, self)
+        self._hands = Hands(around)
         self._acts: dict[Kind, Callable[[Disturbance], _Undo | None]] = {
             Kind.CUT: self._cut,
             Kind.CUT_ONE_WAY: self._cut,
@@ -101,7 +102,7 @@ class Storm:
             Kind.CRASH: self._crash,
             Kind.STOP: self._stop,
             Kind.CLOCK_STEP: self._step_clock,
-            Kind.HAND_EDIT: self._edit_by_hand,
+            **dict.fromkeys(HANDS, self._by_hand),
             Kind.OLDER_WRITER: self._strangers.overwrite,
             Kind.OBJECT_GONE: self._strangers.delete,
         }
@@ -128,6 +129,8 @@ class Storm:
         self._around.trace.note("world", "heals")
         self._around.network.weather = Weather()
         self._around.store.weather = StoreWeather()
+        self._around.store.go_on()
+        self._hands.rest()
         for source, target in self._cuts:
             self._around.network.mend(source, target)
         for source, target in self._closed:
@@ -180,6 +183,7 @@ class Storm:
 
         def add(by: float) -> None:
             setattr(weather, name, round(getattr(weather, name) + by, 6))
+            around.store.go_on()
 
         add(share)
         return partial(add, -share)
@@ -266,17 +270,5 @@ class Storm:
         rest_s = max(RESTART_S, self._rests.pop(name, 0.0))
         self._around.loop.outside(partial(self.start, name), after_s=rest_s)
 
-    def _edit_by_hand(self, _: Disturbance) -> None:
-        """Set the priority of one job, by compare-and-swap, and leave all else as it is."""
-        bucket, dice = self._around.bucket, self._around.dice
-        stored = bucket.look(STATE_KEY)
-        if stored is None:
-            return
-        state = msgspec.json.decode(stored.data)
-        if not state["jobs"]:
-            return
-        job = dice.pick(state["jobs"])
-        job["priority"] = dice.whole(-3, 3)
-        self._around.trace.note(PERSON, "edits %s", job["id"])
-        self._around.edited.add(job["id"])
-        bucket.write(STATE_KEY, msgspec.json.encode(state), stored.version, PERSON)
+    def _by_hand(self, it: Disturbance) -> None:
+        self._hands.begin(it.kind)

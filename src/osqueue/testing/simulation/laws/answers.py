@@ -16,6 +16,7 @@ from osqueue.testing.simulation.laws.line import FRESH_US, Line
 from osqueue.testing.simulation.laws.many import Many
 from osqueue.testing.simulation.laws.repeats import Repeated
 from osqueue.testing.simulation.laws.requests import Requests
+from osqueue.testing.simulation.laws.views import LeaseLife
 from osqueue.testing.simulation.laws.waits import expect_brought, expect_waited
 from osqueue.testing.simulation.machine.exchange import Exchange
 from osqueue.wire import operations as ops
@@ -67,12 +68,12 @@ class Answers:
             look(exchange)
 
     def _submitted(self, exchange: Exchange) -> None:
-        self._expect_known(_value(exchange).job_id)
+        self._expect_known(_value(exchange).job_id, exchange)
         self._expect_same(_request(exchange))
 
     def _submitted_many(self, exchange: Exchange) -> None:
         for job_id in _value(exchange).job_ids:
-            self._expect_known(job_id)
+            self._expect_known(job_id, exchange)
         for each in _request(exchange).jobs:
             self._expect_same(each)
 
@@ -91,8 +92,16 @@ class Answers:
         """What was submitted, if anybody did but a schedule, and others have not lost it."""
         return None if job_id in self._line.disputed else self._payloads.get(job_id)
 
-    def _expect_known(self, job_id: str) -> None:
-        expect(job_id in self._line.lives, "job %s was acknowledged and is not durable", job_id)
+    def _expect_known(self, job_id: str, exchange: Exchange) -> None:
+        """It has ended, or stood there: a person may have taken it out since."""
+        life = self._line.lives.get(job_id)
+        expect(life is not None, "job %s was acknowledged and is not durable", job_id)
+        assert life is not None
+        assert exchange.ended_us is not None, "it was answered"
+        stood = life.during(exchange.sent_us - FRESH_US, exchange.ended_us)
+        there = life.end is not None or any(view is not None for view in stood)
+        there = there or job_id in self._line.disputed
+        expect(there, "job %s was acknowledged, and had been taken out", job_id)
 
     def _claimed(self, exchange: Exchange) -> None:
         assert exchange.answer is not None
@@ -109,8 +118,8 @@ class Answers:
             said = self._said(job.job_id)
             same = said is None or bytes(job.payload) == said
             expect(same, "job %s was given another payload: %s", job.job_id, job.payload)
-            gone = lease.gone_us is not None and lease.gone_us < exchange.sent_us
-            expect(not gone, "lease %s was given after it had gone", job.lease)
+            stands = _stood_since(lease, exchange)
+            expect(stands, "lease %s was given after it had gone", job.lease)
 
     def _completed(self, exchange: Exchange) -> None:
         said = _request(exchange)
@@ -160,8 +169,7 @@ class Answers:
     def _expect_held(self, lease: str, exchange: Exchange) -> None:
         """The lease stood in the object at some moment since it was asked for."""
         known = self._line.leases.get(lease)
-        gone_us = None if known is None else known.gone_us
-        held = known is not None and (gone_us is None or gone_us >= exchange.sent_us)
+        held = known is not None and _stood_since(known, exchange)
         expect(held, "lease %s was told kept, and had gone", lease)
 
     def _kept(self, exchange: Exchange) -> None:
@@ -239,6 +247,14 @@ class Answers:
         assert exchange.ended_us is not None
         missing = None in life.during(exchange.sent_us - FRESH_US, exchange.ended_us)
         expect(missing, "job %s was not found, and is there", exchange.job_id)
+
+
+def _stood_since(lease: LeaseLife, exchange: Exchange) -> bool:
+    """Whether a lease stood since it was asked for. Who leads answers what needs no write by what
+    he knew a moment ago; only of what people do by hand he hears no sooner.
+    """
+    old_us = FRESH_US if lease.by_hand else 0
+    return lease.gone_us is None or lease.gone_us >= exchange.sent_us - old_us
 
 
 def _value(exchange: Exchange) -> Any:

@@ -18,6 +18,7 @@ from osqueue.model.invariants import check
 from osqueue.model.job import Moment
 from osqueue.model.lineage import CommitId
 from osqueue.model.snapshot import decode_state
+from osqueue.testing.simulation.laws.deeds import Deeds
 from osqueue.testing.simulation.laws.descent import Descent
 from osqueue.testing.simulation.laws.families import (
     ended_with_a_parent,
@@ -25,6 +26,7 @@ from osqueue.testing.simulation.laws.families import (
     never_to_run,
 )
 from osqueue.testing.simulation.laws.handing import expect_in_order, expect_none_out
+from osqueue.testing.simulation.laws.handiwork import Handiwork
 from osqueue.testing.simulation.laws.law import expect
 from osqueue.testing.simulation.laws.past import Copies, Past, Standing
 from osqueue.testing.simulation.laws.requests import Requests
@@ -61,7 +63,7 @@ class Line:
         requests: Requests,
         bucket: Bucket,
         *,
-        edited: set[str],
+        deeds: Deeds,
         served: Served,
         adopted: Callable[[], bool],
     ) -> None:
@@ -69,7 +71,7 @@ class Line:
         self._requests = requests
         self._bucket = bucket
         self._silence = Silence(limits, requests, served)
-        self._edited = edited
+        self._handiwork = Handiwork(deeds, requests)
         self._known: dict[bytes, View] = {}
         self._descent = Descent()
         self._past = Past()
@@ -127,7 +129,9 @@ class Line:
             self._go_on(state, written.at_us)
         self.versions += 1
         if written.by == PERSON:
-            expect(self.last and state.commit == self.last.commit, "a person makes no commits")
+            expect(self.last is not None, "a person makes no queue")
+            assert self.last is not None
+            self._handiwork.expect_nothing_else(self.last, state)
         else:
             self._descent.expect_next(state, self.last, by_hand=self._by_hand)
         taken_over = self.last is None or (
@@ -144,15 +148,15 @@ class Line:
         if self.last is not None:
             expect_moved_on(self.last.schedules, state.schedules, self.lives)
         self._by_hand = written.by == PERSON
-        self._written_us[name.epoch, name.number] = written.at_us
         if written.by != PERSON:
+            self._written_us[name.epoch, name.number] = written.at_us
             moved = tuple(self._moved_now)
             self.commits[name.epoch, name.number] = Commit(
                 written.at_us, moved, state.completed_total
             )
         self.last, self.jobs = state, jobs
         self._past.keep(state, jobs, written.at_us)
-        if taken_over or self.versions % WHOLE_EVERY == 0:
+        if taken_over or self._by_hand or self.versions % WHOLE_EVERY == 0:
             check(decode_state(written.data, limits=self._limits, now=Moment(0, 0)))
 
     def seen(self, life: str, at_us: int) -> None:
@@ -180,7 +184,7 @@ class Line:
 
     def _go_on(self, state: StateView, at_us: int) -> None:
         """Somebody of ours goes on where others have had the object."""
-        to = self._past.gone_on_from(state)
+        to = self._past.gone_on_from(state, self._read_jobs(state))
         if to.state is not None:
             self.created.add(state.epoch)
             self._by_hand = False  # what a person had changed last may not have been seen
@@ -193,6 +197,7 @@ class Line:
     def _go_back(self, to: Standing, at_us: int) -> None:
         """The line goes on from another version than its last: what came since then is lost."""
         self._past.mended()
+        self._handiwork.forget()
         if to.state is not None and to.jobs is self.jobs:
             return
         self.shaken_us, self._requests.paused_us = at_us, None
@@ -246,6 +251,11 @@ class Line:
         changes = zip(reversed(life.since_us), reversed(life.views), strict=True)
         return min(at for at, view in takewhile(lambda each: _is_dead(each[1]), changes))
 
+    def removed(self, job_id: str) -> bool:
+        """Whether a person has taken a job out: nobody else can without ending it."""
+        life = self.lives.get(job_id)
+        return life is not None and life.end is None and bool(life.views) and life.views[-1] is None
+
     def stood(self, job_id: str, at_us: int) -> str | None:
         """How a job was, after the version of that time."""
         life = self.lives.get(job_id)
@@ -287,12 +297,18 @@ class Line:
 
     def _compare(self, state: StateView, jobs: _Jobs, written: Written) -> None:
         ended = self._read_ends(state, jobs, written.at_us)
+        if written.by == PERSON:
+            expect(not ended, "a person ends no job: %s", ended)
+            self._handiwork.expect_done(self.jobs, jobs, written.at_us)
+        else:
+            self._handiwork.expect_kept(self.jobs, jobs)
         came = [view for view in jobs.values() if self.jobs.get(view.id) is not view]
         for view in came:
             self._changed(self.jobs.get(view.id), view, written)
         for view in self.jobs.values():
             if view.id not in jobs:
-                expect(view.id in ended, "job %s left the queue without an end", view.id)
+                left = view.id in ended or written.by == PERSON  # as was his deed
+                expect(left, "job %s left the queue without an end", view.id)
                 self._moved(view.id, None, view, written)
         for view in came:
             held, most = (
@@ -324,6 +340,8 @@ class Line:
                 life.end = ended[view.id] = End(view.status, view.lease, at_us)
                 if view.id not in self.jobs:
                     self._moved_now.append(view.id)
+                    if view.id not in self.disputed:
+                        self._handiwork.came(life, view.id, at_us)
                 self._expect_end(view, self.jobs.get(view.id))
                 if view.status == "completed" and view.lease is not None:
                     self.completed_us[view.lease] = at_us
@@ -368,19 +386,20 @@ class Line:
         life = self.lives.setdefault(now.id, JobLife())
         life.number = life.number or len(self.lives)
         asked = bool(life.views) or self._requests.submits[now.id] > 0
-        asked = asked or is_of_a_time(now.id)
+        asked = asked or is_of_a_time(now.id) or self._handiwork.added(now.id, written.at_us)
         expect(asked, "job %s is queued, and nobody asked for that", now.id)
         if now.id in self.disputed:
             life.end = None
-        self._expect_revived(life, before, now)
+        if before is None and life.end is None and now.id not in self.disputed:
+            self._handiwork.came(life, now.id, written.at_us)
+        if written.by != PERSON:
+            self._expect_revived(life, before, now)
         expect(life.end is None, "job %s has ended, and comes back: %s", now.id, now)
-        allowed = now.attempts <= now.attempts_allowed
+        allowed = now.attempts <= now.attempts_allowed + self._handiwork.given_back(now.id)
         expect(allowed, "job %s has %s attempts of %s", now.id, now.attempts, now.attempts_allowed)
         runs = now.status == "in_progress" and (now.lease or now.id not in self.disputed)
         expect((now.lease is not None) == bool(runs), "a job has a lease while it runs: %s", now)
-        if written.by == PERSON:
-            expect(now.id in self._edited, "a person changes one job")
-        elif self._by_hand and before is not None:
+        if self._by_hand and written.by != PERSON and before is not None:
             kept = now.priority == before.priority or self._requests.priorities[now.id] > 0
             expect(kept, "what a person changed of job %s was undone", now.id)
         self._moved(now.id, now, before, written)
@@ -392,8 +411,11 @@ class Line:
             life.end = None
         elif before is None or before.status != "dead" or now.status == "dead":
             return
-        asked = self._requests.retried(now.id) or now.id in self._edited
-        expect(asked, "job %s was dead and lives, and nobody asked for that", now.id)
+        expect(
+            self._requests.retried(now.id),
+            "job %s was dead and lives, and nobody asked for that",
+            now.id,
+        )
 
     def _moved(self, job_id: str, now: View | None, before: View | None, written: Written) -> None:
         life, at_us = self.lives[job_id], written.at_us
@@ -408,7 +430,8 @@ class Line:
             assert before is not None
             self.leases[lost].gone_us = at_us
             self._held[before.claim_id] -= 1
-            if life.end is None:
+            self.leases[lost].by_hand = written.by == PERSON
+            if life.end is None and written.by != PERSON:
                 self._silence.expect_reason(lost, self.leases[lost], before, written)
         if lease is not None and lease != lost:
             assert now is not None
@@ -428,7 +451,7 @@ class Line:
             expect(state.paused, "the queue was paused, and is not any more")
             expect_none_out(self.jobs, jobs)
         if at_us - asked.claims_left_us > HASTE_US:
-            expect_in_order(self.jobs, jobs, self._edited)
+            expect_in_order(self.jobs, jobs)
 
 
 def _is_dead(view: View | None) -> bool:

@@ -33,7 +33,8 @@ class Many:
         expect(len(ids) <= query.limit, "a page of %s shows %s jobs", query.limit, len(ids))
         for info in page.jobs:
             self._expect_shown(info, exchange)
-        places = [self._line.lives[job_id].number for job_id in ids]
+        lives = [self._line.lives[job_id] for job_id in ids]
+        places = [life.number for life in lives if not life.returned]
         newest = query.order == "newest"
         ordered = sorted(places, reverse=newest) == places
         expect(ordered, "a page shows the %s first: %s", query.order or "oldest", ids)

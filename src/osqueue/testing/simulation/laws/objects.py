@@ -5,7 +5,7 @@ what is left of lower epochs; of their own they cannot, since what nobody names 
 named. So what may stay until the next leader comes is of its own epoch, and either was never named:
 a write that was applied late, after it had been repeated under another key and swept; or a person
 has edited the very commit that gave it up, and may have named it again; or who gave it up has died,
-one of several who share an epoch.
+one of several who share an epoch, or was a person, who has removed its job.
 """
 
 from __future__ import annotations

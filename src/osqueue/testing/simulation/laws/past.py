@@ -84,9 +84,12 @@ class Past:
         expect(stood, "what is put back had stood: %s", state.commit)
         return stood[-1]
 
-    def gone_on_from(self, state: StateView) -> Standing:
+    def gone_on_from(self, state: StateView, jobs: dict[str, View]) -> Standing:
         """What a version of ours builds on. One whose lineage names a commit was created again from
         that, by an epoch of its own; any other knows nothing but what was left there.
+
+        Who creates it may not have seen what people had changed last: of all versions of that
+        commit he built on the one that differs least.
         """
         assert self._left is not None, "others have cut the line off"
         base = next(reversed(state.lineage.values()), "")
@@ -98,7 +101,12 @@ class Past:
         before = stood[-1].state
         fresh = before is not None and state.epoch > before.epoch
         expect(fresh, "the object was created again under an epoch that it had: %s", state.commit)
-        return stood[-1]
+        return min(reversed(stood), key=lambda each: _apart(each.jobs, jobs))
+
+
+def _apart(one: dict[str, View], other: dict[str, View]) -> int:
+    """In how many jobs two versions differ."""
+    return sum(one.get(job_id) != other.get(job_id) for job_id in one.keys() | other.keys())
 
 
 class Copies:

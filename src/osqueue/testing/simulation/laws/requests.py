@@ -57,6 +57,8 @@ class Requests:
         self.surrenders: Counter[str] = Counter()
         """What fails or releases, by lease."""
         self._sent_us: dict[tuple[str, str], list[int]] = {}
+        self._submitting: dict[str, list[Exchange]] = {}
+        """By job."""
         self.priorities: Counter[str] = Counter()
         """By job."""
         self.claims: dict[str, int] = {}
@@ -93,9 +95,19 @@ class Requests:
         sent_us = self._sent_us.get((_KINDS[exchange.operation.name], named), [])
         return [each for each in sent_us if each <= at_us] == [exchange.sent_us]
 
+    def messages(self, job_id: str) -> int:
+        """How many messages may have submitted a job: a request can come twice."""
+        return sum(
+            max(1, each.copies)
+            for each in self._submitting.get(job_id, [])
+            if not each.without_effect
+        )
+
     def sent(self, exchange: Exchange) -> None:
         """A request is under way."""
         self._count(exchange, 1)
+        for _, job_id in self._submits(exchange):
+            self._submitting.setdefault(job_id, []).append(exchange)
         for _, named in self._effects(exchange):
             kind = _KINDS.get(exchange.operation.name)
             if kind is not None:

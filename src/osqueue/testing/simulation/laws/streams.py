@@ -1,7 +1,9 @@
 """The law of streams of events: what one tells is durable, in order, and leaves nothing out.
 
-From its first update on no change of a job is missing, and of each job it says what stands in the
-object.
+From its first update on no change is missing that a commit made to a job, and of each job it says
+what stands in that commit's version. It does not tell of what people do by hand: what a commit made
+is measured from the version that it stands on, which may be a person's, and what he made of a job
+is told with the next commit that moves it, or never.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ _STANDS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """One durable commit: when, which jobs it moved, and how many had completed by then."""
+    """One durable commit: when, which jobs it moved from how they stood in the version before, and
+    how many had completed by then.
+    """
 
     at_us: int
     moved: tuple[str, ...]

@@ -63,6 +63,8 @@ class LeaseLife(msgspec.Struct):
     """Since when its heartbeat has stood as it is."""
     told: bool = False
     """Whether its holder has heard of it."""
+    by_hand: bool = False
+    """Whether a person has taken it away: who leads may not know of that for a moment."""
 
 
 class JobLife(msgspec.Struct):
@@ -72,6 +74,10 @@ class JobLife(msgspec.Struct):
     views: list[View | None] = []
     number: int = 0
     """Which one it is of all jobs, by when they came."""
+    comings: int = 0
+    """How often it came by a commit."""
+    returned: bool = False
+    """Whether it came again, after a person had taken it out."""
     end: End | None = None
     earlier: list[End] = []
     """How it had ended before it was told to live again."""

@@ -2,14 +2,16 @@
 
 The truth is atomic and loses nothing, as a real store's is. Everything else goes wrong: a request
 or its reply is lost, a write is applied after its caller gave up, or twice; it is refused, busy,
-failing or silent. Whatever the caller was told, `Bucket.on_write` hears what was written.
+failing or silent, or stands still with all calls in it. Whatever the caller was told,
+`Bucket.on_write` hears what was written.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -61,6 +63,9 @@ LATENCY_S: Final = 0.008
 SLOW_S: Final = 1.5
 """About what it takes while the store is slow."""
 
+QUEUE_S: Final = 0.001
+"""About what each call takes of those that have waited while the store stood still."""
+
 LATE_S: Final = 20.0
 """About how late a late write is; now and then it is minutes."""
 
@@ -92,6 +97,8 @@ class StoreWeather(msgspec.Struct):
     silent: float = 0.0
     """Applied or not, and never answered."""
     down: float = 0.0
+    stalled: float = 0.0
+    """Whether it stands still: calls wait, in order."""
 
 
 class Bucket:
@@ -161,6 +168,23 @@ class StoreServer:
         self.bucket = bucket
         self.weather = StoreWeather()
         self.happened: Counter[str] = Counter()
+        self._pace = dice.fork("stall")
+        self._waiting: deque[Callable[[], object]] = deque()
+
+    def carry_out(self, call: Callable[[], object]) -> None:
+        """A call has come: its turn is now, or when the store goes on."""
+        if self.weather.stalled > 0 or self._waiting:
+            self.happened["call while the store stood still"] += 1
+            self._waiting.append(call)
+        else:
+            call()
+
+    def go_on(self) -> None:
+        """The store stands still no more: what has waited is carried out, one after another."""
+        if self.weather.stalled > 0 or not self._waiting:
+            return
+        self._waiting.popleft()()
+        self.loop.outside(self.go_on, after_s=self._pace.about(QUEUE_S))
 
 
 class SimulatedStore:
@@ -243,7 +267,8 @@ class _Call:
         if self._befalls("request lost in the store", weather.request_lost):
             return
         if self._writes and self._befalls("write late", weather.late):
-            self._server.loop.outside(self._apply_unseen, after_s=dice.about(LATE_S))
+            late = partial(self._server.carry_out, self._apply_unseen)
+            self._server.loop.outside(late, after_s=dice.about(LATE_S))
             return
         self._server.network.send(self._place, BUCKET, self._arrive, once=True)
         if self._writes and self._befalls("write doubled", weather.doubled):
@@ -253,7 +278,8 @@ class _Call:
         weather, dice = self._server.weather, self._server.dice
         slow = self._befalls("store slow", weather.slow)
         after_s = dice.about(SLOW_S if slow else LATENCY_S)
-        self._server.loop.outside(self._apply, after_s=after_s)
+        apply = partial(self._server.carry_out, self._apply)
+        self._server.loop.outside(apply, after_s=after_s)
 
     def _apply(self) -> None:
         weather = self._server.weather
