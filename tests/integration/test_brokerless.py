@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from tests.integration.rest import eventually
 
 from osqueue.app import BrokerServer
 from osqueue.brokerless import BrokerlessQueue, open_brokerless
 from osqueue.client import OsqueueClient
-from osqueue.config import ArchiveSettings, BrokerSettings, LeadershipSettings
+from osqueue.config import ArchiveSettings, BrokerSettings, LeadershipSettings, PayloadSettings
 from osqueue.engine.requests import EndReason
+from osqueue.engine.tenure import Sharing
 from osqueue.errors import (
     BrokerLeadershipError,
     BrokerProtocolError,
@@ -206,6 +208,36 @@ async def test_request_when_beyond_its_limits_then_it_is_refused_as_by_a_broker(
     client = (await opened(stack, url)).client
     with pytest.raises(BrokerProtocolError):
         await client.submit_job(job_type)
+
+
+async def test_objects_when_left_of_lower_epochs_then_a_process_sweeps_them(
+    stack: AsyncExitStack, url: str
+) -> None:
+    soon = PayloadSettings(sweep_first_ms=1, sweep_every_ms=1)
+    queue = await opened(stack, url, settings=replace(SETTINGS, payloads=soon))
+    job_id = await queue.client.submit_job("t", "x" * 200_000)
+    (named,) = [each["payloadKey"] for each in stored(url)["jobs"]]
+    root = Path(url.removeprefix("file://"))
+    left = root / "payloads/1/x"
+    left.parent.mkdir(parents=True)
+    left.write_text("null")
+    await eventually(lambda: not left.exists())
+    assert (root / named).exists()
+    assert (await queue.client.get_job(job_id)).status == "unclaimed"
+
+
+async def test_objects_when_the_own_epoch_is_not_durable_yet_then_only_lower_ones_are_swept(
+    stack: AsyncExitStack, url: str
+) -> None:
+    """Who joins may know of a higher epoch than stands there: others write by that one still."""
+    one = await opened(stack, url)
+    await one.client.submit_job("t", 1)
+    engine = one._engine
+    assert engine._term is not None
+    committer = engine._term.committer
+    assert isinstance(committer._identity, Sharing)
+    committer._identity = committer._identity.following(committer.position[0] + 5)
+    assert engine._durable_epoch() == stored(url)["epoch"] == engine.epoch - 5
 
 
 async def test_large_request_when_beyond_its_limits_then_it_is_refused_as_by_a_broker(

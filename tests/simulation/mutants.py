@@ -414,10 +414,6 @@ MUTANTS: Final = (
         (Edit("osqueue.engine.sweeper:_is_below", "int(written) < epoch", "False"),),
     ),
     Mutant(
-        "a payload object that could not be deleted at once stays for ever",
-        (Edit("osqueue.engine.payloads:PayloadObjects._delete", "self.leave([key])", "pass"),),
-    ),
-    Mutant(
         "a job is freed by the first that it waits for",
         (
             Edit(

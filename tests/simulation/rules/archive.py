@@ -244,6 +244,26 @@ async def object_deleted(stage: Stage) -> None:
 
 
 @rule(
+    "a payload object that could not be deleted at once is deleted later",
+    Edit(f"{OBJECTS}._delete", "self.leave([key])", "pass"),
+    found="it is deleted",
+    settings=QUICK,
+)
+async def deleted_later(stage: Stage) -> None:
+    await stage.lead()
+    job = await claimed(stage, "a", payload=LARGE)
+    caught = stage.catch("broker-1", naming='"completed"')
+    asked = stage.begin(complete(stage, job))
+    write = await caught
+    stage.store.weather.down = 1.0
+    write.go()
+    await stage.told(asked)
+    await stage.rest(5)
+    stage.store.weather.down = 0.0
+    await stage.until(lambda: not payloads(stage), "it is deleted", within_s=20)
+
+
+@rule(
     "nothing of the leader's own epoch is swept: it may be about to be named",
     Edit(f"{SWEEPER}:_is_below", "int(written) < epoch", "int(written) <= epoch"),
     found="the payload of job a is gone",

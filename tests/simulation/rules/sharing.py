@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from tests.simulation.rules.asks import claim, claimed, keep, submit, submitted
+from tests.simulation.rules.asks import claim, claimed, get, keep, submit, submitted
 from tests.simulation.rules.rule import Edit, rule
 from tests.simulation.rules.stage import Stage
 
@@ -135,3 +135,28 @@ async def seen_standing(stage: Stage) -> None:
     expect(not waiting.done(), "it holds it still")
     (job,) = await stage.told(waiting)
     expect(job.job_id == "a", "then it does not")
+
+
+@rule(
+    "where a broker led in between, a lease has a whole time-out again",
+    Edit(
+        "osqueue.engine.committer:Committer._go_on",
+        "if (origin.epoch or 0) > self._identity.epoch:",
+        "if False:",
+    ),
+    found="of silence",
+    sharers=2,
+)
+async def led_in_between(stage: Stage) -> None:
+    """One of them, idle, notices nothing of a broker that may have kept heartbeats in memory."""
+    await share(stage)
+    await claimed(stage, "a", at="sharer-1")
+    await get(stage, "a", at="sharer-2", consistent=True)
+    await stage.rest(20)
+    await stage.lead()
+    await stage.rest(3)
+    stage.stop("broker-1")
+    await stage.until(lambda: stage.state["broker"] is None, "it gives the place back")
+    stage.begin(claim(stage, "w2", at="sharer-2", wait_ms=20_000))
+    await stage.rest(15)
+    expect(stage.job("a"), "it holds it still")
