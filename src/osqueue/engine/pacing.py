@@ -21,6 +21,9 @@ YIELD_SHARE = 4
 """How many times as long as its last write took a writer leaves the object to others, at most: a
 read and a write of theirs fit in."""
 
+YIELD_MS_MAX = 1_000
+"""Longest that is: a write that the store left unanswered tells nothing of how long theirs take."""
+
 NEVER = -(2**62)
 
 
@@ -76,7 +79,8 @@ class Pacing:
         """
         self._races = 0
         if mono_ms - self._met_at < OTHERS_MS:
-            self._yield_until = mono_ms + 1 + int(YIELD_SHARE * took_ms * self._jitter())
+            longest = min(YIELD_SHARE * took_ms, YIELD_MS_MAX)
+            self._yield_until = mono_ms + 1 + int(longest * self._jitter())
 
     def race_pause_ms(self, took_ms: int) -> int:
         """How long after a conflict the object is read: after several lost races a while later,
