@@ -496,6 +496,8 @@ class Committer:
     ) -> None:
         """End now, whatever is unresolved."""
         self._advance(now)
+        if self._phase is Phase.SAVING:
+            why = "the state object is not ours any more, and our last durable state was not kept"
         if self.ended is None:
             self._end(reason, why)
 
@@ -520,6 +522,8 @@ class Committer:
             return self._ended_error()
         if self._stopping:
             return stopping_error()
+        if self._phase is Phase.SAVING:
+            return self._identity.refusal("the state object is not ours any more", None)
         return self._intake.overload(held, 0 if self._commit is None else len(self._commit.held))
 
     def _expire(self, moment: Moment, now: Instant) -> None:
@@ -758,7 +762,8 @@ class Committer:
         assert origin is not None, "it could be read"
         moment = self._advance(now)
         self._pacing.met(now.mono)
-        if (origin.epoch or 0) > self._identity.epoch:
+        before = None if self._base is None else CommitId.parse(self._base.commit)
+        if before is not None and origin.epoch != before.epoch:
             self._intake.watch = None  # who led in between kept heartbeats to himself
         self._identity = self._identity.following(origin.epoch)
         self._count_on(origin.commit)
@@ -829,6 +834,8 @@ class Committer:
     def _keep(self, last: Base) -> None:
         """Our last durable state goes beside the object, and then this is over."""
         self._enter(Phase.SAVING)
+        message = "the state object is not ours any more; keeping our last durable state beside it"
+        self._actions.append(Notice(message, error=True))
         self._actions.append(Save(f"{BEFORE}{last.commit}", last.data))
 
     def _create_again(self, now: Instant) -> None:

@@ -67,6 +67,11 @@ class TermDesk:
             self._discards.add(task)
             task.add_done_callback(self._discards.discard)
 
+    async def settle(self, most_ms: int) -> None:
+        """Wait for what is deleted in the background, for so long at most."""
+        if self._discards:
+            await asyncio.wait(self._discards, timeout=most_ms / 1_000)
+
     async def close(self) -> None:
         """Give up what is deleted in the background."""
         self._closed = True

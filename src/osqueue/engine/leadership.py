@@ -26,6 +26,7 @@ from osqueue.errors import (
     StoreUnavailableError,
 )
 from osqueue.model.job import PAYLOADS, Moment
+from osqueue.model.lineage import is_number
 from osqueue.model.snapshot import Origin, decode_state, read_origin
 from osqueue.model.state import QueueState
 from osqueue.storage.protocol import Store, Stored
@@ -237,7 +238,7 @@ class Leadership:
         highest = 0
         async for key in self._store.list(prefix):
             epoch, _, _ = key.removeprefix(prefix).partition(end)
-            highest = max(highest, int(epoch) if epoch.isdecimal() else 0)
+            highest = max(highest, int(epoch) if is_number(epoch) else 0)
         return highest
 
     async def _new_place(self) -> Place:

@@ -136,6 +136,7 @@ class SharedEngine:
         """Commit what is pending; give up after the drain time."""
         if self._term is not None:
             await self._term.stop(self._settings.drain_ms)
+        await self._desk.settle(self._settings.drain_ms)  # nobody else knows what may go
         await self._desk.close()
         if self._term is not None:
             await self._term.close()
@@ -263,7 +264,7 @@ class SharedEngine:
 
     def _durable_epoch(self) -> int:
         """The epoch that no commit from now on is below. Ours may be higher already, and unknown to
-        others until we have written: by then what they submit is safe from nobody but us.
+        others until we have written: a sweep below it would delete what they are about to name.
         """
         self.expect_leading()
         return read_origin(self.durable).epoch or 0

@@ -1,7 +1,8 @@
 """Deleting payload objects that nobody names: left behind by crashes and lost answers.
 
-Laws: only keys of epochs below the leader's own are looked at, and of these only such as a durable
-state, asked after the listing, does not name. A lower epoch cannot commit any more, so none of
+Laws: only keys of epochs below that of the durable state are looked for, and deleted only if a
+durable state, asked after the listing, does not name them; of that epoch itself only keys that this
+process has lost sight of. A lower epoch cannot commit any more, so none of
 them will ever be named: no clock is needed, and a leader that has lost its place without knowing
 does no harm either. While a copy is kept of a state that an older implementation has overwritten,
 nothing is deleted: it may be what somebody goes back to, and it names objects, too.
@@ -20,6 +21,7 @@ from osqueue.engine.payloads import PayloadObjects
 from osqueue.engine.requests import BEFORE, Held
 from osqueue.errors import OsqueueError
 from osqueue.model.job import PAYLOADS
+from osqueue.model.lineage import is_number
 from osqueue.model.ops import GetPayloadKeys
 from osqueue.model.outcomes import PayloadKeys
 from osqueue.storage.protocol import Store
@@ -30,9 +32,6 @@ logger = logging.getLogger("osqueue.engine")
 
 PAGE_KEYS = 1_000
 """Keys looked at together: the state is asked once for them."""
-
-EPOCH_DIGITS_MAX = 18
-"""Longest epoch: seconds since 1970 have 10 digits until the year 2286."""
 
 
 class Sweeper:
@@ -148,5 +147,4 @@ async def named_payloads(engine: Asked) -> frozenset[str]:
 def _is_below(key: str, epoch: int) -> bool:
     """Whether a key is of a lower epoch; a key that is none of ours is not touched."""
     written, _, name = key.removeprefix(PAYLOADS).partition("/")
-    is_epoch = written.isascii() and written.isdigit() and len(written) <= EPOCH_DIGITS_MAX
-    return bool(name) and is_epoch and int(written) < epoch
+    return bool(name) and is_number(written) and int(written) < epoch

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from osqueue.config import LINEAGE_WRITERS_MAX
 
-__all__ = ["SHARED", "CommitId", "recorded"]
+__all__ = ["SHARED", "CommitId", "is_number", "recorded"]
 
 SHARED = "shared."
 """How the ids of writers begin that share their epoch with others."""
@@ -45,7 +45,7 @@ class CommitId(NamedTuple):
         """What a commit's name tells, or ``None`` for one of another form."""
         epoch, _, rest = (commit or "").partition("-")
         number, _, writer = rest.partition("-")
-        if not (_is_number(epoch) and _is_number(number)):
+        if not (is_number(epoch) and is_number(number)):
             return None
         return CommitId(int(epoch), int(number), writer)
 
@@ -63,5 +63,6 @@ def recorded(lineage: Mapping[str, str], *, epoch: int, commit: str) -> dict[str
     return dict(list(entries.items())[-LINEAGE_WRITERS_MAX:])
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a text is one of the numbers in the names of commits, such as an epoch."""
     return text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX

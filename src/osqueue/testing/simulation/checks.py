@@ -23,9 +23,16 @@ from osqueue.testing.simulation.laws.streams import expect_told
 from osqueue.testing.simulation.machine.bucket import PERSON, Written
 from osqueue.testing.simulation.machine.exchange import Exchange
 from osqueue.testing.simulation.surroundings import Surroundings
+from osqueue.wire import operations as ops
 from osqueue.wire.messages import Update
 
 __all__ = ["Checks"]
+
+
+REPORTS: Final = frozenset(
+    {each.name for each in (ops.COMPLETE, ops.COMPLETE_BATCH, ops.FAIL, ops.RELEASE)}
+)
+"""What a worker says of jobs: one batch after another."""
 
 
 class _Archived(msgspec.Struct):
@@ -58,10 +65,10 @@ class Checks:
         self._payloads: dict[str, bytes] = {}
         payloads = ChainMap(self._payloads, around.deeds.payloads)
         self._answers = Answers(self.line, self.asked, payloads)
-        self._shown: dict[object, int] = {}
+        self._shown: dict[object, tuple[int, int]] = {}
         self._acknowledged: set[str] = set()
         self._hung_us: dict[str, int] = {}
-        """Until when somebody last waited for an answer to what he had sent before all was well."""
+        """Until when somebody last waited for an answer to a report from before all was well."""
         self._found: BrokenLawError | None = None
         self.known: list[str] = []
         self.requests = 0
@@ -96,7 +103,8 @@ class Checks:
 
     def _over(self, exchange: Exchange) -> None:
         well_us = self.line.well_us
-        if well_us is not None and exchange.sent_us < well_us:
+        reports = exchange.operation.name in REPORTS
+        if reports and well_us is not None and exchange.sent_us < well_us:
             self._hung_us[exchange.who] = self._around.loop.now_us
 
     def pushed(self, exchange: Exchange, message: Any) -> None:
@@ -146,8 +154,9 @@ class Checks:
 
     def shown(self, reader: object, completed: int) -> None:
         """A reader was told how many jobs have completed: for him that never goes back."""
-        before, self._shown[reader] = self._shown.get(reader, 0), completed
-        if completed < before and self.line.shaken_us is None:
+        before, then_us = self._shown.get(reader, (0, 0))
+        self._shown[reader] = completed, self._around.loop.now_us
+        if completed < before and not self.line.before_shaken(then_us):
             self._find(BrokenLawError(f"{before} completed were shown, and then {completed}"))
 
     def _written(self, written: Written) -> None:

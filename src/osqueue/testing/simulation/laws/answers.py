@@ -195,9 +195,13 @@ class Answers:
         if life.end is not None and info.status == life.end.status:
             return
         assert exchange.answer is not None
+        span = from_us, exchange.ended_us
         if self._line.changed_while(info.id, exchange.sent_us, exchange.ended_us):
+            near = life.may_have_been(info.attempts, *span)
+            expect(near, "job %s was read after %s attempts", info.id, info.attempts)
             return
-        if info.status == "in_progress" and self._asked.gave_back(exchange, info.worker_id):
+        out = info.status == "in_progress" and life.was_free(info.attempts - 1, *span)
+        if out and self._asked.gave_back(exchange, info.worker_id):
             return
         stood = [view for view in life.during(from_us, exchange.ended_us) if view is not None]
         found = any((view.status, view.attempts) == (info.status, info.attempts) for view in stood)

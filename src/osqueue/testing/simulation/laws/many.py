@@ -70,7 +70,9 @@ class Many:
         assert life is not None
         if self._unsure(info.id, exchange):
             return
-        if info.status == "in_progress" and self._asked.gave_back(exchange, info.worker_id):
+        span = exchange.sent_us - self._fresh_us, exchange.ended_us or 0
+        out = info.status == "in_progress" and life.was_free(info.attempts - 1, *span)
+        if out and self._asked.gave_back(exchange, info.worker_id):
             return
         stood = [view for view in self._during(life, exchange) if view is not None]
         found = any(

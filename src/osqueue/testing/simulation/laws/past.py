@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from osqueue.config import STATE_KEY
 from osqueue.engine.requests import BEFORE
 from osqueue.model.job import PAYLOADS
+from osqueue.model.lineage import CommitId
 from osqueue.testing.simulation.laws.law import expect
 from osqueue.testing.simulation.laws.views import StateView, View
 from osqueue.testing.simulation.machine.bucket import Bucket
@@ -51,6 +52,7 @@ class Past:
 
     def __init__(self) -> None:
         self._stood: dict[str, list[Standing]] = {}
+        self._names: set[CommitId] = set()
         self._left: Standing | None = None
 
     @property
@@ -64,6 +66,16 @@ class Past:
         """
         standing = Standing(replace(state, jobs=[]), jobs, at_us)
         self._stood.setdefault(state.commit, []).append(standing)
+        name = CommitId.parse(state.commit)
+        self._names |= set() if name is None else {name}
+
+    def expect_known(self, commit: str) -> None:
+        """A leader knows its own commits: all but one, whose answer may not have reached it."""
+        name = CommitId.parse(commit)
+        assert name is not None, "it stood"
+        last = max(each.number for each in self._names if each.epoch == name.epoch)
+        known = name.shares or last - name.number <= 1
+        expect(known, "%s was taken for the last, and %s is", name, last)
 
     def overwritten(self, data: bytes, at_us: int) -> None:
         """An older implementation has written this."""
@@ -95,12 +107,14 @@ class Past:
         base = next(reversed(state.lineage.values()), "")
         if not base:
             return self._left
-        expect(not self._left.jobs, "%s is written over what is not ours", state.commit)
+        expect(self._left is NOTHING, "%s is written over what is not ours", state.commit)
         stood = self._stood.get(base, [])
         expect(stood, "%s stands on %s, which never was", state.commit, base)
-        before = stood[-1].state
-        fresh = before is not None and state.epoch > before.epoch
+        name = CommitId.parse(base)
+        assert name is not None, "it stood"
+        fresh = state.epoch > name.epoch
         expect(fresh, "the object was created again under an epoch that it had: %s", state.commit)
+        self.expect_known(base)
         return min(reversed(stood), key=lambda each: _apart(each.jobs, jobs))
 
 
@@ -126,6 +140,7 @@ class Copies:
         self._kept_us[key] = at_us
         expect(key.endswith(state.commit), "%s is a copy of %s", key, state.commit)
         self._past.put_back(state, jobs)
+        self._past.expect_known(state.commit)
 
     def expect_adoptable(self, state: StateView, at_us: int) -> None:
         """A version of ours goes on from what others have left: only where nothing better is kept,

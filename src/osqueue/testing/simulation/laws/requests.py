@@ -45,7 +45,7 @@ class Requests:
         self.cancels: Counter[str] = Counter()
         """By job."""
         self.retries: Counter[str] = Counter()
-        """By job; those of jobs that a filter means: by none."""
+        """By job; those of jobs that a filter means by their type, of any by none."""
         self.cancels_of_type: Counter[str] = Counter()
         """Of jobs that a filter means, by their type; those that are said to be of any: by none."""
         self.completes: Counter[str] = Counter()
@@ -61,7 +61,7 @@ class Requests:
         """By job."""
         self.priorities: Counter[str] = Counter()
         """By job."""
-        self.claims: dict[str, int] = {}
+        self.claims: dict[str | None, int] = {}
         """How many jobs a claim may bring, by its id."""
         self.kept_us: dict[str, int] = {}
         """When the last heartbeat was sent that kept a lease."""
@@ -69,10 +69,10 @@ class Requests:
         """Which process sent it."""
         self.listed: dict[str, tuple[int, frozenset[str]]] = {}
         """When a worker has last said what it holds, and what that was, by worker."""
-        self._left_us: dict[str, int] = {}
-        """The same, by worker."""
         self.claims_left_us = 0
         """When a claim was last given up by who had sent it: its jobs go back at once."""
+        self._left_us: dict[str, int] = {}
+        """The same, by worker."""
         self.paused_us: int | None = None
         """Since when the queue is paused for certain."""
         self._resumes_until_us = 0
@@ -82,13 +82,15 @@ class Requests:
         by_type = self.cancels_of_type
         return self.cancels[job_id] > 0 or by_type[job_type] > 0 or by_type[""] > 0
 
-    def retried(self, job_id: str) -> bool:
-        """Whether anybody asked for this job to live again."""
-        return self.retries[job_id] > 0 or self.retries[""] > 0
+    def retried(self, job_id: str, job_type: str) -> bool:
+        """Whether anybody asked for this job to live again, by its id or by its type."""
+        by_type = self.retries[f"type {job_type}"] > 0 or self.retries["type "] > 0
+        return by_type or self.retries[job_id] > 0
 
-    def completed(self, job_id: str, lease: str | None) -> bool:
-        """Whether anybody said that it is done, by its lease, or only by its name as of old."""
-        return self.completes[lease or ""] > 0 or self.completes[f"job {job_id}"] > 0
+    def completed(self, job_id: str, lease: str | None, worker_id: str | None) -> bool:
+        """Whether anybody said that it is done, by its lease, or as of old only by whose it is."""
+        by_name = self.completes[f"job {job_id} of {worker_id}"] > 0
+        return by_name or self.completes[lease or ""] > 0
 
     def alone(self, exchange: Exchange, named: str, at_us: int) -> bool:
         """Whether, of all such requests that name this, it alone had been sent by a time."""
@@ -207,12 +209,13 @@ class Requests:
             else:
                 yield from ((self.cancels, named) for named in said.job_ids)
         elif name == ops.ACT_ON_JOBS.name and said.action == "retry":
-            yield from ((self.retries, named) for named in said.job_ids or [""])
+            by_type = [f"type {said.filter.type or ''}"] if said.job_ids is None else []
+            yield from ((self.retries, named) for named in said.job_ids or by_type)
 
     def _on_leases(self, exchange: Exchange) -> Iterator[tuple[Counter[str], str]]:
         name, said = exchange.operation.name, _said(exchange)
         if name == ops.COMPLETE.name:
-            yield self.completes, said.lease or f"job {exchange.job_id}"
+            yield self.completes, said.lease or f"job {exchange.job_id} of {said.worker_id}"
         elif name == ops.COMPLETE_BATCH.name:
             yield from ((self.completes, ref.lease) for ref in said.jobs)
         elif name in {ops.FAIL.name, ops.RELEASE.name}:

@@ -77,7 +77,7 @@ class Silence:
         return long and said_us > life.since_us and lease not in held
 
     def _expect_watched(self, lease: str, life: LeaseLife, written: Written) -> None:
-        seen_us = self._sights.first_us(written.life, life.beat_us)
+        seen_us = self._sights.first_us(written.life, max(life.beat_us, self._since_us))
         watched_ms = 0.0 if seen_us is None else (written.at_us - seen_us) / 1_000
         expect(
             watched_ms >= self._limits.lease_timeout_ms * PUNCTUAL - SLACK_MS,

@@ -88,6 +88,16 @@ class JobLife(msgspec.Struct):
         end_us = None if self.end is None else self.end.at_us
         return self.since_us[0] if self.since_us else end_us
 
+    def may_have_been(self, attempts: int, from_us: int, to_us: int) -> bool:
+        """Whether it may have had so many attempts between two changes of one commit of a span."""
+        stood = [0 if view is None else view.attempts for view in self.during(from_us, to_us)]
+        return min(stood) <= attempts <= max(stood) + 1
+
+    def was_free(self, attempts: int, from_us: int, to_us: int) -> bool:
+        """Whether it waited to be handed out in a span, after so many attempts."""
+        stood = [view for view in self.during(from_us, to_us) if view is not None]
+        return any((view.status, view.attempts) == ("unclaimed", attempts) for view in stood)
+
     def during(self, from_us: int, to_us: int) -> list[View | None]:
         """The views that stood at any moment of a span; ``None`` where it was not there."""
         first = max(0, bisect_right(self.since_us, from_us) - 1)
