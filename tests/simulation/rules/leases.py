@@ -86,7 +86,7 @@ async def never_reused(stage: Stage) -> None:
 @rule(
     "who states no lease, as older clients do, must be the worker that holds the job",
     Edit(f"{APPLY}:_holds", "job.worker_id == worker_id if lease is None", "True if lease is None"),
-    found="it held none",
+    found="nobody asked for that",
 )
 async def by_worker(stage: Stage) -> None:
     await stage.lead()

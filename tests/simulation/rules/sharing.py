@@ -141,10 +141,10 @@ async def seen_standing(stage: Stage) -> None:
     "where a broker led in between, a lease has a whole time-out again",
     Edit(
         "osqueue.engine.committer:Committer._go_on",
-        "if (origin.epoch or 0) > self._identity.epoch:",
+        "if before is not None and origin.epoch != before.epoch:",
         "if False:",
     ),
-    found="of silence",
+    found="who had watched it",
     sharers=2,
 )
 async def led_in_between(stage: Stage) -> None:
