@@ -89,9 +89,11 @@ class JobLife(msgspec.Struct):
         return self.since_us[0] if self.since_us else end_us
 
     def may_have_been(self, attempts: int, from_us: int, to_us: int) -> bool:
-        """Whether it may have had so many attempts between two changes of one commit of a span."""
+        """Whether it may have had so many attempts between two changes of one commit of a span: at
+        most one more than it had, since a retry begins anew.
+        """
         stood = [0 if view is None else view.attempts for view in self.during(from_us, to_us)]
-        return min(stood) <= attempts <= max(stood) + 1
+        return attempts <= max(stood) + 1
 
     def was_free(self, attempts: int, from_us: int, to_us: int) -> bool:
         """Whether it waited to be handed out in a span, after so many attempts."""
