@@ -2,10 +2,10 @@
 
 Laws: only keys of epochs below that of the durable state are looked for, and deleted only if a
 durable state, asked after the listing, does not name them; of that epoch itself only keys that this
-process has lost sight of. A lower epoch cannot commit any more, so none of
-them will ever be named: no clock is needed, and a leader that has lost its place without knowing
-does no harm either. While a copy is kept of a state that an older implementation has overwritten,
-nothing is deleted: it may be what somebody goes back to, and it names objects, too.
+process has lost sight of. A lower epoch cannot commit any more, so none of them will ever be named:
+no clock is needed, and a leader that has lost its place without knowing does no harm either. While
+a copy is kept of a state that an older implementation has overwritten, nothing is deleted: it may
+be what somebody goes back to, and it names objects, too.
 """
 
 from __future__ import annotations

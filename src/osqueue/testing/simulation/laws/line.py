@@ -128,17 +128,26 @@ class Line:
         if self._past.is_cut:
             self._go_on(state, written.at_us)
         self.versions += 1
-        if written.by == PERSON:
-            expect(self.last is not None, "a person makes no queue")
-            assert self.last is not None
-            self._handiwork.expect_nothing_else(self.last, state)
-        else:
-            self._descent.expect_next(state, self.last, by_hand=self._by_hand)
+        self._expect_next(state, by_hand=written.by == PERSON)
         taken_over = self.last is None or (
             self.last.epoch != state.epoch and {self.last.broker, state.broker} != {None}
         )
         if taken_over:
             self._silence.begins(written.by, written.at_us)
+        self._follow(state, written)
+        if taken_over or self._by_hand or self.versions % WHOLE_EVERY == 0:
+            check(decode_state(written.data, limits=self._limits, now=Moment(0, 0)))
+
+    def _expect_next(self, state: StateView, *, by_hand: bool) -> None:
+        if not by_hand:
+            self._descent.expect_next(state, self.last, by_hand=self._by_hand)
+            return
+        expect(self.last is not None, "a person makes no queue")
+        assert self.last is not None
+        self._handiwork.expect_nothing_else(self.last, state)
+
+    def _follow(self, state: StateView, written: Written) -> None:
+        """Hold a version against the one before, and have it be the last."""
         self._moved_now = []
         jobs = self._read_jobs(state)
         name = CommitId.parse(state.commit)
@@ -148,16 +157,13 @@ class Line:
         if self.last is not None:
             expect_moved_on(self.last.schedules, state.schedules, self.lives)
         self._by_hand = written.by == PERSON
-        if written.by != PERSON:
+        if not self._by_hand:
             self._written_us[name.epoch, name.number] = written.at_us
-            moved = tuple(self._moved_now)
             self.commits[name.epoch, name.number] = Commit(
-                written.at_us, moved, state.completed_total
+                written.at_us, tuple(self._moved_now), state.completed_total
             )
         self.last, self.jobs = state, jobs
         self._past.keep(state, jobs, written.at_us)
-        if taken_over or self._by_hand or self.versions % WHOLE_EVERY == 0:
-            check(decode_state(written.data, limits=self._limits, now=Moment(0, 0)))
 
     def seen(self, life: str, at_us: int) -> None:
         """The object was read in a life of a process."""
