@@ -45,7 +45,9 @@ class Requests:
         self.cancels: Counter[str] = Counter()
         """By job."""
         self.retries: Counter[str] = Counter()
-        """By job; those of jobs that a filter means by their type, of any by none."""
+        """By job."""
+        self.retries_of_type: Counter[str] = Counter()
+        """As the next, of those that are to live again."""
         self.cancels_of_type: Counter[str] = Counter()
         """Of jobs that a filter means, by their type; those that are said to be of any: by none."""
         self.completes: Counter[str] = Counter()
@@ -84,8 +86,8 @@ class Requests:
 
     def retried(self, job_id: str, job_type: str) -> bool:
         """Whether anybody asked for this job to live again, by its id or by its type."""
-        by_type = self.retries[f"type {job_type}"] > 0 or self.retries["type "] > 0
-        return by_type or self.retries[job_id] > 0
+        by_type = self.retries_of_type
+        return self.retries[job_id] > 0 or by_type[job_type] > 0 or by_type[""] > 0
 
     def completed(self, job_id: str, lease: str | None, worker_id: str | None) -> bool:
         """Whether anybody said that it is done, by its lease, or as of old only by whose it is."""
@@ -209,8 +211,10 @@ class Requests:
             else:
                 yield from ((self.cancels, named) for named in said.job_ids)
         elif name == ops.ACT_ON_JOBS.name and said.action == "retry":
-            by_type = [f"type {said.filter.type or ''}"] if said.job_ids is None else []
-            yield from ((self.retries, named) for named in said.job_ids or by_type)
+            if said.job_ids is None:
+                yield self.retries_of_type, said.filter.type or ""
+            else:
+                yield from ((self.retries, named) for named in said.job_ids)
 
     def _on_leases(self, exchange: Exchange) -> Iterator[tuple[Counter[str], str]]:
         name, said = exchange.operation.name, _said(exchange)
