@@ -7,7 +7,6 @@ which it still does not, and the end of that run's trace. ``--trace SEED`` print
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import multiprocessing
 import os
@@ -64,8 +63,7 @@ def _seeds(first: int, number: int, *, shared: bool) -> list[int]:
 
 def _reports(seeds: list[int], processes: int) -> Iterator[Report]:
     context = multiprocessing.get_context("spawn")
-    # What was imported never goes: no run has to look through it for what to throw away.
-    with context.Pool(processes, gc.freeze, maxtasksperchild=RUNS_PER_PROCESS) as pool:
+    with context.Pool(processes, maxtasksperchild=RUNS_PER_PROCESS) as pool:
         yield from pool.imap_unordered(_run, seeds)
 
 

@@ -11,7 +11,7 @@ from tests.simulation.rules.stage import Script, Stage
 
 from osqueue.config import BrokerSettings, QueueLimits
 from osqueue.testing.simulation import BrokenLawError
-from osqueue.testing.simulation.machine.loop import StuckError
+from osqueue.testing.simulation.machine.loop import StuckError, set_apart
 from osqueue.testing.simulation.machine.process import SimulatedProcess
 from osqueue.testing.simulation.machine.trace import heard
 
@@ -63,6 +63,7 @@ def play(it: Rule, *, without: bool = False, trace: list[str] | None = None) -> 
         stack.enter_context(broken(Mutant(f"given for: {it.name}", it.given)))
         if without:
             stack.enter_context(broken(Mutant(f"without: {it.name}", it.without)))
+        set_apart()
         player: _Player | None = _Player(it)
         assert player is not None
         loop = player.stage.loop

@@ -20,7 +20,7 @@ from osqueue.testing.simulation.faults.storm import Storm
 from osqueue.testing.simulation.hosts.broker import SimulatedBroker
 from osqueue.testing.simulation.hosts.sharer import SimulatedSharer
 from osqueue.testing.simulation.laws.law import BrokenLawError, expect
-from osqueue.testing.simulation.machine.loop import StuckError
+from osqueue.testing.simulation.machine.loop import StuckError, set_apart
 from osqueue.testing.simulation.machine.trace import heard
 from osqueue.testing.simulation.plan import Plan
 from osqueue.testing.simulation.surroundings import Surroundings
@@ -82,6 +82,7 @@ class Report(msgspec.Struct, kw_only=True):
 
 def simulate(plan: Plan, *, traced: bool = False) -> Report:
     """Run it. ``traced``: with the trace and its fingerprint also when all laws held."""
+    set_apart()
     world: _World | None = _World(plan)
     assert world is not None
     loop = world.around.loop
