@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 PROCESSES ?= $(shell getconf _NPROCESSORS_ONLN)
 SPREAD = --numprocesses $(PROCESSES) --dist loadgroup --max-worker-restart 0
 READY := $(VENV)/.ready
+# Tests start hundreds of processes: none is to compile what another one has compiled.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-all formal chaos kills simulate servers lint proto vendor format bench bench-peers screenshots docs ci lock clean
 
