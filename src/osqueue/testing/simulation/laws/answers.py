@@ -34,7 +34,7 @@ class Answers:
         self._line = line
         self._asked = asked
         self._payloads = payloads
-        self._repeated = Repeated()
+        self._repeated = Repeated(line.before_shaken)
         many = Many(line, asked, fresh_us=FRESH_US)
         self._looks: dict[str, Callable[[Exchange], None]] = {
             ops.SUBMIT.name: self._submitted,

@@ -1,9 +1,10 @@
 """The law of what is said twice: it gets the answer that it got the first time, for as long as
-brokers remember.
+brokers remember, and others leave the object to them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from osqueue.config import QueueLimits
@@ -23,7 +24,9 @@ _ENDS: Final = frozenset({ops.COMPLETE.name, ops.FAIL.name, ops.RELEASE.name})
 class Repeated:
     """What was said with a lease, and done; and the law of saying it again."""
 
-    def __init__(self) -> None:
+    def __init__(self, lost: Callable[[int], bool]) -> None:
+        """``lost``: whether others have taken from the object what was done at a time."""
+        self._lost = lost
         self._done_us: dict[tuple[str, str], int] = {}
         """When it was first said, by the operation and the lease."""
 
@@ -40,4 +43,5 @@ class Repeated:
         done_us, told_us = self._done_us.get(key), exchange.ended_us or 0
         refused = isinstance(exchange.error, LeaseLostError | JobNotFoundError)
         early = done_us is not None and told_us - done_us < REMEMBERED_US
-        expect(not (refused and early), "%s of lease %s was done, and is refused", *key)
+        kept = done_us is not None and not self._lost(done_us)
+        expect(not (refused and early and kept), "%s of lease %s was done, and is refused", *key)
