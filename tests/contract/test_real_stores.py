@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.integration.servers.fixtures import EXTERNAL
 
 from osqueue.storage import Store, open_store
 from osqueue.testing import StoreContract
@@ -14,8 +13,8 @@ from osqueue.testing import StoreContract
     [
         "moto",
         "fake_gcs",
-        pytest.param("azurite", marks=EXTERNAL),
-        pytest.param("ceph", marks=EXTERNAL),
+        pytest.param("azurite", marks=pytest.mark.external),
+        pytest.param("ceph", marks=pytest.mark.external),
     ],
 )
 class TestRealStore(StoreContract):

@@ -11,7 +11,6 @@ from tests.e2e.chaos.proof import Proof, prove_fault
 from tests.e2e.chaos.report import figures
 from tests.e2e.chaos.timing import SHORT
 from tests.integration.servers.ceph import Ceph
-from tests.integration.servers.fixtures import EXTERNAL
 
 from osqueue.clock import SystemEntropy
 
@@ -37,7 +36,6 @@ def prove(fault: str, folder: Path, ceph: Ceph | None) -> None:
     assert len(result.history.rounds) == ROUNDS
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_queue_on_a_disk_when_hurt_then_it_goes_on_and_keeps_its_promises(
     fault: str, tmp_path: Path
@@ -45,7 +43,9 @@ def test_queue_on_a_disk_when_hurt_then_it_goes_on_and_keeps_its_promises(
     prove(fault, tmp_path, None)
 
 
-@pytest.mark.parametrize("fault", [pytest.param(fault, marks=EXTERNAL) for fault in FAULTS])
+@pytest.mark.parametrize(
+    "fault", [pytest.param(fault, marks=pytest.mark.external) for fault in FAULTS]
+)
 def test_queue_on_ceph_when_hurt_then_it_goes_on_and_keeps_its_promises(
     fault: str, tmp_path: Path, ceph: Ceph
 ) -> None:

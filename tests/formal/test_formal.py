@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.formal.checker import FOR_MUTANTS, LIVENESS, MAIN, PROGRESS, Model, check
 
-pytestmark = [pytest.mark.external, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.external
 
 LOST = "what was acknowledged is not durable"
 LIED = "what was called not applied took effect"

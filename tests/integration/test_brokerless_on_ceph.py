@@ -8,19 +8,17 @@ from contextlib import AsyncExitStack
 
 import pytest
 from tests.integration.servers.ceph import Ceph
-from tests.integration.servers.fixtures import EXTERNAL
 
 from osqueue.brokerless import BrokerlessQueue, open_brokerless
 from osqueue.config import ClientSettings
 from osqueue.worker import JobContext, Worker
 
-pytestmark = [*EXTERNAL]
+pytestmark = pytest.mark.external
 
 WRITERS = 4
 JOBS_EACH = 25
 
 
-@pytest.mark.timeout(120)
 async def test_writers_when_at_work_at_once_then_each_job_is_done_exactly_once(ceph: Ceph) -> None:
     """Losers of a race are told 412 here, or 500: of unknown fate until the object is read."""
     urls = ceph.new_stores()

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 from tests.integration.counting import created, make_counter, read_counter
 from tests.integration.servers.ceph import Ceph
-from tests.integration.servers.fixtures import EXTERNAL
 from tests.integration.writers import Writing, writer
 
 from osqueue.storage import open_store
 
-pytestmark = [*EXTERNAL]
+pytestmark = pytest.mark.external
 
 WRITING = Writing(counters=2, creators=2)
 """Of each of two processes. Both know both gateways, and begin with different ones."""

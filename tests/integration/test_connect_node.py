@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from tests.integration.servers.fixtures import EXTERNAL
 from tests.integration.servers.install import CONNECT_NODE, MissingServerError, require
 from tests.proto import describe
 
 from osqueue.app import BrokerServer
 
-pytestmark = [*EXTERNAL]
+pytestmark = pytest.mark.external
 
 PROGRAM = Path(__file__).parent / "connect_node" / "client.mjs"
 COMPRESSED = ("connect-gzip", "grpc-web-gzip")

@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.e2e.processes import osqueue
 from tests.integration.servers.ceph import Ceph
-from tests.integration.servers.fixtures import EXTERNAL
 from tests.integration.servers.process import free_port
 from tests.integration.servers.s3 import ACCESS_KEY, SECRET_KEY, S3Server
 
@@ -42,8 +41,8 @@ def said_of(url: str) -> tuple[int, str]:
     [
         "moto",
         "fake_gcs",
-        pytest.param("azurite", marks=EXTERNAL),
-        pytest.param("ceph", marks=EXTERNAL),
+        pytest.param("azurite", marks=pytest.mark.external),
+        pytest.param("ceph", marks=pytest.mark.external),
     ],
 )
 def test_doctor_when_the_server_is_fit_then_0_and_all_checks_pass(
@@ -81,7 +80,9 @@ async def test_broker_when_preconditions_are_ignored_then_it_does_not_start(
     assert isinstance(error, UnsupportedStoreError)
 
 
-@pytest.mark.parametrize("server", ["moto", "fake_gcs", pytest.param("azurite", marks=EXTERNAL)])
+@pytest.mark.parametrize(
+    "server", ["moto", "fake_gcs", pytest.param("azurite", marks=pytest.mark.external)]
+)
 async def test_broker_when_there_is_no_such_bucket_then_that_is_said(
     server: str, request: pytest.FixtureRequest
 ) -> None:
@@ -167,7 +168,6 @@ def read_only(ceph: Ceph) -> Iterator[str]:
 
 
 @pytest.mark.external
-@pytest.mark.timeout(300)
 async def test_broker_when_the_bucket_is_read_only_then_that_is_said(read_only: str) -> None:
     error = await started_on(read_only)
     assert isinstance(error, StoreDeniedError)
@@ -175,7 +175,6 @@ async def test_broker_when_the_bucket_is_read_only_then_that_is_said(read_only: 
 
 
 @pytest.mark.external
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("key", [ACCESS_KEY, SECRET_KEY])
 async def test_broker_when_the_credentials_are_wrong_then_that_is_said(
     key: str, ceph: Ceph

@@ -102,7 +102,6 @@ async def test_document_when_read_then_its_patterns_are_those_of_json_schema(
         assert not re.search(job_id["pattern"], bad)
 
 
-@pytest.mark.timeout(170)
 async def test_broker_when_schemathesis_tries_every_operation_then_it_finds_nothing(
     shared: Shared, tmp_path: Path
 ) -> None:

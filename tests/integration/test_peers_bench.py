@@ -22,12 +22,11 @@ from peers.tally import Tally
 from peers.worker_process import WorkerProcess
 
 BENCH = Path(__file__).parents[2] / "bench"
-SECONDS_MAX = 300
-"""A first run installs some 20 MB of Debian's and 60 packages of PyPI's."""
 
 
 @pytest.fixture(scope="session")
 def installed() -> None:
+    """The first time, these are some 20 MB of Debian's and 60 packages of PyPI's."""
     subprocess.run([sys.executable, str(BENCH / "peers/install.py")], check=True)
 
 
@@ -41,7 +40,6 @@ def side_by_side(*arguments: str) -> tuple[list[dict[str, Any]], str]:
 
 
 @pytest.mark.external
-@pytest.mark.timeout(SECONDS_MAX)
 @pytest.mark.usefixtures("installed")
 def test_side_by_side_when_run_small_then_every_system_has_every_figure() -> None:
     rows, _ = side_by_side("--jobs", "50", "--settings", "best")

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from tests.integration.servers.ceph import Ceph
-from tests.integration.servers.fixtures import EXTERNAL
 
 from osqueue import OsqueueClient
 from osqueue.app import BrokerServer
@@ -23,7 +22,7 @@ from osqueue.model.batches import ARCHIVE_PREFIX
 from osqueue.storage import Store, open_store
 from osqueue.testing import FaultProxy, HttpFault, HttpStep, RandomHttpFaults
 
-pytestmark = [*EXTERNAL]
+pytestmark = pytest.mark.external
 
 JOBS = 2_000
 CLIENTS = 16

@@ -10,7 +10,6 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from tests.integration.rest import Answer, Rest
-from tests.integration.servers.fixtures import EXTERNAL
 from tests.integration.servers.s3 import ACCESS_KEY, SECRET_KEY, S3Server
 
 from osqueue.app import BrokerServer
@@ -56,7 +55,7 @@ class Bucket:
             self._vanish()
 
 
-@pytest.fixture(params=["moto", pytest.param("ceph", marks=EXTERNAL)])
+@pytest.fixture(params=["moto", pytest.param("ceph", marks=pytest.mark.external)])
 def bucket(request: pytest.FixtureRequest) -> Bucket:
     server = request.getfixturevalue(request.param)
     port = server.gateway_ports[0] if request.param == "ceph" else server.port

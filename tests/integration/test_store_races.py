@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from tests.integration.counting import make_counter, read_counter
-from tests.integration.servers.fixtures import EXTERNAL
 from tests.integration.writers import Writing, writer
 
 from osqueue.storage import open_store
@@ -26,8 +25,8 @@ Place = tuple[str, str]
     params=[
         "directory",
         "fake_gcs",
-        pytest.param("azurite", marks=EXTERNAL),
-        pytest.param("ceph", marks=EXTERNAL),
+        pytest.param("azurite", marks=pytest.mark.external),
+        pytest.param("ceph", marks=pytest.mark.external),
     ]
 )
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -56,9 +55,6 @@ from osqueue.model.snapshot import decode_state, encode_state
 from .follower import Replay
 from .naive_job import NaiveJob
 from .naive_queue import LookOp, NaiveQueue, SimpleOp
-
-pytestmark = pytest.mark.timeout(180)
-"""They take ten seconds of a processor, which other processes may be using."""
 
 LIMITS = QueueLimits(
     lease_timeout_ms=5_000,

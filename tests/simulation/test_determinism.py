@@ -13,8 +13,6 @@ import pytest
 from osqueue.clock import SystemClock, SystemEntropy
 from osqueue.testing.simulation import plan_of, simulate
 
-pytestmark = pytest.mark.no_cover  # it would take twice as long
-
 SHARED_SEED = 9
 """A world without a broker at first."""
 

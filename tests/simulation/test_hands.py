@@ -36,8 +36,6 @@ from osqueue.testing.simulation.surroundings import Surroundings
 from osqueue.wire.messages import SubmitRequest
 from osqueue.wire.operations import SUBMIT
 
-pytestmark = pytest.mark.no_cover  # what looks on is not what is tested
-
 WALL_MS = 1_900_000_000_000
 
 

@@ -8,8 +8,6 @@ from tests.simulation.scenarios import SEEDS_MAX, known
 
 from osqueue.testing.simulation import plan_of, simulate
 
-pytestmark = pytest.mark.no_cover  # it would take twice as long
-
 _KNOWN = known()
 _by_name = pytest.mark.parametrize("mutant", MUTANTS, ids=[each.name for each in MUTANTS])
 

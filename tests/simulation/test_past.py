@@ -14,8 +14,6 @@ from osqueue.testing.simulation.laws.views import StateView, View
 from osqueue.testing.simulation.machine.bucket import Bucket
 from osqueue.testing.simulation.surroundings import Surroundings
 
-pytestmark = pytest.mark.no_cover
-
 FIRST: Final = StateView(epoch=7, commit="7-1-x")
 JOBS: Final = {"a": View("a", "unclaimed")}
 COPY: Final = f"{STATE_KEY}.{BEFORE}7-1-x"

@@ -10,8 +10,6 @@ from tests.simulation.rules.elsewhere import ELSEWHERE
 from tests.simulation.rules.page import PAGE, page
 from tests.simulation.rules.rule import Rule, play
 
-pytestmark = pytest.mark.no_cover  # it would take twice as long
-
 TESTS = Path(__file__).parents[1]
 
 _by_name = pytest.mark.parametrize("it", RULES, ids=[each.name for each in RULES])

@@ -9,10 +9,9 @@ import sys
 import pytest
 
 SEEDS = 300
-AT_ONCE = 50
+AT_ONCE = 25
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, AT_ONCE))
 def test_seeds_when_run_then_every_law_holds(first: int) -> None:
     options = ["--processes", "1", "--first", str(first), "--seeds", str(AT_ONCE)]
@@ -21,7 +20,6 @@ def test_seeds_when_run_then_every_law_holds(first: int) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=390,
     )
     assert ran.returncode == 0, ran.stderr
     told = json.loads(ran.stdout)

@@ -17,9 +17,6 @@ ROOT = HERE.parents[1]
 SAMPLES = sorted((HERE / "samples").glob("*.py"))
 MARK = "# wrong"
 
-pytestmark = pytest.mark.timeout(240)
-"""Without a cache they read all that the samples import."""
-
 
 def marked(sample: Path) -> list[int]:
     lines = enumerate(sample.read_text().splitlines(), 1)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from tests.browser.brokers import BrokerProcess
-from tests.integration.servers.fixtures import EXTERNAL
 from tests.integration.servers.install import require
 
 HERE = Path(__file__).parent
@@ -36,4 +35,4 @@ async def test_page_when_run_by_node_against_a_broker_then_passes(
     assert b"# pass 0" not in said, "it has run no test"
 
 
-pytestmark = [*EXTERNAL, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.external, pytest.mark.asyncio(loop_scope="session")]

@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.integration.servers.fixtures import EXTERNAL
 from tests.integration.servers.install import require
 
 HERE = Path(__file__).parent
@@ -27,4 +26,4 @@ def node() -> None:
     require("node")
 
 
-pytestmark = [*EXTERNAL]
+pytestmark = pytest.mark.external

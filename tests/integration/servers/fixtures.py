@@ -1,6 +1,6 @@
 """The servers as pytest fixtures: each is started when the first test wants it, once a session.
 
-A test that uses `azurite` or `ceph`, which PyPI does not have, bears the marks `EXTERNAL`.
+A test that uses `azurite` or `ceph`, which PyPI does not have, is marked `external`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,7 @@ from tests.integration.servers.localbucket import localbucket as run_localbucket
 from tests.integration.servers.moto import moto as run_moto
 from tests.integration.servers.s3 import S3Server
 
-__all__ = ["EXTERNAL", "azurite", "ceph", "fake_gcs", "localbucket", "moto"]
-
-EXTERNAL = (pytest.mark.external, pytest.mark.timeout(300))
-"""The time includes a start of Ceph, should that be the first test which wants it."""
+__all__ = ["azurite", "ceph", "fake_gcs", "localbucket", "moto"]
 
 
 @pytest.fixture(scope="session")

@@ -79,7 +79,7 @@ async def test_worker_when_the_broker_does_not_know_types_then_it_works_and_leav
     queue.faults["announceTypes"] = [BrokerProtocolError("Route PUT:/v1/types", status=404)]
     async with Worker(client, jobs):
         queue.push(b'{"to":"a"}', job_type="email:send")
-        await eventually(lambda: queue.completed)
+        await eventually(lambda: queue.completed and announced(queue))
         await settled()
     assert len(announced(queue)) == 1
     assert caplog.messages == []
