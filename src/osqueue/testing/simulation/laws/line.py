@@ -1,15 +1,13 @@
 """The line of versions of a queue's state object, and the laws that each of them keeps.
 
-Looks at every version in the moment in which it is written, whoever wrote it, and keeps what became
-of each job and each lease: the truth that answers are compared with.
+Looks at every version in the moment in which it is written, whoever wrote it, and keeps what it
+tells (`History`).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from itertools import takewhile
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 
@@ -23,10 +21,10 @@ from osqueue.testing.simulation.laws.descent import Descent
 from osqueue.testing.simulation.laws.families import (
     ended_with_a_parent,
     expect_families,
-    never_to_run,
 )
 from osqueue.testing.simulation.laws.handing import expect_in_order, expect_none_out
 from osqueue.testing.simulation.laws.handiwork import Handiwork
+from osqueue.testing.simulation.laws.history import History, Jobs
 from osqueue.testing.simulation.laws.law import expect
 from osqueue.testing.simulation.laws.past import Copies, Past, Standing
 from osqueue.testing.simulation.laws.requests import Requests
@@ -49,12 +47,11 @@ FRESH_US: Final = 1_100_000
 """How old what is answered may be: a leader is confirmed once a second, by its own clock."""
 
 
-_Jobs: TypeAlias = dict[str, View]
 _state_decoder: Final = msgspec.json.Decoder(StateView)
 _view_decoder: Final = msgspec.json.Decoder(View)
 
 
-class Line:
+class Line(History):
     """All versions so far, as one line of descent."""
 
     def __init__(
@@ -67,6 +64,7 @@ class Line:
         served: Served,
         adopted: Callable[[], bool],
     ) -> None:
+        super().__init__()
         self._limits = limits
         self._requests = requests
         self._bucket = bucket
@@ -80,35 +78,13 @@ class Line:
         """Whether a person wrote the last version: then a commit may have come to nothing."""
         self.versions = 0
         self.last: StateView | None = None
-        self.jobs: _Jobs = {}
-        self.lives: dict[str, JobLife] = {}
-        self.leases: dict[str, LeaseLife] = {}
-        self.completed_us: dict[str, int] = {}
-        """When a lease completed its job, by the lease."""
-        self._held: Counter[str | None] = Counter()
-        """Jobs that are held, by the claim that brought them."""
-        self._written_us: dict[tuple[int, int], int] = {}
-        self.commits: dict[tuple[int, int], Commit] = {}
-        """What brokers wrote, by the commit's epoch and number."""
         self.created: set[int] = set()
         """Epochs that began with an object that was gone."""
         self._moved_now: list[str] = []
-        self.disputed: set[str] = set()
-        """Jobs of which something was lost when others had their hands on the object."""
         self.shaken_us: int | None = None
-        """When that was last."""
+        """When something was lost by what others did to the object, the last time."""
         self.well_us: int | None = None
         """Since when nothing goes wrong any more, nor has to be got over."""
-
-    def unfinished(self, wall_ms: int) -> list[View]:
-        """Jobs that run, or could by that time: see `never_to_run`."""
-        idle = never_to_run(self.jobs, wall_ms)
-        return [job for job in self.jobs.values() if job.id not in idle]
-
-    def how_ended(self, job_id: str) -> str | None:
-        """How a job has ended, if it has."""
-        life = self.lives.get(job_id)
-        return None if life is None or life.end is None else life.end.status
 
     @property
     def outgoing(self) -> int:
@@ -158,7 +134,6 @@ class Line:
             expect_moved_on(self.last.schedules, state.schedules, self.lives)
         self._by_hand = written.by == PERSON
         if not self._by_hand:
-            self._written_us[name.epoch, name.number] = written.at_us
             self.commits[name.epoch, name.number] = Commit(
                 written.at_us, tuple(self._moved_now), state.completed_total
             )
@@ -210,86 +185,10 @@ class Line:
         if to.state is None:
             self._descent.begin_anew()
             self.disputed.update(each for each in self.lives if each not in to.jobs)
-        lost = self.jobs
-        self.last, self.jobs = to.state, to.jobs
-        for job_id in dict.fromkeys([*lost, *to.jobs]):
-            if lost.get(job_id) != to.jobs.get(job_id):
-                self._set_back(job_id, to.jobs.get(job_id), at_us)
-        for job_id, life in self.lives.items():
-            if life.end is not None and life.end.at_us > to.at_us > 0:
-                self.disputed.add(job_id)
-                life.end = None
-        self._hold_again(at_us)
+        self.last = to.state
+        self.set_back(to.jobs, to.at_us, at_us)
 
-    def _set_back(self, job_id: str, now: View | None, at_us: int) -> None:
-        self.disputed.add(job_id)
-        life = self.lives.setdefault(job_id, JobLife())
-        life.number = life.number or len(self.lives)
-        life.since_us.append(at_us)
-        life.views.append(now)
-
-    def _hold_again(self, at_us: int) -> None:
-        """Leases are those that stand there now."""
-        held = {view.lease: view for view in self.jobs.values() if view.lease is not None}
-        for token, lease in self.leases.items():
-            if token in held:
-                lease.gone_us = None
-            elif lease.gone_us is None:
-                lease.gone_us = at_us
-        self._held = Counter(view.claim_id for view in held.values())
-
-    def how_over(self, job_id: str) -> str | None:
-        """How a job has ended, or that it is dead, if that is so."""
-        job = self.jobs.get(job_id)
-        return "dead" if job is not None and job.status == "dead" else self.how_ended(job_id)
-
-    def how_surely_over(self, job_id: str) -> str | None:
-        """The same, unless others have lost something of it."""
-        return None if job_id in self.disputed else self.how_over(job_id)
-
-    def over_us(self, job_id: str) -> int | None:
-        """Since when it has ended, or been dead, if it has."""
-        life = self.lives.get(job_id)
-        if life is None or self.how_over(job_id) is None:
-            return None
-        if life.end is not None:
-            return life.end.at_us
-        changes = zip(reversed(life.since_us), reversed(life.views), strict=True)
-        return min(at for at, view in takewhile(lambda each: _is_dead(each[1]), changes))
-
-    def removed(self, job_id: str) -> bool:
-        """Whether a person has taken a job out: nobody else can without ending it."""
-        life = self.lives.get(job_id)
-        return life is not None and life.end is None and bool(life.views) and life.views[-1] is None
-
-    def stood(self, job_id: str, at_us: int) -> str | None:
-        """How a job was, after the version of that time."""
-        life = self.lives.get(job_id)
-        if life is None:
-            return None
-        view = life.during(at_us, at_us)[-1]
-        if view is not None:
-            return view.status
-        return None if life.end is None or life.end.at_us > at_us else life.end.status
-
-    def changed_by(self, job_id: str, epoch: int, number: int) -> bool:
-        """Whether a commit changed a job: then it may have had, and lost, a lease within it."""
-        at_us, life = self._written_us.get((epoch, number)), self.lives.get(job_id)
-        if at_us is None or life is None:
-            return False
-        return at_us in life.since_us or (life.end is not None and life.end.at_us == at_us)
-
-    def changed_while(self, job_id: str, from_us: int, to_us: int) -> bool:
-        """Whether a commit of that time changed a job: then it may have been looked at in between
-        two changes of one commit.
-        """
-        life = self.lives.get(job_id)
-        if life is None:
-            return False
-        at_us = [*life.since_us, *([] if life.end is None else [life.end.at_us])]
-        return any(from_us <= each <= to_us for each in at_us)
-
-    def _read_jobs(self, state: StateView) -> _Jobs:
+    def _read_jobs(self, state: StateView) -> Jobs:
         known: dict[bytes, View] = {}
         for raw in state.jobs:
             text = bytes(raw)
@@ -301,7 +200,7 @@ class Line:
 
     # What may become of a job
 
-    def _compare(self, state: StateView, jobs: _Jobs, written: Written) -> None:
+    def _compare(self, state: StateView, jobs: Jobs, written: Written) -> None:
         ended = self._read_ends(state, jobs, written.at_us)
         if written.by == PERSON:
             expect(not ended, "a person ends no job: %s", ended)
@@ -339,7 +238,7 @@ class Line:
         few = view.lease is None or unnamed or held <= claims.get(view.claim_id or "", 0)
         expect(few, "claim %s got %s jobs", view.claim_id, held)
 
-    def _read_ends(self, state: StateView, jobs: _Jobs, at_us: int) -> dict[str, End]:
+    def _read_ends(self, state: StateView, jobs: Jobs, at_us: int) -> dict[str, End]:
         """The jobs that ended with this version."""
         ended: dict[str, End] = {}
         for view in state.finished:
@@ -456,14 +355,10 @@ class Line:
                 at_us if now.heartbeat != before.heartbeat else self.leases[lease].beat_us
             )
 
-    def _expect_handing(self, state: StateView, jobs: _Jobs, at_us: int) -> None:
+    def _expect_handing(self, state: StateView, jobs: Jobs, at_us: int) -> None:
         asked = self._requests
         if asked.paused_us is not None and asked.paused_us <= at_us:
             expect(state.paused, "the queue was paused, and is not any more")
             expect_none_out(self.jobs, jobs)
         if at_us - asked.claims_left_us > HASTE_US:
             expect_in_order(self.jobs, jobs)
-
-
-def _is_dead(view: View | None) -> bool:
-    return view is not None and view.status == "dead"
