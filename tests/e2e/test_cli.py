@@ -44,7 +44,8 @@ def stay(payload):
 
 async def nap(payload):
     print("napping", flush=True)
-    await asyncio.sleep(0.3)
+    while not Path("wake").exists():
+        await asyncio.sleep(0.01)
     Path("napped").touch()
 
 def double(payload):
@@ -576,8 +577,10 @@ def test_worker_when_run_then_does_the_jobs_and_stops_cleanly(url: str, handlers
         process.wait_for(f"job {failing}: failed: ValueError: not this one")
         osqueue("submit", "nap", env=env)
         process.wait_for("napping")
-        assert process.stop() == 0
-        assert process.out[-1] == "Stopping worker: letting 1 running job finish..."
+        process.send(signal.SIGTERM)
+        process.wait_for("^Stopping worker: letting 1 running job finish...$")
+        (handlers / "wake").touch()
+        assert process.wait() == 0
     assert (handlers / "napped").exists()
     assert len(list(handlers.glob("done-*"))) == 20
     dead = osqueue("jobs", "--status", "dead", env=env).stdout

@@ -90,12 +90,13 @@ class Buffers:
         for user in self._users:
             if _runs(user):
                 works = isinstance(user, SimulatedWorker)
-                kept = _kept(user)
+                kept, way = _kept(user), self._way(user)
                 most = AT_REST_MAX * (works + user.never_rests * user.at_once)
+                most += way.watched  # whoever has just been answered is watched for a while yet
                 _expect_few(user, census[user.process.life], most, kept.held)
                 _expect_no_more(user, "reports", kept.unsent + kept.progress, 2 * kept.held)
                 asking = 2 * works + user.never_rests * user.at_once
-                _expect_no_more(user, "requests", self._way(user).under_way, asking)
+                _expect_no_more(user, "requests", way.under_way, asking)
         self._objects.expect_named()
 
     def _expect_bounded(self, broker: SimulatedBroker, core: QueueCore) -> None:
