@@ -73,9 +73,9 @@ class Past:
         """A leader knows its own commits: all but one, whose answer may not have reached it."""
         name = CommitId.parse(commit)
         assert name is not None, "it stood"
-        last = max(each.number for each in self._names if each.epoch == name.epoch)
-        known = name.shares or last - name.number <= 1
-        expect(known, "%s was taken for the last, and %s is", name, last)
+        later = [n for n in self._names if n.epoch == name.epoch and n.number > name.number]
+        known = name.shares or len(later) <= 1
+        expect(known, "%s was taken for the last, and there are %s", name, later)
 
     def overwritten(self, data: bytes, at_us: int) -> None:
         """An older implementation has written this."""
