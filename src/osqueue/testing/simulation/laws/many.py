@@ -33,8 +33,7 @@ class Many:
         expect(len(ids) <= query.limit, "a page of %s shows %s jobs", query.limit, len(ids))
         for info in page.jobs:
             self._expect_shown(info, exchange)
-        lives = [self._line.lives[job_id] for job_id in ids]
-        places = [life.number for life in lives if not life.returned]
+        places = [self._line.lives[each].number for each in ids if self._came_once(each)]
         newest = query.order == "newest"
         ordered = sorted(places, reverse=newest) == places
         expect(ordered, "a page shows the %s first: %s", query.order or "oldest", ids)
@@ -81,6 +80,11 @@ class Many:
             for view in stood
         )
         expect(found, "job %s was listed as %s, and stood as %s", info.id, info.status, stood)
+
+    def _came_once(self, job_id: str) -> bool:
+        """Whether it has one place in the order of coming, and it is known."""
+        life = self._line.lives[job_id]
+        return life.number > 0 and not life.returned and job_id not in self._line.disputed
 
     def _unsure(self, job_id: str, exchange: Exchange) -> bool:
         """Whether it may have been looked at between two changes of one commit."""

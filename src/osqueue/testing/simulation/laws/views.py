@@ -73,7 +73,9 @@ class JobLife(msgspec.Struct):
     since_us: list[int] = []
     views: list[View | None] = []
     number: int = 0
-    """Which one it is of all jobs, by when they came."""
+    """Which one it is of all jobs, by when they came; 0 of one that ended in the commit in which it
+    came, and so never stood in the object.
+    """
     comings: int = 0
     """How often it came by a commit."""
     returned: bool = False
