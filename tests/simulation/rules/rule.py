@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import NamedTuple
 
 from tests.simulation.mutants import Edit, Mutant, broken
@@ -11,7 +12,8 @@ from tests.simulation.rules.stage import Script, Stage
 
 from osqueue.config import BrokerSettings, QueueLimits
 from osqueue.testing.simulation import BrokenLawError
-from osqueue.testing.simulation.machine.loop import StuckError, set_apart
+from osqueue.testing.simulation.machine.apart import apart
+from osqueue.testing.simulation.machine.loop import SimulatedLoop, StuckError
 from osqueue.testing.simulation.machine.process import SimulatedProcess
 from osqueue.testing.simulation.machine.trace import heard
 
@@ -63,18 +65,7 @@ def play(it: Rule, *, without: bool = False, trace: list[str] | None = None) -> 
         stack.enter_context(broken(Mutant(f"given for: {it.name}", it.given)))
         if without:
             stack.enter_context(broken(Mutant(f"without: {it.name}", it.without)))
-        set_apart()
-        player: _Player | None = _Player(it)
-        assert player is not None
-        loop = player.stage.loop
-        try:
-            found = player.play()
-            if trace is not None:
-                trace.extend(player.stage.trace.lines())
-            return found
-        finally:
-            player = None
-            loop.close()
+        return apart(partial(_Player, it), partial(_Player.told, trace=trace))
 
 
 class _Player:
@@ -85,6 +76,17 @@ class _Player:
         self._error: Exception | None = None
         dice = stage.dice.fork("script")
         stage.me = SimulatedProcess(stage.loop, dice, "script", self._main)
+
+    @property
+    def loop(self) -> SimulatedLoop:
+        return self.stage.loop
+
+    def told(self, *, trace: list[str] | None) -> str | None:
+        """Play the script, and note all that happens."""
+        found = self.play()
+        if trace is not None:
+            trace.extend(self.stage.trace.lines())
+        return found
 
     def play(self) -> str | None:
         stage = self.stage

@@ -20,7 +20,8 @@ from osqueue.testing.simulation.faults.storm import Storm
 from osqueue.testing.simulation.hosts.broker import SimulatedBroker
 from osqueue.testing.simulation.hosts.sharer import SimulatedSharer
 from osqueue.testing.simulation.laws.law import BrokenLawError, expect
-from osqueue.testing.simulation.machine.loop import StuckError, set_apart
+from osqueue.testing.simulation.machine.apart import apart
+from osqueue.testing.simulation.machine.loop import SimulatedLoop, StuckError
 from osqueue.testing.simulation.machine.trace import heard
 from osqueue.testing.simulation.plan import Plan
 from osqueue.testing.simulation.surroundings import Surroundings
@@ -82,15 +83,7 @@ class Report(msgspec.Struct, kw_only=True):
 
 def simulate(plan: Plan, *, traced: bool = False) -> Report:
     """Run it. ``traced``: with the trace and its fingerprint also when all laws held."""
-    set_apart()
-    world: _World | None = _World(plan)
-    assert world is not None
-    loop = world.around.loop
-    try:
-        return world.report(world.run(), traced=traced)
-    finally:
-        world = None
-        loop.close()
+    return apart(partial(_World, plan), partial(_World.told, traced=traced))
 
 
 def _users(plan: Plan, around: Surroundings, checks: Checks) -> list[User]:
@@ -139,6 +132,10 @@ class _World:
         ]
         self.storm = Storm(around, [*self.brokers, *self.sharers], self.processes, workers)
 
+    @property
+    def loop(self) -> SimulatedLoop:
+        return self.around.loop
+
     def _share(self, settings: BrokerSettings) -> list[SimulatedSharer]:
         """The processes without a broker, with their users; the first has most of these."""
         around, number = self.around, self.plan.sharers
@@ -157,6 +154,10 @@ class _World:
             )
             for n in range(number)
         ]
+
+    def told(self, *, traced: bool) -> Report:
+        """Run it, and report."""
+        return self.report(self.run(), traced=traced)
 
     def run(self) -> str | None:
         """The first law that does not hold."""

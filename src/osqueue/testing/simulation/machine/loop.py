@@ -26,7 +26,7 @@ from typing import Any, Final, NamedTuple, TypeVar, TypeVarTuple
 
 from osqueue.testing.simulation.machine.dice import Dice
 
-__all__ = ["Census", "Life", "SimulatedLoop", "StuckError", "set_apart"]
+__all__ = ["Census", "Life", "SimulatedLoop", "StuckError"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -87,13 +87,6 @@ class Census(NamedTuple):
 
 
 _LIFE: ContextVar[Life] = ContextVar("osqueue simulated process")
-
-
-def set_apart() -> None:
-    """Call it before a world is made: then `SimulatedLoop.close` looks through that alone, and not
-    through all of the program.
-    """
-    gc.freeze()
 
 
 class SimulatedLoop(asyncio.AbstractEventLoop):
@@ -213,7 +206,6 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             for _ in range(3):  # what a `finally` brings back to life falls apart the next time
                 if gc.collect() == 0:
                     break
-        gc.unfreeze()
 
     def _forget(self) -> None:
         for life in self._lives:
