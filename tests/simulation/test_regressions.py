@@ -12,20 +12,23 @@ from tests.simulation.rules import RULES
 from osqueue.testing.simulation import Disturbance, Kind, Plan, simulate
 
 _KEPT = kept()
+_PLANNED = {it.name: it for it in _KEPT if it.plan is not None}
+_BROUGHT_BACK = {name: it for name, it in _PLANNED.items() if it.edits}
 
 WELL = Regression("all is well", "nothing", Plan(seed=3, storm_s=5.0))
 
 
-def test_plans_when_their_faults_are_mended_then_they_hold() -> None:
-    for it in _KEPT:
-        assert it.plan is None or simulate(it.plan).violation is None, it.name
+@pytest.mark.parametrize("it", _PLANNED.values(), ids=_PLANNED)
+def test_plan_when_its_fault_is_mended_then_it_holds(it: Regression) -> None:
+    assert it.plan is not None
+    assert simulate(it.plan).violation is None
 
 
-def test_plans_when_their_faults_are_brought_back_then_they_are_found() -> None:
-    for it in _KEPT:
-        if it.plan is not None and it.edits:
-            with broken(Mutant(it.name, it.edits)):
-                assert simulate(it.plan).violation is not None, it.name
+@pytest.mark.parametrize("it", _BROUGHT_BACK.values(), ids=_BROUGHT_BACK)
+def test_plan_when_its_fault_is_brought_back_then_it_is_found(it: Regression) -> None:
+    assert it.plan is not None
+    with broken(Mutant(it.name, it.edits)):
+        assert simulate(it.plan).violation is not None
 
 
 def test_regressions_when_read_then_each_says_what_was_wrong_and_shows_it_one_way() -> None:
