@@ -581,6 +581,7 @@ def test_worker_when_run_then_does_the_jobs_and_stops_cleanly(url: str, handlers
         process.wait_for("^Stopping worker: letting 1 running job finish...$")
         (handlers / "wake").touch()
         assert process.wait() == 0
+        assert process.out[-1] == "Stopping worker: letting 1 running job finish..."
     assert (handlers / "napped").exists()
     assert len(list(handlers.glob("done-*"))) == 20
     dead = osqueue("jobs", "--status", "dead", env=env).stdout

@@ -92,7 +92,7 @@ class Buffers:
                 works = isinstance(user, SimulatedWorker)
                 kept, way = _kept(user), self._way(user)
                 most = AT_REST_MAX * (works + user.never_rests * user.at_once)
-                most += way.watched  # whoever has just been answered is watched for a while yet
+                most += way.watched  # who has just answered is watched for a while yet
                 _expect_few(user, census[user.process.life], most, kept.held)
                 _expect_no_more(user, "reports", kept.unsent + kept.progress, 2 * kept.held)
                 asking = 2 * works + user.never_rests * user.at_once

@@ -96,8 +96,8 @@ class History:
         return any(from_us <= each <= to_us for each in at_us)
 
     def set_back(self, jobs: Jobs, stood_us: int, at_us: int) -> None:
-        """Jobs stand again as they did at an earlier time, or, at 0, at none: what came since then
-        is lost.
+        """Jobs stand at ``at_us`` as they did at ``stood_us``: what came in between is lost. At 0
+        nothing has been left of them, and what had ended before has ended.
         """
         lost, self.jobs = self.jobs, jobs
         for job_id in dict.fromkeys([*lost, *jobs]):

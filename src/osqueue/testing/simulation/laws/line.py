@@ -18,10 +18,7 @@ from osqueue.model.lineage import CommitId
 from osqueue.model.snapshot import decode_state
 from osqueue.testing.simulation.laws.deeds import Deeds
 from osqueue.testing.simulation.laws.descent import Descent
-from osqueue.testing.simulation.laws.families import (
-    ended_with_a_parent,
-    expect_families,
-)
+from osqueue.testing.simulation.laws.families import ended_with_a_parent, expect_families
 from osqueue.testing.simulation.laws.handing import expect_in_order, expect_none_out
 from osqueue.testing.simulation.laws.handiwork import Handiwork
 from osqueue.testing.simulation.laws.history import History, Jobs
