@@ -40,25 +40,15 @@ def known() -> dict[str, Scenario]:
     return {each.mutant: each for each in found}
 
 
-def first_seed(mutant: Mutant) -> int | None:
-    """The first seed that catches it."""
-    with broken(mutant):
-        return next((seed for seed in range(1, SEEDS_MAX + 1) if _fails(plan_of(seed))), None)
-
-
 def find(mutant: Mutant) -> Scenario | None:
-    """How it is caught."""
-    seed = first_seed(mutant)
-    if seed is None:
-        return None
+    """How it is caught, by the first seed that does."""
     with broken(mutant):
-        plan = shrunk(plan_of(seed), _fails)
-        law = simulate(plan).violation or ""
-    return Scenario(mutant.name, seed, plan, law)
-
-
-def _fails(plan: Plan) -> bool:
-    return simulate(plan).violation is not None
+        for seed in range(1, SEEDS_MAX + 1):
+            report = simulate(plan_of(seed))
+            if report.violation is not None:
+                shortest = shrunk(report)
+                return Scenario(mutant.name, seed, shortest.plan, shortest.violation or "")
+    return None
 
 
 def main(wanted: str) -> int:

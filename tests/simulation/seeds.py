@@ -18,7 +18,7 @@ from itertools import count, islice
 import msgspec
 
 from osqueue.cli.progress import Progress
-from osqueue.testing.simulation import Plan, Report, plan_of, simulate
+from osqueue.testing.simulation import Report, plan_of, simulate
 from osqueue.testing.simulation.shrink import shrunk
 
 TRACE_LINES = 60
@@ -101,14 +101,9 @@ class Summary:
 def _tell(report: Report) -> None:
     """The seed, the shortest that still fails, and how that goes."""
     print(f"\nseed {report.plan.seed}: {report.violation}", file=sys.stderr)
-    shortest = shrunk(report.plan, _fails)
-    told = simulate(shortest)
-    print("still fails with:", file=sys.stderr)
-    for each in shortest.disturbances:
+    shortest = shrunk(report)
+    print(f"still fails with: {shortest.violation}", file=sys.stderr)
+    for each in shortest.plan.disturbances:
         print(f"  at {each.at_s:.3f} s: {each}", file=sys.stderr)
-    print(f"as JSON: {msgspec.json.encode(shortest).decode()}", file=sys.stderr)
-    print(*told.trace[-TRACE_LINES:], sep="\n", file=sys.stderr)
-
-
-def _fails(plan: Plan) -> bool:
-    return simulate(plan).violation is not None
+    print(f"as JSON: {msgspec.json.encode(shortest.plan).decode()}", file=sys.stderr)
+    print(*shortest.trace[-TRACE_LINES:], sep="\n", file=sys.stderr)

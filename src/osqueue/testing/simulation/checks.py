@@ -150,14 +150,14 @@ class Checks:
             if lease is None or job.worker_id != worker_id or not line.leases[lease].told:
                 continue
             if lease not in spoken:
-                self._find(BrokenLawError(f"{worker_id} has left, and job {job.id} with it"))
+                self._find(BrokenLawError("%s has left, and job %s with it", worker_id, job.id))
 
     def shown(self, reader: object, completed: int) -> None:
         """A reader was told how many jobs have completed: for him that never goes back."""
         before, then_us = self._shown.get(reader, (0, 0))
         self._shown[reader] = completed, self._around.loop.now_us
         if completed < before and not self.line.before_shaken(then_us):
-            self._find(BrokenLawError(f"{before} completed were shown, and then {completed}"))
+            self._find(BrokenLawError("%s completed were shown, and then %s", before, completed))
 
     def _written(self, written: Written) -> None:
         copy = written.key.startswith(f"{STATE_KEY}.{BEFORE}")
@@ -190,7 +190,9 @@ class Checks:
 
     def _find(self, error: AssertionError) -> None:
         if self._found is None:
-            self._found = error if isinstance(error, BrokenLawError) else BrokenLawError(str(error))
+            if not isinstance(error, BrokenLawError):
+                error = BrokenLawError("an invariant of the model: %s", error)
+            self._found = error
             self._around.trace.note("checks", "%s", str(error))
 
     # When it is looked
@@ -200,7 +202,7 @@ class Checks:
         if self._found is not None:
             raise self._found
         if self._around.loop.faults:
-            raise BrokenLawError(f"an exception that nobody took: {self._around.loop.faults[0]}")
+            raise BrokenLawError("an exception that nobody took: %s", self._around.loop.faults[0])
 
     @property
     def drained(self) -> bool:

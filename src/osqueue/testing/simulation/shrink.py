@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import chain
 from typing import Final
 
 from msgspec.structs import replace
 
 from osqueue.testing.simulation.faults.disturbances import Disturbance
-from osqueue.testing.simulation.plan import Plan
+from osqueue.testing.simulation.world import Report, simulate
 
 __all__ = ["shrunk"]
 
@@ -17,36 +16,44 @@ STORMS_S: Final = (10.0, 20.0, 40.0, 80.0, 120.0)
 """Lengths of the storm that are tried instead."""
 
 
-def shrunk(plan: Plan, fails: Callable[[Plan], bool]) -> Plan:
-    """The shortest plan found that still ``fails``; ``plan`` does.
+def shrunk(report: Report) -> Report:
+    """The shortest run found that breaks the same law as this one.
 
     First the storm is cut off early, then disturbances are left out: half of them, a quarter, and
     so on to single ones, again and again until each that is left is needed.
     """
-    for storm_s in STORMS_S:
-        kept = tuple(each for each in plan.disturbances if each.at_s < storm_s)
-        shorter = replace(plan, storm_s=storm_s, disturbances=kept)
-        if storm_s < plan.storm_s and fails(shorter):
-            plan = shorter
-            break
-    size = max(1, len(plan.disturbances) // 2)
+    report = _cut_off(report)
+    size = max(1, len(report.plan.disturbances) // 2)
     while True:
-        plan, changed = _without_some(plan, size, fails)
-        if not changed and size == 1:
-            return plan
-        size = max(1, size // 2)
+        shorter = _without_some(report, size)
+        if shorter is report and size == 1:
+            return report
+        report, size = shorter, max(1, size // 2)
 
 
-def _without_some(plan: Plan, size: int, fails: Callable[[Plan], bool]) -> tuple[Plan, bool]:
-    """Leave out, one after another, each run of so many that is not needed."""
-    parts = _parts(plan.disturbances, size)
-    changed = False
+def _cut_off(report: Report) -> Report:
+    """With the shortest storm that suffices."""
+    plan = report.plan
+    for storm_s in STORMS_S:
+        if storm_s >= plan.storm_s:
+            break
+        kept = tuple(each for each in plan.disturbances if each.at_s < storm_s)
+        shorter = simulate(replace(plan, storm_s=storm_s, disturbances=kept))
+        if shorter.law == report.law:
+            return shorter
+    return report
+
+
+def _without_some(report: Report, size: int) -> Report:
+    """Without each run of so many disturbances that is not needed, tried one after another."""
+    parts = _parts(report.plan.disturbances, size)
     for part in list(parts):
         rest = [each for each in parts if each is not part]
-        shorter = replace(plan, disturbances=tuple(chain.from_iterable(rest)))
-        if fails(shorter):
-            plan, parts, changed = shorter, rest, True
-    return plan, changed
+        plan = replace(report.plan, disturbances=tuple(chain.from_iterable(rest)))
+        shorter = simulate(plan)
+        if shorter.law == report.law:
+            report, parts = shorter, rest
+    return report
 
 
 def _parts(each: tuple[Disturbance, ...], size: int) -> list[tuple[Disturbance, ...]]:

@@ -67,10 +67,13 @@ LOOK_S: Final = 1.0
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """What came of a run. ``violation`` is the first law that did not hold."""
+    """What came of a run. ``violation`` says how the first law did not hold that was broken;
+    ``law`` is the same for all that break it.
+    """
 
     plan: Plan
     violation: str | None
+    law: str | None
     virtual_s: float
     steps: int
     requests: int
@@ -159,24 +162,28 @@ class _World:
         """Run it, and report."""
         return self.report(self.run(), traced=traced)
 
-    def run(self) -> str | None:
+    def run(self) -> BrokenLawError | None:
         """The first law that does not hold."""
         around = self.around
         try:
             with heard(around.trace, around.loop):
                 self._weather_storm()
                 self._drain()
-        except (BrokenLawError, StuckError) as error:
-            violation = f"{type(error).__name__}: {error}"
-            around.trace.note("checks", "%s", violation)
-            return violation
-        return None
+        except BrokenLawError as error:
+            found = error
+        except StuckError as error:
+            found = BrokenLawError("the world stands still: %s", error)
+        else:
+            return None
+        around.trace.note("checks", "%s", found)
+        return found
 
-    def report(self, violation: str | None, *, traced: bool) -> Report:
+    def report(self, found: BrokenLawError | None, *, traced: bool) -> Report:
         around, checks = self.around, self.checks
         return Report(
             plan=self.plan,
-            violation=violation,
+            violation=None if found is None else str(found),
+            law=None if found is None else found.law,
             virtual_s=around.loop.now_us / 1_000_000,
             steps=around.loop.steps,
             requests=checks.requests,
@@ -184,7 +191,7 @@ class _World:
             jobs=len(checks.known),
             happened=around.happened + around.network.happened + around.store.happened,
             fingerprint=around.trace.fingerprint() if traced else "",
-            trace=list(around.trace.lines()) if traced or violation else [],
+            trace=list(around.trace.lines()) if traced or found else [],
         )
 
     def _weather_storm(self) -> None:

@@ -82,7 +82,7 @@ class Arrival:
         def answer(said: Answer | OsqueueError) -> None:
             self.replies += 1
             if self.replies > 1:
-                self._callers.find(f"{self} was answered {self.replies} times")
+                self._callers.find("%s was answered %s times", self, self.replies)
             reply(said)
 
         return answer
@@ -103,7 +103,7 @@ class Callers:
 
     def __init__(self) -> None:
         self._there: dict[Arrival, None] = {}
-        self._found: str | None = None
+        self._found: BrokenLawError | None = None
         self.answered = 0
         """Requests that were."""
 
@@ -119,7 +119,7 @@ class Callers:
             return
         self.answered += arrival.replies
         if arrival.replies == 0 and arrival.left_s is None:
-            self.find(f"{arrival} was given up, and its caller is there")
+            self.find("%s was given up, and its caller is there", arrival)
 
     def at(self, life: Life) -> list[Arrival]:
         """The requests that a broker works on."""
@@ -129,14 +129,14 @@ class Callers:
         """How many of them are claims."""
         return sum(each.exchange.operation.name == CLAIM.name for each in self.at(life))
 
-    def find(self, law: str) -> None:
+    def find(self, law: str, *said: object) -> None:
         """A law does not hold: to be raised by the next look."""
-        self._found = self._found or law
+        self._found = self._found or BrokenLawError(law, *said)
 
     def look(self, every_s: float) -> None:
         """So much time has passed since the last look. Raises `BrokenLawError`."""
         if self._found is not None:
-            raise BrokenLawError(self._found)
+            raise self._found
         for arrival in [each for each in self._there if each.is_over]:
             self.over(arrival)
         for arrival in self._there:
@@ -158,7 +158,7 @@ class Callers:
         claims = [each for each in left if each.exchange.operation.name == CLAIM.name]
         left = left if len(claims) > deliveries else [each for each in left if each not in claims]
         if left:
-            self.find(f"the broker has stopped, and {left[0]} was not answered")
+            self.find("the broker has stopped, and %s was not answered", left[0])
 
     def _expect_in_time(self, arrival: Arrival, within_s: float) -> None:
         waited_s, left_s = arrival.waited_s, arrival.left_s
