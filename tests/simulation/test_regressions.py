@@ -53,7 +53,8 @@ def test_regression_when_its_fault_is_not_mended_then_it_is_refused(
 ) -> None:
     file = tmp_path / "kept.json"
     file.write_text("[]")
-    monkeypatch.setattr("osqueue.testing.simulation.world.DRAIN_S", 1.0)
+    for name in ("DRAIN_S", "LATE_S"):
+        monkeypatch.setattr(f"osqueue.testing.simulation.world.{name}", 1.0)
     down = Disturbance(Kind.STORE_DOWN, 1.0, 30.0)
     failing = Regression("x", "y", Plan(seed=3, storm_s=5.0, disturbances=(down,)))
     with pytest.raises(ValueError, match="does not hold yet"):

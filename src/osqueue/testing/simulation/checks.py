@@ -20,6 +20,7 @@ from osqueue.testing.simulation.laws.onlookers import Onlookers
 from osqueue.testing.simulation.laws.past import ARCHIVE
 from osqueue.testing.simulation.laws.requests import Requests
 from osqueue.testing.simulation.laws.streams import expect_told
+from osqueue.testing.simulation.laws.views import View
 from osqueue.testing.simulation.machine.bucket import PERSON, Written
 from osqueue.testing.simulation.machine.exchange import Exchange
 from osqueue.testing.simulation.surroundings import Surroundings
@@ -69,6 +70,8 @@ class Checks:
         self._acknowledged: set[str] = set()
         self._hung_us: dict[str, int] = {}
         """Until when somebody last waited for an answer to a report from before all was well."""
+        self._last: frozenset[str] | None = None
+        """The jobs that had not ended when it was time."""
         self._found: BrokenLawError | None = None
         self.known: list[str] = []
         self.requests = 0
@@ -208,17 +211,31 @@ class Checks:
     def drained(self) -> bool:
         """Whether all work is done, and all that ended is archived."""
         line = self.line
-        busy = line.unfinished(self._around.wall_ms) or line.outgoing
+        busy = self._unfinished() or line.outgoing
         waited_for = busy or self.onlookers.unheard
         there = line.last is not None and not line.is_cut
         return there and not (waited_for or line.last is None or line.last.paused)
+
+    def is_under_way(self) -> bool:
+        """It is time. Whether any work has not ended: it has begun, or comes after what has; from
+        now on no other counts. Raises `BrokenLawError`.
+        """
+        left = self._unfinished()
+        idle = [job for job in left if job.status != "in_progress" and not job.waits_for]
+        expect(not idle, "%s jobs are never begun: %s", len(idle), idle[:3])
+        self._last = frozenset(job.id for job in left)
+        return bool(left)
+
+    def _unfinished(self) -> list[View]:
+        left = self.line.unfinished(self._around.wall_ms)
+        return [job for job in left if self._last is None or job.id in self._last]
 
     def expect_end(self) -> None:
         """What must hold when the world has been well for long enough."""
         line = self.line
         expect(not line.is_cut, "the queue goes on after others have had the object")
         expect(line.last is not None and not line.last.paused, "the queue is at work")
-        left = line.unfinished(self._around.wall_ms)
+        left = self._unfinished()
         expect(not left, "%s jobs are never done: %s", len(left), left[:3])
         expect(not line.outgoing, "%s ended jobs are never archived", line.outgoing)
         unheard = self.onlookers.unheard

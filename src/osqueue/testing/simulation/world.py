@@ -44,6 +44,11 @@ DRAIN_S: Final = 150.0
 """How long it may take from then on until all work is done: a lease may have to run out, retries
 have their pauses, and the archive gathers for a while."""
 
+LATE_S: Final = 75.0
+"""How long it may take until what runs by then has ended, and what comes after it: a clock that was
+wrong may have put work off until the last moment.
+"""
+
 REST_S: Final = 45.0
 """How long it then takes until all has come to rest: claims that wait at a broker which leads no
 more are given up, what was handed out counts as arrived, and connections are watched for a while.
@@ -215,12 +220,17 @@ class _World:
                 stop = partial(self.storm.stop_in_peace, user.process.name)
                 loop.outside(stop, after_s=self.around.dice.between(*PEACE_S))
         loop.outside(self.closer.process.start)
-        until_us = loop.now_us + int(DRAIN_S * 1_000_000)
-        while not (self.checks.drained and not self._sharing()) and loop.now_us < until_us:
-            self._go_on()
+        self._go_on_until_drained(DRAIN_S)
+        if self.checks.is_under_way():
+            self._go_on_until_drained(LATE_S)
         self.checks.expect_end()
         expect(not self._sharing(), "%s share the queue beside a broker", self._sharing())
         self._rest()
+
+    def _go_on_until_drained(self, most_s: float) -> None:
+        until_us = self.loop.now_us + int(most_s * 1_000_000)
+        while not (self.checks.drained and not self._sharing()) and self.loop.now_us < until_us:
+            self._go_on()
 
     def _sharing(self) -> list[str]:
         """Who has not yet left the queue to the broker that came, though he works all the time."""

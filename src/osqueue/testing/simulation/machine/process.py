@@ -98,6 +98,7 @@ class SimulatedProcess:
     def start(self) -> None:
         """Begin, or begin again, with nothing from before but the clocks' faults."""
         assert not self.life.alive, f"{self.name} runs"
+        self._end_pause()
         self._lives += 1
         self.life = self._fresh_life()
         self.clock = ProcessClock(self.loop, self.life, self._ahead_ms)
@@ -123,15 +124,18 @@ class SimulatedProcess:
 
     def resume(self) -> None:
         """Go on after a pause."""
-        if self._paused_us is not None:
-            self._pauses.append((self._paused_us, self.loop.now_us))
-            self._paused_us = None
+        self._end_pause()
         self.loop.let_go(self.life)
 
     def pauses(self, now_us: int) -> list[tuple[int, int]]:
         """From when to when it stood still, or stands."""
         under_way = [] if self._paused_us is None else [(self._paused_us, now_us)]
         return self._pauses + under_way
+
+    def _end_pause(self) -> None:
+        if self._paused_us is not None:
+            self._pauses.append((self._paused_us, self.loop.now_us))
+            self._paused_us = None
 
     def step_clock(self, by_ms: int) -> None:
         """Put the wall clock forward, or back."""
