@@ -197,6 +197,9 @@ WS_ID_BYTES_MAX = 1 * KIB
 CREDIT_MAX = 10_000
 """Most jobs that a stream may have on their way to one worker."""
 
+STREAM_TOTAL_MAX = 2**53 - 1
+"""Most jobs that a stream may bring in all: what JSON's numbers hold for everybody."""
+
 STREAM_JOBS_MAX = 100
 """Most jobs of one answer in a stream: with payloads in the state, 6 MiB; more come at once."""
 

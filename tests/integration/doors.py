@@ -45,7 +45,7 @@ REQUESTS: Final[Mapping[str, msgspec.Struct]] = {
     ops.ACT_ON_JOBS.name: messages.ActionRequest(action="retry", job_ids=["none"]),
     ops.SUBSCRIBE.name: messages.SubscribeRequest(stats_every_ms=100),
     ops.STREAM_JOBS.name: messages.StreamRequest(worker_id="w", credit=1, stream_id="s"),
-    ops.ADD_CREDIT.name: messages.CreditRequest(credit=1, stream_id="none"),
+    ops.ADD_CREDIT.name: messages.CreditRequest(total=1, stream_id="none"),
     ops.PUT_SCHEDULE.name: schedules.PutScheduleRequest(name="s", every_ms=3_600_000),
     ops.DROP_SCHEDULE.name: schedules.ScheduleRef(name="none"),
     ops.PAUSE_SCHEDULE.name: schedules.ScheduleRef(name="none"),

@@ -130,13 +130,13 @@ async def test_stream_when_it_has_credit_then_jobs_come_up_to_that(
     async with opened(rest, "StreamJobs", **fields) as pushed:
         jobs = (await pushed.json())["jobs"]
         assert len(jobs) == 2
-        assert (await post(rest, "AddCredit", {"streamId": "s", "credit": 1})).body == b"{}"
+        assert (await post(rest, "AddCredit", {"streamId": "s", "total": 3})).body == b"{}"
         assert len((await pushed.json())["jobs"]) == 1
     await eventually(lambda: job_streams(broker) == 0)
 
 
 async def test_credit_when_there_is_no_such_stream_then_not_found(rest: Rest) -> None:
-    answer = await post(rest, "AddCredit", {"streamId": "nope", "credit": 1})
+    answer = await post(rest, "AddCredit", {"streamId": "nope", "total": 1})
     assert (answer.status, answer.json["code"]) == (404, "not_found")
 
 

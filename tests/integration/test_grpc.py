@@ -237,7 +237,7 @@ async def test_jobs_when_streamed_then_as_many_as_there_is_credit_for(client: Gr
     for _ in range(2):
         await client.call("SubmitJob")
     assert len((await jobs.read()).jobs) == 1
-    await client.call("AddCredit", stream_id="s", credit=1)
+    await client.call("AddCredit", stream_id="s", total=2)
     assert len((await jobs.read()).jobs) == 1
     jobs.cancel()
 

@@ -1,12 +1,12 @@
 """Jobs that the broker sends as they come, to workers that gave it credit for them.
 
-Laws: a stream never sends more jobs than it has credit for; it claims only when its reader asks for
-more, so nothing waits here for a slow one; a job submitted while it waits is handed out in the same
-commit. What was granted to a reader that has gone meanwhile is given back; what was granted for
-good by a broker that leads no more is sent, as nobody can give it back. What was sent stays
-leased, whatever becomes of the connection: nobody here can know whether it arrived. If it did not,
-the worker's next full list of leases leaves it out, and it is released; without such lists the
-lease runs out.
+Laws: a stream never sends more jobs than it has credit for, however often it is told of more; it
+claims only when its reader asks for more, so nothing waits here for a slow one; a job submitted
+while it waits is handed out in the same commit. What was granted to a reader that has gone
+meanwhile is given back; what was granted for good by a broker that leads no more is sent, as nobody
+can give it back. What was sent stays leased, whatever becomes of the connection: nobody here can
+know whether it arrived. If it did not, the worker's next full list of leases leaves it out, and it
+is released; without such lists the lease runs out.
 
 The claims carry no claim id: it is the broker itself that makes them, once each.
 """
@@ -50,9 +50,15 @@ class JobStream:
         self.request = request
         self._caller = caller
         self._claim = claim
-        self.credit = request.credit
+        self._total = request.credit
+        self._sent = 0
         self._error: OsqueueError | None = None
         self._closed = False
+
+    @property
+    def credit(self) -> int:
+        """How many more jobs may come."""
+        return min(CREDIT_MAX, self._total - self._sent)
 
     def __aiter__(self) -> Self:
         return self
@@ -74,12 +80,12 @@ class JobStream:
         self._streams.leave(self)
         self._caller.leave()
 
-    def add(self, credit: int) -> None:
-        """Let more jobs come."""
+    def add(self, total: int) -> None:
+        """Let more jobs come, so many in all."""
         waiting = self.credit == 0
-        self.credit = min(CREDIT_MAX, self.credit + credit)
+        self._total = max(self._total, total)
         ticket = self._caller.ticket
-        if waiting and ticket is not None and not ticket.done():
+        if waiting and self.credit > 0 and ticket is not None and not ticket.done():
             ticket.set_result(None)
 
     def end(self, error: OsqueueError) -> None:
@@ -103,7 +109,7 @@ class JobStream:
             else:
                 reply = await self._claim(self._request(), self._caller)
                 if reply.value.jobs:
-                    self.credit -= len(reply.value.jobs)
+                    self._sent += len(reply.value.jobs)
                     return reply
                 if reply.sent is not None:
                     reply.sent()
@@ -161,7 +167,7 @@ class JobStreams:
         stream = self._open.get(request.stream_id)
         if stream is None:
             raise JobNotFoundError("there is no such stream of jobs here; open a new one")
-        stream.add(request.credit)
+        stream.add(request.total)
 
     def leave(self, stream: JobStream) -> None:
         """One is over."""

@@ -17,7 +17,6 @@ from osqueue.errors import OsqueueError
 from osqueue.wire.messages import ClaimRequest
 from osqueue.wire.operations import (
     ACT_ON_JOBS,
-    ADD_CREDIT,
     FAIL_OVER,
     HEARTBEAT_BATCH,
     OPERATIONS,
@@ -48,8 +47,6 @@ _REPEAT: Final = dict.fromkeys((each.name for each in (*OPERATIONS, *STREAMS)), 
     ACT_ON_JOBS.name: Repeat.UNAPPLIED,
     # Asked again after it was done, the next leader would hand over, too.
     FAIL_OVER.name: Repeat.UNAPPLIED,
-    # Added twice, more jobs would come than their worker has room for.
-    ADD_CREDIT.name: Repeat.UNAPPLIED,
     # It may name all that a worker holds, and such a list is stale by then: jobs claimed in the
     # meantime would be taken for orphans. The next heartbeat brings a fresh one.
     HEARTBEAT_BATCH.name: Repeat.NEVER,

@@ -64,6 +64,7 @@ class _Arrivals:
         self._caller = caller
         self._request = request
         self._here: deque[Job] = deque()
+        self._total = request.credit
         self._uncredited = 0
         self._news = asyncio.Event()
         self._reading = asyncio.create_task(self._read(), name="osqueue-stream-read")
@@ -81,15 +82,15 @@ class _Arrivals:
 
     async def taken(self, jobs: int) -> None:
         """So many are not here any more: let others come."""
+        self._total += jobs
         self._uncredited += jobs
         enough = self._here and self._uncredited * 2 <= self._request.credit
         if enough or self._reading.done():
             return
-        credit, self._uncredited = self._uncredited, 0
+        self._uncredited = 0
+        request = CreditRequest(stream_id=self._request.stream_id, total=self._total)
         try:
-            await self._caller.call(
-                ADD_CREDIT, CreditRequest(stream_id=self._request.stream_id, credit=credit)
-            )
+            await self._caller.call(ADD_CREDIT, request)
         except JobNotFoundError:
             return  # the stream is over, and says itself why
 

@@ -66,8 +66,12 @@ class StreamContract(TransportBench):
                 first += [job.job_id for job in (await anext(answers)).jobs]
             assert first == ["a", "b"]
             assert (await calls.stats()).unclaimed == 1
-            await calls.call(ops.ADD_CREDIT, CreditRequest(stream_id="s", credit=1))
+            more = CreditRequest(stream_id="s", total=3)
+            await calls.call(ops.ADD_CREDIT, more)
             assert [job.job_id for job in (await anext(answers)).jobs] == ["c"]
+            await calls.call(ops.ADD_CREDIT, more)
+            await calls.submit("d")
+            assert (await calls.stats()).unclaimed == 1, "it was asked for once"
 
     async def test_stream_of_jobs_then_a_job_that_comes_later_is_sent_with_its_lease(self) -> None:
         async with self.calls() as calls, aclosing(_jobs(calls, credit=1)) as answers:
@@ -102,7 +106,7 @@ class StreamContract(TransportBench):
 
     async def test_credit_of_a_stream_that_is_not_there_then_refused(self) -> None:
         async with self.calls() as calls:
-            credit = CreditRequest(stream_id="none", credit=1)
+            credit = CreditRequest(stream_id="none", total=1)
             error = await expect_error(JobNotFoundError, calls.call(ops.ADD_CREDIT, credit))
             assert (error.remote, error.method) == (True, "addCredit")
 
@@ -125,7 +129,7 @@ class StreamContract(TransportBench):
             answers = _jobs(calls, credit=5)
             await anext(answers)
             await answers.aclose()
-            credit = CreditRequest(stream_id="s", credit=1)
+            credit = CreditRequest(stream_id="s", total=6)
             async with asyncio.timeout(PATIENCE_S):
                 with suppress(JobNotFoundError):  # there is no such stream any more
                     while True:

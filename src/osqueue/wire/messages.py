@@ -23,6 +23,7 @@ from osqueue.config import (
     NAME_CHARS_MAX,
     PRIORITY_MAX,
     PROGRESS_NOTE_CHARS_MAX,
+    STREAM_TOTAL_MAX,
     TIME_MS_MAX,
     TYPES_KNOWN_MAX,
     WAIT_MS_MAX,
@@ -612,10 +613,14 @@ class StreamRequest(_Message, kw_only=True, omit_defaults=True):
 
 
 class CreditRequest(_Message, kw_only=True, omit_defaults=True):
-    """More credit for a stream of jobs."""
+    """More credit for a stream of jobs.
+
+    ``total`` is how many may come in all: the first credit, and all that was added since. So asked
+    twice, or late, it adds nothing again.
+    """
 
     stream_id: Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
-    credit: Annotated[int, Meta(ge=1, le=CREDIT_MAX)]
+    total: Annotated[int, Meta(ge=1, le=STREAM_TOTAL_MAX)]
 
 
 class JobTypeInfo(_Message, kw_only=True, omit_defaults=True):

@@ -140,7 +140,7 @@ const tasks = {
           payloads.push(ofJson(job.payload));
           await client.completeJob({ jobId: job.jobId, workerId: "node", lease: job.lease });
           if (payloads.length === 3) return;
-          await client.addCredit({ streamId, credit: 1 });
+          await client.addCredit({ streamId, total: BigInt(payloads.length + 1) });
         }
       }
     })();

@@ -118,7 +118,7 @@ async def test_job_stream_when_it_has_credit_then_jobs_come_up_to_it(ws: Ws, res
         got += told["event"]["jobs"]
     assert [job["jobId"] for job in got] == ids[:2]
     assert (await rest.get("/v1/stats?consistent=true")).json["unclaimed"] == 1
-    credit = await ws.send("addCredit", {"streamId": "s-1", "credit": 5})
+    credit = await ws.send("addCredit", {"streamId": "s-1", "total": 7})
     answers = {answer["id"]: answer for answer in [await ws.receive() for _ in range(2)]}
     assert answers[credit] == {"id": credit, "ok": True, "result": {}}
     assert [job["jobId"] for job in answers[id_]["event"]["jobs"]] == ids[2:]
@@ -136,7 +136,7 @@ async def test_job_stream_when_the_client_knows_of_commits_then_each_event_has_i
 
 
 async def test_credit_when_there_is_no_such_stream_then_a_typed_error(ws: Ws) -> None:
-    error = await ws.error("addCredit", {"streamId": "none", "credit": 1})
+    error = await ws.error("addCredit", {"streamId": "none", "total": 1})
     assert error["_tag"] == "JobNotFoundError"
 
 

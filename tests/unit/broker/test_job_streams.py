@@ -49,8 +49,8 @@ async def submit(service: QueueService, *job_ids: str) -> None:
     await soon(service.submit_batch(Q, SubmitBatchRequest(jobs)))
 
 
-async def add(service: QueueService, credit: int, name: str = "s") -> None:
-    await service.add_credit(Q, CreditRequest(stream_id=name, credit=credit))
+async def let_come(service: QueueService, total: int, name: str = "s") -> None:
+    await service.add_credit(Q, CreditRequest(stream_id=name, total=total))
 
 
 async def jobs(stream: JobStream) -> list[str]:
@@ -124,22 +124,40 @@ async def test_add_credit_when_it_was_used_up_then_more_jobs_come(lead: Lead) ->
     next_one = reading(sent)
     await asyncio.sleep(0)
     assert not next_one.done()
-    await add(broker.service, 2)
+    await let_come(broker.service, 3)
     assert [job.job_id for job in (await soon(next_one)).value.jobs] == ["b", "c"]
+
+
+async def test_add_credit_when_it_comes_twice_or_late_then_it_adds_nothing_again(
+    lead: Lead,
+) -> None:
+    broker = await lead()
+    await submit(broker.service, *"abcd")
+    sent = stream(broker.service, 1)
+    for total in (3, 3, 2, 1):
+        await let_come(broker.service, total)
+    assert await jobs(sent) == ["a", "b", "c"]
+    next_one = reading(sent)
+    for total in (3, 2):
+        await let_come(broker.service, total)
+    await moments(10)
+    assert not next_one.done()
+    await let_come(broker.service, 4)
+    assert [job.job_id for job in (await soon(next_one)).value.jobs] == ["d"]
 
 
 async def test_stream_when_it_begins_without_credit_then_it_waits_for_some(lead: Lead) -> None:
     broker = await lead()
     await submit(broker.service, "a")
     sent = stream(broker.service, 0)
-    await add(broker.service, 1)
+    await let_come(broker.service, 1)
     assert await jobs(sent) == ["a"]
 
 
 async def test_add_credit_when_it_is_too_much_then_it_is_bounded(lead: Lead) -> None:
     broker = await lead()
     sent = stream(broker.service, CREDIT_MAX)
-    await add(broker.service, CREDIT_MAX)
+    await let_come(broker.service, 2 * CREDIT_MAX)
     assert sent.credit == CREDIT_MAX
 
 
@@ -158,11 +176,11 @@ async def test_stream_when_there_are_many_jobs_then_they_come_in_answers_of_a_bo
 async def test_add_credit_when_there_is_no_such_stream_then_it_is_refused(lead: Lead) -> None:
     broker = await lead()
     with pytest.raises(JobNotFoundError, match="no such stream"):
-        await add(broker.service, 1)
+        await let_come(broker.service, 1)
     sent = stream(broker.service, 1)
     await sent.aclose()
     with pytest.raises(JobNotFoundError, match="no such stream"):
-        await add(broker.service, 1)
+        await let_come(broker.service, 1)
 
 
 @pytest.mark.parametrize("credit", [0, 1])
@@ -179,7 +197,7 @@ async def test_stream_when_another_takes_its_id_then_it_ends_and_that_goes_on(
     await first.aclose()
     await submit(broker.service, "a")
     assert await jobs(second) == ["a"]
-    await add(broker.service, 1)
+    await let_come(broker.service, 2)
     assert second.credit == 1
 
 

@@ -21,6 +21,7 @@ from osqueue.errors import (
 )
 from osqueue.wire.messages import ClaimRequest, SubmitRequest
 from osqueue.wire.operations import (
+    ADD_CREDIT,
     CANCEL,
     CLAIM,
     COMPLETE,
@@ -82,7 +83,9 @@ def test_may_repeat_without_ids_only_when_nothing_was_applied(
     assert may_repeat(RETRY, error) is allowed
 
 
-@pytest.mark.parametrize("operation", [PAUSE, RESUME, SET_PRIORITY], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "operation", [ADD_CREDIT, PAUSE, RESUME, SET_PRIORITY], ids=lambda each: each.name
+)
 def test_may_repeat_what_says_how_it_is_to_be_is_true(operation: Operation) -> None:
     assert may_repeat(operation, CommitUnknownError("?"))
 
