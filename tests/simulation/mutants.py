@@ -593,4 +593,34 @@ MUTANTS: Final = (
             ),
         ),
     ),
+    Mutant(
+        "a stream of jobs does not count those that it has sent",
+        (
+            Edit(
+                "osqueue.broker.job_streams:JobStream._next",
+                "self._sent += len(reply.value.jobs)",
+                "pass",
+            ),
+        ),
+    ),
+    Mutant(
+        "credit of a stream that is asked for twice is added twice",
+        (
+            Edit(
+                "osqueue.broker.job_streams:JobStream.add",
+                "self._total = max(self._total, total)",
+                "self._total = max(self._total + int(total == self._total), total)",
+            ),
+        ),
+    ),
+    Mutant(
+        "a stream that is left keeps the jobs that were not taken",
+        (
+            Edit(
+                "osqueue.client.streams:_Arrivals.close",
+                "while self._here:",
+                "while False:",
+            ),
+        ),
+    ),
 )

@@ -52,7 +52,7 @@ def find(mutant: Mutant) -> Scenario | None:
 
 
 def main(wanted: str) -> int:
-    found = known() if wanted else {}
+    found: dict[str, Scenario] = {}
     mutants = [each for each in MUTANTS if wanted in each.name]
     with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
         for mutant, scenario in zip(mutants, pool.imap(find, mutants), strict=True):
@@ -60,6 +60,7 @@ def main(wanted: str) -> int:
             sys.stderr.write(f"{mutant.name}: {told}\n")
             if scenario is not None:
                 found[mutant.name] = scenario
+    found = (known() if wanted else {}) | found
     each = [found[mutant.name] for mutant in MUTANTS if mutant.name in found]
     FILE.write_bytes(msgspec.json.format(msgspec.json.encode(each), indent=1) + b"\n")
     return int(len(each) < len(MUTANTS))

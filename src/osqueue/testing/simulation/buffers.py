@@ -70,7 +70,7 @@ class Buffers:
         census = self._around.loop.census()
         for broker in self._brokers:
             if _runs(broker) and broker.core is not None:
-                asked = len(self._around.callers.at(broker.process.life))
+                asked = self._asked_of(broker)
                 _expect_few(broker, census[broker.process.life], UNDER_WAY_MAX, asked)
                 self._expect_bounded(broker, broker.core)
         for user in self._users:
@@ -84,7 +84,7 @@ class Buffers:
         census = self._around.loop.census()
         for broker in self._brokers:
             if _runs(broker) and broker.core is not None:
-                asked = len(self._around.callers.at(broker.process.life))
+                asked = self._asked_of(broker)
                 _expect_few(broker, census[broker.process.life], AT_REST_MAX, asked)
                 self._expect_empty(broker, broker.core, asked)
         for user in self._users:
@@ -99,9 +99,13 @@ class Buffers:
                 _expect_no_more(user, "requests", way.under_way, asking)
         self._objects.expect_named()
 
+    def _asked_of(self, broker: SimulatedBroker) -> int:
+        """How many requests a broker is at, with those for streams."""
+        return len(self._around.callers.at(broker.process.life)) + len(broker.pipes)
+
     def _expect_bounded(self, broker: SimulatedBroker, core: QueueCore) -> None:
         kept, settings = core.engine.footprint(), self._settings
-        claims = self._around.callers.claims_at(broker.process.life)
+        claims = self._around.callers.claims_at(broker.process.life) + len(broker.pipes)
         most = settings.commit.pending_ops_max + OWN_PENDING_MAX
         jobs = self._objects.jobs
         rooms = settings.payloads.in_bytes_max + settings.payloads.out_bytes_max

@@ -25,7 +25,7 @@ from osqueue.testing.simulation.machine.bucket import PERSON, Written
 from osqueue.testing.simulation.machine.exchange import Exchange
 from osqueue.testing.simulation.surroundings import Surroundings
 from osqueue.wire import operations as ops
-from osqueue.wire.messages import Update
+from osqueue.wire.messages import ClaimAnswer, Update
 
 __all__ = ["Checks"]
 
@@ -111,17 +111,25 @@ class Checks:
             self._hung_us[exchange.who] = self._around.loop.now_us
 
     def pushed(self, exchange: Exchange, message: Any) -> None:
-        if not isinstance(message, Update):
-            return
-        self._around.trace.note(
-            exchange.who, "told of %s: %s events", message.commit, len(message.events)
-        )
-        if self.line.before_shaken(exchange.sent_us):
-            return
         try:
-            exchange.told = expect_told(message, self.line, exchange.told)
+            if isinstance(message, Update):
+                self._told(exchange, message)
+            elif isinstance(message, ClaimAnswer):
+                self._sent_jobs(exchange, message)
         except BrokenLawError as error:
             self._find(error)
+
+    def _told(self, exchange: Exchange, update: Update) -> None:
+        self._around.trace.note(
+            exchange.who, "told of %s: %s events", update.commit, len(update.events)
+        )
+        if not self.line.before_shaken(exchange.sent_us):
+            exchange.told = expect_told(update, self.line, exchange.told)
+
+    def _sent_jobs(self, exchange: Exchange, answer: ClaimAnswer) -> None:
+        self._around.trace.note(exchange.who, "sent %s jobs", len(answer.jobs))
+        if not self.line.before_shaken(exchange.sent_us):
+            self._answers.expect_streamed(exchange, answer.jobs, self._around.loop.now_us)
 
     def submitting(self, job: NewJob) -> None:
         assert job.job_id is not None

@@ -34,6 +34,7 @@ from osqueue.testing.simulation.users.planner import Planner
 from osqueue.testing.simulation.users.producer import Producer
 from osqueue.testing.simulation.users.reader import Reader
 from osqueue.testing.simulation.users.scheduler import Scheduler
+from osqueue.testing.simulation.users.streamer import Streamer
 from osqueue.testing.simulation.users.user import User
 from osqueue.testing.simulation.users.waiter import Waiter
 from osqueue.testing.simulation.users.worker import SimulatedWorker
@@ -110,6 +111,7 @@ def _users(plan: Plan, around: Surroundings, checks: Checks) -> list[User]:
         Follower(around, "follower", checks, plan.load),
         Careless(around, "careless", checks, plan.load),
         Manager(around, "manager", checks, plan.load),
+        *([Streamer(around, "streamer", checks, plan.load)] * plan.streamers),
     ]
 
 

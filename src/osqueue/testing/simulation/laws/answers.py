@@ -7,8 +7,10 @@ with the line of versions as their order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
+
+from msgspec import UNSET
 
 from osqueue.errors import JobNotFoundError, LeaseLostError
 from osqueue.testing.simulation.laws.law import expect
@@ -20,6 +22,7 @@ from osqueue.testing.simulation.laws.views import LeaseLife
 from osqueue.testing.simulation.laws.waits import expect_brought, expect_waited
 from osqueue.testing.simulation.machine.exchange import Exchange
 from osqueue.wire import operations as ops
+from osqueue.wire.messages import ClaimedJob
 
 __all__ = ["Answers"]
 
@@ -107,19 +110,32 @@ class Answers:
         assert exchange.answer is not None
         at = exchange.answer.position
         for job in _value(exchange).jobs:
-            lease = self._line.leases.get(job.lease)
-            if lease is None:
-                brief = at is not None and self._line.changed_by(job.job_id, at.epoch, at.number)
-                expect(brief, "lease %s was given and is not durable", job.lease)
-                continue
-            lease.told = True
-            granted = (lease.job_id, lease.attempt)
-            expect(granted == (job.job_id, job.attempt), "%s was granted for %s", job, lease)
-            said = self._said(job.job_id)
-            same = said is None or bytes(job.payload) == said
-            expect(same, "job %s was given another payload: %s", job.job_id, job.payload)
-            stands = _stood_since(lease, exchange)
-            expect(stands, "lease %s was given after it had gone", job.lease)
+            brief = at is not None and self._line.changed_by(job.job_id, at.epoch, at.number)
+            self._expect_granted(job, exchange, brief=brief)
+
+    def expect_streamed(self, exchange: Exchange, jobs: Sequence[ClaimedJob], now_us: int) -> None:
+        """A stream has brought jobs. Raises `BrokenLawError`."""
+        exchange.brought += len(jobs)
+        most = self._asked.credits[_request(exchange).stream_id]
+        expect(exchange.brought <= most, "%s jobs have come, and %s may", exchange.brought, most)
+        for job in jobs:
+            brief = self._line.changed_while(job.job_id, exchange.sent_us, now_us)
+            self._expect_granted(job, exchange, brief=brief)
+
+    def _expect_granted(self, job: ClaimedJob, exchange: Exchange, *, brief: bool) -> None:
+        """``brief``: its lease may have been given and lost within one commit."""
+        lease = self._line.leases.get(job.lease)
+        if lease is None:
+            expect(brief, "lease %s was given and is not durable", job.lease)
+            return
+        lease.told = True
+        granted = (lease.job_id, lease.attempt)
+        expect(granted == (job.job_id, job.attempt), "%s was granted for %s", job, lease)
+        said = self._said(job.job_id)
+        same = said is None or (job.payload is not UNSET and bytes(job.payload) == said)
+        expect(same, "job %s was given another payload: %s", job.job_id, job.payload)
+        stands = _stood_since(lease, exchange)
+        expect(stands, "lease %s was given after it had gone", job.lease)
 
     def _completed(self, exchange: Exchange) -> None:
         said = _request(exchange)

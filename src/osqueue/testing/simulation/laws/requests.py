@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from osqueue.testing.simulation.machine.exchange import Exchange
 from osqueue.wire import operations as ops
-from osqueue.wire.messages import CompleteBatchRequest
+from osqueue.wire.messages import CompleteBatchRequest, StreamRequest
 
 __all__ = ["Requests"]
 
@@ -73,6 +73,8 @@ class Requests:
         """When a worker has last said what it holds, and what that was, by worker."""
         self.claims_left_us = 0
         """When a claim was last given up by who had sent it: its jobs go back at once."""
+        self.credits: dict[str, int] = {}
+        """How many jobs a stream may bring in all, by its id."""
         self._left_us: dict[str, int] = {}
         """The same, by worker."""
         self.paused_us: int | None = None
@@ -120,6 +122,8 @@ class Requests:
             claim: Any = exchange.request
             most = self.claims.get(claim.claim_id, 0)
             self.claims[claim.claim_id] = max(most, claim.max or 1)
+        if exchange.operation.name in {ops.STREAM_JOBS.name, ops.ADD_CREDIT.name}:
+            self._credit(_said(exchange))
         self.spoken.update(lease for _, lease in self._on_leases(exchange))
         for lease, result in _results(exchange):
             self.results.setdefault(lease, []).append(result)
@@ -132,6 +136,12 @@ class Requests:
                 held = frozenset(ref.lease for ref in request.jobs)
                 self.listed[request.worker_id] = exchange.sent_us, held
 
+    def _credit(self, said: Any) -> None:
+        """A stream may bring jobs, or more. What it claims for that has no name."""
+        self.claims.setdefault(None, 0)
+        total = said.credit if isinstance(said, StreamRequest) else said.total
+        self.credits[said.stream_id] = max(total, self.credits.get(said.stream_id, 0))
+
     def answered(self, exchange: Exchange) -> None:
         """It was answered."""
         if exchange.without_effect:
@@ -143,7 +153,7 @@ class Requests:
 
     def given_up(self, exchange: Exchange, now_us: int) -> None:
         """Its sender waits no more."""
-        if exchange.operation.name == ops.CLAIM.name:
+        if exchange.operation.name in {ops.CLAIM.name, ops.STREAM_JOBS.name}:
             self._leaves(exchange, now_us)
 
     def _leaves(self, claim: Exchange, at_us: int) -> None:

@@ -53,6 +53,8 @@ class Exchange(msgspec.Struct):
     """How many jobs had durably completed when it was sent."""
     told: tuple[int, int] | None = None
     """The commit that a stream has told of last."""
+    brought: int = 0
+    """How many jobs a stream has brought."""
 
     @property
     def without_effect(self) -> bool:
@@ -162,6 +164,7 @@ class SimulatedTransport:
                 self._witness.pushed(exchange, message)
                 yield message
         finally:
+            self._witness.given_up(exchange)
             pipe.hang_up()
 
     async def _accepted(self, pipe: Pipe, timeout_s: float) -> None:
