@@ -67,6 +67,17 @@ def test_epoch_when_another_leads_in_it_then_it_is_told() -> None:
         line.expect_next(Header(7, "7-4-other", {}, "broker-2:8080"), LED, by_hand=False)
 
 
+def test_epoch_when_the_line_has_gone_back_before_it_then_another_may_lead_in_it() -> None:
+    line, other = Descent(), Header(7, "7-1-other", {"6": "6-9-first"}, "broker-2:8080")
+    line.expect_next(Header(6, "6-9-first", {}, "broker-1:8080"), None, by_hand=False)
+    line.expect_next(LED, None, by_hand=False)
+    line.go_back(6)
+    line.expect_next(other, None, by_hand=False)
+    line.go_back(7)
+    with pytest.raises(BrokenLawError, match="one leader"):
+        line.expect_next(Header(7, "7-2-third", {}, "broker-3:8080"), None, by_hand=False)
+
+
 def test_commit_when_it_comes_again_then_it_is_told() -> None:
     line = Descent()
     line.expect_next(LED, None, by_hand=False)

@@ -178,7 +178,7 @@ class Checks:
             (self.line.kept if copy else self.line.take)(written)
         except AssertionError as error:
             self._find(error)
-        self.objects.written(written.life, by_hand=written.by == PERSON)
+        self.objects.written(written)
         if written.by == PERSON and not self.line.is_cut:
             self._count_in(written.at_us)
         commit = "what it knows" if self.line.last is None else self.line.last.commit
@@ -220,7 +220,7 @@ class Checks:
         """Whether all work is done, and all that ended is archived."""
         line = self.line
         busy = self._unfinished() or line.outgoing
-        waited_for = busy or self.onlookers.unheard
+        waited_for = busy or self._unheard()
         there = line.last is not None and not line.is_cut
         return there and not (waited_for or line.last is None or line.last.paused)
 
@@ -234,6 +234,9 @@ class Checks:
         self._last = frozenset(job.id for job in left)
         return bool(left)
 
+    def _unheard(self) -> list[tuple[str, str, str]]:
+        return [] if self.line.fell else self.onlookers.unheard
+
     def _unfinished(self) -> list[View]:
         left = self.line.unfinished(self._around.wall_ms)
         return [job for job in left if self._last is None or job.id in self._last]
@@ -246,7 +249,7 @@ class Checks:
         left = self._unfinished()
         expect(not left, "%s jobs are never done: %s", len(left), left[:3])
         expect(not line.outgoing, "%s ended jobs are never archived", line.outgoing)
-        unheard = self.onlookers.unheard
+        unheard = self._unheard()
         expect(not unheard, "%s do not hear of ends: %s", len(unheard), unheard[:3])
         archived = self._archived()
         for job_id in self._acknowledged - line.disputed:

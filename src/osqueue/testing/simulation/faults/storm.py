@@ -131,6 +131,7 @@ class Storm:
         self._around.store.weather = StoreWeather()
         self._around.store.go_on()
         self._hands.rest()
+        self._rests.clear()
         for source, target in self._cuts:
             self._around.network.mend(source, target)
         for source, target in self._closed:

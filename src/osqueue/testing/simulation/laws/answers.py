@@ -13,6 +13,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from osqueue.errors import JobNotFoundError, LeaseLostError
+from osqueue.model.job import END_STATUSES, JobStatus
 from osqueue.testing.simulation.laws.law import expect
 from osqueue.testing.simulation.laws.line import FRESH_US, Line
 from osqueue.testing.simulation.laws.many import Many
@@ -27,6 +28,7 @@ from osqueue.wire.messages import ClaimedJob
 __all__ = ["Answers"]
 
 _SUBMITS: Final = frozenset({ops.SUBMIT.name, ops.SUBMIT_BATCH.name, ops.SUBMIT_LARGE.name})
+_OVER: Final = frozenset({*END_STATUSES, JobStatus.DEAD})
 _COMPLETES: Final = frozenset({ops.COMPLETE.name, ops.COMPLETE_BATCH.name})
 
 
@@ -210,6 +212,8 @@ class Answers:
         assert exchange.ended_us is not None
         if life.end is not None and info.status == life.end.status:
             return
+        if info.id in self._line.disputed and info.status in _OVER:
+            return  # so it stands in the archive, from which nobody can take it back
         assert exchange.answer is not None
         span = from_us, exchange.ended_us
         if self._line.changed_while(info.id, exchange.sent_us, exchange.ended_us):

@@ -39,6 +39,10 @@ class Descent:
         self._leaders.clear()
         self._writers.clear()
 
+    def go_back(self, epoch: int) -> None:
+        """The line goes on from a version of that epoch, and nobody need know of later ones."""
+        self._leaders = {each: who for each, who in self._leaders.items() if each <= epoch}
+
     def expect_next(self, now: Header, before: Header | None, *, by_hand: bool) -> None:
         """``by_hand``: a person wrote the version before; then a commit may have come to nothing.
 

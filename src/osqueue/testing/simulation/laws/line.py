@@ -75,6 +75,7 @@ class Line(History):
         """Whether a person wrote the last version: then a commit may have come to nothing."""
         self.versions = 0
         self.last: StateView | None = None
+        self._highest_epoch = 0
         self.created: set[int] = set()
         """Epochs that began with an object that was gone."""
         self._moved_now: list[str] = []
@@ -135,6 +136,7 @@ class Line(History):
                 written.at_us, tuple(self._moved_now), state.completed_total
             )
         self.last, self.jobs = state, jobs
+        self._highest_epoch = max(self._highest_epoch, state.epoch)
         self._past.keep(state, jobs, written.at_us)
 
     def seen(self, life: str, at_us: int) -> None:
@@ -145,6 +147,13 @@ class Line(History):
     def is_cut(self) -> bool:
         """Whether the object is not ours, or gone."""
         return self._past.is_cut
+
+    @property
+    def fell(self) -> bool:
+        """Whether there was a higher epoch: who has heard from that one believes nobody now, until
+        it is told to forget it.
+        """
+        return self.last is not None and self.last.epoch < self._highest_epoch
 
     def gone(self) -> None:
         """Somebody has deleted the object."""
@@ -182,8 +191,16 @@ class Line(History):
         if to.state is None:
             self._descent.begin_anew()
             self.disputed.update(each for each in self.lives if each not in to.jobs)
+        else:
+            self._descent.go_back(to.state.epoch)
+            self._unarchive(to.state)
         self.last = to.state
         self.set_back(to.jobs, to.at_us, at_us)
+
+    def _unarchive(self, state: StateView) -> None:
+        """What had ended goes to the archive again, if nobody knows any more that it was there."""
+        kept = set() if self.last is None else {view.id for view in self.last.finished}
+        self.disputed.update(view.id for view in state.finished if view.id not in kept)
 
     def _read_jobs(self, state: StateView) -> Jobs:
         known: dict[bytes, View] = {}

@@ -5,7 +5,8 @@ what is left of lower epochs; of their own they cannot, since what nobody names 
 named. So what may stay until the next leader comes is of its own epoch, and either was never named:
 a write that was applied late, after it had been repeated under another key and swept; or a person
 has edited the very commit that gave it up, and may have named it again; or who gave it up has died,
-one of several who share an epoch, or was a person, who has removed its job.
+one of several who share an epoch, or was a person, who has removed its job; or others took away
+what named it. Such may be of a higher epoch, too: that one was lost with it.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from osqueue.engine.requests import BEFORE
 from osqueue.model.job import PAYLOADS
 from osqueue.testing.simulation.laws.law import expect
 from osqueue.testing.simulation.laws.line import Line
+from osqueue.testing.simulation.laws.past import epoch_of
 from osqueue.testing.simulation.laws.served import Served
-from osqueue.testing.simulation.machine.bucket import Bucket
+from osqueue.testing.simulation.machine.bucket import PERSON, Bucket, Written
 
 __all__ = ["Objects"]
 
@@ -44,14 +46,15 @@ class Objects:
         """How many leases were given since then."""
         return sum(lease.since_us >= since_us for lease in self._line.leases.values())
 
-    def written(self, life: str, *, by_hand: bool) -> None:
-        """There is another version, written in a life of somebody."""
+    def written(self, written: Written) -> None:
+        """There is another version."""
         keys = (job.payload_key for job in self._line.jobs.values())
         named = frozenset(key for key in keys if key is not None)
         given_up = self._named - named
-        if by_hand:
+        if written.by == PERSON:
             self._disputed |= self._last_given_up
-        self._given_up.update(dict.fromkeys(sorted(given_up), life))
+        if self._line.shaken_us != written.at_us:
+            self._given_up.update(dict.fromkeys(sorted(given_up), written.life))
         self._last_given_up = given_up
         self._named = named
 
@@ -61,8 +64,8 @@ class Objects:
             return  # somebody may go back to that state: nothing is swept while it is kept
         assert self._line.last is not None
         for key in self._bucket.keys(PAYLOADS):
-            own = key.startswith(f"{PAYLOADS}{self._line.last.epoch}/")
-            excused = own and (key in self._disputed or self._is_forgotten(key))
+            kept = epoch_of(key) >= self._line.last.epoch
+            excused = kept and (key in self._disputed or self._is_forgotten(key))
             expect(key in self._named or excused, "%s stays, and no job names it", key)
 
     def _is_forgotten(self, key: str) -> bool:

@@ -22,7 +22,7 @@ from osqueue.testing.simulation.laws.law import expect
 from osqueue.testing.simulation.laws.views import StateView, View
 from osqueue.testing.simulation.machine.bucket import Bucket
 
-__all__ = ["ARCHIVE", "Copies", "Past", "Standing"]
+__all__ = ["ARCHIVE", "Copies", "Past", "Standing", "epoch_of"]
 
 ARCHIVE: Final = "archive/"
 
@@ -118,6 +118,11 @@ class Past:
         return min(reversed(stood), key=lambda each: _apart(each.jobs, jobs))
 
 
+def epoch_of(payload_key: str) -> int:
+    """The epoch in which a payload object was written."""
+    return int(payload_key.removeprefix(PAYLOADS).partition("/")[0])
+
+
 def _apart(one: dict[str, View], other: dict[str, View]) -> int:
     """In how many jobs two versions differ."""
     return sum(one.get(job_id) != other.get(job_id) for job_id in one.keys() | other.keys())
@@ -150,7 +155,7 @@ class Copies:
         seen = [key for key in there if at_us - self._kept_us[key] > SEEN_US]
         expect(self._adopted() or not seen, "%s goes on, and %s is kept", state.commit, seen)
         for key in self._bucket.keys(PAYLOADS):
-            epoch = int(key.removeprefix(PAYLOADS).partition("/")[0])
+            epoch = epoch_of(key)
             expect(epoch < state.epoch, "epoch %s came again, as %s tells", state.epoch, key)
 
     def expect_new(self, state: StateView) -> None:
