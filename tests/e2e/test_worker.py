@@ -237,7 +237,7 @@ def test_supervisor_when_stopped_then_all_let_their_jobs_finish(
         process.wait_for("letting 1 running job finish")
         (tmp_path / "wake").touch()
         assert process.wait() == 0
-        assert process.out.count("woke up") == 2
+        assert process.out.count("woke up") == 2, process.out + process.err
 
 
 def test_supervisor_when_a_service_manager_signals_every_process_then_jobs_finish_all_the_same(
