@@ -185,6 +185,7 @@ class Checks:
         self._around.trace.note(written.by, "writes %s: %s jobs", commit, len(self.line.jobs))
 
     def _deleted(self, key: str) -> None:
+        self.objects.deleted(key)
         if key == STATE_KEY:
             self.line.gone()
 

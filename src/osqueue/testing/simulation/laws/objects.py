@@ -58,6 +58,10 @@ class Objects:
         self._last_given_up = given_up
         self._named = named
 
+    def deleted(self, key: str) -> None:
+        """It is gone; nobody knows if it comes again, by a write that is carried out twice."""
+        self._given_up.pop(key, None)
+
     def expect_named(self) -> None:
         """Raise `BrokenLawError` for an object that nobody names, and that has no excuse."""
         if self._bucket.keys(f"{STATE_KEY}.{BEFORE}"):
