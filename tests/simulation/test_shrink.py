@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 from msgspec.structs import replace
 from tests.simulation.mutants import MUTANTS, broken
@@ -10,10 +12,14 @@ from tests.simulation.scenarios import known
 from osqueue.testing.simulation import Disturbance, Kind, Plan, Report, plan_of, simulate
 from osqueue.testing.simulation.shrink import shrunk
 
-WELL = simulate(Plan(seed=3, storm_s=5.0))
 NEEDED = frozenset({(Kind.CRASH, 3.0), (Kind.CUT, 9.0), (Kind.NET_SLOW, 15.0)})
 STORM = tuple(Disturbance(kind, float(n)) for n, kind in enumerate([*Kind, *Kind]))
 """Each kind twice, one a second."""
+
+
+@cache
+def _well() -> Report:
+    return simulate(Plan(seed=3, storm_s=5.0))
 
 
 def _pretended(plan: Plan) -> Report:
@@ -21,7 +27,7 @@ def _pretended(plan: Plan) -> Report:
     there = {(each.kind, each.at_s) for each in plan.disturbances}
     crashes = any(kind is Kind.CRASH for kind, _ in there)
     law = "all three are needed: %s" if there >= NEEDED else "it crashes" if crashes else None
-    return replace(WELL, plan=plan, law=law, violation=law)
+    return replace(_well(), plan=plan, law=law, violation=law)
 
 
 def test_run_when_shortened_then_only_what_breaks_that_very_law_is_left(
@@ -40,8 +46,8 @@ def test_run_when_shortened_then_only_what_breaks_that_very_law_is_left(
 def test_run_when_nothing_can_be_left_out_then_it_stays_as_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("osqueue.testing.simulation.shrink.simulate", lambda _plan: WELL)
-    report = replace(WELL, plan=Plan(seed=3, disturbances=STORM), law="x", violation="x")
+    monkeypatch.setattr("osqueue.testing.simulation.shrink.simulate", lambda _plan: _well())
+    report = replace(_well(), plan=Plan(seed=3, disturbances=STORM), law="x", violation="x")
     assert shrunk(report) is report
 
 

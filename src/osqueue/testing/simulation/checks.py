@@ -70,7 +70,7 @@ class Checks:
         self._acknowledged: set[str] = set()
         self._hung_us: dict[str, int] = {}
         """Until when somebody last waited for an answer to a report from before all was well."""
-        self._last: frozenset[str] | None = None
+        self._due: frozenset[str] | None = None
         """The jobs that had not ended when it was time."""
         self._found: BrokenLawError | None = None
         self.known: list[str] = []
@@ -225,14 +225,14 @@ class Checks:
         there = line.last is not None and not line.is_cut
         return there and not (waited_for or line.last is None or line.last.paused)
 
-    def is_under_way(self) -> bool:
-        """It is time. Whether any work has not ended: it has begun, or comes after what has; from
-        now on no other counts. Raises `BrokenLawError`.
+    def last_call(self) -> bool:
+        """It is time: from now on only that counts which has begun, or comes after what has.
+        Answers whether there is any. Raises `BrokenLawError` if anything else is left.
         """
         left = self._unfinished()
         idle = [job for job in left if job.status != "in_progress" and not job.waits_for]
         expect(not idle, "%s jobs are never begun: %s", len(idle), idle[:3])
-        self._last = frozenset(job.id for job in left)
+        self._due = frozenset(job.id for job in left)
         return bool(left)
 
     def _unheard(self) -> list[tuple[str, str, str]]:
@@ -240,7 +240,7 @@ class Checks:
 
     def _unfinished(self) -> list[View]:
         left = self.line.unfinished(self._around.wall_ms)
-        return [job for job in left if self._last is None or job.id in self._last]
+        return [job for job in left if self._due is None or job.id in self._due]
 
     def expect_end(self) -> None:
         """What must hold when the world has been well for long enough."""

@@ -44,8 +44,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     brokers_at_s: float = 0.0
     producers: int = 2
     workers: int = 2
-    streamers: int = 0
-    """Those who are sent jobs by a stream."""
+    streamed: bool = False
+    """Whether somebody is sent jobs by a stream."""
     storm_s: float = STORM_S
     load: Load = Load()
     disturbances: tuple[Disturbance, ...] = ()
@@ -62,7 +62,7 @@ def plan_of(seed: int) -> Plan:
     others += [f"worker-{n}" for n in range(1, workers + 1)]
     others += ["operator", "scheduler", "reader"]
     names = [f"broker-{n}" for n in range(1, brokers + 1)]
-    streamers = int(Dice(seed, "streamer").chance(STREAMED))
+    streamed = Dice(seed, "streamer").chance(STREAMED)
     load = _load(dice, producers, workers)
     storm = drawn(
         dice,
@@ -76,7 +76,7 @@ def plan_of(seed: int) -> Plan:
     storm += drawn_for_users(
         Dice(seed, "users"),
         workers=[f"worker-{n}" for n in range(1, workers + 1)],
-        others=["planner", "waiter", "follower", "careless", "manager", *["streamer"] * streamers],
+        others=["planner", "waiter", "follower", "careless", "manager", *["streamer"] * streamed],
         until_s=STORM_S,
     )
     storm += drawn_by_strangers(Dice(seed, "strangers"), until_s=STORM_S)
@@ -85,7 +85,7 @@ def plan_of(seed: int) -> Plan:
         brokers=brokers,
         producers=producers,
         workers=workers,
-        streamers=streamers,
+        streamed=streamed,
         load=load,
         disturbances=tuple(sorted(storm, key=lambda each: each.at_s)),
     )

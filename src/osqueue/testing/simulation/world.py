@@ -16,7 +16,7 @@ import msgspec
 from osqueue.config import BrokerSettings, PayloadSettings, QueueLimits
 from osqueue.testing.simulation.buffers import Buffers
 from osqueue.testing.simulation.checks import Checks
-from osqueue.testing.simulation.faults.storm import Storm
+from osqueue.testing.simulation.faults.storm import RESTART_S, Storm
 from osqueue.testing.simulation.hosts.broker import SimulatedBroker
 from osqueue.testing.simulation.hosts.sharer import SimulatedSharer
 from osqueue.testing.simulation.laws.law import BrokenLawError, expect
@@ -111,7 +111,7 @@ def _users(plan: Plan, around: Surroundings, checks: Checks) -> list[User]:
         Follower(around, "follower", checks, plan.load),
         Careless(around, "careless", checks, plan.load),
         Manager(around, "manager", checks, plan.load),
-        *([Streamer(around, "streamer", checks, plan.load)] * plan.streamers),
+        *([Streamer(around, "streamer", checks, plan.load)] if plan.streamed else []),
     ]
 
 
@@ -154,7 +154,8 @@ class _World:
         if not self.brokers:  # all others need one
             self.users = [*working, *looking]
             self.closer.by_broker = False
-            SimulatedSharer(around, "closer", settings, [self.closer])
+            closing = SimulatedSharer(around, "closer", settings, [self.closer])
+            closing.gone = partial(around.loop.outside, closing.process.start, after_s=RESTART_S)
         return [
             SimulatedSharer(
                 around,
@@ -223,7 +224,7 @@ class _World:
                 loop.outside(stop, after_s=self.around.dice.between(*PEACE_S))
         loop.outside(self.closer.process.start)
         self._go_on_until_drained(DRAIN_S)
-        if self.checks.is_under_way():
+        if self.checks.last_call():
             self._go_on_until_drained(LATE_S)
         self.checks.expect_end()
         expect(not self._sharing(), "%s share the queue beside a broker", self._sharing())

@@ -17,7 +17,7 @@ from osqueue.testing.simulation.machine.network import Weather
 from osqueue.testing.simulation.machine.process import SimulatedProcess
 from osqueue.testing.simulation.surroundings import Surroundings
 
-__all__ = ["Storm"]
+__all__ = ["RESTART_S", "Storm"]
 
 RESTART_S: Final = 2.0
 """After how long a process that ended by itself is started again, as a supervisor would."""

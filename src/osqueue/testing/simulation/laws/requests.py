@@ -65,6 +65,8 @@ class Requests:
         """By job."""
         self.claims: dict[str | None, int] = {}
         """How many jobs a claim may bring, by its id."""
+        self.credits: dict[str, int] = {}
+        """How many a stream may bring in all, by its id."""
         self.kept_us: dict[str, int] = {}
         """When the last heartbeat was sent that kept a lease."""
         self.kept_by: dict[str, str] = {}
@@ -73,8 +75,6 @@ class Requests:
         """When a worker has last said what it holds, and what that was, by worker."""
         self.claims_left_us = 0
         """When a claim was last given up by who had sent it: its jobs go back at once."""
-        self.credits: dict[str, int] = {}
-        """How many jobs a stream may bring in all, by its id."""
         self._left_us: dict[str, int] = {}
         """The same, by worker."""
         self.paused_us: int | None = None
