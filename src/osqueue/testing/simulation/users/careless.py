@@ -28,6 +28,7 @@ class Careless(User):
     """Claims jobs under ids of its own, and mishandles them; several at a time."""
 
     at_once = AT_ONCE
+    rests_s_max = LATE_S[1]
 
     def _every_s(self) -> float:
         return EVERY_S
@@ -37,7 +38,7 @@ class Careless(User):
         async with asyncio.TaskGroup() as group:
             while self.working:
                 group.create_task(self._once(client))
-                await asyncio.sleep(self.dice.about(EVERY_S))
+                await self._rest()
 
     async def _once(self, client: OsqueueClient) -> None:
         try:

@@ -28,9 +28,6 @@ TYPES: Final = ("mail", "report", "thumb")
 TWIN: Final = "twin"
 """The type of a job whose id is submitted for another one, too: nobody works on it."""
 
-RESTS_S_MAX: Final = 30.0
-"""How long a user does nothing, at most: so that who has nothing left to do is seen to end."""
-
 BATCHES: Final = 0.3
 """How many submits are of several jobs."""
 
@@ -94,6 +91,8 @@ class User:
 
     at_once = 1
     """How many things it does at a time, at most."""
+    rests_s_max = 30.0
+    """How long it does nothing, at most: so that who has nothing left to do is seen to end."""
     never_rests = False
     """Whether it goes on when there is nothing left to do."""
 
@@ -121,7 +120,10 @@ class User:
             except OsqueueError as error:
                 self._note(error)
             if self.working:
-                await asyncio.sleep(min(self.dice.about(self._every_s()), RESTS_S_MAX))
+                await self._rest()
+
+    async def _rest(self) -> None:
+        await asyncio.sleep(min(self.dice.about(self._every_s()), self.rests_s_max))
 
     def _client(self, process: SimulatedProcess) -> OsqueueClient:
         return self.world.client(process, self.load.patience, finds_leader=self.finds_leader)
