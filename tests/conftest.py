@@ -2,9 +2,15 @@
 
 No deadlines: the machines that run the tests are shared. No explaining of failures: it traces
 every line, and a failing state machine would run into the time-out instead of being reported.
+
+gRPC leaves forks alone: tests start processes in the middle of calls.
 """
 
 from hypothesis import HealthCheck, Phase, settings
+
+from osqueue.forks import keep_grpc_out
+
+keep_grpc_out()
 
 pytest_plugins = ["tests.integration.servers.fixtures", "tests.spread"]
 

@@ -83,6 +83,18 @@ def crunch(payload: str) -> str:
     return f"{payload} done"
 """
 
+OF_GRPC = """
+import os
+print("support of forks:", os.environ.get("GRPC_ENABLE_FORK_SUPPORT"), flush=True)
+import grpc  # asks for it now
+from osqueue import Jobs
+
+jobs = Jobs()
+
+@jobs.job("call")
+def call(payload: None) -> None: ...
+"""
+
 _clock = SystemClock()
 
 
@@ -173,6 +185,17 @@ def test_worker_of_jobs_when_run_then_they_are_done(url: str, program: Path) -> 
         started(process, 1)
         job = submit(url, "crunch", "it")
         assert ended(url, job)["status"] == "completed"
+        assert process.stop() == 0
+
+
+def test_worker_when_its_jobs_use_grpc_then_that_leaves_forks_alone(
+    url: str, program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GRPC_ENABLE_FORK_SUPPORT")  # as outside of tests
+    (program / "myjobs.py").write_text(OF_GRPC)
+    with worker(url, program) as process:
+        process.wait_for("support of forks: 0")
+        started(process, 1)
         assert process.stop() == 0
 
 

@@ -21,6 +21,7 @@ from osqueue.cli.workers.heartbeat_file import HeartbeatFile
 from osqueue.cli.workers.plan import WorkerPlan
 from osqueue.cli.workers.pulse import Pulse
 from osqueue.client import OsqueueClient
+from osqueue.forks import keep_grpc_out
 from osqueue.worker import Worker
 
 __all__ = ["run"]
@@ -38,6 +39,7 @@ IDLE_S_MAX: Final = 0.2
 
 def run(plan: WorkerPlan, control: Control | None = None) -> int:
     """Be a worker until stopped; answers the exit code."""
+    keep_grpc_out()  # before the target is imported, which may use gRPC as well
     try:
         file = None if plan.heartbeat_file is None else HeartbeatFile(plan.heartbeat_file)
         watchers = _Watchers(file, control)

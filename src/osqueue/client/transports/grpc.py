@@ -22,9 +22,11 @@ from osqueue.client.transports.methods import read_message, written
 from osqueue.client.transports.protocol import Answer
 from osqueue.config import ClientSettings
 from osqueue.errors import TransportConfigError, TransportConnectionError
+from osqueue.forks import keep_grpc_out
 from osqueue.wire.methods import Method, method_of
 from osqueue.wire.operations import SUBMIT_LARGE, WITH_PAYLOADS, Operation
 
+keep_grpc_out()
 try:
     import grpc
     import grpc.aio

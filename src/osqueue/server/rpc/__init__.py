@@ -1,1 +1,5 @@
 """Connect, gRPC-Web and gRPC: one table of methods, served by three protocols."""
+
+from osqueue.forks import keep_grpc_out
+
+keep_grpc_out()
