@@ -139,17 +139,24 @@ class _Uvicorn(uvicorn.Server):
         """Let what is under way be answered; uvicorn's own leaves the rest running."""
         del sockets
         for listener in self.listeners:
-            listener.close()
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
+            if isinstance(listener, TlsListener):
+                await listener.close()
+            else:
+                listener.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S):
                 await self._all_answered()
         await self._break_off()
 
     async def _all_answered(self) -> None:
-        while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - uvicorn tells nobody
-            await asyncio.sleep(POLL_S)
+        told: set[Any] = set()
+        while True:
+            for connection in self.server_state.connections - told:
+                told.add(connection)
+                connection.shutdown()
+            await asyncio.sleep(POLL_S)  # uvicorn tells nobody; who was just accepted gets in
+            if not (self.server_state.connections or self.server_state.tasks):
+                return
 
     async def _break_off(self) -> None:
         """Hang up, which ends who waits for his client; cancel what does not end by that."""

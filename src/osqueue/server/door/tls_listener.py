@@ -1,7 +1,8 @@
 """Takes connections in, and hands each to its protocol when its handshake of TLS is over.
 
 Laws: a handshake counts as a connection, to the limit on all and to the one on each host, and ends
-in time; so whoever only begins handshakes takes neither files nor memory from others.
+in time; so whoever only begins handshakes takes neither files nor memory from others. None outlives
+the listener, whenever that is closed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ logger = logging.getLogger("osqueue.server")
 
 PAUSE_S: Final = 1
 """How long nobody is taken in when the system gives no more files."""
+
+AT_ONCE: Final = 100
+"""Connections taken in before others are served again."""
 
 
 class TlsListener:
@@ -45,22 +49,35 @@ class TlsListener:
         self._connections = connections
         self._shaking: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        self._accepting = self._loop.create_task(self._accept(), name="osqueue tls")
+        self._pause: asyncio.TimerHandle | None = None
+        self._listen()
 
-    def close(self) -> None:
-        """Take nobody in any more, and give up who has not got in. Harmless at any time."""
-        for task in (self._accepting, *self._shaking):
+    async def close(self) -> None:
+        """Take nobody in any more, and hang up on who has not got in."""
+        self._loop.remove_reader(self._sock)
+        if self._pause is not None:
+            self._pause.cancel()
+        await asyncio.sleep(0)  # a task that is cancelled before it begins would close nothing
+        for task in self._shaking:
             task.cancel()
+        await asyncio.gather(*self._shaking, return_exceptions=True)
 
-    async def _accept(self) -> None:
-        while True:
-            try:
-                sock, address = await self._loop.sock_accept(self._sock)
-            except OSError as error:
-                logger.error("no connection can be taken in: %s", error.strerror or error)  # noqa: TRY400 - all is said
-                await asyncio.sleep(PAUSE_S)
-                continue
-            self._take(sock, address[0])
+    def _listen(self) -> None:
+        self._loop.add_reader(self._sock, self._accept)
+
+    def _accept(self) -> None:
+        # Not loop.sock_accept: cancelled at the wrong moment, it loses who has just come.
+        try:
+            for _ in range(AT_ONCE):
+                sock, address = self._sock.accept()
+                sock.setblocking(False)
+                self._take(sock, address[0])
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            logger.error("no connection can be taken in: %s", error.strerror or error)  # noqa: TRY400 - all is said
+            self._loop.remove_reader(self._sock)
+            self._pause = self._loop.call_later(PAUSE_S, self._listen)
 
     def _take(self, sock: socket.socket, host: str) -> None:
         alone_too_many = not self._hosts.enter(host)
