@@ -17,12 +17,12 @@ from tests.browser.brokers import BrokerProcess, LocalBroker
 from tests.browser.chromium import chromium
 from tests.browser.scene import Scene, furnish
 from tests.browser.tab import Tab
+from tests.browser.waiting import WAIT_S
 from tests.integration.doors import Keys
 
 from osqueue.client import OsqueueClient
 
-WAIT_MS = 10_000
-"""For what a page is to show: the machine may be busy."""
+WAIT_MS = WAIT_S * 1_000
 
 HEIGHT = 900
 

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 __all__ = ["WAIT_S", "eventually"]
 
 LOOK_S = 0.02
-WAIT_S = 10
+WAIT_S = 60
+"""For what hangs: a busy machine may take long for what a page shows at once."""
 
 
 async def eventually(true: Callable[[], Awaitable[object]], within_s: float = WAIT_S) -> None:
