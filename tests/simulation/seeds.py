@@ -1,7 +1,8 @@
 """``python -m tests.simulation --seeds 300``: runs seeds, and prints what came of them as JSON.
 
 Exits with 1 when a law did not hold: then with the seed, the shortest list of disturbances under
-which it still does not, and the end of that run's trace. ``--trace SEED`` prints all of one run.
+which it still does not, and the end of that run's trace. Ctrl-C ends it with what came of the seeds
+so far. ``--trace SEED`` prints all of one run.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -26,6 +28,9 @@ TRACE_LINES = 60
 
 RUNS_PER_PROCESS = 100
 
+STOPPED = 130
+"""What it exits with when it was stopped before its end: as a shell says it of Ctrl-C."""
+
 
 def main() -> int:
     asked = _asked()
@@ -33,17 +38,14 @@ def main() -> int:
         report = simulate(plan_of(asked.trace), traced=True)
         print(*report.trace, sep="\n")
         return int(report.violation is not None)
-    summary, failed = Summary(), []
     seeds = _seeds(asked.first, asked.seeds, shared=asked.shared)
-    with Progress("simulating", len(seeds)) as progress:
-        for number, report in enumerate(_reports(seeds, asked.processes), start=1):
-            summary.add(report)
-            failed += [report] if report.violation else []
-            progress.show(number)
+    summary = _run_all(seeds, asked.processes)
     print(json.dumps(msgspec.to_builtins(summary.told())))
-    for report in failed[:3]:
+    for report in summary.failed[:3]:
         _tell(report)
-    return int(bool(failed))
+    if summary.failed:
+        return 1
+    return 0 if summary.seeds == len(seeds) else STOPPED
 
 
 def _asked() -> argparse.Namespace:
@@ -61,10 +63,32 @@ def _seeds(first: int, number: int, *, shared: bool) -> list[int]:
     return list(islice(wanted, number))
 
 
+def _run_all(seeds: list[int], processes: int) -> Summary:
+    """What came of them, or of the first of them if Ctrl-C is pressed."""
+    summary = Summary()
+    with Progress("simulating", len(seeds), of="seeds") as progress:
+        try:
+            for report in _reports(seeds, processes):
+                summary.add(report)
+                if report.violation:
+                    progress.note(f"seed {report.plan.seed}: {report.violation}")
+                progress.show(summary.seeds)
+        except KeyboardInterrupt:
+            if summary.seeds < len(seeds):
+                progress.note(f"stopped; --first {seeds[summary.seeds]} goes on")
+    return summary
+
+
 def _reports(seeds: list[int], processes: int) -> Iterator[Report]:
+    """In the order of the seeds, so that one that is stopped can go on."""
     context = multiprocessing.get_context("spawn")
-    with context.Pool(processes, maxtasksperchild=RUNS_PER_PROCESS) as pool:
-        yield from pool.imap_unordered(_run, seeds)
+    with context.Pool(processes, _leave_ctrl_c, maxtasksperchild=RUNS_PER_PROCESS) as pool:
+        yield from pool.imap(_run, seeds)
+
+
+def _leave_ctrl_c() -> None:
+    """It is for the process that sums up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _run(seed: int) -> Report:
@@ -75,26 +99,28 @@ class Summary:
     """Adds up what came of the runs."""
 
     def __init__(self) -> None:
+        self.seeds = 0
+        self.failed: list[Report] = []
         self._sums: Counter[str] = Counter()
         self._happened: Counter[str] = Counter()
-        self._failed: list[int] = []
         self._virtual_s = 0.0
 
     def add(self, report: Report) -> None:
-        self._sums["seeds"] += 1
         for name in ("steps", "requests", "commits", "jobs"):
             self._sums[name] += getattr(report, name)
         self._virtual_s += report.virtual_s
         self._happened += report.happened
         if report.violation is not None:
-            self._failed.append(report.plan.seed)
+            self.failed.append(report)
+        self.seeds += 1
 
     def told(self) -> dict[str, object]:
         return {
+            "seeds": self.seeds,
             **self._sums,
             "virtual_hours": round(self._virtual_s / 3_600, 1),
             "happened": dict(sorted(self._happened.items())),
-            "failed": sorted(self._failed),
+            "failed": sorted(report.plan.seed for report in self.failed),
         }
 
 

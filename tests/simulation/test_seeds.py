@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -26,3 +28,20 @@ def test_seeds_when_run_then_every_law_holds(first: int) -> None:
     assert told["failed"] == []
     assert told["seeds"] == AT_ONCE
     assert told["happened"]["leadership taken"] > AT_ONCE
+
+
+def test_seeds_when_stopped_amid_them_then_told_what_came_of_those_so_far() -> None:
+    command = [sys.executable, "-m", "tests.simulation", "--seeds", "1000", "--first", "3"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert "of 1,000" in running.stderr.readline()
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+        rest = running.stderr.read()
+        told = json.loads(running.stdout.read())
+    assert running.returncode == 130
+    assert told["seeds"] >= 1
+    assert rest.endswith(f"stopped; --first {3 + told['seeds']} goes on\n")
+    assert "Traceback" not in rest

@@ -19,16 +19,20 @@ LINE_EVERY_MS: Final = 3_000
 RATE_WINDOW_S: Final = 5
 """The bar's rate is that of the last seconds."""
 
+SLOW: Final = 10
+"""A lower rate is shown with a decimal."""
+
 
 class Progress:
-    """Shows how many of ``total`` things are done. A context manager."""
+    """Shows how many of ``total`` things are done; ``of`` names them. A context manager."""
 
-    def __init__(self, what: str, total: int | None, *, done: int = 0) -> None:
+    def __init__(self, what: str, total: int | None, *, done: int = 0, of: str = "jobs") -> None:
         self._console = Console(stderr=True, highlight=False)
         self._what = what
+        self._of = of
         self._total = total
         self._clock = SystemClock()
-        self._bar = _bar(self._console, counted=total is not None)
+        self._bar = _bar(self._console, of, counted=total is not None)
         self._task = self._bar.add_task(what, total=total, completed=done)
         self._first = (self._clock.mono_ms(), done)
         self._line_at_ms = self._first[0] + LINE_EVERY_MS
@@ -68,21 +72,29 @@ class Progress:
         began_ms, before = self._first
         rate = (done - before) * 1_000 / max(now_ms - began_ms, 1)
         of_total = "" if self._total is None else f" of {self._total:,}"
-        return f"{self._what}: {done:,}{of_total} ({rate:,.0f} jobs/s)"
+        return f"{self._what}: {done:,}{of_total} ({_per_second(rate, self._of)})"
+
+
+def _per_second(rate: float, of: str) -> str:
+    return f"{rate:,.{0 if rate >= SLOW else 1}f} {of}/s"
 
 
 class _Rate(rich_progress.ProgressColumn):
+    def __init__(self, of: str) -> None:
+        super().__init__()
+        self._of = of
+
     def render(self, task: rich_progress.Task) -> Text:
-        return Text("" if task.speed is None else f"{task.speed:,.0f} jobs/s")
+        return Text("" if task.speed is None else _per_second(task.speed, self._of))
 
 
-def _bar(console: Console, *, counted: bool) -> rich_progress.Progress:
+def _bar(console: Console, of: str, *, counted: bool) -> rich_progress.Progress:
     amount = "{task.completed:,} of {task.total:,}" if counted else "{task.completed:,}"
     return rich_progress.Progress(
         rich_progress.TextColumn("{task.description}"),
         rich_progress.BarColumn(bar_width=30),
         rich_progress.TextColumn(amount),
-        _Rate(),
+        _Rate(of),
         rich_progress.TimeElapsedColumn(),
         console=console,
         speed_estimate_period=RATE_WINDOW_S,
