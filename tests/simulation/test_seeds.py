@@ -31,9 +31,13 @@ def test_seeds_when_run_then_every_law_holds(first: int) -> None:
 
 
 def test_seeds_when_stopped_amid_them_then_told_what_came_of_those_so_far() -> None:
-    command = [sys.executable, "-m", "tests.simulation", "--seeds", "1000", "--first", "3"]
+    options = ["--processes", "1", "--first", "3", "--seeds", "1000"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-m", "tests.simulation", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as running:
         assert running.stdout is not None
         assert running.stderr is not None
