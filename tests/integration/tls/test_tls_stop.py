@@ -19,6 +19,9 @@ from osqueue.server.http_server import HttpServer, bind
 TURNS = range(12)
 """Turns of the loop from the call of stop to the connection: all that a stop takes, and more."""
 
+OF_ASYNCIO = "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning"
+"""A server of asyncio's own leaves it to the collector to close whom it has just accepted."""
+
 
 async def nothing(_scope: Any, _receive: Any, _send: Any) -> None:
     """An application that nobody calls."""
@@ -30,10 +33,6 @@ def ended(sock: socket.socket) -> bool:
         return sock.recv(1) == b""
     except ConnectionResetError:
         return True
-
-
-OF_ASYNCIO = "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning"
-"""A server of asyncio's own leaves it to the collector to close whom it has just accepted."""
 
 
 @pytest.mark.parametrize(
