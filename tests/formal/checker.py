@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import re
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +18,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 from tests.integration.servers.install import require
 
-__all__ = ["FOR_MUTANTS", "LARGE", "LIVENESS", "MAIN", "PROGRESS", "Model", "Verdict", "check"]
+__all__ = ["LARGE", "MAIN", "MUTANTS", "PROGRESS", "Model", "Verdict", "check", "without"]
 
 MODEL = Path(__file__).with_name("commit.pml")
 DEPTH_MAX = 1_000_000
@@ -51,17 +52,48 @@ MAIN = (
     Model("one without an id, three epochs", ("OPS=1", "IDS=0", "EPOCHS=3", "LATES=1")),
     Model("one with an id, three epochs", ("OPS=1", "IDS=1", "EPOCHS=3", "LATES=1")),
 )
+LARGE_MIB = 4_096
+"""What a larger configuration may take: more than any of them does."""
 LARGE = (
-    Model("two operations, three epochs", ("OPS=2", "EPOCHS=3", "LATES=2"), memory_mib=16_384),
-    Model("three operations", ("OPS=3", "EPOCHS=2", "NUMBERS=5"), memory_mib=16_384),
-    Model("heartbeats", ("OPS=1", "EPOCHS=2", "HEARTBEATS"), memory_mib=16_384),
-    Model("candidates take requests", ("OPS=1", "EPOCHS=3", "EAGER"), memory_mib=16_384),
+    Model("two operations, three epochs", ("OPS=2", "EPOCHS=3", "LATES=2"), memory_mib=LARGE_MIB),
+    Model("three operations", ("OPS=3", "EPOCHS=2", "NUMBERS=5"), memory_mib=LARGE_MIB),
+    Model("heartbeats", ("OPS=1", "EPOCHS=2", "HEARTBEATS"), memory_mib=LARGE_MIB),
+    Model("candidates take requests", ("OPS=1", "EPOCHS=3", "EAGER"), memory_mib=LARGE_MIB),
+    Model("progress, both", ("PROGRESS", "OPS=2", "EPOCHS=2", "LATES=1"), LIVENESS),
 )
 PROGRESS = (
     Model("progress, one operation", ("PROGRESS", "OPS=1", "EPOCHS=2", "LATES=1"), LIVENESS),
     Model("progress, two operations", ("PROGRESS", "OPS=2", "EPOCHS=1", "LATES=1"), LIVENESS),
 )
 FOR_MUTANTS = Model("", ("OPS=2", "EPOCHS=3"))
+STUCK = Model("NO_RETRY", ("PROGRESS", "OPS=1", "EPOCHS=1", "LATES=1", "M_NO_RETRY"), LIVENESS)
+"""The rule without which no law is broken, but nothing goes on."""
+
+LOST = "what was acknowledged is not durable"
+LIED = "what was called not applied took effect"
+TWICE = "an operation took effect twice"
+TWO_WRITERS = "an epoch has two writers"
+EPOCH_AGAIN = "an epoch was taken twice, or went back"
+
+MUTANTS = {
+    "NEW_BYTES": LIED,
+    "TRUST_REREAD": LIED,
+    "CONFLICT_PROVES": LIED,
+    "NO_LINEAGE": LIED,
+    "EARLY_RELEASE": LIED,
+    "LAST_ANSWER": LIED,
+    "EARLY_ANSWER": LOST,
+    "APPLY_AGAIN": TWICE,
+    "IGNORE_EPOCH": TWO_WRITERS,
+    "SAME_EPOCH": EPOCH_AGAIN,
+    "BLIND_TAKEOVER": EPOCH_AGAIN,
+}
+"""Each rule that can be left out, and the law that the shortest counterexample breaks."""
+
+
+def without(mutant: str) -> Model:
+    """The model with one rule left out."""
+    return STUCK if mutant == STUCK.name else FOR_MUTANTS.mutated(mutant)
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -84,6 +116,18 @@ class Verdict(msgspec.Struct, frozen=True):
         """The law that is broken."""
         laws = [line.removeprefix("BROKEN: ") for line in self.trail if "BROKEN: " in line]
         return laws[0] if laws else None
+
+    @property
+    def shown(self) -> bool:
+        """Whether the model is seen to keep its laws: a search cut short shows nothing."""
+        return self.holds and self.whole
+
+    @property
+    def told(self) -> str:
+        """The outcome, in words."""
+        if not self.holds:
+            return self.broken or "nothing goes on"
+        return "holds" if self.whole else "IS NOT SHOWN"
 
     def __str__(self) -> str:
         figures = f"{self.states:,} states, depth {self.depth:,}"
@@ -137,21 +181,29 @@ def _run(command: Sequence[str], place: Path) -> str:
     return done.stdout
 
 
-def main() -> None:
-    """Check what is asked for, and print the figures."""
+def main() -> int:
+    """Check what is asked for, and print the figures; 1 where the model holds and should not, or
+    the other way round.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--large", action="store_true", help="the larger configurations, too")
-    parser.add_argument("--mutant", help="leave out this rule, and print how that goes wrong")
+    parser.add_argument(
+        "--mutant",
+        choices=[*MUTANTS, STUCK.name],
+        help="leave out this rule, and print how that goes wrong",
+    )
     asked = parser.parse_args()
     if asked.mutant:
-        models: Sequence[Model] = [FOR_MUTANTS.mutated(asked.mutant)]
+        models: Sequence[Model] = [without(asked.mutant)]
     else:
         models = [*MAIN, *PROGRESS, *(LARGE if asked.large else ())]
+    as_expected = True
     for model in models:
         verdict = check(model)
-        how = "holds" if verdict.holds and verdict.whole else verdict.broken or "IS NOT SHOWN"
-        print(*verdict.trail, f"{model.name}: {how}: {verdict}", sep="\n")
+        print(*verdict.trail, f"{model.name}: {verdict.told}: {verdict}", sep="\n", flush=True)
+        as_expected &= not verdict.holds if asked.mutant else verdict.shown
+    return 0 if as_expected else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
