@@ -1,8 +1,8 @@
 """``python -m tests.simulation --seeds 300``: runs seeds, and prints what came of them as JSON.
 
 Exits with 1 when a law did not hold: then with the seed, the shortest list of disturbances under
-which it still does not, and the end of that run's trace. Ctrl-C ends it with what came of the seeds
-so far. ``--trace SEED`` prints all of one run.
+which it still does not, and the end of that run's trace. Ctrl-C ends it after the seed under way,
+with what came of them so far. ``--trace SEED`` prints all of one run.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from itertools import count, islice
+from types import FrameType
+from typing import Self
 
 import msgspec
 
@@ -66,24 +67,44 @@ def _seeds(first: int, number: int, *, shared: bool) -> list[int]:
 def _run_all(seeds: list[int], processes: int) -> Summary:
     """What came of them, or of the first of them if Ctrl-C is pressed."""
     summary = Summary()
-    with Progress("simulating", len(seeds), of="seeds") as progress:
-        try:
-            for report in _reports(seeds, processes):
-                summary.add(report)
-                if report.violation:
-                    progress.note(f"seed {report.plan.seed}: {report.violation}")
-                progress.show(summary.seeds)
-        except KeyboardInterrupt:
-            if summary.seeds < len(seeds):
+    context = multiprocessing.get_context("spawn")
+    with (
+        Progress("simulating", len(seeds), of="seeds") as progress,
+        CtrlC() as ctrl_c,
+        context.Pool(processes, _leave_ctrl_c, maxtasksperchild=RUNS_PER_PROCESS) as pool,
+    ):
+        # In the order of the seeds, so that a run that was stopped can go on.
+        for report in pool.imap(_run, seeds):
+            summary.add(report)
+            if report.violation:
+                progress.note(f"seed {report.plan.seed}: {report.violation}")
+            progress.show(summary.seeds)
+            if ctrl_c.pressed and summary.seeds < len(seeds):
                 progress.note(f"stopped; --first {seeds[summary.seeds]} goes on")
+                break
     return summary
 
 
-def _reports(seeds: list[int], processes: int) -> Iterator[Report]:
-    """In the order of the seeds, so that one that is stopped can go on."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(processes, _leave_ctrl_c, maxtasksperchild=RUNS_PER_PROCESS) as pool:
-        yield from pool.imap(_run, seeds)
+class CtrlC:
+    """Asked about between two seeds: an exception amid them could leave the pool's locks held.
+
+    Also where whoever started it had it ignored, as a shell does for what runs in its background.
+    The second time it is as it was before.
+    """
+
+    def __init__(self) -> None:
+        self.pressed = False
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _press(self, _number: int, _frame: FrameType | None) -> None:
+        self.pressed = True
+        signal.signal(signal.SIGINT, self._before)
 
 
 def _leave_ctrl_c() -> None:
