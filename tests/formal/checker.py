@@ -59,7 +59,7 @@ LARGE = (
     Model("three operations", ("OPS=3", "EPOCHS=2", "NUMBERS=5"), memory_mib=LARGE_MIB),
     Model("heartbeats", ("OPS=1", "EPOCHS=2", "HEARTBEATS"), memory_mib=LARGE_MIB),
     Model("candidates take requests", ("OPS=1", "EPOCHS=3", "EAGER"), memory_mib=LARGE_MIB),
-    Model("progress, both", ("PROGRESS", "OPS=2", "EPOCHS=2", "LATES=1"), LIVENESS),
+    Model("progress, two of both", ("PROGRESS", "OPS=2", "EPOCHS=2", "LATES=1"), LIVENESS),
 )
 PROGRESS = (
     Model("progress, one operation", ("PROGRESS", "OPS=1", "EPOCHS=2", "LATES=1"), LIVENESS),

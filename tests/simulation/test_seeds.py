@@ -13,6 +13,9 @@ import pytest
 SEEDS = 300
 AT_ONCE = 25
 
+IN_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$0" "$@"')
+"""As a shell starts what is not to hear Ctrl-C."""
+
 
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, AT_ONCE))
 def test_seeds_when_run_then_every_law_holds(first: int) -> None:
@@ -30,10 +33,13 @@ def test_seeds_when_run_then_every_law_holds(first: int) -> None:
     assert told["happened"]["leadership taken"] > AT_ONCE
 
 
-def test_seeds_when_stopped_amid_them_then_told_what_came_of_those_so_far() -> None:
+@pytest.mark.parametrize("by", [(), IN_BACKGROUND], ids=["directly", "in the background"])
+def test_seeds_when_stopped_amid_them_then_told_what_came_of_those_so_far(
+    by: tuple[str, ...],
+) -> None:
     options = ["--processes", "1", "--first", "3", "--seeds", "1000"]
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.simulation", *options],
+        [*by, sys.executable, "-m", "tests.simulation", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
